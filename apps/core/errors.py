@@ -1,0 +1,42 @@
+"""The errors that services raise. Each is a fact with a stable `code`; `problems.py` gives it its HTTP status."""
+
+from typing import Any
+
+
+class DomainError(Exception):
+    """A request that can't be done, said in a way that a person can read and a program can act on."""
+
+    code = "error"
+    detail = "This can't be done."
+
+    def __init__(self, detail: str | None = None, **extra: Any) -> None:
+        """`extra` holds further members of the problem document: plain JSON values."""
+        super().__init__(detail or self.detail)
+        self.detail = detail or self.detail
+        self.extra = extra
+
+
+class InvalidError(DomainError):
+    """The request itself is wrong; sent again it fails again."""
+
+
+class UnauthenticatedError(DomainError):
+    """Nobody that we know is asking."""
+
+
+class ForbiddenError(DomainError):
+    """Somebody that we know is asking for what they may not have."""
+
+
+class NotFoundError(DomainError):
+    """It isn't there, or isn't theirs to see."""
+
+
+class ConflictError(DomainError):
+    """The request is fine, the state of things is against it."""
+
+
+class UnavailableError(DomainError):
+    """Something that we depend on doesn't answer; the same request may be sent again."""
+
+    retry_after = 5

@@ -1,0 +1,68 @@
+"""What every request passes through: its id, and the shape of errors that no view made."""
+
+import re
+import uuid
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from . import logs, problems
+
+Next = Callable[[HttpRequest], HttpResponse]
+ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestId:
+    """Takes the request's X-Request-ID, or makes one, for every log line and for the answer."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if ACCEPTABLE_ID.fullmatch(given) else uuid.uuid4().hex
+        token = logs.request_id.set(request_id)
+        try:
+            response = self.get_response(request)
+        finally:
+            logs.request_id.reset(token)
+        response["X-Request-ID"] = request_id
+        return response
+
+
+class Problems:
+    """Under /api/, turns errors that arise outside the views into problem documents, and bounds the body."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not problems.is_api(request):
+            return self.get_response(request)
+        if refusal := self._refusal(request):
+            return refusal
+        response = self.get_response(request)
+        if response.status_code >= 400 and not response.get("Content-Type", "").startswith(problems.MEDIA_TYPE):
+            replacement = problems.problem_response(response.status_code)
+            for name in ("Allow", "Retry-After", "WWW-Authenticate", "Vary"):
+                if name in response:
+                    replacement[name] = response[name]
+            replacement.cookies = response.cookies
+            return replacement
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Known exceptions of plain Django views, such as a database that is away."""
+        return problems.response_of(exception) if problems.is_api(request) else None
+
+    def _refusal(self, request: HttpRequest) -> HttpResponse | None:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if not length.isdecimal():
+            return problems.problem_response(400)
+        limit = settings.MAX_BODY_BYTES
+        if request.content_type == "multipart/form-data":
+            limit = settings.MAX_UPLOAD_BYTES + 64 * 1024
+        if int(length[:20]) > limit:
+            return problems.problem_response(413)
+        return None

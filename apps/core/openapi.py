@@ -1,0 +1,118 @@
+"""The OpenAPI document: every operation says which problem documents it may answer."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import AllowAny
+
+from . import problems
+from .errors import DomainError
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "For people."},
+        "code": {"type": "string", "description": "For programs; stable."},
+        "errors": {
+            "type": "object",
+            "description": "With code validation_error only: what is wrong, by field.",
+            "additionalProperties": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"code": {"type": "string"}, "detail": {"type": "string"}},
+                    "required": ["code", "detail"],
+                },
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail", "code"],
+}
+
+
+def documented(
+    summary: str,
+    *,
+    answers: Mapping[int, Any],
+    errors: Iterable[type[DomainError]] = (),
+    request: Any = None,
+    operation_id: str,
+    **options: Any,
+) -> Callable[[View], View]:
+    """Describe one method of a view: its body, its answers by status, and the named errors that it may raise."""
+
+    def mark(method: View) -> View:
+        marked = extend_schema(
+            summary=summary, request=request, responses=dict(answers), operation_id=operation_id, **options
+        )(method)
+        marked.named_errors = tuple(errors)  # type: ignore[attr-defined]
+        return marked
+
+    return mark
+
+
+class ProblemSchema(AutoSchema):
+    """Adds to each operation the problem documents that follow from its method, path, body and named errors."""
+
+    def get_operation(self, *arguments: Any, **options: Any) -> Any:
+        operation = super().get_operation(*arguments, **options)
+        if operation is None:
+            return None
+        component = ResolvedComponent(
+            name="Problem", type=ResolvedComponent.SCHEMA, schema=PROBLEM, object="Problem"
+        )
+        self.registry.register_on_missing(component)
+        for status, codes in sorted(self._codes().items()):
+            operation["responses"][str(status)] = {
+                "description": ", ".join(f"`{code}`" for code in codes),
+                "content": {problems.MEDIA_TYPE: {"schema": component.ref}},
+            }
+        return operation
+
+    def is_deprecated(self) -> bool:
+        """An alias that is kept for an older client is mounted with `deprecated=True` among its URL's options."""
+        return super().is_deprecated() or bool(getattr(self.view, "deprecated", False))
+
+    def get_operation_id(self) -> str:
+        name: str = super().get_operation_id()
+        return f"{name}_deprecated" if getattr(self.view, "deprecated", False) else name
+
+    def _codes(self) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+
+        def add(status: int, code: str = "") -> None:
+            codes = found.setdefault(status, [])
+            code = code or problems.CODES[status][0]
+            if code not in codes:
+                codes.append(code)
+
+        method = getattr(self.view, self.method.lower(), None)
+        public = any(isinstance(permission, AllowAny) for permission in self.view.get_permissions())
+        if not public:
+            add(401)
+        if self.method in ("POST", "PUT", "PATCH", "DELETE"):
+            add(400, "parse_error")
+            add(400, "validation_error")
+            add(413)
+            add(415, "unsupported_media_type")
+            if not public:
+                add(403)
+        elif self._get_parameters():
+            add(400, "validation_error")
+        if "{" in self.path or getattr(self.view, "pagination_class", None):
+            add(404)
+        add(405)
+        add(500)
+        add(503)
+        for error in getattr(method, "named_errors", ()):
+            add(problems.status_of(error()), error.code)
+        return found

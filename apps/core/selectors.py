@@ -1,0 +1,59 @@
+"""What operators ask about the running system."""
+
+import logging
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+log = logging.getLogger(__name__)
+
+
+def readiness() -> dict[str, str]:
+    """Each dependency's state: "ok", "failed", "pending" (migrations) or "not configured"."""
+    checks: dict[str, Callable[[], str]] = {
+        "database": _database,
+        "migrations": _migrations,
+        "cache": _cache,
+        "broker": _broker,
+    }
+    found = {}
+    for name, check in checks.items():
+        try:
+            found[name] = check()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the dependency is not ready
+            log.warning("Not ready: %s (%s)", name, type(error).__name__)
+            found[name] = "failed"
+    return found
+
+
+def _database() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return "ok"
+
+
+def _migrations() -> str:
+    executor = MigrationExecutor(connection)
+    return "pending" if executor.migration_plan(executor.loader.graph.leaf_nodes()) else "ok"
+
+
+def _cache() -> str:
+    if not settings.REDIS_URL:
+        return "not configured"
+    return _ping(settings.REDIS_URL)
+
+
+def _broker() -> str:
+    if not settings.CELERY_BROKER_URL:
+        return "not configured"
+    return _ping(settings.CELERY_BROKER_URL)
+
+
+def _ping(url: str) -> str:
+    import redis
+
+    with redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as client:
+        client.ping()
+    return "ok"

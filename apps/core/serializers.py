@@ -1,0 +1,51 @@
+"""Fields and serializers that more than one app uses."""
+
+from datetime import UTC
+from decimal import Decimal
+from typing import Any
+
+from rest_framework import serializers
+
+
+class StrictIntegerField(serializers.IntegerField):
+    """A JSON integer, or a string of ASCII digits; not `1.0`, `true` or digits of other scripts."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, str) and data.isascii() and data.removeprefix("-").isdigit() and len(data) <= 20:
+            data = int(data)
+        if type(data) is not int:
+            self.fail("invalid")
+        return data
+
+
+class UTCDateTimeField(serializers.DateTimeField):
+    """Time in UTC, ISO 8601 with a trailing Z, whatever the project's time zone is."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(default_timezone=UTC, **options)
+
+
+class MoneyField(serializers.DecimalField):
+    """An amount as a string with two places, `"10.00"`; its currency stands beside it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_digits=14, decimal_places=2, **options)
+
+    def to_representation(self, value: Any) -> Any:
+        return super().to_representation(Decimal(value))
+
+
+class KnownFieldsSerializer(serializers.Serializer[Any]):
+    """Refuses members that it does not know: on money and codes, a misspelt name must not pass unnoticed."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            unknown = sorted(set(data) - set(self.fields))
+            if unknown:
+                raise serializers.ValidationError(
+                    {
+                        str(name)[:100]: [serializers.ErrorDetail("This field is not known here.", "unknown_field")]
+                        for name in unknown
+                    }
+                )
+        return super().to_internal_value(data)

@@ -1,0 +1,94 @@
+"""Health, version and the API's own description."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from drf_spectacular.utils import inline_serializer
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from . import problems, selectors
+from .openapi import documented
+
+
+class PublicView(APIView):
+    """A view that asks nobody who they are, and so reads no database for it."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+
+class Health(PublicView):
+    @documented(
+        "Whether the process answers. Touches nothing else.",
+        operation_id="health",
+        answers={
+            200: inline_serializer(
+                "Health", {"status": serializers.CharField(), "django": serializers.CharField()}
+            )
+        },
+    )
+    def get(self, request: Request) -> Response:
+        return Response({"status": "healthy", "django": "running"})
+
+
+class Ready(PublicView):
+    answer = inline_serializer(
+        "Readiness",
+        {"status": serializers.CharField(), "checks": serializers.DictField(child=serializers.CharField())},
+    )
+
+    @documented(
+        "Whether everything that requests need is there: 200, or 503 naming what is not.",
+        operation_id="ready",
+        answers={200: answer},
+    )
+    def get(self, request: Request) -> Response:
+        checks = selectors.readiness()
+        if all(state in ("ok", "not configured") for state in checks.values()):
+            return Response({"status": "ready", "checks": checks})
+        document = problems.problem(503, "not_ready", "A dependency is not ready.", checks=checks)
+        return Response(document, status=503, content_type=problems.MEDIA_TYPE, headers={"Retry-After": "5"})
+
+
+class Test(PublicView):
+    @documented(
+        "That the API answers, and its version.",
+        operation_id="test",
+        answers={
+            200: inline_serializer(
+                "Test", {"message": serializers.CharField(), "version": serializers.CharField()}
+            )
+        },
+    )
+    def get(self, request: Request) -> Response:
+        return Response({"message": "API is working!", "version": settings.VERSION})
+
+
+class Schema(SpectacularAPIView):
+    """The OpenAPI 3 document."""
+
+
+class Docs(SpectacularSwaggerSplitView):
+    """Swagger UI, from files that this site serves itself."""
+
+
+def no_such_address(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404 for addresses that no route knows: a problem document under /api/, Django's page elsewhere."""
+    if problems.is_api(request):
+        return problems.problem_response(404)
+    from django.views.defaults import page_not_found
+
+    return page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500 under /api/ as a problem document that says nothing about our insides."""
+    if problems.is_api(request):
+        return problems.problem_response(500)
+    from django.views.defaults import server_error as page
+
+    return page(request)

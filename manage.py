@@ -1,0 +1,22 @@
+#!/usr/bin/env python
+"""The command line of the project: `python manage.py help` lists what it can do."""
+
+import sys
+
+from voucher_project.environment import choose_settings
+
+
+def main() -> None:
+    """Run the command that the arguments name; `test` first brings up the servers that it needs."""
+    if sys.argv[1:2] == ["test"]:
+        from tests.support import services
+
+        services.use()
+    choose_settings()
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,331 @@
+"""The one settings file. Every value that differs between places comes from the environment or `.env`.
+
+`.env.example` lists the variables. With DEBUG off, the last section refuses to start on a configuration
+that is not safe, one line a problem.
+"""
+
+import hashlib
+import hmac
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+from .environment import read, words
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = "1.0.0"
+
+DEBUG = read("DEBUG", False, cast=lambda value: {"true": True, "1": True, "false": False, "0": False}[value.lower()])
+LOCAL_KEY = "local-development-key-never-used-with-debug-off-0123456789"
+SECRET_KEY = read("SECRET_KEY", LOCAL_KEY if DEBUG else "")
+ALLOWED_HOSTS = read("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if DEBUG else [], cast=words)
+
+# --- Applications ---------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",  # before django.contrib.admin: it replaces the templates
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "corsheaders",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
+    "apps.core",
+    "apps.users",
+    "apps.authentication",
+    "apps.vouchers",
+    "apps.payments",
+    "apps.analytics",
+]
+
+MIDDLEWARE = [
+    "apps.core.middleware.RequestId",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "apps.core.middleware.Problems",
+    "django.middleware.http.ConditionalGetMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "voucher_project.urls"
+WSGI_APPLICATION = "voucher_project.wsgi.application"
+ASGI_APPLICATION = "voucher_project.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "users.User"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Database and cache ---------------------------------------------------------------------------------------
+
+DATABASE_URL = read("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+ALLOW_SQLITE = read("ALLOW_SQLITE", DEBUG, cast=lambda value: value.lower() in ("true", "1"))
+DATABASES = {"default": dj_database_url.parse(DATABASE_URL)}
+_database = DATABASES["default"]
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    # IMMEDIATE takes the write lock at BEGIN: two writers queue for up to `timeout` seconds instead of failing.
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+    _database["TEST"] = {"NAME": str(BASE_DIR / "test.sqlite3")}  # a file: threads can't share one in memory
+else:
+    _database["CONN_MAX_AGE"] = 60
+    _database["CONN_HEALTH_CHECKS"] = True
+    _database["OPTIONS"] = {
+        **_database.get("OPTIONS", {}),
+        "connect_timeout": 3,
+        "keepalives_idle": 30,
+        "options": f"-c statement_timeout={read('DATABASE_STATEMENT_TIMEOUT_MS', 5000, cast=int)}"
+        " -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000",
+    }
+
+REDIS_URL = read("REDIS_URL")
+if REDIS_URL:
+    CACHES = {
+        "default": {
+            "BACKEND": "django_redis.cache.RedisCache",
+            "LOCATION": REDIS_URL,
+            "OPTIONS": {
+                "IGNORE_EXCEPTIONS": True,
+                "SOCKET_CONNECT_TIMEOUT": 0.5,
+                "SOCKET_TIMEOUT": 0.5,
+            },
+        }
+    }
+else:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# --- People ---------------------------------------------------------------------------------------------------
+
+PASSWORD_HASHERS = ["apps.users.hashers.Argon2idPasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_REDIRECT_URL = "/admin/"
+
+# A key of its own, so that a leaked token key opens neither sessions nor password resets.
+JWT_SIGNING_KEY = read(
+    "JWT_SIGNING_KEY", hmac.new(SECRET_KEY.encode(), b"jwt signing key", hashlib.sha256).hexdigest()
+)
+
+# --- API ------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.authentication.bearer.SessionTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["apps.core.parsers.StrictJSONParser"],
+    "DEFAULT_FILTER_BACKENDS": [],
+    "DEFAULT_SCHEMA_CLASS": "apps.core.openapi.ProblemSchema",
+    "URL_FORMAT_OVERRIDE": None,
+    "EXCEPTION_HANDLER": "apps.core.problems.exception_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Voucher App API",
+    "DESCRIPTION": "Buy prepaid vouchers, get codes, redeem them.",
+    "VERSION": VERSION,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "displayRequestDuration": True},
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api/",
+    "ENUM_NAME_OVERRIDES": {
+        "VoucherStatus": "apps.vouchers.models.VoucherStatus.choices",
+        "InactiveReason": "apps.vouchers.models.InactiveReason.choices",
+        "TransactionStatus": "apps.payments.models.TransactionStatus.choices",
+    },
+}
+
+MAX_BODY_BYTES = 256 * 1024
+MAX_UPLOAD_BYTES = 5 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOWED_ORIGINS = read("CORS_ALLOWED_ORIGINS", [], cast=words)
+CORS_ALLOW_CREDENTIALS = True
+CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "idempotency-key", "x-csrftoken", "x-request-id"]
+CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "X-Request-ID", "Idempotent-Replayed", "Content-Disposition"]
+CSRF_TRUSTED_ORIGINS = [origin for origin in CORS_ALLOWED_ORIGINS if origin != "*"]
+FRONTEND_URL = read("FRONTEND_URL", "http://localhost:3000")
+
+# --- Money ----------------------------------------------------------------------------------------------------
+
+DEFAULT_CURRENCY = read("DEFAULT_CURRENCY", "USD", cast=str.upper)
+
+STRIPE_SECRET_KEY = read("STRIPE_SECRET_KEY")
+STRIPE_PUBLISHABLE_KEY = read("STRIPE_PUBLISHABLE_KEY")
+STRIPE_WEBHOOK_SECRETS = read("STRIPE_WEBHOOK_SECRET", [], cast=words)
+STRIPE_API_BASE = read("STRIPE_API_BASE", "https://api.stripe.com")
+if DEBUG and not STRIPE_SECRET_KEY:
+    STRIPE_SECRET_KEY = "sk_test_local"
+    STRIPE_PUBLISHABLE_KEY = "pk_test_local"
+    STRIPE_WEBHOOK_SECRETS = ["whsec_local"]
+    STRIPE_API_BASE = read("STRIPE_API_BASE", "http://127.0.0.1:12111")
+
+# --- Background jobs ------------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = read("CELERY_BROKER_URL", REDIS_URL)
+CELERY_RESULT_BACKEND = read("CELERY_RESULT_BACKEND") or None
+CELERY_TASK_ALWAYS_EAGER = not CELERY_BROKER_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SOFT_TIME_LIMIT = 120
+CELERY_TASK_TIME_LIMIT = 150
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600, "socket_timeout": 1, "socket_connect_timeout": 1}
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
+    "apply waiting Stripe events": {"task": "payments.apply_waiting_events", "schedule": 60.0},
+}
+
+# --- Mail -----------------------------------------------------------------------------------------------------
+
+EMAIL_BACKEND = read("EMAIL_BACKEND", f"django.core.mail.backends.{'console' if DEBUG else 'smtp'}.EmailBackend")
+EMAIL_HOST = read("EMAIL_HOST", "localhost")
+EMAIL_PORT = read("EMAIL_PORT", 25, cast=int)
+EMAIL_USE_TLS = read("EMAIL_USE_TLS", False, cast=lambda value: value.lower() in ("true", "1"))
+EMAIL_HOST_USER = read("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = read("EMAIL_HOST_PASSWORD")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = read("DEFAULT_FROM_EMAIL", "vouchers@localhost")
+
+# --- Language, time, files ------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = read("TIME_ZONE", "UTC")
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+MEDIA_URL = "/media/"
+MEDIA_ROOT = BASE_DIR / "media"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+# --- Transport security ---------------------------------------------------------------------------------------
+
+TRUSTED_PROXY_COUNT = read("TRUSTED_PROXY_COUNT", 0, cast=int)
+if TRUSTED_PROXY_COUNT:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = read("SECURE_SSL_REDIRECT", not DEBUG, cast=lambda value: value.lower() in ("true", "1"))
+SECURE_REDIRECT_EXEMPT = [r"^api/health/"]
+SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
+SECURE_HSTS_PRELOAD = not DEBUG
+SESSION_COOKIE_SECURE = not DEBUG
+CSRF_COOKIE_SECURE = not DEBUG
+X_FRAME_OPTIONS = "DENY"
+
+# --- Logs -----------------------------------------------------------------------------------------------------
+
+LOG_LEVEL = read("LOG_LEVEL", "INFO", cast=str.upper)
+LOG_FORM = read("LOG_FORM", "text", cast=str.lower)
+LOG_FILE = read("LOG_FILE", str(BASE_DIR / "logs" / "django.log"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "apps.core.logs.RequestIdFilter"}},
+    "formatters": {
+        "text": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+        "json": {"()": "apps.core.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": LOG_FORM, "filters": ["request_id"]},
+    },
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {"django": {"handlers": [], "level": LOG_LEVEL, "propagate": True}},
+}
+if LOG_FILE != "none":
+    LOGGING["handlers"]["file"] = {  # type: ignore[index]
+        "class": "apps.core.logs.QuietRotatingFileHandler",
+        "filename": LOG_FILE,
+        "maxBytes": 10 * 1024 * 1024,
+        "backupCount": 5,
+        "delay": True,
+        "formatter": LOG_FORM,
+        "filters": ["request_id"],
+    }
+    LOGGING["root"]["handlers"].append("file")  # type: ignore[index]
+
+# --- Admin ----------------------------------------------------------------------------------------------------
+
+UNFOLD = {"SITE_TITLE": "Voucher App", "SITE_HEADER": "Voucher App", "SITE_SYMBOL": "confirmation_number"}
+
+# --- What may not go out ---------------------------------------------------------------------------------------
+
+
+def _unsafe() -> list[str]:
+    """What makes this configuration unfit for DEBUG=False, a line each."""
+    example_keys = ("change", "example", "insecure", "secret-key", "your-", "local-development")
+    stripe_is_local = urlsplit(STRIPE_API_BASE).hostname in ("localhost", "127.0.0.1", "::1")
+    rules = [
+        (not SECRET_KEY, "SECRET_KEY is missing."),
+        (0 < len(SECRET_KEY) < 50, "SECRET_KEY is too short: at least 50 random characters."),
+        (any(word in SECRET_KEY.lower() for word in example_keys), "SECRET_KEY is an example: make one of your own."),
+        (len(JWT_SIGNING_KEY) < 32, "JWT_SIGNING_KEY is too short: at least 32 random characters."),
+        (not ALLOWED_HOSTS, "ALLOWED_HOSTS is empty: name the hosts that this site answers to."),
+        ("*" in ALLOWED_HOSTS, "ALLOWED_HOSTS is '*': name the hosts that this site answers to."),
+        (not STRIPE_SECRET_KEY, "STRIPE_SECRET_KEY is missing."),
+        (not STRIPE_PUBLISHABLE_KEY, "STRIPE_PUBLISHABLE_KEY is missing."),
+        (not any(STRIPE_WEBHOOK_SECRETS), "STRIPE_WEBHOOK_SECRET is missing."),
+        ("*" in CORS_ALLOWED_ORIGINS, "CORS_ALLOWED_ORIGINS is '*': name the origins of your web clients."),
+        (
+            stripe_is_local and "_live_" in STRIPE_SECRET_KEY,
+            "STRIPE_API_BASE is a local address but STRIPE_SECRET_KEY is a live key.",
+        ),
+        (
+            "sqlite" in _database["ENGINE"] and not ALLOW_SQLITE,
+            "DATABASE_URL is SQLite: use PostgreSQL, or say ALLOW_SQLITE=True if you mean it.",
+        ),
+    ]
+    return [line for wrong, line in rules if wrong]
+
+
+if not DEBUG and (_problems := _unsafe()):
+    raise ImproperlyConfigured(
+        "Refusing to start with DEBUG off (for development: cp .env.example .env):\n  " + "\n  ".join(_problems)
+    )

@@ -1,0 +1,26 @@
+"""Where each app is mounted."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from apps.core import views as core
+from apps.payments import views as payments
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("api/health/", core.Health.as_view(), name="health"),
+    path("api/health/ready/", core.Ready.as_view(), name="ready"),
+    path("api/test/", core.Test.as_view(), name="test"),
+    path("api/schema/", core.Schema.as_view(), name="schema"),
+    path("api/docs/", core.Docs.as_view(url_name="schema"), name="docs"),
+    path("api/auth/", include("apps.authentication.urls")),
+    path("api/users/", include("apps.users.urls")),
+    # The address is among the vouchers, the use case is a payment: the URL space is not the code's.
+    path("api/vouchers/purchase/", payments.Purchase.as_view(), name="purchase"),
+    path("api/vouchers/", include("apps.vouchers.urls")),
+    path("api/payments/", include("apps.payments.urls")),
+    path("api/analytics/", include("apps.analytics.urls")),
+]
+
+handler404 = "apps.core.views.no_such_address"
+handler500 = "apps.core.views.server_error"

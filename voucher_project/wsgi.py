@@ -1,0 +1,8 @@
+"""The WSGI entry point, for gunicorn."""
+
+from django.core.wsgi import get_wsgi_application
+
+from .environment import choose_settings
+
+choose_settings()
+application = get_wsgi_application()
