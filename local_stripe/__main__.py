@@ -1,0 +1,65 @@
+"""``python -m local_stripe``: a local Stripe in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from .front_door import DEFAULT_PORT, LocalStripe
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM, SIGINT or, if asked, the end of standard input. Gives the exit status."""
+    asked = _parser().parse_args(arguments)
+    try:
+        stripe = LocalStripe(asked.port, asked.webhook_url, asked.webhook_secret)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        print(f"local Stripe: cannot listen on 127.0.0.1:{asked.port}: {reason}", file=sys.stderr)
+        return 1
+    except ValueError as error:
+        print(f"local Stripe: {error}", file=sys.stderr)
+        return 1
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    if asked.exit_with_stdin:
+        threading.Thread(target=_wait_for_end_of_stdin, args=(ended,), daemon=True).start()
+    stripe.start()
+    print(f"local Stripe on {stripe.base_url}", flush=True)
+    ended.wait()
+    stripe.stop()
+    return 0
+
+
+def _wait_for_end_of_stdin(ended: threading.Event) -> None:
+    # Not sys.stdin: its lock, held by a thread at interpreter exit, is fatal.
+    try:
+        while os.read(0, 4096):
+            pass
+    except OSError:
+        pass
+    ended.set()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m local_stripe", description="A local stand-in for Stripe."
+    )
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="0 picks a free one (default: %(default)s)"
+    )
+    parser.add_argument("--webhook-url", help="where to send signed events")
+    parser.add_argument(
+        "--webhook-secret", default="whsec_local", help="what signs them (default: %(default)s)"
+    )
+    parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input closes")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""``/_control/``: what tests may do to the local Stripe that nobody can do to Stripe. JSON in, JSON out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from .api import Answer, Call, encoded
+from .errors import Obj, StripeError
+
+if TYPE_CHECKING:
+    from .front_door import LocalStripe
+
+PREFIX = "/_control/"
+MAX_TIMES = 100
+
+
+class Refused(Exception):
+    """A control call that cannot be done; answered with 400."""
+
+
+def answer(stripe: LocalStripe, call: Call) -> Answer:
+    """Do one control call. A web page may not: calls with an ``Origin`` are refused."""
+    if "origin" in call.headers:
+        return _json(403, {"error": "The control API is not for web pages."})
+    parts = urlsplit(call.target)
+    path = unquote(parts.path).removeprefix(PREFIX)
+    for method, pattern, handler in _ROUTES:
+        match = re.fullmatch(pattern, path)
+        if match is None or method != call.method:
+            continue
+        try:
+            asked = dict(parse_qsl(parts.query)) if method == "GET" else _body(call)
+            return _json(200, handler(stripe, asked, **match.groupdict()))
+        except StripeError as error:
+            return _json(error.status, {"error": error.message})
+        except LookupError as error:
+            return _json(404, {"error": str(error.args[0] if error.args else error)})
+        except (Refused, ValueError, TypeError, re.error) as error:
+            return _json(400, {"error": str(error)})
+    return _json(404, {"error": f"No such control call: {call.method} {path[:100]}"})
+
+
+def _reset(stripe: LocalStripe, asked: Obj) -> Obj:
+    stripe.reset()
+    return {"reset": True}
+
+
+def _pause(stripe: LocalStripe, asked: Obj) -> Obj:
+    stripe.pause_webhooks()
+    return {"paused": True}
+
+
+def _resume(stripe: LocalStripe, asked: Obj) -> Obj:
+    return {"paused": False, "due": stripe.resume_webhooks(discard=_get(asked, "discard", bool, False))}
+
+
+def _wait(stripe: LocalStripe, asked: Obj) -> Obj:
+    seconds = _get(asked, "timeout", (int, float), 5.0)
+    if not 0 <= seconds <= 60:
+        raise Refused("timeout is 0 to 60 seconds")
+    return {"idle": stripe.wait_for_webhooks(seconds)}
+
+
+def _redeliver(stripe: LocalStripe, asked: Obj) -> Obj:
+    times = _get(asked, "times", int, 1)
+    if not 1 <= times <= MAX_TIMES:
+        raise Refused(f"times is 1 to {MAX_TIMES}")
+    parallel = _get(asked, "parallel", bool, False)
+    return {"deliveries": stripe.redeliver(_get(asked, "event", str), times=times, parallel=parallel)}
+
+
+def _endpoint(stripe: LocalStripe, asked: Obj) -> Obj:
+    url = _get(asked, "url", (str, type(None)))
+    stripe.set_webhook_endpoint(url, _get(asked, "secret", str, None))
+    return {"url": url}
+
+
+def _deliveries(stripe: LocalStripe, asked: Obj) -> Obj:
+    return {"deliveries": stripe.deliveries()}
+
+
+def _requests(stripe: LocalStripe, asked: Obj) -> Obj:
+    return {"requests": stripe.requests()}
+
+
+def _settle(stripe: LocalStripe, asked: Obj) -> Obj:
+    outcome = _get(asked, "outcome", str)
+    return stripe.settle(_get(asked, "payment_intent", str), outcome)
+
+
+def _signed_event(stripe: LocalStripe, asked: Obj) -> Obj:
+    timestamp = int(asked["timestamp"]) if "timestamp" in asked else None
+    signed = stripe.signed_event(_get(asked, "event", str), timestamp=timestamp)
+    return {"body": signed.body.decode(), "signature": signed.signature}
+
+
+def _fault(stripe: LocalStripe, asked: Obj) -> Obj:
+    stripe.add_fault(**asked)
+    return {"faults": stripe.faults()}
+
+
+def _faults(stripe: LocalStripe, asked: Obj) -> Obj:
+    return {"faults": stripe.faults()}
+
+
+def _override(stripe: LocalStripe, asked: Obj, id: str) -> Obj:
+    return stripe.override_payment_intent(id, asked)
+
+
+_ROUTES: list[tuple[str, str, Callable[..., Obj]]] = [
+    ("POST", r"reset", _reset),
+    ("POST", r"webhooks/pause", _pause),
+    ("POST", r"webhooks/resume", _resume),
+    ("POST", r"webhooks/wait", _wait),
+    ("POST", r"webhooks/redeliver", _redeliver),
+    ("POST", r"webhooks/endpoint", _endpoint),
+    ("GET", r"deliveries", _deliveries),
+    ("GET", r"requests", _requests),
+    ("POST", r"settle", _settle),
+    ("GET", r"signed-event", _signed_event),
+    ("POST", r"faults", _fault),
+    ("GET", r"faults", _faults),
+    ("POST", r"payment_intents/(?P<id>[^/]+)", _override),
+]
+
+_NOTHING = object()
+
+
+def _get(asked: Obj, name: str, kind: Any, default: Any = _NOTHING) -> Any:
+    if name not in asked:
+        if default is _NOTHING:
+            raise Refused(f"{name} is missing")
+        return default
+    value = asked[name]
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise Refused(f"{name} has the wrong type")
+    return value
+
+
+def _body(call: Call) -> Obj:
+    if not call.body.strip():
+        return {}
+    try:
+        asked = json.loads(call.body)
+    except (ValueError, RecursionError) as error:
+        raise Refused("The body is not JSON.") from error
+    if not isinstance(asked, dict):
+        raise Refused("The body is not a JSON object.")
+    return asked
+
+
+def _json(status: int, obj: Obj) -> Answer:
+    return Answer(status, encoded(obj))

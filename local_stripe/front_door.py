@@ -1,0 +1,205 @@
+"""``LocalStripe``: start, steer and stop a local Stripe from Python."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import threading
+from types import TracebackType
+from typing import Any
+
+from . import attempts, faults, payment_intents, webhooks
+from .api import Api
+from .errors import Obj
+from .server import Server
+from .state import INTERNAL_REQUEST, Request, State, now
+
+DEFAULT_PORT = 12111
+
+
+@dataclasses.dataclass(frozen=True)
+class SignedEvent:
+    """A webhook as it would arrive: the raw body, and the value of its ``Stripe-Signature`` header."""
+
+    body: bytes
+    signature: str
+
+
+class LocalStripe:
+    """A Stripe of one's own on 127.0.0.1, stateful, in memory, served by threads of this process.
+
+    ``port`` 0 picks a free one. ``webhook_url`` gets the signed events, ``retry_delays`` are the seconds
+    between attempts when it does not answer 2xx within ``delivery_timeout`` seconds. Also a context manager.
+    Raises OSError when the port is taken, ValueError for a bad ``webhook_url``.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        webhook_url: str | None = None,
+        webhook_secret: str = "whsec_local",
+        *,
+        retry_delays: tuple[float, ...] = webhooks.RETRY_DELAYS,
+        delivery_timeout: float = 10.0,
+        host: str = "127.0.0.1",
+    ) -> None:
+        self._state = State()
+        self._webhooks = webhooks.Webhooks(
+            self._state, webhook_url, webhook_secret, tuple(retry_delays), delivery_timeout
+        )
+        self._state.on_event = self._webhooks.schedule
+        self._stopping = threading.Event()
+        self._server = Server(self, host, port)
+        self._state.base_url = self.base_url
+        self.api = Api(self._state, self._stopping)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._server.server_address[1])
+
+    @property
+    def base_url(self) -> str:
+        """What ``base_addresses={"api": …}`` of stripe-python wants."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def state(self) -> State:
+        """The memory; hold its ``lock`` while you read it."""
+        return self._state
+
+    @property
+    def webhook_secret(self) -> str:
+        """The secret that signs webhooks."""
+        return self._webhooks.secret
+
+    def start(self) -> LocalStripe:
+        """Serve in daemon threads; gives itself back."""
+        self._webhooks.start()
+        self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Close the port and every connection, and end the deliveries. May be called twice."""
+        self._stopping.set()
+        self._webhooks.stop()
+        self._server.stop()
+
+    def __enter__(self) -> LocalStripe:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def reset(self) -> None:
+        """Forget objects, events, keys, faults, logs and due deliveries; webhooks flow; the endpoint stays."""
+        with self._state.lock:
+            self._state.clear()
+            self._webhooks.clear()
+
+    def pay(self, payment_intent: str, payment_method: str = "pm_card_visa") -> Obj:
+        """Confirm an intent as the customer's browser would, without HTTP. Raises StripeError as confirm does."""
+        with self._state.lock:
+            intent = self._intent(payment_intent)
+            params = {"client_secret": intent["client_secret"], "payment_method": payment_method}
+            path = f"/v1/payment_intents/{payment_intent}/confirm"
+            request = Request("POST", path, params, publishable=True)
+            return copy.deepcopy(payment_intents.confirm(self._state, request, payment_intent))
+
+    def settle(self, payment_intent: str, outcome: str = "succeeded") -> Obj:
+        """End ``processing`` or ``requires_action`` as "succeeded" or "failed"; gives the intent.
+
+        Raises ValueError for another outcome, LookupError for an unknown intent, StripeError if it waits for
+        nothing.
+        """
+        if outcome not in ("succeeded", "failed"):
+            raise ValueError("outcome is succeeded or failed")
+        with self._state.lock:
+            intent = self._intent(payment_intent)
+            attempts.settle(self._state, INTERNAL_REQUEST, intent, outcome)
+            return copy.deepcopy(intent)
+
+    def override_payment_intent(self, payment_intent: str, fields: Obj) -> Obj:
+        """Set raw fields of an intent, such as ``amount_received``, to feign a mismatch. Emits nothing."""
+        if "id" in fields or "object" in fields:
+            raise ValueError("id and object cannot be overridden")
+        with self._state.lock:
+            intent = self._intent(payment_intent)
+            intent.update(copy.deepcopy(fields))
+            return copy.deepcopy(intent)
+
+    def payment_intent(self, id: str) -> Obj:
+        """A copy of an intent. Raises LookupError."""
+        with self._state.lock:
+            return copy.deepcopy(self._intent(id))
+
+    def events(self, type: str | None = None) -> list[Obj]:
+        """Copies of the events so far, oldest first, or of those of one type."""
+        with self._state.lock:
+            found = [e for e in self._state.of_kind("event").values() if type in (None, e["type"])]
+            return copy.deepcopy(found)
+
+    def requests(self) -> list[Obj]:
+        """The calls of ``/v1`` so far, oldest first: method, path, params, idempotency_key, key (its kind),
+        status (None: connection dropped), replayed, request_id, at. Never a key or a client secret."""
+        with self._state.lock:
+            return copy.deepcopy(list(self._state.requests))
+
+    def add_fault(self, **fault: Any) -> None:
+        """Let the next requests fail; see ``faults.Fault`` for the names. Raises ValueError for a bad one."""
+        made = faults.fault_of(fault)
+        with self._state.lock:
+            self._state.faults.append(made)
+
+    def faults(self) -> list[Obj]:
+        """The faults not yet used up."""
+        with self._state.lock:
+            return [dataclasses.asdict(fault) for fault in self._state.faults]
+
+    def set_webhook_endpoint(self, url: str | None, secret: str | None = None) -> None:
+        """Send events to ``url`` from now on, signed with ``secret`` (None keeps the old one)."""
+        self._webhooks.set_endpoint(url, secret)
+
+    def pause_webhooks(self) -> None:
+        """Let deliveries gather instead of leaving."""
+        self._webhooks.pause()
+
+    def resume_webhooks(self, *, discard: bool = False) -> int:
+        """Deliver what has gathered, or with ``discard`` drop it. Gives the number of deliveries due."""
+        return self._webhooks.resume(discard)
+
+    def wait_for_webhooks(self, timeout: float = 5.0) -> bool:
+        """Wait until every delivery and retry is done; False when that took too long or they are paused."""
+        return self._webhooks.wait(timeout)
+
+    def redeliver(self, event: str, *, times: int = 1, parallel: bool = False) -> list[Obj]:
+        """Send an event again, now, also while paused. Gives the deliveries. Raises LookupError."""
+        with self._state.lock:
+            found = self._event(event)
+        return self._webhooks.redeliver(found, times, parallel)
+
+    def deliveries(self) -> list[Obj]:
+        """Every attempt so far: event, type, url, attempt, at, status, error, delivered."""
+        with self._state.lock:
+            return copy.deepcopy(list(self._webhooks.deliveries))
+
+    def signed_event(self, event: str, *, timestamp: int | None = None) -> SignedEvent:
+        """An event to post oneself, signed for ``timestamp`` (now). Raises LookupError."""
+        with self._state.lock:
+            body = webhooks.body_of(self._event(event))
+            secret = self._webhooks.secret
+        return SignedEvent(body, webhooks.signature(body, secret, now() if timestamp is None else timestamp))
+
+    def _intent(self, id: str) -> Obj:
+        intent = self._state.find("payment_intent", id)
+        if intent is None:
+            raise LookupError(f"No such payment_intent: {id}")
+        return intent
+
+    def _event(self, id: str) -> Obj:
+        event = self._state.find("event", id)
+        if event is None:
+            raise LookupError(f"No such event: {id}")
+        return event

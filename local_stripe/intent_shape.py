@@ -1,0 +1,161 @@
+"""The parameters and the fields of a PaymentIntent (Stripe's OpenAPI document, ``payment_intent``)."""
+
+from __future__ import annotations
+
+from . import payment_methods
+from .errors import Obj
+from .params import (
+    Reader,
+    array,
+    boolean,
+    choice,
+    clearable,
+    currency,
+    email,
+    integer,
+    mapping,
+    merged_metadata,
+    metadata,
+    text,
+    unmodelled,
+    url,
+)
+from .rendering import expand_reader
+from .state import new_id, now, random_text
+
+_SHIPPING = mapping(
+    {
+        "address": payment_methods.ADDRESS,
+        **{n: text() for n in ("carrier", "name", "phone", "tracking_number")},
+    },
+    required=("address", "name"),
+)
+_CARD_OPTIONS = mapping({"request_three_d_secure": choice("any", "automatic", "challenge")})
+_METHOD: dict[str, Reader] = {
+    "payment_method": text(),
+    "payment_method_data": payment_methods.PAYMENT_METHOD_DATA,
+    "payment_method_options": mapping({"card": _CARD_OPTIONS}),
+    "receipt_email": clearable(email),
+    "setup_future_usage": choice("off_session", "on_session"),
+    "shipping": clearable(_SHIPPING),
+    "expand": expand_reader,
+    "capture_method": choice("automatic", "automatic_async"),
+    "excluded_payment_method_types": unmodelled,
+    "amount_details": unmodelled,
+    "hooks": unmodelled,
+    "payment_details": unmodelled,
+}
+_DETAILS: dict[str, Reader] = {
+    **_METHOD,
+    "amount": integer(1),
+    "currency": currency,
+    "customer": text(),
+    "description": text(1000),
+    "metadata": metadata,
+    "payment_method_types": array(text()),
+    "statement_descriptor": text(22),
+    "statement_descriptor_suffix": text(22),
+    "transfer_group": text(),
+    "application_fee_amount": unmodelled,
+    "customer_account": unmodelled,
+    "payment_method_configuration": unmodelled,
+    "transfer_data": unmodelled,
+}
+_ATTEMPT: dict[str, Reader] = {
+    "error_on_requires_action": boolean,
+    "off_session": boolean,
+    "return_url": url,
+    "use_stripe_sdk": boolean,
+    "confirmation_token": unmodelled,
+    "mandate": unmodelled,
+    "mandate_data": unmodelled,
+    "radar_options": unmodelled,
+}
+CREATE: dict[str, Reader] = {
+    **_DETAILS,
+    **_ATTEMPT,
+    "automatic_payment_methods": mapping(
+        {"enabled": boolean, "allow_redirects": choice("always", "never")}, required=("enabled",)
+    ),
+    "confirm": boolean,
+    "confirmation_method": choice("automatic"),
+    "on_behalf_of": unmodelled,
+}
+CONFIRM: dict[str, Reader] = {**_METHOD, **_ATTEMPT, "client_secret": text()}
+UPDATE: dict[str, Reader] = _DETAILS
+CANCEL: dict[str, Reader] = {
+    "cancellation_reason": choice("duplicate", "fraudulent", "requested_by_customer", "abandoned"),
+    "expand": expand_reader,
+}
+# Fields an update sets without further ado, whatever the status.
+PLAIN = (
+    "capture_method",
+    "description",
+    "payment_method_types",
+    "receipt_email",
+    "setup_future_usage",
+    "shipping",
+    "statement_descriptor",
+    "statement_descriptor_suffix",
+    "transfer_group",
+)
+
+
+def new(asked: Obj) -> Obj:
+    """A new PaymentIntent of the values read with CREATE; it is not yet stored."""
+    id = new_id("pi")
+    automatic: Obj | None = None
+    if "payment_method_types" not in asked:
+        automatic = {"allow_redirects": "always", **asked.get("automatic_payment_methods", {"enabled": True})}
+        automatic = automatic if automatic["enabled"] else None
+    card_options = asked.get("payment_method_options", {}).get("card", {})
+    return {
+        "id": id,
+        "object": "payment_intent",
+        "amount": asked["amount"],
+        "amount_capturable": 0,
+        "amount_details": {"tip": {}},
+        "amount_received": 0,
+        "application": None,
+        "application_fee_amount": None,
+        "automatic_payment_methods": automatic,
+        "canceled_at": None,
+        "cancellation_reason": None,
+        "capture_method": asked.get("capture_method", "automatic_async"),
+        "client_secret": f"{id}_secret_{random_text(25)}",
+        "confirmation_method": "automatic",
+        "created": now(),
+        "currency": asked["currency"],
+        "customer": None,
+        "customer_account": None,
+        "description": asked.get("description"),
+        "excluded_payment_method_types": None,
+        "last_payment_error": None,
+        "latest_charge": None,
+        "livemode": False,
+        "metadata": merged_metadata({}, asked.get("metadata") or {}),
+        "next_action": None,
+        "on_behalf_of": None,
+        "payment_method": None,
+        "payment_method_configuration_details": None,
+        "payment_method_options": {
+            "card": {
+                "installments": None,
+                "mandate_options": None,
+                "network": None,
+                "request_three_d_secure": card_options.get("request_three_d_secure", "automatic"),
+            }
+        },
+        "payment_method_types": asked.get("payment_method_types", ["card"]),
+        "processing": None,
+        "receipt_email": asked.get("receipt_email"),
+        "review": None,
+        "setup_future_usage": asked.get("setup_future_usage"),
+        "shipping": asked.get("shipping"),
+        "source": None,
+        "statement_descriptor": asked.get("statement_descriptor"),
+        "statement_descriptor_suffix": asked.get("statement_descriptor_suffix"),
+        "status": "requires_payment_method",
+        "transfer_data": None,
+        "transfer_group": asked.get("transfer_group"),
+    }
