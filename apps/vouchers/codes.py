@@ -1,0 +1,74 @@
+"""Voucher codes: how they are made, written, and read back from what a person typed.
+
+A code is 15 symbols of a 31-symbol alphabet without look-alikes, which carry 74 random bits of a version 4
+UUID, and one check symbol. It is stored as these 16 symbols and shown in groups of four.
+"""
+
+import re
+import uuid
+from typing import Final
+
+from apps.core.errors import InvalidError
+
+ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+BASE: Final = len(ALPHABET)
+LENGTH: Final = 16
+_VALUE_OF = {symbol: value for value, symbol in enumerate(ALPHABET)}
+_SEPARATORS = re.compile(r"[\s\-\u2010-\u2015\u2212]+")
+
+
+class CodeMalformed(InvalidError):
+    """What was typed can't be a code: wrong length, wrong symbols, or a check symbol that does not fit."""
+
+    code = "code_malformed"
+    detail = "This is not a voucher code. Please check it for typing mistakes."
+
+
+def make() -> str:
+    """A new code, 16 symbols without dashes. It is unique but for chance (74 bits); the database decides."""
+    number = _random_bits(uuid.uuid4())
+    symbols = ""
+    for _ in range(LENGTH - 1):
+        number, value = divmod(number, BASE)
+        symbols += ALPHABET[value]
+    return symbols + check_symbol(symbols)
+
+
+def check_symbol(symbols: str) -> str:
+    """The symbol that makes the sum of value × position a multiple of 31, positions counted from 1.
+
+    31 is a prime and the 16 weights are different and not zero, so one wrong symbol changes the sum, and so
+    does a swap of any two symbols that differ. (The idea of ISBN-10.)
+    """
+    total = sum(position * _VALUE_OF[symbol] for position, symbol in enumerate(symbols, start=1))
+    inverse_of_last_weight = pow(LENGTH, -1, BASE)
+    return ALPHABET[-total * inverse_of_last_weight % BASE]
+
+
+def parse(typed: str) -> str:
+    """The 16 symbols of a code typed in any case, with or without dashes and spaces.
+
+    Raises CodeMalformed; no look-up is needed to find a typing mistake.
+    """
+    symbols = _SEPARATORS.sub("", typed[:100]).upper()
+    if len(symbols) != LENGTH or not all(symbol in _VALUE_OF for symbol in symbols):
+        raise CodeMalformed
+    if check_symbol(symbols[:-1]) != symbols[-1]:
+        raise CodeMalformed
+    return symbols
+
+
+def shown(code: str) -> str:
+    """The code as people see it: XXXX-XXXX-XXXX-XXXX."""
+    return "-".join(code[start : start + 4] for start in range(0, LENGTH, 4))
+
+
+def masked(code: str) -> str:
+    """The code as staff lists show it: only its last four symbols."""
+    return f"····-{code[-4:]}"
+
+
+def _random_bits(source: uuid.UUID) -> int:
+    """The 122 bits of a version 4 UUID that are random (RFC 9562, section 5.4), as a number."""
+    number = source.int
+    return (number >> 80) << 74 | (number >> 64 & 0xFFF) << 62 | number & (1 << 62) - 1

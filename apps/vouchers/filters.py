@@ -1,0 +1,53 @@
+"""What the lists of vouchers can be narrowed by."""
+
+from typing import ClassVar
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django_filters import rest_framework as filters
+
+from apps.core.filters import IdFilter, with_period
+
+from . import codes
+from .models import Voucher, VoucherStatus, VoucherUsage
+
+ORDERINGS = ("purchase_date", "-purchase_date", "expiry_date", "-expiry_date")
+
+
+class VoucherFilters(filters.FilterSet):
+    status = filters.ChoiceFilter(choices=VoucherStatus.choices, method="by_status")
+    voucher_type = IdFilter(field_name="voucher_type_id")
+    service_type = filters.CharFilter(max_length=50)
+    search = filters.CharFilter(
+        method="by_words", max_length=100, label="A code, its last four symbols, or part of the type's name."
+    )
+    ordering = filters.ChoiceFilter(choices=[(name, name) for name in ORDERINGS], method="in_order")
+
+    class Meta:
+        model = Voucher
+        fields: ClassVar[list[str]] = []
+
+    def by_status(self, vouchers: QuerySet[Voucher], name: str, value: str) -> QuerySet[Voucher]:
+        return vouchers.in_status(value, timezone.now())  # type: ignore[attr-defined, no-any-return]
+
+    def by_words(self, vouchers: QuerySet[Voucher], name: str, value: str) -> QuerySet[Voucher]:
+        found = Q(voucher_type__name__icontains=value)
+        try:
+            found |= Q(code=codes.parse(value))
+        except codes.CodeMalformed:
+            if len(value) == 4:
+                found |= Q(code__endswith=value.upper())
+        return vouchers.filter(found)
+
+    def in_order(self, vouchers: QuerySet[Voucher], name: str, value: str) -> QuerySet[Voucher]:
+        tie_break = "-id" if value.startswith("-") else "id"
+        return vouchers.order_by(value, tie_break)
+
+
+@with_period("used_at")
+class UsageFilters(filters.FilterSet):
+    service_type = filters.CharFilter(max_length=50)
+
+    class Meta:
+        model = VoucherUsage
+        fields: ClassVar[list[str]] = []

@@ -1,0 +1,196 @@
+"""What is sold, what was issued, and each use of it."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Case, F, Q, Value, When
+from django.utils import timezone
+
+from . import codes
+
+currency_code = RegexValidator(r"^[A-Z]{3}\Z", "Three capital letters (ISO 4217).")
+
+
+class VoucherStatus(models.TextChoices):
+    ACTIVE = "active"
+    USED = "used"
+    EXPIRED = "expired"
+    INACTIVE = "inactive"
+
+
+class InactiveReason(models.TextChoices):
+    REFUND_PENDING = "refund_pending"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+    WITHDRAWN = "withdrawn"
+    BY_STAFF = "by_staff"
+
+
+class VoucherTypeQuerySet(models.QuerySet["VoucherType"]):
+    def on_sale(self) -> "VoucherTypeQuerySet":
+        """Types that can be bought."""
+        return self.filter(is_active=True)
+
+
+class VoucherType(models.Model):
+    """A service on sale. What it says is copied to each voucher at its sale; editing it changes none of them."""
+
+    name = models.CharField(max_length=200, unique=True)
+    description = models.TextField(blank=True)
+    price = models.DecimalField(
+        max_digits=10, decimal_places=2, validators=[MinValueValidator(0)], help_text="0 is free."
+    )
+    currency = models.CharField(max_length=3, default="USD", validators=[currency_code])
+    service_type = models.SlugField(max_length=50, help_text="What a voucher of this type is redeemed for.")
+    is_active = models.BooleanField("on sale", default=True)
+    validity_days = models.PositiveIntegerField(
+        default=365, validators=[MinValueValidator(1), MaxValueValidator(36_500)]
+    )
+    max_uses = models.PositiveIntegerField(
+        default=1, validators=[MinValueValidator(1), MaxValueValidator(1_000_000)]
+    )
+
+    objects = VoucherTypeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name", "id")
+        constraints = (
+            models.CheckConstraint(condition=Q(price__gte=0), name="vouchers_type_price_not_negative"),
+            models.CheckConstraint(condition=Q(validity_days__gte=1), name="vouchers_type_valid_a_day_or_more"),
+            models.CheckConstraint(condition=Q(max_uses__gte=1), name="vouchers_type_used_once_or_more"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class VoucherQuerySet(models.QuerySet["Voucher"]):
+    def owned_by(self, user: Any) -> "VoucherQuerySet":
+        return self.filter(user=user)
+
+    def redeemable(self, now: Any) -> "VoucherQuerySet":
+        """Vouchers with a use left at `now`: a datetime, or a database expression for its own clock."""
+        return self.filter(is_active=True, uses_remaining__gt=0, expiry_date__gt=now)
+
+    def in_status(self, status: str, now: Any) -> "VoucherQuerySet":
+        """Vouchers whose status at `now` is the given one."""
+        return self.filter(status_condition(VoucherStatus(status), now))
+
+    def with_status(self, now: datetime) -> "VoucherQuerySet":
+        """Annotates `status_now`, by the same rule as `Voucher.status_at`."""
+        whens = (When(status_condition(status, now), then=Value(status.value)) for status in VoucherStatus)
+        return self.annotate(status_now=Case(*whens, output_field=models.CharField()))
+
+
+def status_condition(status: VoucherStatus, now: Any, prefix: str = "") -> Q:
+    """The condition on the columns for a status; exactly one of the four holds for any voucher.
+
+    `prefix` is a path to the voucher from another model, such as "voucher__".
+    """
+    active = Q(**{f"{prefix}is_active": True})
+    unused = Q(**{f"{prefix}uses_remaining__gt": 0})
+    current = Q(**{f"{prefix}expiry_date__gt": now})
+    return {
+        VoucherStatus.INACTIVE: ~active,
+        VoucherStatus.USED: active & ~unused,
+        VoucherStatus.EXPIRED: active & unused & ~current,
+        VoucherStatus.ACTIVE: active & unused & current,
+    }[status]
+
+
+class Voucher(models.Model):
+    """One code: so many uses, until a date, for one service."""
+
+    code = models.CharField(max_length=codes.LENGTH, unique=True, editable=False)
+    voucher_type = models.ForeignKey(VoucherType, on_delete=models.PROTECT, related_name="vouchers")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="vouchers", verbose_name="owner"
+    )
+    service_type = models.SlugField(max_length=50, editable=False)
+    face_value = models.DecimalField(max_digits=10, decimal_places=2, help_text="What was paid for it.")
+    currency = models.CharField(max_length=3)
+    purchase_date = models.DateTimeField(default=timezone.now)
+    expiry_date = models.DateTimeField()
+    total_uses = models.PositiveIntegerField()
+    uses_remaining = models.PositiveIntegerField()
+    is_active = models.BooleanField(default=True)
+    inactive_reason = models.CharField(max_length=20, choices=InactiveReason, blank=True)
+
+    objects = VoucherQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-purchase_date", "-id")
+        indexes: ClassVar = [
+            models.Index(fields=("user", "-purchase_date", "-id"), name="vouchers_of_user_by_purchase"),
+            models.Index(fields=("user", "expiry_date", "id"), name="vouchers_of_user_by_expiry"),
+            models.Index(fields=("purchase_date",), name="vouchers_by_purchase"),
+        ]
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(uses_remaining__gte=0, uses_remaining__lte=F("total_uses")),
+                name="vouchers_voucher_uses_within_total",
+            ),
+            models.CheckConstraint(condition=Q(total_uses__gte=1), name="vouchers_voucher_has_a_use"),
+            models.CheckConstraint(condition=Q(face_value__gte=0), name="vouchers_voucher_value_not_negative"),
+            models.CheckConstraint(
+                condition=Q(is_active=True, inactive_reason="")
+                | Q(is_active=False, inactive_reason__in=InactiveReason.values),
+                name="vouchers_voucher_inactive_with_a_reason",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return codes.masked(self.code)
+
+    @property
+    def shown_code(self) -> str:
+        """The code in groups of four, for its owner."""
+        return codes.shown(self.code)
+
+    @property
+    def uses_made(self) -> int:
+        return self.total_uses - self.uses_remaining
+
+    def status_at(self, now: datetime) -> VoucherStatus:
+        """The status at an aware datetime; the same rule as `status_condition`."""
+        if not self.is_active:
+            return VoucherStatus.INACTIVE
+        if self.uses_remaining == 0:
+            return VoucherStatus.USED
+        if self.expiry_date <= now:
+            return VoucherStatus.EXPIRED
+        return VoucherStatus.ACTIVE
+
+    def days_left_at(self, now: datetime) -> int:
+        """Days from the local date of `now` to that of the expiry; 0 on the last day and ever after."""
+        return max(0, (timezone.localdate(self.expiry_date) - timezone.localdate(now)).days)
+
+
+class VoucherUsage(models.Model):
+    """One use. Append-only; `use_no` counts the uses of a voucher from 1 without gaps."""
+
+    voucher = models.ForeignKey(Voucher, on_delete=models.PROTECT, related_name="usages")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="usages", verbose_name="redeemed by"
+    )
+    service_type = models.SlugField(max_length=50)
+    used_at = models.DateTimeField()
+    details = models.JSONField(default=dict, blank=True)
+    use_no = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ("-used_at", "-id")
+        indexes: ClassVar = [
+            models.Index(fields=("user", "-used_at", "-id"), name="usages_of_user_by_time"),
+            models.Index(fields=("used_at",), name="usages_by_time"),
+        ]
+        constraints = (
+            models.UniqueConstraint(fields=("voucher", "use_no"), name="vouchers_usage_number_once"),
+            models.CheckConstraint(condition=Q(use_no__gte=1), name="vouchers_usage_numbers_from_one"),
+        )
+
+    def __str__(self) -> str:
+        return f"Use {self.use_no} of voucher {self.voucher_id}"

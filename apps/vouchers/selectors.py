@@ -1,0 +1,107 @@
+"""Reads of voucher types, vouchers and their uses."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import Count, F, QuerySet, Sum
+
+from apps.users.models import User
+
+from . import codes
+from .errors import VoucherNotFound, VoucherTypeNotFound
+from .models import Voucher, VoucherStatus, VoucherType, VoucherUsage, status_condition
+
+
+def types_on_sale() -> QuerySet[VoucherType]:
+    """The types that can be bought, by name."""
+    return VoucherType.objects.on_sale().order_by("name", "id")
+
+
+def type_on_sale(voucher_type_id: int) -> VoucherType:
+    """One type that can be bought. Raises VoucherTypeNotFound for any other id."""
+    voucher_type = VoucherType.objects.on_sale().filter(pk=voucher_type_id).first()
+    if voucher_type is None:
+        raise VoucherTypeNotFound
+    return voucher_type
+
+
+def vouchers_of(user: User) -> QuerySet[Voucher]:
+    """The user's vouchers with their types, newest first."""
+    return Voucher.objects.owned_by(user).select_related("voucher_type").order_by("-purchase_date", "-id")
+
+
+def voucher_with_usages(*, code: str, user: User) -> Voucher:
+    """A voucher with its type and uses, for its owner and for staff; raises VoucherNotFound for anyone else.
+
+    A malformed code is a voucher that isn't there.
+    """
+    try:
+        symbols = codes.parse(code)
+    except codes.CodeMalformed as error:
+        raise VoucherNotFound from error
+    vouchers = Voucher.objects.all() if user.is_staff else Voucher.objects.owned_by(user)
+    voucher = (
+        vouchers.select_related("voucher_type").prefetch_related("usages").filter(code=symbols).first()
+    )
+    if voucher is None:
+        raise VoucherNotFound
+    return voucher
+
+
+def usages_by(user: User) -> QuerySet[VoucherUsage]:
+    """The redemptions that the user made, newest first, with voucher and type."""
+    return (
+        VoucherUsage.objects.filter(user=user)
+        .select_related("voucher__voucher_type")
+        .order_by("-used_at", "-id")
+    )
+
+
+@dataclass(frozen=True)
+class CurrencyValue:
+    """What vouchers in one currency were worth when they were sold."""
+
+    currency: str
+    total_value: Decimal
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """A user's vouchers, counted; `total_value` is in `currency`, other currencies stand beside it."""
+
+    total_vouchers: int
+    active_vouchers: int
+    used_vouchers: int
+    expired_vouchers: int
+    inactive_vouchers: int
+    total_redemptions: int
+    total_value: Decimal
+    currency: str
+    other_currencies: list[CurrencyValue]
+
+
+def statistics_of(user: User, *, now: datetime, currency: str) -> Statistics:
+    """The user's vouchers counted by their status at `now`, in one query."""
+    by_status = {
+        f"{status}_vouchers": Count("pk", filter=status_condition(status, now)) for status in VoucherStatus
+    }
+    rows = list(
+        Voucher.objects.owned_by(user)
+        .order_by("currency")
+        .values("currency")
+        .annotate(
+            total_vouchers=Count("pk"),
+            total_redemptions=Sum(F("total_uses") - F("uses_remaining")),
+            value=Sum("face_value"),
+            **by_status,
+        )
+    )
+    counted = ("total_vouchers", "total_redemptions", *by_status)
+    values = {row["currency"]: row["value"] for row in rows}
+    return Statistics(
+        **{name: sum(row[name] for row in rows) for name in counted},
+        total_value=values.pop(currency, Decimal(0)),
+        currency=currency,
+        other_currencies=[CurrencyValue(*item) for item in values.items()],
+    )

@@ -1,0 +1,139 @@
+"""The shapes of vouchers in the API."""
+
+import json
+from typing import Any
+
+from django.utils import timezone
+from rest_framework import serializers
+
+from apps.core.serializers import KnownFieldsSerializer, MoneyField, UTCDateTimeField
+
+from .models import InactiveReason, Voucher, VoucherStatus, VoucherType, VoucherUsage
+
+MAX_DETAILS_BYTES = 4096
+
+
+class VoucherTypeOutput(serializers.ModelSerializer[VoucherType]):
+    price = MoneyField()
+
+    class Meta:
+        model = VoucherType
+        fields = (
+            "id",
+            "name",
+            "description",
+            "price",
+            "currency",
+            "service_type",
+            "validity_days",
+            "max_uses",
+            "is_active",
+        )
+        read_only_fields = fields
+
+
+class VoucherOutput(serializers.ModelSerializer[Voucher]):
+    code = serializers.CharField(source="shown_code")
+    voucher_type = VoucherTypeOutput()
+    status = serializers.SerializerMethodField()
+    is_valid = serializers.SerializerMethodField(help_text="Whether it can be redeemed now.")
+    inactive_reason = serializers.ChoiceField(choices=[("", ""), *InactiveReason.choices])
+    purchase_date = UTCDateTimeField()
+    expiry_date = UTCDateTimeField()
+    days_until_expiry = serializers.SerializerMethodField()
+    face_value = MoneyField()
+
+    class Meta:
+        model = Voucher
+        fields: tuple[str, ...] = (
+            "code",
+            "voucher_type",
+            "status",
+            "is_active",
+            "is_valid",
+            "inactive_reason",
+            "purchase_date",
+            "expiry_date",
+            "days_until_expiry",
+            "uses_remaining",
+            "total_uses",
+            "face_value",
+            "currency",
+        )
+        read_only_fields = fields
+
+    def get_status(self, voucher: Voucher) -> VoucherStatus:
+        return voucher.status_at(timezone.now())
+
+    def get_is_valid(self, voucher: Voucher) -> bool:
+        return voucher.status_at(timezone.now()) is VoucherStatus.ACTIVE
+
+    def get_days_until_expiry(self, voucher: Voucher) -> int:
+        return voucher.days_left_at(timezone.now())
+
+
+class UsageOutput(serializers.ModelSerializer[VoucherUsage]):
+    voucher_code = serializers.CharField(source="voucher.shown_code")
+    voucher_type_name = serializers.CharField(source="voucher.voucher_type.name")
+    used_at = UTCDateTimeField()
+
+    class Meta:
+        model = VoucherUsage
+        fields = (
+            "id",
+            "voucher_code",
+            "voucher_type_name",
+            "service_type",
+            "used_at",
+            "details",
+            "use_no",
+        )
+        read_only_fields = fields
+
+
+class VoucherDetailOutput(VoucherOutput):
+    usages = UsageOutput(many=True)
+
+    class Meta(VoucherOutput.Meta):
+        fields = (*VoucherOutput.Meta.fields, "usages")
+
+
+class RedeemInput(KnownFieldsSerializer):
+    code = serializers.CharField(max_length=100)
+    service_type = serializers.CharField(max_length=50, required=False, allow_null=True, default=None)
+    details = serializers.DictField(
+        required=False, help_text=f"Anything worth recording, at most {MAX_DETAILS_BYTES} bytes as JSON."
+    )
+    service_data = serializers.DictField(required=False, help_text="An older name of `details`.")
+
+    def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        older = attributes.pop("service_data", None)
+        details = attributes.setdefault("details", older or {})
+        if len(json.dumps(details, ensure_ascii=False).encode()) > MAX_DETAILS_BYTES:
+            raise serializers.ValidationError(
+                {"details": [serializers.ErrorDetail("This is too large to record.", "too_large")]}
+            )
+        return attributes
+
+
+class RedeemOutput(serializers.Serializer[Any]):
+    message = serializers.CharField()
+    voucher = VoucherOutput()
+    usage = UsageOutput()
+
+
+class CurrencyValueOutput(serializers.Serializer[Any]):
+    currency = serializers.CharField()
+    total_value = MoneyField()
+
+
+class StatisticsOutput(serializers.Serializer[Any]):
+    total_vouchers = serializers.IntegerField()
+    active_vouchers = serializers.IntegerField()
+    used_vouchers = serializers.IntegerField()
+    expired_vouchers = serializers.IntegerField()
+    inactive_vouchers = serializers.IntegerField()
+    total_redemptions = serializers.IntegerField()
+    total_value = MoneyField()
+    currency = serializers.CharField()
+    other_currencies = CurrencyValueOutput(many=True)

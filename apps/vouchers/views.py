@@ -1,0 +1,120 @@
+"""Voucher types, a person's vouchers, and redeeming."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.core.openapi import documented
+from apps.core.pagination import Pages
+from apps.core.views import PublicView
+
+from . import errors, selectors, services
+from .filters import UsageFilters, VoucherFilters
+from .models import Voucher, VoucherUsage
+from .serializers import (
+    RedeemInput,
+    RedeemOutput,
+    StatisticsOutput,
+    UsageOutput,
+    VoucherDetailOutput,
+    VoucherOutput,
+    VoucherTypeOutput,
+)
+
+
+class Types(PublicView):
+    @documented(
+        "What is on sale, by name.", operation_id="voucher_types", answers={200: VoucherTypeOutput(many=True)}
+    )
+    def get(self, request: Request) -> Response:
+        types = VoucherTypeOutput(selectors.types_on_sale(), many=True)
+        return Response(types.data, headers={"Cache-Control": "public, max-age=60"})
+
+
+class MyVouchers(ListAPIView[Voucher]):
+    serializer_class = VoucherOutput
+    pagination_class = Pages
+    filter_backends = (DjangoFilterBackend,)
+    filterset_class = VoucherFilters
+
+    def get_queryset(self) -> QuerySet[Voucher]:
+        return selectors.vouchers_of(self.request.user)  # type: ignore[arg-type]
+
+    @documented(
+        "My vouchers, newest first.",
+        operation_id="my_vouchers",
+        answers={200: VoucherOutput(many=True)},
+    )
+    def get(self, request: Request, *arguments: Any, **options: Any) -> Response:
+        return super().get(request, *arguments, **options)
+
+
+class Redeem(APIView):
+    @documented(
+        "Take one use from a voucher. Whoever holds the code may.",
+        operation_id="redeem",
+        request=RedeemInput,
+        answers={200: RedeemOutput},
+        errors=(
+            errors.CodeMalformed,
+            errors.VoucherNotFound,
+            errors.VoucherExpired,
+            errors.VoucherUsedUp,
+            errors.VoucherInactive,
+            errors.ServiceMismatch,
+        ),
+    )
+    def post(self, request: Request) -> Response:
+        given = RedeemInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        usage = services.redeem_voucher(user=request.user, **given.validated_data)
+        answer = {"message": "Voucher redeemed.", "voucher": usage.voucher, "usage": usage}
+        return Response(RedeemOutput(answer).data)
+
+
+class VoucherDetail(APIView):
+    @documented(
+        "One voucher with its uses, for its owner and staff.",
+        operation_id="voucher_detail",
+        answers={200: VoucherDetailOutput},
+        errors=(errors.VoucherNotFound,),
+    )
+    def get(self, request: Request, code: str) -> Response:
+        voucher = selectors.voucher_with_usages(code=code, user=request.user)  # type: ignore[arg-type]
+        return Response(VoucherDetailOutput(voucher).data)
+
+
+class Stats(APIView):
+    @documented("My vouchers, counted.", operation_id="voucher_stats", answers={200: StatisticsOutput})
+    def get(self, request: Request) -> Response:
+        statistics = selectors.statistics_of(
+            request.user,  # type: ignore[arg-type]
+            now=timezone.now(),
+            currency=settings.DEFAULT_CURRENCY,
+        )
+        return Response(StatisticsOutput(statistics).data)
+
+
+class UsageHistory(ListAPIView[VoucherUsage]):
+    serializer_class = UsageOutput
+    pagination_class = Pages
+    filter_backends = (DjangoFilterBackend,)
+    filterset_class = UsageFilters
+
+    def get_queryset(self) -> QuerySet[VoucherUsage]:
+        return selectors.usages_by(self.request.user)  # type: ignore[arg-type]
+
+    @documented(
+        "The redemptions that I made, newest first.",
+        operation_id="usage_history",
+        answers={200: UsageOutput(many=True)},
+    )
+    def get(self, request: Request, *arguments: Any, **options: Any) -> Response:
+        return super().get(request, *arguments, **options)
