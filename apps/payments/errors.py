@@ -1,0 +1,43 @@
+"""The facts that stand in the way of paying."""
+
+from apps.core.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
+
+
+class TransactionNotFound(NotFoundError):
+    code = "transaction_not_found"
+    detail = "There is no such transaction of yours."
+
+
+class PaymentNotCompleted(ConflictError):
+    code = "payment_not_completed"
+    detail = "The payment has not been completed."
+
+
+class PaymentMismatch(ConflictError):
+    code = "payment_mismatch"
+    detail = "The payment does not match the purchase. Nothing was issued; we are looking into it."
+
+
+class AmountTooSmall(InvalidError):
+    code = "amount_too_small"
+    detail = "The amount is too small to be paid by card."
+
+
+class AmountTooLarge(InvalidError):
+    code = "amount_too_large"
+    detail = "The amount is too large to be paid by card."
+
+
+class CurrencyNotSupported(InvalidError):
+    code = "currency_not_supported"
+    detail = "This currency can't be paid by card."
+
+
+class SignatureInvalid(InvalidError):
+    code = "signature_invalid"
+    detail = "This is not an event that Stripe signed for us."
+
+
+class PaymentProviderUnavailable(UnavailableError):
+    code = "payment_provider_unavailable"
+    detail = "The payment provider does not answer. Nothing was charged; please try again in a moment."

@@ -1,0 +1,194 @@
+"""Stripe's words on one side, ours on the other. The only module that speaks to Stripe.
+
+Minor units, client secrets and Stripe's exceptions do not leave it. No database here.
+"""
+
+import functools
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+import stripe
+from django.conf import settings
+
+from . import currencies
+from .errors import AmountTooLarge, AmountTooSmall, CurrencyNotSupported, PaymentProviderUnavailable, SignatureInvalid
+
+log = logging.getLogger(__name__)
+
+stripe.enable_telemetry = False
+
+# A web request waits for at most two tries of (connect, read) seconds; gunicorn's timeout is above their sum.
+TIMEOUTS: Final = (2, 6)
+RETRIES: Final = 1
+CALLS_AT_ONCE: Final = 8
+SIGNATURE_TOLERANCE: Final = 300
+
+_places = threading.BoundedSemaphore(CALLS_AT_ONCE)
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_.]{1,255}")
+
+
+class IntentNotFound(Exception):
+    """Stripe knows no such payment intent."""
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A payment intent as Stripe has it now. Amounts are in the currency's major unit."""
+
+    id: str
+    status: str
+    amount: Decimal
+    amount_received: Decimal
+    currency: str
+    order_id: str
+    client_secret: str = field(repr=False)
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == "succeeded"
+
+    @property
+    def canceled(self) -> bool:
+        return self.status == "canceled"
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a signed event says: something happened to the object with this id. Not to be trusted for more."""
+
+    id: str
+    type: str
+    object_id: str
+
+
+def check_amount(amount: Decimal, currency: str) -> None:
+    """Raises AmountTooSmall, AmountTooLarge or CurrencyNotSupported for what Stripe would refuse."""
+    currencies.to_minor(amount, currency)
+
+
+def create_intent(*, amount: Decimal, currency: str, order_id: UUID) -> Intent:
+    """Ask Stripe for a payment intent of this amount; asked again with the same order, it gives the same one.
+
+    `order_id` is the idempotency key ("Idempotent requests": kept for at least 24 hours) and stands in the
+    metadata. Raises PaymentProviderUnavailable, AmountTooSmall, AmountTooLarge or CurrencyNotSupported.
+    """
+    params: stripe.params.PaymentIntentCreateParams = {
+        "amount": currencies.to_minor(amount, currency),
+        "currency": currency.lower(),
+        "payment_method_types": ["card"],
+        "metadata": {"order_id": str(order_id)},
+    }
+    with _conversation():
+        return _intent(
+            _client().v1.payment_intents.create(params, {"idempotency_key": f"order-{order_id}-create"})
+        )
+
+
+def fetch_intent(intent_id: str) -> Intent:
+    """The intent as it is at Stripe now. Raises IntentNotFound or PaymentProviderUnavailable."""
+    if not _IDENTIFIER.fullmatch(intent_id):
+        raise IntentNotFound
+    with _conversation():
+        return _intent(_client().v1.payment_intents.retrieve(intent_id))
+
+
+def read_event(body: bytes, signature: str) -> Event:
+    """The event in a webhook's raw body. Raises SignatureInvalid unless one of our secrets signed it just now.
+
+    Stripe's docs, "Webhooks", verify signatures: a timestamp more than five minutes away is refused, here in
+    either direction.
+    """
+    for secret in settings.STRIPE_WEBHOOK_SECRETS:
+        try:
+            # Empty secrets are refused by the library: they would accept forgeries.
+            event = stripe.Webhook.construct_event(body, signature, secret, SIGNATURE_TOLERANCE)
+            break
+        except stripe.SignatureVerificationError:
+            continue
+        except (ValueError, AttributeError, TypeError) as error:  # not UTF-8, not JSON, not an object
+            raise SignatureInvalid from error
+    else:
+        raise SignatureInvalid
+    signed_at = re.search(r"(?:^|,)t=(\d{1,15})(?:,|$)", signature)
+    if signed_at is None or int(signed_at[1]) > time.time() + SIGNATURE_TOLERANCE:
+        raise SignatureInvalid
+    try:
+        found = Event(id=event["id"], type=event["type"], object_id=event["data"]["object"]["id"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SignatureInvalid from error
+    if not all(
+        isinstance(word, str) and _IDENTIFIER.fullmatch(word) for word in (found.id, found.type, found.object_id)
+    ):
+        raise SignatureInvalid
+    return found
+
+
+@contextmanager
+def _conversation() -> Iterator[None]:
+    """A place among the calls in flight; Stripe's errors become ours."""
+    if not _places.acquire(timeout=0.1):
+        log.warning("Stripe: all %s places for calls are taken", CALLS_AT_ONCE)
+        raise PaymentProviderUnavailable
+    try:
+        yield
+    except stripe.InvalidRequestError as error:
+        raise _refusal(error)() from error
+    except stripe.StripeError as error:
+        log.error("Stripe: %s, request %s", type(error).__name__, error.request_id)
+        raise PaymentProviderUnavailable from error
+    finally:
+        _places.release()
+
+
+def _refusal(error: stripe.InvalidRequestError) -> Callable[[], Exception]:
+    known: dict[str | None, Callable[[], Exception]] = {
+        "resource_missing": IntentNotFound,
+        "amount_too_small": AmountTooSmall,
+        "amount_too_large": AmountTooLarge,
+    }
+    if error.code in known:
+        return known[error.code]
+    log.error("Stripe refused our request %s: code %s, parameter %s", error.request_id, error.code, error.param)
+    return PaymentProviderUnavailable
+
+
+def _intent(found: stripe.PaymentIntent) -> Intent:
+    try:
+        currency = found.currency.upper()
+        metadata = getattr(found, "metadata", None)
+        return Intent(
+            id=found.id,
+            status=found.status,
+            amount=currencies.from_minor(found.amount, currency),
+            amount_received=currencies.from_minor(getattr(found, "amount_received", 0) or 0, currency),
+            currency=currency,
+            order_id=str(getattr(metadata, "order_id", "") or ""),
+            client_secret=getattr(found, "client_secret", "") or "",
+        )
+    except (AttributeError, TypeError, ArithmeticError, CurrencyNotSupported) as error:
+        log.error("Stripe: an intent in a shape that we don't know (%s)", type(error).__name__)
+        raise PaymentProviderUnavailable from error
+
+
+def _client() -> stripe.StripeClient:
+    return _client_for(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, os.getpid())
+
+
+@functools.lru_cache(maxsize=4)
+def _client_for(key: str, base: str, pid: int) -> stripe.StripeClient:
+    """One client for a process: its connections must not be shared across a fork."""
+    return stripe.StripeClient(
+        key,
+        base_addresses={"api": base},
+        max_network_retries=RETRIES,
+        http_client=stripe.RequestsClient(timeout=TIMEOUTS),
+    )

@@ -1,0 +1,31 @@
+"""Reads of transactions."""
+
+from django.db.models import QuerySet
+
+from apps.users.models import User
+from apps.vouchers.models import Voucher
+
+from .errors import TransactionNotFound
+from .models import Transaction
+
+
+def transactions_of(user: User) -> QuerySet[Transaction]:
+    """The user's transactions with their types, newest first."""
+    return (
+        Transaction.objects.owned_by(user).select_related("voucher_type").order_by("-created_at", "-id")
+    )
+
+
+def transaction_of(user: User, transaction_id: int) -> Transaction:
+    """One of the user's transactions. Raises TransactionNotFound for any other."""
+    found = transactions_of(user).filter(pk=transaction_id).first()
+    if found is None:
+        raise TransactionNotFound
+    return found
+
+
+def vouchers_of(sold: Transaction) -> QuerySet[Voucher]:
+    """The vouchers issued for a transaction, in the order of its lines."""
+    return (
+        Voucher.objects.filter(sale__transaction=sold).select_related("voucher_type").order_by("sale__line_no")
+    )

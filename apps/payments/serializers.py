@@ -1,0 +1,107 @@
+"""The shapes of payments in the API."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.core.serializers import KnownFieldsSerializer, MoneyField, StrictIntegerField, UTCDateTimeField
+from apps.vouchers.serializers import VoucherOutput, VoucherTypeOutput
+
+from .models import Transaction, TransactionStatus
+
+LARGEST_ID = 2**63 - 1
+
+
+class PurchaseInput(KnownFieldsSerializer):
+    voucher_type_id = StrictIntegerField(min_value=1, max_value=LARGEST_ID)
+    quantity = StrictIntegerField(min_value=1, max_value=10, default=1)
+    discount_code = serializers.CharField(
+        required=False, allow_blank=True, allow_null=True, max_length=100, help_text="Leave it empty."
+    )
+
+    def validate_discount_code(self, value: str | None) -> None:
+        if value:
+            raise serializers.ValidationError("Discount codes are not accepted yet.", code="not_accepted")
+
+    def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        attributes.pop("discount_code", None)
+        return attributes
+
+
+class OlderPurchaseInput(PurchaseInput):
+    """What the older web client sends besides; price, currency and card are never taken from it."""
+
+    payment_method = serializers.JSONField(required=False, help_text="Ignored.")
+    currency = serializers.JSONField(required=False, help_text="Ignored.")
+
+    def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        known = super().validate(attributes)
+        return {name: value for name, value in known.items() if name in ("voucher_type_id", "quantity")}
+
+
+class ConfirmInput(KnownFieldsSerializer):
+    payment_intent_id = serializers.CharField(max_length=255)
+    voucher_type_id = serializers.JSONField(required=False, help_text="Ignored.")
+    quantity = serializers.JSONField(required=False, help_text="Ignored.")
+
+
+class TransactionOutput(serializers.ModelSerializer[Transaction]):
+    status = serializers.ChoiceField(choices=TransactionStatus.choices)
+    voucher_type = VoucherTypeOutput()
+    unit_price = MoneyField()
+    amount = MoneyField()
+    amount_refunded = MoneyField()
+    created_at = UTCDateTimeField()
+    updated_at = UTCDateTimeField()
+    completed_at = UTCDateTimeField(allow_null=True)
+
+    class Meta:
+        model = Transaction
+        fields: tuple[str, ...] = (
+            "id",
+            "status",
+            "voucher_type",
+            "quantity",
+            "unit_price",
+            "amount",
+            "currency",
+            "amount_refunded",
+            "stripe_payment_intent_id",
+            "created_at",
+            "updated_at",
+            "completed_at",
+        )
+        read_only_fields = fields
+
+
+class TransactionDetailOutput(serializers.Serializer[Any]):
+    """A transaction's own fields, and beside them its vouchers."""
+
+    def to_representation(self, instance: dict[str, Any]) -> dict[str, Any]:
+        return {
+            **TransactionOutput(instance["transaction"]).data,
+            "vouchers": VoucherOutput(instance["vouchers"], many=True).data,
+        }
+
+
+class PurchaseOutput(serializers.Serializer[Any]):
+    transaction = TransactionOutput()
+    vouchers = VoucherOutput(many=True, help_text="Empty until the money has arrived.")
+    client_secret = serializers.CharField(allow_null=True, help_text="For Stripe.js; null if nothing is to pay.")
+    publishable_key = serializers.CharField()
+
+
+class PaymentIntentOutput(serializers.Serializer[Any]):
+    transaction_id = serializers.IntegerField()
+    payment_intent_id = serializers.CharField(allow_null=True)
+    client_secret = serializers.CharField(allow_null=True, help_text="For Stripe.js; null if nothing is to pay.")
+    publishable_key = serializers.CharField()
+    amount = MoneyField()
+    currency = serializers.CharField()
+
+
+class ConfirmOutput(serializers.Serializer[Any]):
+    message = serializers.CharField()
+    transaction = TransactionOutput()
+    vouchers = VoucherOutput(many=True)
+    voucher_codes = serializers.ListField(child=serializers.CharField())

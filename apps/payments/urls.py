@@ -1,0 +1,15 @@
+from django.urls import path
+
+from . import views
+
+app_name = "payments"
+urlpatterns = [
+    path("create-payment-intent/", views.CreatePaymentIntent.as_view(), name="create-payment-intent"),
+    path("confirm-payment/", views.ConfirmPayment.as_view(), name="confirm-payment"),
+    path("history/", views.History.as_view(), name="history"),
+    path("transaction/<int:transaction_id>/", views.TransactionDetail.as_view(), name="transaction"),
+    path("webhook/", views.Webhook.as_view(), name="webhook"),
+    # Names that the older web client knows.
+    path("create-intent/", views.CreateIntent.as_view(), name="create-intent"),
+    path("confirm/", views.ConfirmPayment.as_view(deprecated=True), name="confirm"),
+]

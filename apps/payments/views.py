@@ -1,0 +1,181 @@
+"""Buying vouchers, and what Stripe has to say about it."""
+
+from typing import Any
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.csrf import csrf_exempt
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.core.openapi import documented
+from apps.core.pagination import Pages
+from apps.vouchers.errors import VoucherTypeNotFound
+
+from . import errors, selectors, services, webhooks
+from .filters import TransactionFilters
+from .models import Transaction
+from .serializers import (
+    ConfirmInput,
+    ConfirmOutput,
+    OlderPurchaseInput,
+    PaymentIntentOutput,
+    PurchaseInput,
+    PurchaseOutput,
+    TransactionDetailOutput,
+    TransactionOutput,
+)
+
+PURCHASE_ERRORS = (
+    VoucherTypeNotFound,
+    errors.AmountTooSmall,
+    errors.AmountTooLarge,
+    errors.CurrencyNotSupported,
+    errors.PaymentProviderUnavailable,
+)
+
+
+class StartPurchase(APIView):
+    """What the two addresses that start a purchase share; they differ in the shape of the answer."""
+
+    input_class: type[PurchaseInput] = PurchaseInput
+
+    def start(self, request: Request) -> services.Purchase:
+        given = self.input_class(data=request.data)
+        given.is_valid(raise_exception=True)
+        return services.start_purchase(user=request.user, **given.validated_data)
+
+
+class Purchase(StartPurchase):
+    @documented(
+        "Start a purchase; a free type is issued at once.",
+        operation_id="purchase",
+        request=PurchaseInput,
+        answers={201: PurchaseOutput},
+        errors=PURCHASE_ERRORS,
+    )
+    def post(self, request: Request) -> Response:
+        started = self.start(request)
+        answer = {
+            "transaction": started.transaction,
+            "vouchers": selectors.vouchers_of(started.transaction) if started.transaction.is_paid else (),
+            "client_secret": started.client_secret,
+            "publishable_key": settings.STRIPE_PUBLISHABLE_KEY,
+        }
+        return Response(PurchaseOutput(answer).data, status=201)
+
+
+class CreatePaymentIntent(StartPurchase):
+    @documented(
+        "Start a purchase and get what Stripe.js needs to pay it.",
+        operation_id="create_payment_intent",
+        request=PurchaseInput,
+        answers={201: PaymentIntentOutput},
+        errors=PURCHASE_ERRORS,
+    )
+    def post(self, request: Request) -> Response:
+        started = self.start(request)
+        answer = {
+            "transaction_id": started.transaction.pk,
+            "payment_intent_id": started.transaction.stripe_payment_intent_id,
+            "client_secret": started.client_secret,
+            "publishable_key": settings.STRIPE_PUBLISHABLE_KEY,
+            "amount": started.transaction.amount,
+            "currency": started.transaction.currency,
+        }
+        return Response(PaymentIntentOutput(answer).data, status=201)
+
+
+class CreateIntent(CreatePaymentIntent):
+    """The same for the older web client."""
+
+    deprecated = True
+    input_class = OlderPurchaseInput
+
+    @documented(
+        "An older name of create-payment-intent.",
+        operation_id="create_intent",
+        request=OlderPurchaseInput,
+        answers={201: PaymentIntentOutput},
+        errors=PURCHASE_ERRORS,
+    )
+    def post(self, request: Request) -> Response:
+        return super().post(request)
+
+
+class ConfirmPayment(APIView):
+    deprecated = False
+
+    @documented(
+        "Get the vouchers of a payment that Stripe says has succeeded. May be repeated.",
+        operation_id="confirm_payment",
+        request=ConfirmInput,
+        answers={200: ConfirmOutput},
+        errors=(
+            errors.TransactionNotFound,
+            errors.PaymentNotCompleted,
+            errors.PaymentMismatch,
+            errors.PaymentProviderUnavailable,
+        ),
+    )
+    def post(self, request: Request) -> Response:
+        given = ConfirmInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        transaction = services.confirm_payment(
+            user=request.user,  # type: ignore[arg-type]
+            payment_intent_id=given.validated_data["payment_intent_id"],
+        )
+        vouchers = list(selectors.vouchers_of(transaction))
+        answer = {
+            "message": "Payment completed.",
+            "transaction": transaction,
+            "vouchers": vouchers,
+            "voucher_codes": [voucher.shown_code for voucher in vouchers],
+        }
+        return Response(ConfirmOutput(answer).data)
+
+
+class History(ListAPIView[Transaction]):
+    serializer_class = TransactionOutput
+    pagination_class = Pages
+    filter_backends = (DjangoFilterBackend,)
+    filterset_class = TransactionFilters
+
+    def get_queryset(self) -> QuerySet[Transaction]:
+        return selectors.transactions_of(self.request.user)  # type: ignore[arg-type]
+
+    @documented(
+        "My transactions, newest first.",
+        operation_id="payment_history",
+        answers={200: TransactionOutput(many=True)},
+    )
+    def get(self, request: Request, *arguments: Any, **options: Any) -> Response:
+        return super().get(request, *arguments, **options)
+
+
+class TransactionDetail(APIView):
+    @documented(
+        "One of my transactions with its vouchers.",
+        operation_id="transaction_detail",
+        answers={200: TransactionDetailOutput},
+        errors=(errors.TransactionNotFound,),
+    )
+    def get(self, request: Request, transaction_id: int) -> Response:
+        transaction = selectors.transaction_of(request.user, transaction_id)  # type: ignore[arg-type]
+        answer = {"transaction": transaction, "vouchers": selectors.vouchers_of(transaction)}
+        return Response(TransactionDetailOutput(answer).data)
+
+
+@method_decorator(csrf_exempt, name="dispatch")
+class Webhook(View):
+    """Where Stripe delivers events. A plain view: the signature is over the raw body, and it is the sign-in."""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        webhooks.receive(request.body, request.headers.get("Stripe-Signature", ""))
+        return JsonResponse({"received": True})
