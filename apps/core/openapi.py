@@ -67,6 +67,8 @@ class ProblemSchema(AutoSchema):
         operation = super().get_operation(*arguments, **options)
         if operation is None:
             return None
+        if getattr(self.view, "deprecated", False):
+            operation["operationId"] += "_deprecated"
         component = ResolvedComponent(
             name="Problem", type=ResolvedComponent.SCHEMA, schema=PROBLEM, object="Problem"
         )
@@ -81,10 +83,6 @@ class ProblemSchema(AutoSchema):
     def is_deprecated(self) -> bool:
         """An alias that is kept for an older client is mounted with `deprecated=True` among its URL's options."""
         return super().is_deprecated() or bool(getattr(self.view, "deprecated", False))
-
-    def get_operation_id(self) -> str:
-        name: str = super().get_operation_id()
-        return f"{name}_deprecated" if getattr(self.view, "deprecated", False) else name
 
     def _codes(self) -> dict[int, list[str]]:
         found: dict[int, list[str]] = {}
