@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from . import auth, charges, events, faults, forms, idempotency, payment_intents, payment_methods, routing
 from .errors import Obj, StripeError, server_error
@@ -16,7 +16,6 @@ from .state import API_VERSION, Request, State, new_id, now
 
 logger = logging.getLogger(__name__)
 
-# Order matters only within a module.
 ROUTES = [*payment_intents.ROUTES, *payment_methods.ROUTES, *charges.ROUTES, *events.ROUTES]
 
 _HIDDEN = "[hidden]"
@@ -30,6 +29,16 @@ class Call:
     target: str
     headers: Obj = field(default_factory=dict)
     body: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """The decoded path."""
+        return unquote(self.target.partition("?")[0])
+
+    @property
+    def query(self) -> str:
+        """The query string, still encoded."""
+        return self.target.partition("?")[2]
 
 
 @dataclass(frozen=True)
@@ -50,8 +59,7 @@ class Api:
 
     def answer(self, call: Call) -> Answer | None:
         """The answer to a call; None asks to close the connection without one. Never raises."""
-        parts = urlsplit(call.target)
-        path = unquote(parts.path)
+        path = call.path
         request = Request(call.method, path, {}, id=new_id("req"))
         record: Obj = {
             "method": call.method,
@@ -65,7 +73,7 @@ class Api:
         try:
             with self.state.lock:
                 fault = faults.take(self.state, call.method, path)
-            request = self._read(call, path, parts.query, request.id)
+            request = self._read(call, request.id)
             record["params"] = _without_secrets(request.params)
             record["idempotency_key"] = request.idempotency_key
             record["key"] = "publishable" if request.publishable else "secret"
@@ -88,14 +96,14 @@ class Api:
                 answer.headers["Idempotency-Key"] = _header(request.idempotency_key)
         return answer
 
-    def _read(self, call: Call, path: str, query: str, id: str | None) -> Request:
+    def _read(self, call: Call, id: str | None) -> Request:
         if call.body and "json" in call.headers.get("content-type", ""):
             raise StripeError(400, "Send parameters as application/x-www-form-urlencoded, not as JSON.")
         body = forms.parse(call.body) if call.method != "GET" else {}
-        params = forms.merge(forms.parse(query), body)
+        params = forms.merge(forms.parse(call.query), body)
         key = auth.key_of(call.headers.get("authorization"), params)
         idempotency_key = call.headers.get("idempotency-key") if call.method == "POST" else None
-        return Request(call.method, path, params, key.publishable, key.scope, idempotency_key, id)
+        return Request(call.method, call.path, params, key.publishable, key.scope, idempotency_key, id)
 
     def _run(self, request: Request, fault: Fault | None) -> Answer | None:
         fault = fault or Fault()

@@ -33,13 +33,14 @@ def key_of(authorization: str | None, params: Obj) -> Key:
     text = _from_header(authorization) if authorization else given
     if not text:
         raise _unauthorized(
-            "You did not provide an API key. You need to provide your API key in the Authorization header, using "
-            "Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."
+            "You did not provide an API key. You need to provide your API key in the Authorization header, "
+            "using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."
         )
     match = _TEST_KEY.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise _unauthorized(
-            f"Invalid API Key provided: {_masked(text)}. The local Stripe takes sk_test_… and pk_test_… keys only."
+            f"Invalid API Key provided: {_masked(text)}. The local Stripe takes only keys that begin with "
+            "sk_test_ or pk_test_."
         )
     publishable = match[1] == "pk"
     if not publishable and not authorization:

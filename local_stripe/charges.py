@@ -6,7 +6,7 @@ from . import listing
 from .cards import Decline
 from .errors import Obj, resource_missing
 from .params import Reader, read, text
-from .rendering import expanded, expand_reader
+from .rendering import expand_reader, expanded
 from .routing import Route
 from .state import Request, State, new_id, now
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl
 
 from .api import Answer, Call, encoded
 from .errors import Obj, StripeError
@@ -18,7 +18,7 @@ PREFIX = "/_control/"
 MAX_TIMES = 100
 
 
-class Refused(Exception):
+class BadCallError(Exception):
     """A control call that cannot be done; answered with 400."""
 
 
@@ -26,20 +26,19 @@ def answer(stripe: LocalStripe, call: Call) -> Answer:
     """Do one control call. A web page may not: calls with an ``Origin`` are refused."""
     if "origin" in call.headers:
         return _json(403, {"error": "The control API is not for web pages."})
-    parts = urlsplit(call.target)
-    path = unquote(parts.path).removeprefix(PREFIX)
+    path = call.path.removeprefix(PREFIX)
     for method, pattern, handler in _ROUTES:
         match = re.fullmatch(pattern, path)
         if match is None or method != call.method:
             continue
         try:
-            asked = dict(parse_qsl(parts.query)) if method == "GET" else _body(call)
+            asked = dict(parse_qsl(call.query)) if method == "GET" else _body(call)
             return _json(200, handler(stripe, asked, **match.groupdict()))
         except StripeError as error:
             return _json(error.status, {"error": error.message})
         except LookupError as error:
             return _json(404, {"error": str(error.args[0] if error.args else error)})
-        except (Refused, ValueError, TypeError, re.error) as error:
+        except (BadCallError, ValueError, TypeError, re.error) as error:
             return _json(400, {"error": str(error)})
     return _json(404, {"error": f"No such control call: {call.method} {path[:100]}"})
 
@@ -61,14 +60,14 @@ def _resume(stripe: LocalStripe, asked: Obj) -> Obj:
 def _wait(stripe: LocalStripe, asked: Obj) -> Obj:
     seconds = _get(asked, "timeout", (int, float), 5.0)
     if not 0 <= seconds <= 60:
-        raise Refused("timeout is 0 to 60 seconds")
+        raise BadCallError("timeout is 0 to 60 seconds")
     return {"idle": stripe.wait_for_webhooks(seconds)}
 
 
 def _redeliver(stripe: LocalStripe, asked: Obj) -> Obj:
     times = _get(asked, "times", int, 1)
     if not 1 <= times <= MAX_TIMES:
-        raise Refused(f"times is 1 to {MAX_TIMES}")
+        raise BadCallError(f"times is 1 to {MAX_TIMES}")
     parallel = _get(asked, "parallel", bool, False)
     return {"deliveries": stripe.redeliver(_get(asked, "event", str), times=times, parallel=parallel)}
 
@@ -133,11 +132,11 @@ _NOTHING = object()
 def _get(asked: Obj, name: str, kind: Any, default: Any = _NOTHING) -> Any:
     if name not in asked:
         if default is _NOTHING:
-            raise Refused(f"{name} is missing")
+            raise BadCallError(f"{name} is missing")
         return default
     value = asked[name]
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise Refused(f"{name} has the wrong type")
+        raise BadCallError(f"{name} has the wrong type")
     return value
 
 
@@ -147,9 +146,9 @@ def _body(call: Call) -> Obj:
     try:
         asked = json.loads(call.body)
     except (ValueError, RecursionError) as error:
-        raise Refused("The body is not JSON.") from error
+        raise BadCallError("The body is not JSON.") from error
     if not isinstance(asked, dict):
-        raise Refused("The body is not a JSON object.")
+        raise BadCallError("The body is not a JSON object.")
     return asked
 
 

@@ -21,7 +21,7 @@ def retrieve(state: State, request: Request, id: str) -> Obj:
 
 
 def list_events(state: State, request: Request) -> Obj:
-    """``GET /v1/events``: ``type`` (may end in ``*``) or ``types``, ``created``, ``delivery_success``, paging."""
+    """``GET /v1/events``, newest first; ``type``, which may end in ``*``, or ``types`` narrow."""
     own: dict[str, Reader] = {"type": text(), "types": array(text()), "delivery_success": boolean}
     asked = read(request.params, {**listing.READERS, **own})
     if "type" in asked and "types" in asked:

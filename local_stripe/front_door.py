@@ -74,7 +74,7 @@ class LocalStripe:
         return self._webhooks.secret
 
     def start(self) -> LocalStripe:
-        """Serve in daemon threads; gives itself back."""
+        """Serve in daemon threads; gives itself back. To be called once."""
         self._webhooks.start()
         self._server.start()
         return self
@@ -94,13 +94,17 @@ class LocalStripe:
         self.stop()
 
     def reset(self) -> None:
-        """Forget objects, events, keys, faults, logs and due deliveries; webhooks flow; the endpoint stays."""
+        """Forget objects, events, idempotency keys, faults, logs, due deliveries and the pause; the endpoint
+        stays."""
         with self._state.lock:
             self._state.clear()
             self._webhooks.clear()
 
     def pay(self, payment_intent: str, payment_method: str = "pm_card_visa") -> Obj:
-        """Confirm an intent as the customer's browser would, without HTTP. Raises StripeError as confirm does."""
+        """Confirm an intent as the customer's browser would, without HTTP.
+
+        Raises LookupError for an unknown intent, StripeError for what confirm refuses or declines.
+        """
         with self._state.lock:
             intent = self._intent(payment_intent)
             params = {"client_secret": intent["client_secret"], "payment_method": payment_method}

@@ -45,8 +45,9 @@ def begin(state: State, request: Request) -> tuple[int, bytes] | None:
     if record.answer is None:
         raise StripeError(
             409,
-            "There is currently another in-progress request using this Idempotent Key (that probably means you "
-            f"submitted twice, and the other request is still going through): {key}. Please try again later.",
+            "There is currently another in-progress request using this Idempotent Key (that probably means "
+            f"you submitted twice, and the other request is still going through): {key}. Please try again "
+            "later.",
             type="idempotency_error",
             code="idempotency_key_in_use",
         )
@@ -69,7 +70,7 @@ def _misused(rule: str, key: str, path: str = "") -> StripeError:
     place = f" ('{path}')" if path else ""
     return StripeError(
         400,
-        f"Keys for idempotent requests can only be used {rule}{place}. Try using a key other than '{key}' if you "
-        "meant to execute a different request.",
+        f"Keys for idempotent requests can only be used {rule}{place}. Try using a key other than '{key}' if "
+        "you meant to execute a different request.",
         type="idempotency_error",
     )

@@ -30,11 +30,10 @@ _SHIPPING = mapping(
     },
     required=("address", "name"),
 )
-_CARD_OPTIONS = mapping({"request_three_d_secure": choice("any", "automatic", "challenge")})
 _METHOD: dict[str, Reader] = {
     "payment_method": text(),
     "payment_method_data": payment_methods.PAYMENT_METHOD_DATA,
-    "payment_method_options": mapping({"card": _CARD_OPTIONS}),
+    "payment_method_options": unmodelled,
     "receipt_email": clearable(email),
     "setup_future_usage": choice("off_session", "on_session"),
     "shipping": clearable(_SHIPPING),
@@ -108,7 +107,6 @@ def new(asked: Obj) -> Obj:
     if "payment_method_types" not in asked:
         automatic = {"allow_redirects": "always", **asked.get("automatic_payment_methods", {"enabled": True})}
         automatic = automatic if automatic["enabled"] else None
-    card_options = asked.get("payment_method_options", {}).get("card", {})
     return {
         "id": id,
         "object": "payment_intent",
@@ -143,7 +141,7 @@ def new(asked: Obj) -> Obj:
                 "installments": None,
                 "mandate_options": None,
                 "network": None,
-                "request_three_d_secure": card_options.get("request_three_d_secure", "automatic"),
+                "request_three_d_secure": "automatic",
             }
         },
         "payment_method_types": asked.get("payment_method_types", ["card"]),

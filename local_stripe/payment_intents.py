@@ -116,7 +116,7 @@ def confirm(state: State, request: Request, id: str) -> Obj:
 
 
 def cancel(state: State, request: Request, id: str) -> Obj:
-    """``POST /v1/payment_intents/ID/cancel``. Raises ``payment_intent_unexpected_state`` when it is too late."""
+    """``POST /v1/payment_intents/ID/cancel``. Raises ``payment_intent_unexpected_state`` when too late."""
     asked = read(request.params, CANCEL)
     intent = _find(state, request, id, asked)
     if intent["status"] not in CANCELABLE:
@@ -156,8 +156,8 @@ def _find(state: State, request: Request, id: str, asked: Obj) -> Obj:
         raise missing_parameter("client_secret")
     if secret is not None and not hmac.compare_digest(secret.encode(), intent["client_secret"].encode()):
         raise invalid(
-            "The client_secret provided does not match any associated PaymentIntent on this account. Ensure the "
-            "provided client_secret is correct and the PaymentIntent exists.",
+            "The client_secret provided does not match any associated PaymentIntent on this account. Ensure "
+            "the provided client_secret is correct and the PaymentIntent exists.",
             "client_secret",
             "payment_intent_invalid_parameter",
         )
@@ -190,8 +190,8 @@ def _check_methods(asked: Obj) -> None:
     for type in asked["payment_method_types"]:
         if type != "card":
             raise invalid(
-                f"The payment method type provided: {type[:50]} is invalid. Please ensure the provided type is "
-                "activated in your dashboard and your account is enabled for any preview features.",
+                f"The payment method type provided: {type[:50]} is invalid. Please ensure the provided type "
+                "is activated in your dashboard and your account is enabled for any preview features.",
                 "payment_method_types",
                 "payment_intent_invalid_parameter",
             )
@@ -211,17 +211,17 @@ def _check_confirmable(request: Request, intent: Obj, asked: Obj) -> None:
     if not (asked.get("payment_method") or asked.get("payment_method_data")):
         raise unexpected_state(
             intent,
-            "You cannot confirm this PaymentIntent because it's missing a payment method. You can either update "
-            "the PaymentIntent with a payment method and then confirm it again, or confirm it again directly "
-            "with a payment method or ConfirmationToken.",
+            "You cannot confirm this PaymentIntent because it's missing a payment method. You can either "
+            "update the PaymentIntent with a payment method and then confirm it again, or confirm it again "
+            "directly with a payment method or ConfirmationToken.",
         )
     automatic = intent["automatic_payment_methods"] or {}
     may_redirect = automatic.get("enabled") and automatic.get("allow_redirects") != "never"
     answered = "return_url" in asked or asked.get("use_stripe_sdk") or asked.get("error_on_requires_action")
     if may_redirect and not answered and not request.publishable:
         raise invalid(
-            "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because some "
-            "of these payment methods might redirect your customer off of your page, you must provide a "
+            "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because "
+            "some of these payment methods might redirect your customer off of your page, you must provide a "
             "`return_url`. If you don't want to accept redirect-based payment methods, set "
             "`automatic_payment_methods[enabled]` to `true` and `automatic_payment_methods[allow_redirects]` "
             "to `never` when creating Setup Intents and Payment Intents.",

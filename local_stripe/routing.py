@@ -39,8 +39,8 @@ def answer(routes: Iterable[Route], state: State, request: Request) -> Obj:
         if request.publishable and not route.publishable:
             raise StripeError(
                 401,
-                "This API call cannot be made with a publishable API key. Please use a secret API key. You can "
-                "find a list of your API keys at https://dashboard.stripe.com/account/apikeys.",
+                "This API call cannot be made with a publishable API key. Please use a secret API key. You "
+                "can find a list of your API keys at https://dashboard.stripe.com/account/apikeys.",
                 code="secret_key_required",
             )
         return route.handler(state, request, **match.groupdict())

@@ -63,11 +63,11 @@ INTERNAL_REQUEST = Request("POST", "", {})
 
 @dataclass
 class State:
-    """The one account of the local Stripe. ``objects`` maps kind ("payment_intent", …), then id, to object."""
+    """The one account of the local Stripe. ``objects`` maps a kind ("charge") and an id to an object."""
 
     base_url: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock)
-    on_event: Callable[[Obj], None] = field(default=lambda event: None)
+    on_event: Callable[[Obj], None] = field(default=lambda _event: None)
     objects: dict[str, dict[str, Obj]] = field(default_factory=dict)
     cards: dict[str, TestCard] = field(default_factory=dict)
     authentications: dict[str, str] = field(default_factory=dict)

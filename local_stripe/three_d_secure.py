@@ -25,7 +25,7 @@ def answer(state: State, call: Call) -> Answer:
     After that a browser is sent to the ``return_url`` of the confirmation, if there was one, with the three
     parameters that Stripe adds.
     """
-    token = urlsplit(call.target).path.removeprefix(PREFIX)
+    token = call.path.removeprefix(PREFIX)
     with state.lock:
         intent = state.find("payment_intent", state.authentications.get(token))
         if intent is None:

@@ -25,7 +25,7 @@ REMEMBERED_DELIVERIES = 2000
 
 
 def body_of(event: Obj) -> bytes:
-    """The bytes that are sent and signed: indented, as Stripe's, so that re-encoding them breaks the signature."""
+    """What is sent and signed: indented as Stripe's, so that encoding it anew breaks the signature."""
     return json.dumps(event, indent=2).encode()
 
 
@@ -138,7 +138,7 @@ class Webhooks:
             return True
 
     def redeliver(self, event: Obj, times: int = 1, parallel: bool = False) -> list[Obj]:
-        """Deliver an event now, also while paused, without retries. Gives the deliveries, in order of ending."""
+        """Deliver an event now, also while paused, without retries. Gives the deliveries."""
         done: list[Obj] = []
 
         def once() -> None:

@@ -1,0 +1,208 @@
+"""Create, retrieve, update, cancel and list PaymentIntents with stripe-python."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+import stripe
+
+from .support import LocalStripeTestCase, client_of
+
+
+class CreateTests(LocalStripeTestCase):
+    def test_it_creates_an_intent_in_stripes_shape(self) -> None:
+        intent = self.create(metadata={"order_id": "o-1"}, description="Two vouchers")
+        self.assertTrue(intent.id.startswith("pi_"))
+        self.assertTrue(str(intent.client_secret).startswith(f"{intent.id}_secret_"))
+        self.assertEqual(intent.status, "requires_payment_method")
+        self.assertEqual((intent.amount, intent.currency, intent.amount_received), (1000, "usd", 0))
+        self.assertEqual(intent.metadata.to_dict(), {"order_id": "o-1"})
+        self.assertEqual(intent.description, "Two vouchers")
+        self.assertIs(intent.livemode, False)
+        for field in ("latest_charge", "last_payment_error", "next_action", "canceled_at", "payment_method"):
+            self.assertIsNone(getattr(intent, field))
+        self.assertEqual(self.types(), ["payment_intent.created"])
+
+    def test_it_has_no_field_that_stripe_python_does_not_know(self) -> None:
+        known = set(stripe.PaymentIntent.__annotations__)
+        fields = set(self.create().to_dict())
+        self.assertEqual(fields - known, set())
+        self.assertGreater(len(fields), 35)
+
+    def test_it_takes_automatic_payment_methods_for_granted(self) -> None:
+        intent = self.client.v1.payment_intents.create({"amount": 1000, "currency": "usd"})
+        assert intent.automatic_payment_methods is not None
+        self.assertTrue(intent.automatic_payment_methods.enabled)
+        self.assertIsNone(self.create().automatic_payment_methods)
+
+    def test_it_waits_for_confirmation_when_it_knows_the_payment_method(self) -> None:
+        intent = self.create(payment_method="pm_card_visa")
+        self.assertEqual(intent.status, "requires_confirmation")
+        self.assertTrue(str(intent.payment_method).startswith("pm_1"))
+
+    def test_it_can_be_created_and_paid_at_once(self) -> None:
+        intent = self.create(payment_method="pm_card_visa", confirm=True)
+        self.assertEqual(intent.status, "succeeded")
+        self.assertEqual(
+            self.types(), ["payment_intent.created", "charge.succeeded", "payment_intent.succeeded"]
+        )
+
+    def test_confirm_without_payment_method_creates_nothing(self) -> None:
+        with self.assertRaises(stripe.InvalidRequestError) as caught:
+            self.create(confirm=True)
+        self.assertEqual(caught.exception.code, "payment_intent_unexpected_state")
+        self.assertEqual(self.client.v1.payment_intents.list().data, [])
+        self.assertEqual(self.types(), [])
+
+
+class RetrieveTests(LocalStripeTestCase):
+    def test_it_retrieves_what_was_created(self) -> None:
+        intent = self.create(metadata={"order_id": "o-1"})
+        again = self.client.v1.payment_intents.retrieve(intent.id)
+        self.assertEqual(again.to_dict(), intent.to_dict())
+
+    def test_an_unknown_intent_is_missing(self) -> None:
+        with self.assertRaises(stripe.InvalidRequestError) as caught:
+            self.client.v1.payment_intents.retrieve("pi_unknown")
+        self.assertEqual((caught.exception.http_status, caught.exception.code), (404, "resource_missing"))
+        self.assertEqual(caught.exception.param, "intent")
+
+    def test_it_expands_the_charge(self) -> None:
+        intent = self.create(payment_method="pm_card_visa", confirm=True)
+        full = self.client.v1.payment_intents.retrieve(intent.id, {"expand": ["latest_charge"]})
+        self.assertEqual(full.latest_charge.amount, 1000)  # type: ignore[union-attr]
+        listed = self.client.v1.payment_intents.list({"expand": ["data.latest_charge.payment_intent"]})
+        self.assertEqual(listed.data[0].latest_charge.payment_intent.id, intent.id)  # type: ignore[union-attr]
+        with self.assertRaises(stripe.InvalidRequestError):
+            self.client.v1.payment_intents.retrieve(intent.id, {"expand": ["status"]})
+
+
+class UpdateTests(LocalStripeTestCase):
+    def update(self, id: str, **params: Any) -> stripe.PaymentIntent:
+        return self.client.v1.payment_intents.update(id, params)  # type: ignore[arg-type]
+
+    def test_it_changes_amount_and_words(self) -> None:
+        intent = self.update(self.create().id, amount=2000, currency="eur", description="New")
+        self.assertEqual((intent.amount, intent.currency, intent.description), (2000, "eur", "New"))
+        self.assertEqual(intent.status, "requires_payment_method")
+
+    def test_it_merges_metadata(self) -> None:
+        intent = self.create(metadata={"a": "1", "b": "2"})
+        self.assertEqual(
+            self.update(intent.id, metadata={"b": "", "c": "3"}).metadata.to_dict(), {"a": "1", "c": "3"}
+        )
+        self.assertEqual(self.update(intent.id, metadata="").metadata.to_dict(), {})
+
+    def test_it_unsets_the_receipt_address(self) -> None:
+        intent = self.create(receipt_email="a@example.com")
+        self.assertEqual(intent.receipt_email, "a@example.com")
+        self.assertIsNone(self.update(intent.id, receipt_email="").receipt_email)
+
+    def test_a_payment_method_asks_for_confirmation(self) -> None:
+        self.assertEqual(
+            self.update(self.create().id, payment_method="pm_card_visa").status, "requires_confirmation"
+        )
+
+    def test_a_paid_intent_keeps_its_amount_but_takes_metadata(self) -> None:
+        intent = self.create(payment_method="pm_card_visa", confirm=True)
+        with self.assertRaises(stripe.InvalidRequestError) as caught:
+            self.update(intent.id, amount=5000)
+        self.assertEqual(caught.exception.code, "payment_intent_unexpected_state")
+        self.assertEqual(self.client.v1.payment_intents.retrieve(intent.id).amount, 1000)
+        self.assertEqual(self.update(intent.id, metadata={"a": "1"}).metadata.to_dict(), {"a": "1"})
+
+    def test_an_update_of_the_amount_takes_back_the_authentication(self) -> None:
+        intent = self.create(payment_method="pm_card_threeDSecure2Required", confirm=True)
+        self.assertEqual(intent.status, "requires_action")
+        changed = self.update(intent.id, amount=2000)
+        self.assertEqual((changed.status, changed.next_action), ("requires_confirmation", None))
+
+
+class CancelTests(LocalStripeTestCase):
+    def test_it_cancels_and_says_why(self) -> None:
+        intent = self.create()
+        canceled = self.client.v1.payment_intents.cancel(intent.id, {"cancellation_reason": "abandoned"})
+        self.assertEqual((canceled.status, canceled.cancellation_reason), ("canceled", "abandoned"))
+        self.assertIsInstance(canceled.canceled_at, int)
+        self.assertEqual(self.types(), ["payment_intent.created", "payment_intent.canceled"])
+
+    def test_it_refuses_to_cancel_what_is_over_or_under_way(self) -> None:
+        for method, status in (("pm_card_visa", "succeeded"), ("pm_local_processing", "processing")):
+            with self.subTest(status=status):
+                intent = self.create(payment_method=method, confirm=True)
+                with self.assertRaises(stripe.InvalidRequestError) as caught:
+                    self.client.v1.payment_intents.cancel(intent.id)
+                error = caught.exception
+                self.assertEqual((error.http_status, error.code), (400, "payment_intent_unexpected_state"))
+                assert error.error is not None and error.error.payment_intent is not None
+                self.assertEqual(error.error.payment_intent.id, intent.id)
+                self.assertEqual(self.status_of(intent.id), status)
+
+    def test_it_refuses_to_cancel_twice(self) -> None:
+        intent = self.create()
+        self.client.v1.payment_intents.cancel(intent.id)
+        with self.assertRaises(stripe.InvalidRequestError):
+            self.client.v1.payment_intents.cancel(intent.id)
+        self.assertEqual(self.types().count("payment_intent.canceled"), 1)
+
+    def test_a_canceled_intent_cannot_be_paid(self) -> None:
+        intent = self.create()
+        self.client.v1.payment_intents.cancel(intent.id)
+        answer = self.confirm(intent)
+        self.assertEqual(
+            (answer.status, answer.json["error"]["code"]), (400, "payment_intent_unexpected_state")
+        )
+        self.assertEqual(self.status_of(intent.id), "canceled")
+
+
+class ListTests(LocalStripeTestCase):
+    def test_it_lists_the_newest_first_in_pages(self) -> None:
+        ids = [self.create().id for _ in range(5)]
+        page = self.client.v1.payment_intents.list({"limit": 2})
+        self.assertEqual(([i.id for i in page.data], page.has_more), ([ids[4], ids[3]], True))
+        page = self.client.v1.payment_intents.list({"limit": 3, "starting_after": ids[3]})
+        self.assertEqual(([i.id for i in page.data], page.has_more), ([ids[2], ids[1], ids[0]], False))
+        page = self.client.v1.payment_intents.list({"limit": 2, "ending_before": ids[0]})
+        self.assertEqual(([i.id for i in page.data], page.has_more), ([ids[2], ids[1]], True))
+        every = self.client.v1.payment_intents.list({"limit": 2}).auto_paging_iter()
+        self.assertEqual([i.id for i in every], ids[::-1])
+
+    def test_it_gives_ten_unless_asked(self) -> None:
+        for _ in range(11):
+            self.create()
+        page = self.client.v1.payment_intents.list()
+        self.assertEqual((len(page.data), page.has_more, page.url), (10, True, "/v1/payment_intents"))
+
+    def test_it_narrows_by_time(self) -> None:
+        ids = {}
+        for moment in (100, 200, 300):
+            with mock.patch("local_stripe.intent_shape.now", return_value=moment):
+                ids[moment] = self.create().id
+        for bounds, moments in (
+            ({"gte": 200}, [300, 200]),
+            ({"gt": 200}, [300]),
+            ({"lt": 200}, [100]),
+            ({"lte": 200, "gt": 100}, [200]),
+            (300, [300]),
+        ):
+            with self.subTest(bounds=bounds):
+                found = self.client.v1.payment_intents.list({"created": bounds})  # type: ignore[typeddict-item]
+                self.assertEqual([i.id for i in found.data], [ids[m] for m in moments])
+
+    def test_it_refuses_bad_cursors_and_limits(self) -> None:
+        id = self.create().id
+        for params in (
+            {"limit": 0},
+            {"limit": 101},
+            {"starting_after": "pi_unknown"},
+            {"starting_after": id, "ending_before": id},
+            {"created": {"since": 1}},
+        ):
+            with self.subTest(params=params), self.assertRaises(stripe.InvalidRequestError):
+                self.client.v1.payment_intents.list(params)  # type: ignore[arg-type]
+
+    def test_all_keys_share_one_account(self) -> None:
+        id = self.create().id
+        other = client_of(self.stripe, "sk_test_other")
+        self.assertEqual([i.id for i in other.v1.payment_intents.list().data], [id])
