@@ -174,7 +174,7 @@ class Handler(BaseHTTPRequestHandler):
         """What http.server could not parse, in Stripe's shape instead of a page of HTML."""
         self.close_connection = True
         self.command = getattr(self, "command", None) or "GET"
-        self.request_version = getattr(self, "request_version", "") or "HTTP/1.1"
+        self.request_version = self.protocol_version  # else a line that is not HTTP gets no status line
         self._send(_refusal(int(code), message or HTTPStatus(code).phrase))
 
     def version_string(self) -> str:

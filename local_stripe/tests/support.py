@@ -60,9 +60,9 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedire
 
 
 class LocalStripeTestCase(unittest.TestCase):
-    """A test with ``self.stripe`` (fresh memory) and ``self.client`` (stripe-python with a secret key)."""
+    """A test with ``self.server`` (fresh memory) and ``self.client`` (stripe-python with a secret key)."""
 
-    stripe: LocalStripe
+    server: LocalStripe
     client: stripe.StripeClient
 
     @classmethod
@@ -71,14 +71,14 @@ class LocalStripeTestCase(unittest.TestCase):
         telemetry = stripe.enable_telemetry
         stripe.enable_telemetry = False  # it would write a file into the home directory
         cls.addClassCleanup(setattr, stripe, "enable_telemetry", telemetry)
-        cls.stripe = LocalStripe(retry_delays=RETRY_DELAYS, delivery_timeout=2).start()
-        cls.addClassCleanup(cls.stripe.stop)
-        cls.client = client_of(cls.stripe)
+        cls.server = LocalStripe(retry_delays=RETRY_DELAYS, delivery_timeout=2).start()
+        cls.addClassCleanup(cls.server.stop)
+        cls.client = client_of(cls.server)
 
     def setUp(self) -> None:
         super().setUp()
-        self.stripe.reset()
-        self.stripe.set_webhook_endpoint(None, "whsec_local")
+        self.server.reset()
+        self.server.set_webhook_endpoint(None, "whsec_local")
 
     def create(self, **params: Any) -> stripe.PaymentIntent:
         """An intent of 10.00 USD by card, unless told otherwise."""
@@ -89,12 +89,12 @@ class LocalStripeTestCase(unittest.TestCase):
         """A call with the secret key; ``data`` is a form as mapping, or raw bytes."""
         body = urlencode(data).encode() if isinstance(data, dict) else data
         auth = {"Authorization": f"Bearer {SECRET_KEY}"}
-        return call(method, self.stripe.base_url + path, body, {**auth, **(headers or {})})
+        return call(method, self.server.base_url + path, body, {**auth, **(headers or {})})
 
     def browser(self, method: str, path: str, data: dict[str, str] | None = None) -> Reply:
         """A call as a page makes it: publishable key among the parameters, an Origin, no other header."""
         form = urlencode({"key": PUBLISHABLE_KEY, **(data or {})})
-        url = self.stripe.base_url + path
+        url = self.server.base_url + path
         headers = {"Origin": "http://localhost:3000"}
         if method == "GET":
             return call("GET", f"{url}?{form}", None, headers)
@@ -114,11 +114,11 @@ class LocalStripeTestCase(unittest.TestCase):
     def control(self, method: str, path: str, data: Any = None) -> Reply:
         """A call of the control API."""
         body = None if data is None else json.dumps(data).encode()
-        return call(method, f"{self.stripe.base_url}/_control/{path}", body)
+        return call(method, f"{self.server.base_url}/_control/{path}", body)
 
     def types(self) -> list[str]:
         """The types of all events, oldest first."""
-        return [event["type"] for event in self.stripe.events()]
+        return [event["type"] for event in self.server.events()]
 
 
 def client_of(server: LocalStripe, key: str = SECRET_KEY) -> stripe.StripeClient:

@@ -28,7 +28,7 @@ class BrowserTests(LocalStripeTestCase):
     def test_a_browser_may_send_the_key_as_bearer(self) -> None:
         intent = self.create()
         form = f"client_secret={intent.client_secret}&payment_method=pm_card_mastercard".encode()
-        url = f"{self.stripe.base_url}/v1/payment_intents/{intent.id}/confirm"
+        url = f"{self.server.base_url}/v1/payment_intents/{intent.id}/confirm"
         self.assertEqual(
             call("POST", url, form, {"Authorization": "Bearer pk_test_x"}).json["status"], "succeeded"
         )
@@ -92,7 +92,7 @@ class BrowserTests(LocalStripeTestCase):
 
 class CardTests(LocalStripeTestCase):
     def pay_with(self, number: str, **card: str) -> Any:
-        """Confirm with a raw card, as a browser; gives the answer and leaves the intent in ``self.intent``."""
+        """Confirm with a raw card, as a browser; gives the answer, and the intent as ``self.intent``."""
         self.intent = self.create()
         details = {"number": number, "exp_month": "12", "exp_year": "2040", "cvc": "123", **card}
         data = {f"payment_method_data[card][{name}]": value for name, value in details.items()}
@@ -214,7 +214,7 @@ class AuthenticationTests(LocalStripeTestCase):
     def test_the_customer_completes_and_the_intent_is_paid(self) -> None:
         for method in ("pm_card_threeDSecure2Required", "pm_card_authenticationRequired"):
             with self.subTest(method=method):
-                self.stripe.reset()
+                self.server.reset()
                 id, page = self.required(method)
                 shown = call("GET", page)
                 self.assertIn(b"Complete", shown.body)
@@ -240,7 +240,7 @@ class AuthenticationTests(LocalStripeTestCase):
         self.assertEqual(failed.last_payment_error.code, "payment_intent_authentication_failure")
         self.assertEqual(self.types()[-1], "payment_intent.payment_failed")
         self.assertEqual(self.client.v1.charges.list({"payment_intent": id}).data, [])
-        self.stripe.pay(id)
+        self.server.pay(id)
         self.assertEqual(self.status_of(id), "succeeded")
 
     def test_the_customer_is_sent_back_to_the_shop(self) -> None:
@@ -270,7 +270,7 @@ class AuthenticationTests(LocalStripeTestCase):
         id, page = self.required()
         self.assertEqual(call("POST", page, b"outcome=maybe").status, 400)
         self.assertEqual(call("PUT", page, b"outcome=complete").status, 405)
-        self.assertEqual(call("GET", f"{self.stripe.base_url}/_3ds/guess").status, 404)
+        self.assertEqual(call("GET", f"{self.server.base_url}/_3ds/guess").status, 404)
         self.assertEqual(self.status_of(id), "requires_action")
 
     def test_it_declines_where_nobody_can_authenticate(self) -> None:

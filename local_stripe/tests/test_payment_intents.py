@@ -187,7 +187,7 @@ class ListTests(LocalStripeTestCase):
             (300, [300]),
         ):
             with self.subTest(bounds=bounds):
-                found = self.client.v1.payment_intents.list({"created": bounds})  # type: ignore[typeddict-item]
+                found = self.client.v1.payment_intents.list({"created": bounds})  # type: ignore[arg-type]
                 self.assertEqual([i.id for i in found.data], [ids[m] for m in moments])
 
     def test_it_refuses_bad_cursors_and_limits(self) -> None:
@@ -204,5 +204,5 @@ class ListTests(LocalStripeTestCase):
 
     def test_all_keys_share_one_account(self) -> None:
         id = self.create().id
-        other = client_of(self.stripe, "sk_test_other")
+        other = client_of(self.server, "sk_test_other")
         self.assertEqual([i.id for i in other.v1.payment_intents.list().data], [id])

@@ -1,0 +1,129 @@
+"""Faults: before the effect, after it, once or more often."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+from typing import Any
+
+import stripe
+
+from .support import LocalStripeTestCase, call
+
+PARAMS: Any = {"amount": 1000, "currency": "usd"}
+
+
+class FaultTests(LocalStripeTestCase):
+    def fault(self, **fault: Any) -> None:
+        self.assertEqual(self.control("POST", "faults", fault).status, 200)
+
+    def create_once(self, key: str = "k-1") -> stripe.PaymentIntent:
+        return self.client.v1.payment_intents.create(PARAMS, {"idempotency_key": key})
+
+    def test_a_status_comes_before_any_effect_and_is_not_kept(self) -> None:
+        for status, error in (
+            (500, stripe.APIError),
+            (503, stripe.APIError),
+            (429, stripe.RateLimitError),
+        ):
+            with self.subTest(status=status):
+                self.server.reset()
+                self.fault(method="POST", path="/v1/payment_intents", status=status)
+                with self.assertRaises(error):
+                    self.create_once()
+                self.assertEqual(self.types(), [])
+                self.create_once()
+                self.assertEqual(self.types(), ["payment_intent.created"])
+
+    def test_a_status_may_be_kept_under_the_key(self) -> None:
+        self.fault(status=500, stored=True)
+        for _ in range(2):
+            with self.assertRaises(stripe.APIError) as caught:
+                self.create_once()
+            self.assertEqual(caught.exception.http_status, 500)
+        self.assertEqual(self.types(), [])
+
+    def test_it_strikes_as_often_as_asked(self) -> None:
+        self.fault(status=500, times=2)
+        statuses = [self.api("POST", "/v1/payment_intents", PARAMS).status for _ in range(3)]
+        self.assertEqual(statuses, [500, 500, 200])
+
+    def test_it_strikes_only_what_it_means(self) -> None:
+        self.fault(method="POST", path="^/v1/payment_intents/[^/]+/cancel$", status=500)
+        intent = self.create()
+        self.assertEqual(self.status_of(intent.id), "requires_payment_method")
+        with self.assertRaises(stripe.APIError):
+            self.client.v1.payment_intents.cancel(intent.id)
+        self.assertEqual(self.client.v1.payment_intents.cancel(intent.id).status, "canceled")
+
+    def test_a_prefix_takes_what_lies_below(self) -> None:
+        intent = self.create()
+        self.fault(method="GET", path="/v1/payment_intents", status=503)
+        with self.assertRaises(stripe.APIError):
+            self.client.v1.payment_intents.retrieve(intent.id)
+
+    def test_a_dropped_request_has_no_effect_and_no_answer(self) -> None:
+        self.fault(method="POST", path="/v1/payment_intents", drop=True)
+        with self.assertRaises(stripe.APIConnectionError):
+            self.create_once()
+        self.assertEqual(self.types(), [])
+        self.assertIsNone(self.server.requests()[0]["status"])
+        self.create_once()
+        self.assertEqual(self.types(), ["payment_intent.created"])
+
+    def test_an_error_after_the_effect_is_kept_under_the_key(self) -> None:
+        for value, status in ((True, 500), (502, 502)):
+            with self.subTest(value=value):
+                self.server.reset()
+                self.fault(method="POST", path="/v1/payment_intents", effect_then_error=value)
+                for _ in range(2):
+                    with self.assertRaises(stripe.APIError) as caught:
+                        self.create_once()
+                    self.assertEqual(caught.exception.http_status, status)
+                self.assertEqual(self.types(), ["payment_intent.created"])
+                self.assertTrue(self.server.requests()[1]["replayed"])
+
+    def test_an_answer_lost_on_the_way_is_given_again_under_the_key(self) -> None:
+        self.fault(method="POST", path="/v1/payment_intents", effect_then_error="drop")
+        with self.assertRaises(stripe.APIConnectionError):
+            self.create_once()
+        self.assertEqual(self.types(), ["payment_intent.created"])
+        intent = self.create_once()
+        self.assertEqual(self.server.events()[0]["data"]["object"]["id"], intent.id)
+        self.assertEqual(len(self.types()), 1)
+
+    def test_a_delay_comes_before_the_effect_or_after_it(self) -> None:
+        for when, effect in (("delay", 0), ("effect_then_delay", 1)):
+            with self.subTest(when=when):
+                self.server.reset()
+                self.fault(path="/v1/payment_intents", **{when: 0.3})
+                started = time.monotonic()
+                with self.assertRaises((TimeoutError, urllib.error.URLError)):
+                    self.impatient()
+                self.assertEqual(len(self.types()), effect)
+                while not self.types():
+                    time.sleep(0.01)
+                    self.assertLess(time.monotonic() - started, 2)
+
+    def impatient(self) -> None:
+        url = f"{self.server.base_url}/v1/payment_intents"
+        call("POST", url, b"amount=1000&currency=usd", {"Authorization": "Bearer sk_test_x"}, timeout=0.15)
+
+    def test_a_nonsensical_fault_is_refused(self) -> None:
+        for fault in (
+            {},
+            {"path": "/v1/"},
+            {"status": 200},
+            {"status": "500"},
+            {"status": True},
+            {"drop": 1},
+            {"delay": -1},
+            {"delay": "1"},
+            {"status": 500, "times": 0},
+            {"status": 500, "path": "^("},
+            {"effect_then_error": "explode"},
+            {"colour": "red"},
+        ):
+            with self.subTest(fault=fault):
+                self.assertEqual(self.control("POST", "faults", fault).status, 400)
+        self.assertEqual(self.server.faults(), [])
