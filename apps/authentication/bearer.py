@@ -1,0 +1,88 @@
+"""Who sends a request: by an access token in the Authorization header, else in a cookie."""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication, CSRFCheck
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.request import Request
+
+from apps.users.models import User
+
+from . import cookies, selectors, tokens
+from .errors import CsrfFailed, TokenInvalid
+
+
+@dataclass(frozen=True)
+class SignedInBy:
+    """`request.auth`: the session, and whether it was a cookie that named it."""
+
+    sid: uuid.UUID
+    by_cookie: bool
+
+
+class SessionTokenAuthentication(BaseAuthentication):
+    """An access token of a live session. The header wins over the cookie.
+
+    A bad header is always refused (401 `token_invalid`); a bad cookie, which the browser sends unasked, is
+    passed over, so that it never bars a public page. A request that may change something and is signed in by
+    cookie needs Django's CSRF token (403 `csrf_failed`).
+    """
+
+    def authenticate(self, request: Request) -> tuple[User, SignedInBy] | None:
+        scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+        if scheme.lower() == "bearer":
+            try:
+                session = selectors.live_session(tokens.read_access(token.strip()))
+            except TokenInvalid as error:
+                raise AuthenticationFailed(error.detail, error.code) from error
+            return session.user, SignedInBy(session.pk, by_cookie=False)
+        cookie = request.COOKIES.get(cookies.ACCESS)
+        if not cookie:
+            return None
+        try:
+            session = selectors.live_session(tokens.read_access(cookie))
+        except TokenInvalid:
+            return None
+        require_csrf_token(request)
+        return session.user, SignedInBy(session.pk, by_cookie=True)
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="api"'
+
+
+def require_csrf_token(request: Request) -> None:
+    """Raises PermissionDenied (403 `csrf_failed`) for an unsafe request without Django's CSRF token."""
+    check = CSRFCheck(_never_called)
+    check.process_request(request._request)
+    try:
+        reason = check.process_view(request._request, None, (), {})
+    except (LookupError, ValueError):  # a form in no known encoding: there is no token in it
+        reason = "unreadable"
+    if reason:
+        raise PermissionDenied(CsrfFailed.detail, CsrfFailed.code)
+
+
+def _never_called(request: HttpRequest) -> HttpResponse:
+    raise NotImplementedError
+
+
+class SessionTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """The two ways to sign in, for the OpenAPI document."""
+
+    target_class = SessionTokenAuthentication
+    name = ["bearerAuth", "cookieAuth"]  # noqa: RUF012 - the library wants a list
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
+        return [
+            {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": cookies.ACCESS,
+                "description": "Requests that change something also need the X-CSRFToken header.",
+            },
+        ]

@@ -1,0 +1,20 @@
+"""Whether a token still opens anything."""
+
+from django.utils.crypto import constant_time_compare
+
+from .errors import TokenInvalid
+from .models import Session
+from .tokens import Claims
+
+
+def live_session(claims: Claims) -> Session:
+    """The session that a token belongs to, with its user, in one query.
+
+    Raises TokenInvalid if it has ended or is gone, or if its user is deactivated, gone, or has got a new password.
+    """
+    session = Session.objects.select_related("user").filter(id=claims.sid, ended_at=None).first()
+    if session is None or str(session.user_id) != claims.user_id or not session.user.is_active:
+        raise TokenInvalid
+    if not constant_time_compare(session.auth_hash, session.user.get_session_auth_hash()):
+        raise TokenInvalid
+    return session

@@ -1,0 +1,107 @@
+"""People who sign in by e-mail, and what they tell about themselves."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from . import passwords
+
+
+class EmailAddressField(models.EmailField):
+    """An e-mail address kept, compared and looked up in lower case."""
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)
+        return value.strip().lower() if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        return self.to_python(super().get_prep_value(value))
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users; looks them up by e-mail whatever its case."""
+
+    @classmethod
+    def normalize_email(cls, email: str | None) -> str:
+        """The address as it is kept: the whole of it in lower case, as `EmailAddressField` does."""
+        return (email or "").strip().lower()
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """A new user; without a password, one who can't sign in by password. Raises ValueError without e-mail."""
+        if not email:
+            raise ValueError("A user needs an e-mail address.")
+        user = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """A new user who may do everything in the admin."""
+        return self.create_user(email, password, **{**fields, "is_staff": True, "is_superuser": True})
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person; the e-mail address is the login name."""
+
+    email = EmailAddressField(
+        "e-mail", unique=True, error_messages={"unique": "There is an account with this e-mail address."}
+    )
+    first_name = models.CharField(max_length=150, blank=True)
+    last_name = models.CharField(max_length=150, blank=True)
+    is_active = models.BooleanField(
+        "active", default=True, help_text="Untick instead of deleting: every session ends at once."
+    )
+    is_staff = models.BooleanField("staff", default=False, help_text="May sign in to the admin.")
+    date_joined = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        ordering = ("-date_joined", "-id")
+        constraints = (
+            models.UniqueConstraint(
+                Lower("email"),
+                name="users_user_email_unique_in_any_case",
+                violation_error_message="There is an account with this e-mail address.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.email
+
+    def set_password(self, raw_password: str | None) -> None:
+        super().set_password(passwords.normalised(raw_password))
+
+    def check_password(self, raw_password: str) -> bool:
+        return super().check_password(passwords.normalised(raw_password))
+
+    @property
+    def full_name(self) -> str:
+        """First and last name, as far as given."""
+        return f"{self.first_name} {self.last_name}".strip()
+
+    def get_full_name(self) -> str:
+        return self.full_name
+
+    def get_short_name(self) -> str:
+        return self.first_name or self.email
+
+
+class UserProfile(models.Model):
+    """What a person tells about themselves; every user has one (see signals.py)."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="profile")
+    phone_number = models.CharField(max_length=32, blank=True)
+    address = models.CharField(max_length=500, blank=True)
+    date_of_birth = models.DateField(null=True, blank=True)
+    profile_picture = models.ImageField(upload_to="profile-pictures/", blank=True)
+
+    def __str__(self) -> str:
+        return f"Profile of {self.user_id}"

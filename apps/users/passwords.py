@@ -1,0 +1,28 @@
+"""What a password may be, wherever it is set: the API, the admin or a command."""
+
+import unicodedata
+from typing import Final, TypeVar
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
+
+MAX_LENGTH: Final = 128
+
+Password = TypeVar("Password", str, None, str | None)
+
+
+def normalised(password: Password) -> Password:
+    """The password in one of the ways that a keyboard may send it (Unicode NFKC), so that all are the same."""
+    return unicodedata.normalize("NFKC", password) if isinstance(password, str) else password
+
+
+class MaximumLengthValidator:
+    """Refuses passwords that sign-in would refuse unread, as too long to be hashed for everyone who asks."""
+
+    def validate(self, password: str, user: AbstractBaseUser | None = None) -> None:
+        """Raises ValidationError with the code `password_too_long`."""
+        if len(password) > MAX_LENGTH:
+            raise ValidationError(self.get_help_text(), code="password_too_long")
+
+    def get_help_text(self) -> str:
+        return f"A password has at most {MAX_LENGTH} characters."

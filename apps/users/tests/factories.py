@@ -1,0 +1,45 @@
+"""People for the tests: a cast, and users in any state."""
+
+from itertools import count
+from typing import Any, Final
+
+from apps.users.models import User
+
+PASSWORD: Final = "correct horse battery"
+
+_number = count(1)
+
+
+def make_user(**fields: Any) -> User:
+    """An active user whose password is PASSWORD; `fields` are those of the model, and `password`."""
+    number = next(_number)
+    defaults = {
+        "email": f"user{number}@example.com",
+        "password": PASSWORD,
+        "first_name": "Ursula",
+        "last_name": f"User {number}",
+    }
+    return User.objects.create_user(**{**defaults, **fields})
+
+
+def make_customer(**fields: Any) -> User:
+    """Carla, who buys and redeems."""
+    return make_user(
+        **{"email": "carla@example.com", "first_name": "Carla", "last_name": "Customer", **fields}
+    )
+
+
+def make_other_customer(**fields: Any) -> User:
+    """Otto, who must see nothing of Carla's."""
+    return make_user(**{"email": "otto@example.com", "first_name": "Otto", "last_name": "Other", **fields})
+
+
+def make_staff(**fields: Any) -> User:
+    """Stella, who works in the admin and may do everything there."""
+    staff = {"email": "stella@example.com", "first_name": "Stella", "last_name": "Staff"}
+    return make_user(**{**staff, "is_staff": True, "is_superuser": True, **fields})
+
+
+def make_deactivated(**fields: Any) -> User:
+    """Somebody whose account was deactivated."""
+    return make_user(**{"is_active": False, **fields})
