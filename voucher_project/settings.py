@@ -6,6 +6,7 @@ that is not safe, one line a problem.
 
 import hashlib
 import hmac
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -130,6 +131,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "apps.users.passwords.MaximumLengthValidator"},
 ]
 LOGIN_REDIRECT_URL = "/admin/"
 
@@ -137,6 +139,14 @@ LOGIN_REDIRECT_URL = "/admin/"
 JWT_SIGNING_KEY = read(
     "JWT_SIGNING_KEY", hmac.new(SECRET_KEY.encode(), b"jwt signing key", hashlib.sha256).hexdigest()
 )
+SIMPLE_JWT = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": JWT_SIGNING_KEY,
+    "ISSUER": "voucher-app",
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=60),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
+    "LEEWAY": 30,  # seconds that the clocks of two servers may differ
+}
 
 # --- API ------------------------------------------------------------------------------------------------------
 
