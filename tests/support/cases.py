@@ -1,0 +1,118 @@
+"""The two kinds of test: one request after the other, and many at the same instant."""
+
+import fcntl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection, connections
+from django.http import HttpResponse
+from django.test import SimpleTestCase, TestCase, TransactionTestCase
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from .runner import home
+
+Result = TypeVar("Result")
+
+TRANSACTION_CONTROL = ("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK", "BEGIN", "COMMIT", "SET CONSTRAINTS")
+INSIDES = ("Traceback", "SELECT ", "INSERT INTO", "UPDATE ", "psycopg", "sqlite3", "site-packages", "/apps/")
+
+
+class Client(APIClient):
+    """Speaks JSON to the API, and meets a 500 as an answer, as a client would."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(raise_request_exception=False, **options)
+
+
+class _Api(SimpleTestCase):
+    client_class = Client
+    client: Client
+
+    def setUp(self) -> None:
+        super().setUp()
+        cache.clear()
+        self.api = Client()
+
+    def signed_in(self, user: Any) -> Client:
+        """A new client with a new session of `user`."""
+        from apps.authentication import services
+
+        client = Client()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {services.open_session(user=user).access}")
+        return client
+
+    def assertProblem(self, response: HttpResponse, status: int, code: str) -> dict[str, Any]:
+        """The response is the problem document `code` and tells nothing of our insides. Returns the document."""
+        self.assertEqual(response.status_code, status, response.content)
+        self.assertEqual(response.headers["Content-Type"].partition(";")[0], "application/problem+json")
+        document: dict[str, Any] = response.json()  # type: ignore[attr-defined]
+        self.assertLessEqual({"type", "title", "status", "detail", "code"}, document.keys())
+        self.assertEqual((document["status"], document["code"]), (status, code), document)
+        self.assertTrue(document["title"] and document["detail"], document)
+        for inside in (*INSIDES, str(settings.BASE_DIR)):
+            self.assertNotIn(inside, response.content.decode())
+        return document
+
+
+class ApiTestCase(_Api, TestCase):
+    """Tests of the API and the services, each in a transaction that is rolled back."""
+
+    @contextmanager
+    def assertQueries(self, number: int) -> Iterator[None]:
+        """The block sends exactly `number` queries, transaction control (savepoints and the like) not counted."""
+        with CaptureQueriesContext(connection) as captured:
+            yield
+        queries = [query["sql"] for query in captured.captured_queries]
+        queries = [query for query in queries if not query.startswith(TRANSACTION_CONTROL)]
+        self.assertEqual(len(queries), number, "\n" + "\n".join(queries))
+
+
+class RaceTestCase(_Api, TransactionTestCase):
+    """Tests of what happens at the same instant, with real transactions and a connection per thread.
+
+    Only one of them runs at a time, over all processes of the test run: a race needs the processors.
+    A race may pass by luck, so each is repeated: `for _ in range(self.rounds)`.
+    """
+
+    rounds = 10
+    patience = 60  # seconds until a thread that doesn't end fails the test
+
+    def setUp(self) -> None:
+        lock = (home() / "races.lock").open("w")
+        self.addCleanup(lock.close)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        super().setUp()
+
+    def together(self, *calls: Callable[[], Result]) -> list[Result]:
+        """Run all calls at the same instant, a thread each; their results in order, or the first exception."""
+        start = threading.Barrier(len(calls))
+        results: dict[int, Result] = {}
+        errors: dict[int, BaseException] = {}
+
+        def run(number: int, call: Callable[[], Result]) -> None:
+            try:
+                connection.ensure_connection()
+                start.wait(self.patience)
+                results[number] = call()
+            except BaseException as error:  # noqa: BLE001 - raised again below, in the test's own thread
+                errors[number] = error
+            finally:
+                connections.close_all()
+
+        threads = [threading.Thread(target=run, args=pair, daemon=True) for pair in enumerate(calls)]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + self.patience
+        for thread in threads:
+            thread.join(max(0, deadline - time.monotonic()))
+        if any(thread.is_alive() for thread in threads):
+            self.fail(f"Still running after {self.patience} seconds: a deadlock?")
+        if errors:
+            raise errors[min(errors)]
+        return [results[number] for number in range(len(calls))]

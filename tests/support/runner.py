@@ -1,0 +1,93 @@
+"""The test runner: Django's, with fast passwords, files in a temporary folder, and one closing line.
+
+The last line of a run is `N passed, N failed, N skipped`; a run that found no test fails.
+"""
+
+import os
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+from django.test.runner import DiscoverRunner, ParallelTestSuite, _init_worker
+from django.test.utils import override_settings
+
+
+def home() -> Path:
+    """The folder for what a test run leaves on disk; `services.py` removes it after the run."""
+    if "TEST_HOME" not in os.environ:
+        os.environ["TEST_HOME"] = tempfile.mkdtemp(prefix="voucher-test-")
+    return Path(os.environ["TEST_HOME"])
+
+
+def prepare() -> None:
+    """Change the settings that must differ while testing."""
+    caches = {name: dict(cache) for name, cache in settings.CACHES.items()}
+    if settings.REDIS_URL:
+        caches["default"]["BACKEND"] = "tests.support.cache.OwnKeysCache"
+    override_settings(
+        CACHES=caches,
+        MEDIA_ROOT=home() / "media",
+        PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+        CELERY_TASK_ALWAYS_EAGER=True,
+        CELERY_TASK_EAGER_PROPAGATES=True,
+    ).enable()
+
+
+def _prepare_worker(*arguments: Any) -> None:
+    _init_worker(*arguments)
+    prepare()
+
+
+class _ParallelSuite(ParallelTestSuite):
+    init_worker = _prepare_worker
+
+
+class _Counting(unittest.TextTestResult):
+    """Counts what passed, as the results themselves tell: `testsRun` also counts what was skipped."""
+
+    passed = 0
+
+    def addSuccess(self, test: unittest.TestCase) -> None:
+        self.passed += 1
+        super().addSuccess(test)
+
+
+class Runner(DiscoverRunner):
+    """See the module."""
+
+    parallel_test_suite = _ParallelSuite
+    closing_line = ""
+
+    def setup_test_environment(self, **options: Any) -> None:
+        super().setup_test_environment(**options)
+        prepare()
+
+    def setup_databases(self, **options: Any) -> Any:
+        connection = connections["default"]
+        if connection.vendor == "sqlite":
+            # A file: threads can't share a database in memory.
+            connection.settings_dict["TEST"]["NAME"] = str(home() / "test.sqlite3")
+            clone = connection.creation.clone_test_db
+
+            def clone_all(**of: Any) -> None:
+                connection.close()  # a clone is a copy of the file: first all of the write-ahead log goes there
+                clone(**of)
+
+            connection.creation.clone_test_db = clone_all
+        return super().setup_databases(**options)
+
+    def get_resultclass(self) -> type[unittest.TextTestResult]:
+        base = super().get_resultclass() or unittest.TextTestResult
+        return type("Result", (_Counting, base), {})
+
+    def suite_result(self, suite: unittest.TestSuite, result: Any, **options: Any) -> int:
+        failed = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
+        passed = result.passed + len(result.expectedFailures)
+        if not passed + failed + len(result.skipped):
+            print("No tests were found.")
+            failed = 1
+        print(f"{passed} passed, {failed} failed, {len(result.skipped)} skipped", flush=True)
+        return failed
