@@ -67,6 +67,7 @@ BY_NUMBER = {
     "4000000000000119": TestCard("visa", "0119", PROCESSING_ERROR),
     "4000000000003220": TestCard("visa", "3220", authentication=True),
     "4000002760003184": TestCard("visa", "3184", authentication=True),
+    "4000008260003178": TestCard("visa", "3178", INSUFFICIENT_FUNDS, authentication=True),
     "4000008400001629": TestCard("visa", "1629", GENERIC, authentication=True),
 }
 
@@ -88,9 +89,7 @@ BY_NAME = {
     "pm_card_discover": BY_NUMBER["6011111111111117"],
     "pm_card_threeDSecure2Required": BY_NUMBER["4000000000003220"],
     "pm_card_authenticationRequired": BY_NUMBER["4000002760003184"],
-    "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": TestCard(
-        "visa", "8260", INSUFFICIENT_FUNDS, authentication=True
-    ),
+    "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": BY_NUMBER["4000008260003178"],
     # Not Stripe's: stands for every method whose money arrives days later.
     "pm_local_processing": TestCard("visa", "0000", delayed=True),
     **{f"pm_card_{name}": BY_NUMBER[number] for name, number in _DECLINING.items()},

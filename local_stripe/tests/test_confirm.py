@@ -6,6 +6,8 @@ from typing import Any
 
 import stripe
 
+from local_stripe.cards import BY_NUMBER, card_of
+
 from .support import LocalStripeTestCase, call
 
 
@@ -101,6 +103,13 @@ class CardTests(LocalStripeTestCase):
 
     def test_a_test_card_number_pays(self) -> None:
         self.assertEqual(self.pay_with("4242424242424242").json["status"], "succeeded")
+
+    def test_every_test_number_in_the_table_passes_the_check_of_its_digits(self) -> None:
+        for number, card in BY_NUMBER.items():
+            with self.subTest(number=number):
+                details = {"number": number, "exp_month": 12, "exp_year": 2040, "cvc": "123"}
+                self.assertIs(card_of(details), card)
+                self.assertEqual(card.last4, number[-4:])
 
     def test_each_declined_number_says_why(self) -> None:
         for number, code, decline_code in (

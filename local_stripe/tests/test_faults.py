@@ -56,6 +56,12 @@ class FaultTests(LocalStripeTestCase):
             self.client.v1.payment_intents.cancel(intent.id)
         self.assertEqual(self.client.v1.payment_intents.cancel(intent.id).status, "canceled")
 
+    def test_it_strikes_only_the_method_it_means(self) -> None:
+        self.fault(method="GET", status=503)
+        intent = self.create()
+        with self.assertRaises(stripe.APIError):
+            self.client.v1.payment_intents.retrieve(intent.id)
+
     def test_a_prefix_takes_what_lies_below(self) -> None:
         intent = self.create()
         self.fault(method="GET", path="/v1/payment_intents", status=503)

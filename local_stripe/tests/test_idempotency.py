@@ -43,7 +43,8 @@ class IdempotencyTests(LocalStripeTestCase):
         self.assertEqual(len(self.types()), 1)
 
     def test_another_path_is_refused(self) -> None:
-        id = self.post("k-1").json["id"]
+        other, id = self.create().id, self.create().id
+        self.assertEqual(self.post("k-1", {}, f"/v1/payment_intents/{other}/cancel").status, 200)
         answer = self.post("k-1", {}, f"/v1/payment_intents/{id}/cancel")
         self.assertEqual((answer.status, answer.json["error"]["type"]), (400, "idempotency_error"))
         self.assertEqual(self.status_of(id), "requires_payment_method")
