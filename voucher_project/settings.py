@@ -310,7 +310,13 @@ if LOG_FILE != "none":
 
 # --- Admin ----------------------------------------------------------------------------------------------------
 
-UNFOLD = {"SITE_TITLE": "Voucher App", "SITE_HEADER": "Voucher App", "SITE_SYMBOL": "confirmation_number"}
+UNFOLD = {
+    "SITE_TITLE": "Voucher App",
+    "SITE_HEADER": "Voucher App",
+    "SITE_SYMBOL": "confirmation_number",
+    "SITE_URL": FRONTEND_URL,
+    "DASHBOARD_CALLBACK": "apps.analytics.front_page.fill",
+}
 
 # --- What may not go out ---------------------------------------------------------------------------------------
 

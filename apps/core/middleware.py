@@ -1,6 +1,8 @@
 """What every request passes through: its id, and the shape of errors that no view made."""
 
+import logging
 import re
+import time
 import uuid
 from collections.abc import Callable
 
@@ -9,12 +11,14 @@ from django.http import HttpRequest, HttpResponse
 
 from . import logs, problems
 
+log = logging.getLogger(__name__)
+
 Next = Callable[[HttpRequest], HttpResponse]
 ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestId:
-    """Takes the request's X-Request-ID, or makes one, for every log line and for the answer."""
+    """Takes the request's X-Request-ID, or makes one, for every log line and for the answer; logs the request."""
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
@@ -22,13 +26,19 @@ class RequestId:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if ACCEPTABLE_ID.fullmatch(given) else uuid.uuid4().hex
-        token = logs.request_id.set(request_id)
-        try:
-            response = self.get_response(request)
-        finally:
-            logs.request_id.reset(token)
+        logs.request_id.set(request_id)  # not reset: Django logs errors after the last middleware
+        started = time.monotonic()
+        response = self.get_response(request)
+        self._log(request, response, time.monotonic() - started)
         response["X-Request-ID"] = request_id
         return response
+
+    @staticmethod
+    def _log(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+        """By route, not by path: a path may hold a voucher code."""
+        match = request.resolver_match
+        route = f"/{match.route}" if match else "(no route)"
+        log.info("%s %s %s %.0f ms", request.method, route, response.status_code, seconds * 1000)
 
 
 class Problems:

@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -46,30 +46,39 @@ def expiry_of(issued_at: datetime, validity_days: int) -> datetime:
     return timezone.make_aware(datetime.combine(last_day, time(23, 59, 59)))
 
 
-@transaction.atomic
+CODE_TRIES = 3
+
+
 def issue_vouchers(
     *, voucher_type_id: int, owner_id: int, quantity: int, terms: Terms, issued_at: datetime
 ) -> list[Voucher]:
     """Make `quantity` vouchers with new codes, in one statement.
 
-    The caller sees to it that they are paid for, and that this happens once. A code that exists already
-    (one chance in 2^74 for each) raises IntegrityError, and nothing of the caller's transaction stays.
+    The caller sees to it that they are paid for, and that this happens once. The unique index decides whether
+    the codes are new: with one that exists already (a chance of one in 2^74 for each), all are made anew.
     """
-    return Voucher.objects.bulk_create(
-        Voucher(
-            code=codes.make(),
-            voucher_type_id=voucher_type_id,
-            user_id=owner_id,
-            service_type=terms.service_type,
-            face_value=terms.face_value,
-            currency=terms.currency,
-            purchase_date=issued_at,
-            expiry_date=expiry_of(issued_at, terms.validity_days),
-            total_uses=terms.max_uses,
-            uses_remaining=terms.max_uses,
-        )
-        for _ in range(quantity)
-    )
+    for tries_left in reversed(range(CODE_TRIES)):
+        try:
+            with transaction.atomic():
+                return Voucher.objects.bulk_create(
+                    Voucher(
+                        code=codes.make(),
+                        voucher_type_id=voucher_type_id,
+                        user_id=owner_id,
+                        service_type=terms.service_type,
+                        face_value=terms.face_value,
+                        currency=terms.currency,
+                        purchase_date=issued_at,
+                        expiry_date=expiry_of(issued_at, terms.validity_days),
+                        total_uses=terms.max_uses,
+                        uses_remaining=terms.max_uses,
+                    )
+                    for _ in range(quantity)
+                )
+        except IntegrityError:
+            if not tries_left:
+                raise
+    raise AssertionError("unreachable")
 
 
 @transaction.atomic

@@ -1,0 +1,54 @@
+"""What the log must say, and what must never stand in it."""
+
+import json
+import logging
+from unittest import TestCase
+
+from apps.core import logs
+
+
+class LogTests(TestCase):
+    def record(self, message, **fields):
+        return logging.makeLogRecord({"name": "x", "levelname": "INFO", "msg": message, **fields})
+
+    def test_codes_keys_and_tokens_are_masked_in_every_form(self):
+        for secret in (
+            "ABCD-EFGH-JKMN-PQ23",
+            "ABCDEFGHJKMNPQ23",
+            "abcd-efgh-jkmn-pq23",
+            "ABCD%20EFGH%20JKMN%20PQ23",
+            "pi_3Nx_secret_Zk9",
+            "sk_live_4eC39Hq",
+            "whsec_abc123",
+            "eyJhbGciOi.eyJzdWIi.c2lnbmF0dXJl",
+        ):
+            for formatter in (logs.TextFormatter("%(message)s"), logs.JsonFormatter()):
+                line = formatter.format(self.record(f"Not Found: /api/vouchers/detail/{secret}/"))
+                self.assertNotIn(secret, line)
+                self.assertIn("***", line)
+
+    def test_other_words_stay(self):
+        text = "POST /api/vouchers/redeem/ 200 12 ms 5f0c9f2e7a414b3d9d520e8c6c1f2a37 authentication-services"
+        self.assertEqual(logs.without_secrets(text), text)
+
+    def test_an_exception_is_masked_too(self):
+        try:
+            raise ValueError("Key (code)=(ABCDEFGHJKMNPQ23) already exists.")
+        except ValueError as error:
+            record = self.record("failed", exc_info=(type(error), error, error.__traceback__))
+        self.assertNotIn("ABCDEFGHJKMNPQ23", logs.TextFormatter("%(message)s").format(record))
+
+    def test_json_lines_carry_time_level_logger_and_request_id(self):
+        token = logs.request_id.set("abc")
+        try:
+            record = self.record("hello")
+            logs.RequestIdFilter().filter(record)
+        finally:
+            logs.request_id.reset(token)
+        line = json.loads(logs.JsonFormatter().format(record))
+        self.assertEqual((line["message"], line["request_id"], line["level"]), ("hello", "abc", "INFO"))
+        self.assertTrue(line["time"].endswith("+00:00"))
+
+    def test_a_log_file_that_cannot_be_written_stops_nothing(self):
+        handler = logs.QuietRotatingFileHandler("/nowhere/at/all.log", delay=True)
+        handler.emit(self.record("hello"))

@@ -1,0 +1,60 @@
+"""Transactions in the states that tests need."""
+
+import uuid
+from typing import Any
+
+from apps.payments import gateway, services
+from apps.payments.models import Transaction
+from apps.users.models import User
+from apps.vouchers.models import VoucherType
+from apps.vouchers.tests.factories import make_type
+
+
+def make_transaction(
+    *, user: User, voucher_type: VoucherType | None = None, quantity: int = 1, **changes: Any
+) -> Transaction:
+    """A pending transaction with an intent id that no Stripe knows."""
+    voucher_type = voucher_type or make_type()
+    made = Transaction.objects.create(
+        user=user,
+        voucher_type=voucher_type,
+        quantity=quantity,
+        unit_price=voucher_type.price,
+        amount=voucher_type.price * quantity,
+        currency=voucher_type.currency,
+        service_type=voucher_type.service_type,
+        validity_days=voucher_type.validity_days,
+        max_uses=voucher_type.max_uses,
+        stripe_payment_intent_id=f"pi_{uuid.uuid4().hex}",
+    )
+    if changes:
+        Transaction.objects.filter(pk=made.pk).update(**changes)
+        made.refresh_from_db()
+    return made
+
+
+def make_completed_transaction(
+    *, user: User, voucher_type: VoucherType | None = None, quantity: int = 1, **changes: Any
+) -> Transaction:
+    """A paid transaction with its vouchers, through the same fulfilment as ever."""
+    pending = make_transaction(user=user, voucher_type=voucher_type, quantity=quantity)
+    assert services.settle(intent_for(pending))
+    if changes:
+        Transaction.objects.filter(pk=pending.pk).update(**changes)
+    return Transaction.objects.get(pk=pending.pk)
+
+
+def intent_for(paid: Transaction, **changes: Any) -> gateway.Intent:
+    """The succeeded intent that pays a transaction exactly."""
+    return gateway.Intent(
+        **{
+            "id": paid.stripe_payment_intent_id,
+            "status": "succeeded",
+            "amount": paid.amount,
+            "amount_received": paid.amount,
+            "currency": paid.currency,
+            "order_id": str(paid.reference),
+            "client_secret": "",
+            **changes,
+        }
+    )

@@ -1,0 +1,199 @@
+"""POST /api/payments/confirm-payment/ and its older name."""
+
+from apps.payments.models import SoldVoucher, Transaction
+from apps.payments.tests.factories import make_completed_transaction, make_transaction
+from apps.users.tests.factories import make_user
+from apps.vouchers.models import Voucher
+from apps.vouchers.tests.factories import make_type
+from tests.support.cases import ApiTestCase
+from tests.support.stripe import StripeTestCase
+
+URL = "/api/payments/confirm-payment/"
+OLDER = "/api/payments/confirm/"
+
+
+class ConfirmTests(StripeTestCase, ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.customer = make_user()
+        self.api = self.signed_in(self.customer)
+        self.type = make_type(price="10.00")
+
+    def start(self, quantity=2):
+        body = {"voucher_type_id": self.type.pk, "quantity": quantity}
+        return self.api.post("/api/payments/create-payment-intent/", body).json()["payment_intent_id"]
+
+    def confirm(self, intent_id, api=None, url=URL, **fields):
+        return (api or self.api).post(url, {"payment_intent_id": intent_id, **fields})
+
+    def assertNothingIssued(self, status="pending"):
+        self.assertEqual(Voucher.objects.count(), 0)
+        self.assertEqual(SoldVoucher.objects.count(), 0)
+        self.assertEqual(Transaction.objects.get().status, status)
+
+    def test_a_paid_purchase_gives_exactly_its_vouchers(self):
+        intent_id = self.start(quantity=3)
+        self.stripe.pay(intent_id)
+        response = self.confirm(intent_id)
+        self.assertEqual(response.status_code, 200, response.content)
+        answer = response.json()
+        self.assertEqual(answer.keys(), {"message", "transaction", "vouchers", "voucher_codes"})
+        self.assertEqual(answer["transaction"]["status"], "completed")
+        self.assertIsNotNone(answer["transaction"]["completed_at"])
+        self.assertEqual(answer["voucher_codes"], [voucher["code"] for voucher in answer["vouchers"]])
+        self.assertEqual(len(set(answer["voucher_codes"])), 3)
+        for voucher in Voucher.objects.all():
+            self.assertEqual((voucher.user, str(voucher.face_value)), (self.customer, "10.00"))
+        self.assertEqual(list(SoldVoucher.objects.values_list("line_no", flat=True)), [1, 2, 3])
+
+    def test_repeating_it_gives_the_same_answer_without_asking_stripe(self):
+        intent_id = self.start()
+        self.stripe.pay(intent_id)
+        first = self.confirm(intent_id).json()
+        calls = len(self.stripe.requests())
+        for url in (URL, OLDER):
+            again = self.confirm(intent_id, url=url, voucher_type_id=999, quantity=7)
+            self.assertEqual(again.json(), first)
+        self.assertEqual(len(self.stripe.requests()), calls)
+        self.assertEqual(Voucher.objects.count(), 2)
+
+    def test_before_the_payment_it_says_where_the_payment_stands(self):
+        for method, status in (
+            (None, "requires_payment_method"),
+            ("pm_card_threeDSecure2Required", "requires_action"),
+            ("pm_local_processing", "processing"),
+        ):
+            intent_id = self.start()
+            if method:
+                self.stripe.pay(intent_id, method)
+            document = self.assertProblem(self.confirm(intent_id), 409, "payment_not_completed")
+            self.assertEqual(document["stripe_status"], status)
+            self.assertNothingIssued()
+            Transaction.objects.all().delete()
+
+    def test_after_a_decline_another_card_completes_the_same_purchase(self):
+        intent_id = self.start(quantity=1)
+        with self.assertRaises(Exception, msg="card_declined"):
+            self.stripe.pay(intent_id, "pm_card_chargeDeclined")
+        document = self.assertProblem(self.confirm(intent_id), 409, "payment_not_completed")
+        self.assertEqual(document["stripe_status"], "requires_payment_method")
+        self.assertNothingIssued()
+        self.stripe.pay(intent_id)
+        self.assertEqual(len(self.confirm(intent_id).json()["vouchers"]), 1)
+
+    def test_after_three_d_secure_it_completes(self):
+        intent_id = self.start(quantity=1)
+        self.stripe.pay(intent_id, "pm_card_threeDSecure2Required")
+        self.stripe.settle(intent_id, "succeeded")
+        self.assertEqual(self.confirm(intent_id).status_code, 200)
+        self.assertEqual(Voucher.objects.count(), 1)
+
+    def test_someone_elses_payment_is_not_found_and_stays_theirs(self):
+        intent_id = self.start()
+        self.stripe.pay(intent_id)
+        self.assertProblem(self.confirm(intent_id, self.signed_in(make_user())), 404, "transaction_not_found")
+        self.assertNothingIssued()
+        completed = make_completed_transaction(user=make_user())
+        response = self.confirm(completed.stripe_payment_intent_id)
+        self.assertProblem(response, 404, "transaction_not_found")
+
+    def test_unknown_and_odd_intents_are_refused(self):
+        for intent_id in ("pi_unknown", "../charges", "x" * 255, "🦄"):
+            self.assertProblem(self.confirm(intent_id), 404, "transaction_not_found")
+        for wrong in (None, "", 7.5, ["pi"], {"id": "pi"}, "x" * 256, "pi_\0"):
+            self.assertEqual(self.confirm(wrong).status_code, 400 if wrong != 7.5 else 404)
+        self.assertProblem(self.confirm("pi_unknown", amount="0"), 400, "validation_error")
+
+    def test_an_intent_that_stripe_does_not_know_is_not_found(self):
+        forged = make_transaction(user=self.customer)
+        self.assertProblem(self.confirm(forged.stripe_payment_intent_id), 404, "transaction_not_found")
+        self.assertNothingIssued()
+
+    def test_another_amount_currency_or_order_issues_nothing_and_is_reported(self):
+        for wrong in (
+            {"amount_received": 1999},
+            {"amount_received": 2001},
+            {"amount_received": 0},
+            {"currency": "eur"},
+            {"currency": "jpy", "amount_received": 20},
+            {"metadata": {"order_id": "7d1e6c0a-0000-4000-8000-000000000000"}},
+            {"metadata": {}},
+        ):
+            intent_id = self.start()
+            self.stripe.pay(intent_id)
+            self.stripe.override_payment_intent(intent_id, wrong)
+            with self.subTest(wrong), self.assertLogs("apps.payments.services", "ERROR"):
+                self.assertProblem(self.confirm(intent_id), 409, "payment_mismatch")
+            self.assertNothingIssued()
+            Transaction.objects.all().delete()
+
+    def test_a_canceled_intent_fails_the_purchase(self):
+        intent_id = self.start()
+        self.stripe.override_payment_intent(intent_id, {"status": "canceled"})
+        document = self.assertProblem(self.confirm(intent_id), 409, "payment_not_completed")
+        self.assertEqual(document["stripe_status"], "canceled")
+        self.assertNothingIssued(status="failed")
+
+    def test_a_late_success_of_a_purchase_that_was_given_up_is_still_money(self):
+        intent_id = self.start(quantity=1)
+        Transaction.objects.update(status="failed")
+        self.stripe.pay(intent_id)
+        self.assertEqual(self.confirm(intent_id).json()["transaction"]["status"], "completed")
+        self.assertEqual(Voucher.objects.count(), 1)
+
+    def test_when_stripe_does_not_answer_nothing_changes_and_later_it_works(self):
+        intent_id = self.start(quantity=1)
+        self.stripe.pay(intent_id)
+        self.stripe.add_fault(method="GET", path="/v1/payment_intents", status=500, times=2)
+        self.assertProblem(self.confirm(intent_id), 503, "payment_provider_unavailable")
+        self.assertNothingIssued()
+        self.assertEqual(self.confirm(intent_id).status_code, 200)
+
+
+class HistoryTests(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.customer = make_user()
+        self.api = self.signed_in(self.customer)
+
+    def ids(self, **query):
+        response = self.api.get("/api/payments/history/", query)
+        self.assertEqual(response.status_code, 200, response.content)
+        return [found["id"] for found in response.json()["results"]]
+
+    def test_it_shows_own_transactions_newest_first_and_filters(self):
+        pending = make_transaction(user=self.customer, created_at="2026-01-05T10:00:00Z")
+        failed = make_transaction(user=self.customer, status="failed", created_at="2026-01-06T10:00:00Z")
+        completed = make_completed_transaction(user=self.customer)
+        make_transaction(user=make_user())
+        self.assertEqual(self.ids(), [completed.pk, failed.pk, pending.pk])
+        self.assertEqual(self.ids(status="failed"), [failed.pk])
+        self.assertEqual(self.ids(**{"from": "2026-01-06", "to": "2026-01-06"}), [failed.pk])
+        self.assertEqual(self.ids(to="2026-01-05T10:00:00Z"), [pending.pk])
+        for name, wrong in (("status", "paid"), ("from", "soon"), ("to", "\0")):
+            response = self.api.get("/api/payments/history/", {name: wrong})
+            self.assertProblem(response, 400, "validation_error")
+
+    def test_it_takes_three_queries_whatever_the_page_holds(self):
+        for _ in range(6):
+            make_transaction(user=self.customer)
+        with self.assertQueries(3):
+            self.ids()
+
+    def test_a_transaction_is_shown_with_its_vouchers(self):
+        completed = make_completed_transaction(user=self.customer, quantity=2)
+        answer = self.api.get(f"/api/payments/transaction/{completed.pk}/").json()
+        self.assertEqual((answer["id"], answer["status"], len(answer["vouchers"])), (completed.pk, "completed", 2))
+
+    def test_unknown_ids_are_not_found(self):
+        for wrong in ("0", "999999", "9" * 30, "9" * 5000):
+            response = self.api.get(f"/api/payments/transaction/{wrong}/")
+            self.assertEqual(response.status_code, 404)
+            self.assertEqual(response.headers["Content-Type"], "application/problem+json")
+
+    def test_it_needs_a_signed_in_user(self):
+        self.api.credentials()
+        for url in ("/api/payments/history/", "/api/payments/transaction/1/"):
+            self.assertProblem(self.api.get(url), 401, "not_authenticated")
+        response = self.api.post(URL, {"payment_intent_id": "pi_1"})
+        self.assertProblem(response, 401, "not_authenticated")

@@ -1,0 +1,239 @@
+"""POST /api/vouchers/purchase/, /api/payments/create-payment-intent/ and the older client's create-intent/."""
+
+import json
+
+from apps.payments.models import SoldVoucher, Transaction
+from apps.users.tests.factories import make_user
+from apps.vouchers.models import Voucher, VoucherType
+from apps.vouchers.tests.factories import make_type
+from tests.support.cases import ApiTestCase
+from tests.support.stripe import StripeTestCase
+
+PURCHASE = "/api/vouchers/purchase/"
+CREATE = "/api/payments/create-payment-intent/"
+OLDER = "/api/payments/create-intent/"
+
+
+class PurchaseTestCase(StripeTestCase, ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.customer = make_user()
+        self.api = self.signed_in(self.customer)
+        self.type = make_type(price="25.50", max_uses=3, validity_days=30)
+
+    def assertNothingStarted(self):
+        self.assertEqual(Transaction.objects.count(), 0)
+        self.assertEqual(Voucher.objects.count(), 0)
+        self.assertEqual(self.stripe.requests(), [])
+
+
+class StartTests(PurchaseTestCase):
+    def test_a_purchase_is_recorded_and_can_be_paid_but_issues_nothing(self):
+        response = self.api.post(PURCHASE, {"voucher_type_id": self.type.pk, "quantity": 2})
+        self.assertEqual(response.status_code, 201, response.content)
+        answer = response.json()
+        self.assertEqual(answer.keys(), {"transaction", "vouchers", "client_secret", "publishable_key"})
+        self.assertEqual((answer["vouchers"], answer["publishable_key"]), ([], "pk_test_local"))
+        made = Transaction.objects.get()
+        self.assertEqual(
+            answer["transaction"].keys(),
+            {
+                "id",
+                "status",
+                "voucher_type",
+                "quantity",
+                "unit_price",
+                "amount",
+                "currency",
+                "amount_refunded",
+                "stripe_payment_intent_id",
+                "created_at",
+                "updated_at",
+                "completed_at",
+            },
+        )
+        shown = answer["transaction"]
+        self.assertEqual(
+            (shown["id"], shown["status"], shown["quantity"], shown["completed_at"]), (made.pk, "pending", 2, None)
+        )
+        self.assertEqual((shown["unit_price"], shown["amount"], shown["currency"]), ("25.50", "51.00", "USD"))
+        intent = self.stripe.payment_intent(made.stripe_payment_intent_id)
+        self.assertEqual((intent["amount"], intent["currency"]), (5100, "usd"))
+        self.assertEqual(intent["metadata"], {"order_id": str(made.reference)})
+        self.assertEqual(intent["client_secret"], answer["client_secret"])
+        self.assertEqual(Voucher.objects.count(), 0)
+
+    def test_the_call_to_stripe_carries_the_stored_reference_as_idempotency_key(self):
+        self.api.post(CREATE, {"voucher_type_id": self.type.pk})
+        (call,) = self.stripe.requests()
+        self.assertEqual(call["idempotency_key"], f"order-{Transaction.objects.get().reference}-create")
+
+    def test_create_payment_intent_is_the_same_with_another_answer(self):
+        with self.assertQueries(4):
+            response = self.api.post(CREATE, {"voucher_type_id": self.type.pk, "quantity": 1})
+        self.assertEqual(response.status_code, 201, response.content)
+        made = Transaction.objects.get()
+        secret = self.stripe.payment_intent(made.stripe_payment_intent_id)["client_secret"]
+        self.assertEqual(
+            response.json(),
+            {
+                "transaction_id": made.pk,
+                "payment_intent_id": made.stripe_payment_intent_id,
+                "client_secret": secret,
+                "publishable_key": "pk_test_local",
+                "amount": "25.50",
+                "currency": "USD",
+            },
+        )
+
+    def test_the_older_clients_address_ignores_card_currency_and_an_empty_discount(self):
+        body = {"voucher_type_id": str(self.type.pk), "payment_method": "card", "currency": "eur", "discount_code": ""}
+        response = self.api.post(OLDER, body)
+        self.assertEqual(response.status_code, 201, response.content)
+        self.assertEqual((response.json()["amount"], response.json()["currency"]), ("25.50", "USD"))
+        document = self.assertProblem(self.api.post(CREATE, body), 400, "validation_error")
+        self.assertEqual(document["errors"].keys(), {"payment_method", "currency"})
+
+    def test_a_free_type_is_issued_at_once_without_stripe(self):
+        free = make_type(price=0)
+        answer = self.api.post(PURCHASE, {"voucher_type_id": free.pk, "quantity": 3}).json()
+        self.assertIsNone(answer["client_secret"])
+        self.assertEqual(answer["transaction"]["status"], "completed")
+        self.assertEqual(len({voucher["code"] for voucher in answer["vouchers"]}), 3)
+        self.assertEqual(list(SoldVoucher.objects.values_list("line_no", flat=True)), [1, 2, 3])
+        self.assertEqual(self.stripe.requests(), [])
+        answer = self.api.post(CREATE, {"voucher_type_id": free.pk}).json()
+        self.assertEqual((answer["client_secret"], answer["payment_intent_id"], answer["amount"]), (None, None, "0.00"))
+
+    def test_price_and_currency_come_from_the_type_never_from_the_client(self):
+        for extra in ({"price": "0.01"}, {"amount": 1}, {"currency": "JPY"}, {"unit_price": "1.00"}):
+            response = self.api.post(PURCHASE, {"voucher_type_id": self.type.pk, **extra})
+            document = self.assertProblem(response, 400, "validation_error")
+            self.assertEqual(document["errors"][next(iter(extra))][0]["code"], "unknown_field")
+        self.assertNothingStarted()
+
+    def test_bad_input_is_refused_and_starts_nothing(self):
+        good = {"voucher_type_id": self.type.pk, "quantity": 1}
+        for wrong in (
+            {"quantity": 0},
+            {"quantity": 11},
+            {"quantity": -1},
+            {"quantity": 1.5},
+            {"quantity": 1.0},
+            {"quantity": True},
+            {"quantity": "٣"},
+            {"quantity": "1e1"},
+            {"quantity": None},
+            {"quantity": 10**31},
+            {"quantity": [1]},
+            {"quantity": "1" * 5000},
+            {"voucher_type_id": None},
+            {"voucher_type_id": "x"},
+            {"voucher_type_id": 0},
+            {"voucher_type_id": 2**63},
+            {"voucher_type_id": {"id": self.type.pk}},
+            {"discount_code": "HALF"},
+        ):
+            for url in (PURCHASE, CREATE, OLDER):
+                with self.subTest(url=url, wrong=str(wrong)[:60]):
+                    document = self.assertProblem(self.api.post(url, {**good, **wrong}), 400, "validation_error")
+                    self.assertEqual(document["errors"].keys(), wrong.keys())
+        self.assertProblem(self.api.post(PURCHASE, {}), 400, "validation_error")
+        self.assertProblem(self.api.post(PURCHASE, [good]), 400, "validation_error")
+        self.assertNothingStarted()
+
+    def test_unknown_and_retired_types_are_not_found(self):
+        retired = make_type(is_active=False)
+        for type_id in (retired.pk, 999_999, 2**63 - 1):
+            response = self.api.post(PURCHASE, {"voucher_type_id": type_id})
+            self.assertProblem(response, 404, "voucher_type_not_found")
+        self.assertNothingStarted()
+
+    def test_it_needs_a_signed_in_user(self):
+        self.api.credentials()
+        for url in (PURCHASE, CREATE, OLDER):
+            self.assertProblem(self.api.post(url, {"voucher_type_id": self.type.pk}), 401, "not_authenticated")
+        self.assertNothingStarted()
+
+    def test_amounts_that_stripe_would_refuse_are_refused_first(self):
+        for fields, code in (
+            ({"price": "0.49"}, "amount_too_small"),
+            ({"price": "49", "currency": "JPY"}, "amount_too_small"),
+            ({"price": "1000000.00"}, "amount_too_large"),
+            ({"price": "10.50", "currency": "JPY"}, "currency_not_supported"),
+            ({"price": "10.00", "currency": "XXX"}, "currency_not_supported"),
+        ):
+            response = self.api.post(PURCHASE, {"voucher_type_id": make_type(**fields).pk})
+            self.assertProblem(response, 400, code)
+        self.assertNothingStarted()
+
+    def test_minor_units_are_those_of_the_currency(self):
+        for price, currency, minor in (("500", "JPY", 500), ("10.25", "EUR", 1025), ("1.50", "KWD", 1500)):
+            made = make_type(price=price, currency=currency)
+            answer = self.api.post(CREATE, {"voucher_type_id": made.pk, "quantity": 2}).json()
+            intent = self.stripe.payment_intent(answer["payment_intent_id"])
+            self.assertEqual((intent["amount"], intent["currency"]), (2 * minor, currency.lower()))
+
+    def test_nobody_elses_purchase_is_shown(self):
+        self.api.post(PURCHASE, {"voucher_type_id": self.type.pk})
+        other = self.signed_in(make_user())
+        self.assertEqual(other.get("/api/payments/history/").json()["count"], 0)
+        response = other.get(f"/api/payments/transaction/{Transaction.objects.get().pk}/")
+        self.assertProblem(response, 404, "transaction_not_found")
+
+    def test_the_client_secret_is_told_only_in_the_answer_to_the_start(self):
+        secret = self.api.post(PURCHASE, {"voucher_type_id": self.type.pk}).json()["client_secret"]
+        made = Transaction.objects.get()
+        for url in ("/api/payments/history/", f"/api/payments/transaction/{made.pk}/"):
+            self.assertNotIn(secret, self.api.get(url).content.decode())
+        self.assertNotIn(secret, json.dumps(Transaction.objects.values().get(), default=str))
+
+
+class StripeTroubleTests(PurchaseTestCase):
+    def start(self):
+        return self.api.post(PURCHASE, {"voucher_type_id": self.type.pk})
+
+    def test_when_stripe_fails_the_buyer_is_told_to_try_again_and_nothing_is_issued(self):
+        for fault in ({"status": 500}, {"status": 429}, {"drop": True}):
+            with self.subTest(fault):
+                self.stripe.add_fault(method="POST", path="/v1/payment_intents", times=5, **fault)
+                response = self.start()
+                self.stripe.reset()
+                self.assertProblem(response, 503, "payment_provider_unavailable")
+                self.assertGreater(int(response.headers["Retry-After"]), 0)
+        self.assertEqual(set(Transaction.objects.values_list("status", flat=True)), {"pending"})
+        self.assertEqual(Voucher.objects.count(), 0)
+
+    def test_a_first_failure_is_tried_again_with_the_same_key_and_makes_one_intent(self):
+        self.stripe.add_fault(method="POST", path="/v1/payment_intents", drop=True, times=1)
+        self.assertEqual(self.start().status_code, 201)
+        calls = self.stripe.requests()
+        self.assertEqual(len(calls), 2)
+        self.assertEqual(len({call["idempotency_key"] for call in calls}), 1)
+        self.assertEqual(len(self.stripe.events("payment_intent.created")), 1)
+
+    def test_an_effect_whose_answer_was_lost_makes_one_intent_and_one_transaction(self):
+        self.stripe.add_fault(method="POST", path="/v1/payment_intents", effect_then_error="drop", times=1)
+        self.assertEqual(self.start().status_code, 201)
+        self.assertEqual(len(self.stripe.events("payment_intent.created")), 1)
+        made = Transaction.objects.get()
+        created = self.stripe.events("payment_intent.created")[0]["data"]["object"]["id"]
+        self.assertEqual(made.stripe_payment_intent_id, created)
+
+
+class TermsTests(PurchaseTestCase):
+    def test_the_terms_are_those_of_the_sale_whatever_staff_change_before_the_money_comes(self):
+        answer = self.api.post(CREATE, {"voucher_type_id": self.type.pk, "quantity": 1}).json()
+        VoucherType.objects.update(
+            price=1, currency="EUR", max_uses=9, validity_days=1, service_type="other", is_active=False
+        )
+        self.stripe.pay(answer["payment_intent_id"])
+        body = {"payment_intent_id": answer["payment_intent_id"]}
+        response = self.api.post("/api/payments/confirm-payment/", body)
+        self.assertEqual(response.status_code, 200, response.content)
+        voucher = Voucher.objects.get()
+        self.assertEqual(
+            (str(voucher.face_value), voucher.currency, voucher.total_uses, voucher.service_type),
+            ("25.50", "USD", 3, "exam_results"),
+        )
+        self.assertEqual((voucher.expiry_date.date() - voucher.purchase_date.date()).days, 30)

@@ -1,0 +1,87 @@
+"""Confirms and webhooks for one payment, all at the same instant."""
+
+import json
+import time
+from unittest.mock import patch
+
+import stripe
+
+from apps.payments import services
+from apps.payments.models import SoldVoucher, Transaction
+from apps.users.tests.factories import make_user
+from apps.vouchers.models import Voucher
+from apps.vouchers.tests.factories import make_type
+from tests.support.cases import Client, RaceTestCase
+from tests.support.stripe import SECRET, StripeTestCase
+
+CONFIRM = "/api/payments/confirm-payment/"
+QUANTITY = 3
+
+
+def settle_without_the_lock(intent):
+    """The broken twin: reads the row without locking it, as if nobody else could be here."""
+    found = services._locked_transaction_of(intent)
+    if found is None or found.is_paid:
+        return found
+    time.sleep(0.02)
+    return services._complete(found)
+
+
+class FulfilmentRaceTests(StripeTestCase, RaceTestCase):
+    def race(self):
+        """One round: five confirms, five copies of an event, and another event for the same intent."""
+        customer = make_user()
+        api = self.signed_in(customer)
+        body = {"voucher_type_id": make_type().pk, "quantity": QUANTITY}
+        intent_id = api.post("/api/payments/create-payment-intent/", body).json()["payment_intent_id"]
+        self.stripe.pay(intent_id)
+        event_id = self.event_of(intent_id)
+        other = json.dumps(
+            {
+                "id": f"evt_other_{intent_id}",
+                "object": "event",
+                "type": "payment_intent.succeeded",
+                "data": {"object": {"id": intent_id}},
+            }
+        )
+        header = stripe.WebhookSignature.generate_signature_header(other, SECRET)
+        answers = self.together(
+            *[lambda: api.post(CONFIRM, {"payment_intent_id": intent_id})] * 5,
+            *[lambda: self.deliver(event_id, Client())] * 5,
+            lambda: self.post_event(other.encode(), header, Client()),
+        )
+        transaction = Transaction.objects.get(user=customer)
+        issued = {voucher.shown_code for voucher in Voucher.objects.filter(user=customer)}
+        return {
+            "statuses": {answer.status_code for answer in answers},
+            "codes shown": {frozenset(answer.json()["voucher_codes"]) for answer in answers[:5] if answer.status_code == 200},
+            "issued": issued,
+            "sold": SoldVoucher.objects.filter(transaction=transaction).count(),
+            "status": transaction.status,
+        }
+
+    def is_right(self, outcome):
+        return (
+            outcome["statuses"] == {200}
+            and outcome["codes shown"] == {frozenset(outcome["issued"])}
+            and len(outcome["issued"]) == outcome["sold"] == QUANTITY
+            and outcome["status"] == "completed"
+        )
+
+    def test_exactly_the_vouchers_bought_are_issued_and_every_answer_shows_the_same(self):
+        for round_no in range(self.rounds):
+            outcome = self.race()
+            self.assertTrue(self.is_right(outcome), f"round {round_no}: {outcome}")
+
+    def test_the_same_race_catches_a_fulfilment_without_the_lock(self):
+        def unlocked(intent):
+            rows = Transaction.objects.select_related("voucher_type")
+            return rows.filter(stripe_payment_intent_id=intent.id).first()
+
+        with (
+            patch.object(services, "settle", settle_without_the_lock),
+            patch.object(services, "_locked_transaction_of", unlocked),
+            self.assertLogs("django.request", "ERROR"),  # the schema's guard stops what the twin lets through
+        ):
+            outcomes = [self.race() for _ in range(3)]
+        self.assertFalse(all(self.is_right(outcome) for outcome in outcomes), outcomes)

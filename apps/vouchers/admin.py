@@ -1,0 +1,202 @@
+"""Screens for staff: types are edited; vouchers and their uses are only looked at.
+
+Codes are worth money: no page shows one in full. Staff who were told a code find its voucher by it.
+"""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.admin.views.main import SEARCH_VAR
+from django.db.models import Count, F, Model, Q, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
+
+from . import codes
+from .models import Voucher, VoucherStatus, VoucherType, VoucherUsage, status_condition
+
+STATUS_COLOURS = {
+    VoucherStatus.ACTIVE: "success",
+    VoucherStatus.USED: "info",
+    VoucherStatus.EXPIRED: "warning",
+    VoucherStatus.INACTIVE: "danger",
+}
+
+
+class LookedAt:
+    """Rows that only services write: nobody adds, changes or deletes them here, whatever their permissions."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class LookedAtAdmin(LookedAt, ModelAdmin):
+    actions = None
+    list_per_page = 50
+    show_full_result_count = False
+
+
+class LookedAtInline(LookedAt, TabularInline):
+    extra = 0
+    per_page = 20
+
+
+class FoundByCode(ModelAdmin):
+    """Search by a voucher's code in any form, by its last four symbols, and by `search_fields`."""
+
+    code_field = "code"
+    search_help_text = "A code, its last four symbols, or an e-mail address"
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Keeps a code that was searched for out of the page: only its last four symbols come back."""
+        if code := _code_in(request.GET.get(SEARCH_VAR, "")):
+            request.sought_code = code  # type: ignore[attr-defined]
+            request.GET = request.GET.copy()  # type: ignore[assignment]
+            request.GET[SEARCH_VAR] = code[-4:]  # type: ignore[index]
+        response: HttpResponse = super().changelist_view(request, extra_context)
+        return response
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        rows = self.model._default_manager.order_by()
+        if code := getattr(request, "sought_code", None) or _code_in(search_term):
+            return queryset.filter(pk__in=rows.filter(**{self.code_field: code}).values("pk")), False
+        found, duplicates = super().get_search_results(request, queryset, search_term)
+        last_four = search_term.strip("· -").upper()
+        if len(last_four) != 4:
+            return found, duplicates
+        ending = rows.filter(**{f"{self.code_field}__endswith": last_four})
+        return queryset.filter(Q(pk__in=found.order_by().values("pk")) | Q(pk__in=ending.values("pk"))), False
+
+
+def _code_in(typed: str) -> str | None:
+    try:
+        return codes.parse(typed)
+    except codes.CodeMalformed:
+        return None
+
+
+@admin.register(VoucherType)
+class VoucherTypeAdmin(ModelAdmin):
+    list_display = ("name", "service_type", "price_shown", "is_active", "issued", "uses_made", "uses_left")
+    list_filter = ("is_active", "service_type")
+    search_fields = ("name", "service_type")
+    fieldsets = (
+        (None, {"fields": ("name", "description", "service_type", "is_active")}),
+        (
+            "Terms",
+            {
+                "fields": (("price", "currency"), ("validity_days", "max_uses")),
+                "description": "For vouchers sold from now on: those sold already keep the terms of their sale.",
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[VoucherType]:
+        active = status_condition(VoucherStatus.ACTIVE, timezone.now(), "vouchers__")
+        types: QuerySet[VoucherType] = super().get_queryset(request)
+        return types.annotate(
+            issued=Count("vouchers"),
+            uses_made=Sum(F("vouchers__total_uses") - F("vouchers__uses_remaining"), default=0),
+            uses_left=Sum("vouchers__uses_remaining", filter=active, default=0),
+        )
+
+    def has_delete_permission(self, request: HttpRequest, obj: VoucherType | None = None) -> bool:
+        """A type that was sold stays; take it off sale instead."""
+        if obj is not None and obj.vouchers.exists():
+            return False
+        return bool(super().has_delete_permission(request, obj))
+
+    @display(description="price", ordering="price")
+    def price_shown(self, voucher_type: VoucherType) -> str:
+        return f"{voucher_type.price:,.2f} {voucher_type.currency}"
+
+    @display(description="issued", ordering="issued")
+    def issued(self, voucher_type: Any) -> int:
+        return int(voucher_type.issued)
+
+    @display(description="uses made", ordering="uses_made")
+    def uses_made(self, voucher_type: Any) -> int:
+        return int(voucher_type.uses_made)
+
+    @display(description="uses left", ordering="uses_left")
+    def uses_left(self, voucher_type: Any) -> int:
+        return int(voucher_type.uses_left)
+
+
+class StatusFilter(admin.SimpleListFilter):
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(status.value, str(status.label)) for status in VoucherStatus]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Voucher]) -> QuerySet[Voucher]:
+        if self.value() not in VoucherStatus.values:
+            return queryset
+        return queryset.filter(status_condition(VoucherStatus(self.value()), timezone.now()))
+
+
+class UsageInline(LookedAtInline):
+    model = VoucherUsage
+    fields = ("use_no", "used_at", "user", "service_type", "details")
+    ordering = ("-use_no",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[VoucherUsage]:
+        usages: QuerySet[VoucherUsage] = super().get_queryset(request)
+        return usages.select_related("user")
+
+
+@admin.register(Voucher)
+class VoucherAdmin(FoundByCode, LookedAtAdmin):
+    list_display = ("masked_code", "voucher_type", "user", "status", "uses", "purchase_date", "expiry_date")
+    list_filter = (StatusFilter, "voucher_type", "inactive_reason")
+    list_select_related = ("voucher_type", "user")
+    search_fields = ("user__email",)
+    fieldsets = (
+        (None, {"fields": ("masked_code", "voucher_type", "service_type", "user")}),
+        ("State", {"fields": (("status", "inactive_reason"), "uses", ("purchase_date", "expiry_date"))}),
+        ("Paid", {"fields": (("face_value", "currency"),)}),
+    )
+    readonly_fields = ("masked_code", "status", "uses", "service_type")
+    inlines: ClassVar = [UsageInline]
+
+    @display(description="code")
+    def masked_code(self, voucher: Voucher) -> str:
+        return codes.masked(voucher.code)
+
+    @display(description="status", label=STATUS_COLOURS)
+    def status(self, voucher: Voucher) -> tuple[str, str]:
+        status = voucher.status_at(timezone.now())
+        return status, str(status.label)
+
+    @display(description="uses made")
+    def uses(self, voucher: Voucher) -> str:
+        return f"{voucher.uses_made} of {voucher.total_uses}"
+
+
+@admin.register(VoucherUsage)
+class VoucherUsageAdmin(FoundByCode, LookedAtAdmin):
+    list_display = ("used_at", "masked_code", "voucher_type", "use_no", "user", "service_type")
+    list_filter = ("voucher__voucher_type",)
+    list_select_related = ("voucher__voucher_type", "user")
+    code_field = "voucher__code"
+    search_fields = ("user__email", "voucher__user__email")
+    fields = ("voucher", "voucher_type", "use_no", "used_at", "user", "service_type", "details")
+    readonly_fields = ("voucher_type",)
+
+    @display(description="code")
+    def masked_code(self, usage: VoucherUsage) -> str:
+        return codes.masked(usage.voucher.code)
+
+    @display(description="voucher type", ordering="voucher__voucher_type__name")
+    def voucher_type(self, usage: VoucherUsage) -> str:
+        return usage.voucher.voucher_type.name

@@ -1,0 +1,68 @@
+"""Voucher types and vouchers in the states that tests need."""
+
+from datetime import timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from django.utils import timezone
+
+from apps.users.models import User
+from apps.vouchers import codes, services
+from apps.vouchers.models import InactiveReason, Voucher, VoucherType
+
+_numbers = count(1)
+
+
+def make_type(**fields: Any) -> VoucherType:
+    """A type on sale: 10.00 USD, one use, a year."""
+    defaults = {
+        "name": f"Exam results {next(_numbers)}",
+        "service_type": "exam_results",
+        "price": Decimal("10.00"),
+        "currency": "USD",
+        "validity_days": 365,
+        "max_uses": 1,
+    }
+    return VoucherType.objects.create(**{**defaults, **fields})
+
+
+def make_voucher(*, owner: User, voucher_type: VoucherType | None = None, **changes: Any) -> Voucher:
+    """A voucher of `owner`, issued now; `changes` are written over what was issued."""
+    voucher_type = voucher_type or make_type()
+    (voucher,) = services.issue_vouchers(
+        voucher_type_id=voucher_type.pk,
+        owner_id=owner.pk,
+        quantity=1,
+        terms=services.terms_of(voucher_type),
+        issued_at=timezone.now(),
+    )
+    if changes:
+        Voucher.objects.filter(pk=voucher.pk).update(**changes)
+        voucher.refresh_from_db()
+    return voucher
+
+
+def make_used_voucher(*, owner: User, **changes: Any) -> Voucher:
+    """A voucher whose one use was made by its owner."""
+    voucher = make_voucher(owner=owner, **changes)
+    services.redeem_voucher(code=voucher.code, user=owner)
+    voucher.refresh_from_db()
+    return voucher
+
+
+def make_expired_voucher(*, owner: User, **changes: Any) -> Voucher:
+    """An unused voucher that expired an hour ago."""
+    return make_voucher(owner=owner, expiry_date=timezone.now() - timedelta(hours=1), **changes)
+
+
+def make_inactive_voucher(*, owner: User, **changes: Any) -> Voucher:
+    """An unused voucher that was withdrawn."""
+    return make_voucher(
+        owner=owner, is_active=False, inactive_reason=InactiveReason.WITHDRAWN, **changes
+    )
+
+
+def unknown_code() -> str:
+    """A well-formed code that no voucher has."""
+    return codes.make()

@@ -1,0 +1,47 @@
+"""Issuing vouchers."""
+
+from unittest.mock import patch
+
+from django.db import IntegrityError
+from django.utils import timezone
+
+from apps.users.tests.factories import make_user
+from apps.vouchers import codes, services
+from apps.vouchers.models import Voucher
+from apps.vouchers.tests.factories import make_type, make_voucher
+from tests.support.cases import ApiTestCase
+
+
+class IssueTests(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.customer = make_user()
+        self.type = make_type(max_uses=5, validity_days=7)
+
+    def issue(self, quantity):
+        return services.issue_vouchers(
+            voucher_type_id=self.type.pk,
+            owner_id=self.customer.pk,
+            quantity=quantity,
+            terms=services.terms_of(self.type),
+            issued_at=timezone.now(),
+        )
+
+    def test_many_are_made_in_one_statement_with_the_terms_of_the_type(self):
+        with self.assertQueries(1):
+            made = self.issue(100)
+        self.assertEqual(len({voucher.code for voucher in made}), 100)
+        self.assertEqual({(v.uses_remaining, v.total_uses) for v in Voucher.objects.all()}, {(5, 5)})
+
+    def test_a_code_that_exists_already_is_made_anew(self):
+        taken = make_voucher(owner=self.customer).code
+        with patch.object(codes, "make", side_effect=[taken, "2222222222222222", "3333333333333333", "4444444444444444"]):
+            made = self.issue(2)
+        self.assertEqual([voucher.code for voucher in made], ["3333333333333333", "4444444444444444"])
+        self.assertEqual(Voucher.objects.count(), 3)
+
+    def test_when_codes_never_become_new_it_gives_up_and_makes_nothing(self):
+        taken = make_voucher(owner=self.customer).code
+        with patch.object(codes, "make", return_value=taken), self.assertRaises(IntegrityError):
+            self.issue(1)
+        self.assertEqual(Voucher.objects.count(), 1)

@@ -1,0 +1,215 @@
+"""POST /api/vouchers/redeem/"""
+
+import json
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from django.db import IntegrityError, transaction
+from django.test import override_settings
+from django.utils import timezone
+
+from apps.users.tests.factories import make_user
+from apps.vouchers import codes, services
+from apps.vouchers.models import Voucher, VoucherType, VoucherUsage
+from apps.vouchers.tests.factories import (
+    make_expired_voucher,
+    make_inactive_voucher,
+    make_type,
+    make_used_voucher,
+    make_voucher,
+    unknown_code,
+)
+from tests.support.cases import ApiTestCase
+
+URL = "/api/vouchers/redeem/"
+
+
+class RedeemTests(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.customer = make_user()
+        self.other_customer = make_user()
+        self.api = self.signed_in(self.customer)
+
+    def redeem(self, code, **fields):
+        return self.api.post(URL, {"code": code, **fields})
+
+    def assertRefused(self, voucher, response, status, code):
+        """The refusal, and that it changed nothing."""
+        before = (voucher.uses_remaining, voucher.is_active, voucher.usages.count())
+        document = self.assertProblem(response, status, code)
+        voucher.refresh_from_db()
+        self.assertEqual((voucher.uses_remaining, voucher.is_active, voucher.usages.count()), before)
+        return document
+
+    def test_it_takes_one_use_and_records_who_made_it(self):
+        voucher = make_voucher(owner=self.customer, voucher_type=make_type(max_uses=3))
+        response = self.redeem(voucher.shown_code, service_type="exam_results", details={"candidate": "Ama"})
+        self.assertEqual(response.status_code, 200, response.content)
+        answer = response.json()
+        self.assertEqual(answer.keys(), {"message", "voucher", "usage"})
+        self.assertEqual(
+            (answer["voucher"]["uses_remaining"], answer["voucher"]["total_uses"], answer["voucher"]["status"]),
+            (2, 3, "active"),
+        )
+        usage = VoucherUsage.objects.get(voucher=voucher)
+        self.assertEqual((usage.user, usage.use_no, usage.details), (self.customer, 1, {"candidate": "Ama"}))
+        self.assertEqual(
+            answer["usage"],
+            {
+                "id": usage.pk,
+                "voucher_code": voucher.shown_code,
+                "voucher_type_name": voucher.voucher_type.name,
+                "service_type": "exam_results",
+                "used_at": usage.used_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+                "details": {"candidate": "Ama"},
+                "use_no": 1,
+            },
+        )
+
+    def test_uses_are_numbered_from_one_without_gaps_until_none_is_left(self):
+        voucher = make_voucher(owner=self.customer, voucher_type=make_type(max_uses=3))
+        statuses = [self.redeem(voucher.code).status_code for _ in range(5)]
+        self.assertEqual(statuses, [200, 200, 200, 409, 409])
+        self.assertEqual(list(voucher.usages.order_by("use_no").values_list("use_no", flat=True)), [1, 2, 3])
+        voucher.refresh_from_db()
+        self.assertEqual(voucher.uses_remaining, 0)
+
+    def test_whoever_holds_the_code_may_redeem_it(self):
+        voucher = make_voucher(owner=self.other_customer)
+        self.assertEqual(self.redeem(voucher.code).status_code, 200)
+        self.assertEqual(voucher.usages.get().user, self.customer)
+
+    def test_the_code_is_read_however_it_is_typed(self):
+        voucher = make_voucher(owner=self.customer, voucher_type=make_type(max_uses=4))
+        shown = voucher.shown_code
+        for typed in (shown, shown.lower(), shown.replace("-", " "), f"  {voucher.code} "):
+            self.assertEqual(self.redeem(typed).status_code, 200, typed)
+
+    def test_it_takes_four_queries(self):
+        voucher = make_voucher(owner=self.customer)
+        with self.assertQueries(4):
+            self.assertEqual(self.redeem(voucher.code, service_type="exam_results").status_code, 200)
+
+    def test_it_refuses_a_used_voucher(self):
+        voucher = make_used_voucher(owner=self.customer)
+        self.assertRefused(voucher, self.redeem(voucher.code), 409, "voucher_used_up")
+
+    def test_it_refuses_an_expired_voucher(self):
+        voucher = make_expired_voucher(owner=self.customer)
+        self.assertRefused(voucher, self.redeem(voucher.code), 409, "voucher_expired")
+
+    def test_it_refuses_an_inactive_voucher_with_the_reason(self):
+        voucher = make_inactive_voucher(owner=self.customer)
+        document = self.assertRefused(voucher, self.redeem(voucher.code), 409, "voucher_inactive")
+        self.assertEqual(document["reason"], "withdrawn")
+
+    def test_it_refuses_another_service(self):
+        voucher = make_voucher(owner=self.customer)
+        response = self.redeem(voucher.code, service_type="school_application")
+        self.assertRefused(voucher, response, 409, "service_mismatch")
+
+    def test_it_refuses_a_code_that_nobody_has(self):
+        self.assertProblem(self.redeem(unknown_code()), 404, "voucher_not_found")
+
+    def test_it_refuses_a_mistyped_code_before_it_looks_anything_up(self):
+        code = make_voucher(owner=self.customer).code
+        wrong = code[:-1] + next(symbol for symbol in codes.ALPHABET if symbol != code[-1])
+        for typed in (wrong, code[:-1], code + "A", "hello", "١٢٣٤"):
+            with self.subTest(typed), self.assertQueries(1):  # the one that signs in
+                self.assertProblem(self.redeem(typed), 400, "code_malformed")
+
+    def test_it_needs_a_signed_in_user(self):
+        voucher = make_voucher(owner=self.customer)
+        self.api.credentials()
+        self.assertRefused(voucher, self.redeem(voucher.code), 401, "not_authenticated")
+
+    def test_the_older_clients_name_of_the_details_is_taken(self):
+        voucher = make_voucher(owner=self.customer)
+        response = self.redeem(voucher.code, service_data={"index": 7})
+        self.assertEqual(response.json()["usage"]["details"], {"index": 7})
+
+    def test_a_member_that_it_does_not_know_is_refused(self):
+        voucher = make_voucher(owner=self.customer)
+        document = self.assertRefused(voucher, self.redeem(voucher.code, uses=5), 400, "validation_error")
+        self.assertEqual(document["errors"]["uses"][0]["code"], "unknown_field")
+
+    def test_bad_bodies_are_refused_and_nothing_is_used(self):
+        voucher = make_voucher(owner=self.customer)
+        nested = current = {}
+        for _ in range(40):
+            current["a"] = {}
+            current = current["a"]
+        for fields in (
+            {"code": None},
+            {"code": ""},
+            {"code": 12},
+            {"code": [voucher.code]},
+            {"code": {"a": 1}},
+            {"code": "A" * 200},
+            {},
+            {"code": voucher.code, "details": "text"},
+            {"code": voucher.code, "details": [1]},
+            {"code": voucher.code, "details": None},
+            {"code": voucher.code, "details": {"text": "x" * 4096}},
+            {"code": voucher.code, "details": nested},
+            {"code": voucher.code, "service_type": ["exam_results"]},
+            {"code": voucher.code, "service_type": "x" * 60},
+            {"code": voucher.code + "\0"},
+            {"code": voucher.code, "details": {"nul": "\0"}},
+            {"code": voucher.code, "details": {"\0": 1}},
+            {"code": voucher.code, "details": {"half": "\ud800"}},
+            {"code": voucher.code, "details": {"number": 10**40}},
+            {"code": voucher.code, "details": {"number": float("nan")}},
+        ):
+            with self.subTest(str(fields)[:80]):
+                response = self.api.generic(
+                    "POST", URL, json.dumps(fields), content_type="application/json"
+                )
+                self.assertEqual(response.status_code, 400, response.content)
+                self.assertEqual(response.headers["Content-Type"], "application/problem+json")
+        for body in (b"", b"[]", b"null", b'"x"', b"{", b"\xff\xfe", b'{"code": "x", "code": "y"}', b"[" * 20_000):
+            with self.subTest(body[:30]):
+                response = self.api.generic("POST", URL, body, content_type="application/json")
+                self.assertEqual(response.status_code, 400, response.content)
+        response = self.api.generic("POST", URL, b"code=x", content_type="text/plain")
+        self.assertProblem(response, 415, "unsupported_media_type")
+        self.assertRefused(voucher, self.api.get(URL), 405, "method_not_allowed")
+
+    def test_a_huge_body_is_refused_by_its_size(self):
+        response = self.redeem("x", details={"text": "x" * 300_000})
+        self.assertProblem(response, 413, "body_too_large")
+
+    def test_a_sold_voucher_keeps_its_terms_whatever_happens_to_its_type(self):
+        voucher = make_voucher(owner=self.customer, voucher_type=make_type(max_uses=2))
+        before = Voucher.objects.values().get(pk=voucher.pk)
+        VoucherType.objects.update(
+            price=1, currency="EUR", service_type="other", max_uses=9, validity_days=1, is_active=False
+        )
+        self.assertEqual(Voucher.objects.values().get(pk=voucher.pk), before)
+        self.assertEqual(self.redeem(voucher.code, service_type="exam_results").status_code, 200)
+
+    def test_the_schema_refuses_a_second_use_with_the_same_number(self):
+        voucher = make_used_voucher(owner=self.customer)
+        usage = voucher.usages.get()
+        usage.pk = None
+        with self.assertRaises(IntegrityError), transaction.atomic():
+            usage.save()
+        self.assertEqual(voucher.usages.count(), 1)
+
+
+class ExpiryTests(ApiTestCase):
+    def test_it_is_the_end_of_the_local_day(self):
+        with override_settings(TIME_ZONE="Pacific/Auckland"), timezone.override("UTC"):
+            issued = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)  # already the 2nd in Auckland
+            with timezone.override(ZoneInfo("Pacific/Auckland")):
+                expiry = services.expiry_of(issued, 30)
+            self.assertEqual(expiry, datetime(2026, 4, 1, 23, 59, 59, tzinfo=ZoneInfo("Pacific/Auckland")))
+
+    def test_it_is_the_databases_clock_that_decides_to_the_second(self):
+        customer = make_user()
+        valid = make_voucher(owner=customer, expiry_date=timezone.now() + timedelta(seconds=30))
+        over = make_voucher(owner=customer, expiry_date=timezone.now() - timedelta(seconds=1))
+        api = self.signed_in(customer)
+        self.assertEqual(api.post(URL, {"code": valid.code}).status_code, 200)
+        self.assertProblem(api.post(URL, {"code": over.code}), 409, "voucher_expired")

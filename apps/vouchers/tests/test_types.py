@@ -1,0 +1,114 @@
+"""GET /api/vouchers/types/, and the command that makes the samples."""
+
+from io import StringIO
+
+from django.core.management import call_command
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
+
+from apps.users.tests.factories import make_user
+from apps.vouchers.models import Voucher, VoucherType
+from apps.vouchers.tests.factories import make_type, make_voucher
+from tests.support.cases import ApiTestCase
+
+URL = "/api/vouchers/types/"
+
+
+class TypesTests(ApiTestCase):
+    def test_it_lists_the_active_types_by_name_for_everyone(self):
+        later = make_type(name="Zeta", description="Last", price="25.50", validity_days=30, max_uses=3)
+        make_type(name="Alpha")
+        make_type(name="Retired", is_active=False)
+        response = self.api.get(URL)
+        self.assertEqual(response.status_code, 200)
+        self.assertEqual([found["name"] for found in response.json()], ["Alpha", "Zeta"])
+        self.assertEqual(
+            response.json()[1],
+            {
+                "id": later.pk,
+                "name": "Zeta",
+                "description": "Last",
+                "price": "25.50",
+                "currency": "USD",
+                "service_type": "exam_results",
+                "validity_days": 30,
+                "max_uses": 3,
+                "is_active": True,
+            },
+        )
+
+    def test_it_takes_one_query_whatever_the_number_of_types(self):
+        for _ in range(5):
+            make_type()
+        with self.assertQueries(1):
+            self.api.get(URL)
+
+    def test_it_answers_not_modified_until_something_changes(self):
+        made = make_type()
+        etag = self.api.get(URL).headers["ETag"]
+        self.assertEqual(self.api.get(URL, headers={"If-None-Match": etag}).status_code, 304)
+        VoucherType.objects.filter(pk=made.pk).update(price=11)
+        self.assertEqual(self.api.get(URL, headers={"If-None-Match": etag}).status_code, 200)
+
+    def test_a_stale_token_does_not_bar_the_public_list(self):
+        response = self.api.get(URL, headers={"Authorization": "Bearer long-gone"})
+        self.assertEqual(response.status_code, 200)
+
+
+class SamplesTests(ApiTestCase):
+    def test_it_makes_the_four_samples_and_brings_them_back_when_repeated(self):
+        call_command("create_sample_vouchers", stdout=StringIO())
+        VoucherType.objects.filter(service_type="exam_results").update(price=99, is_active=False)
+        call_command("create_sample_vouchers", stdout=StringIO())
+        found = {
+            (made.name, made.service_type, str(made.price), made.currency, made.is_active)
+            for made in VoucherType.objects.all()
+        }
+        self.assertEqual(
+            found,
+            {
+                ("Exam Results Checking", "exam_results", "10.00", "USD", True),
+                ("School Application", "school_application", "25.00", "USD", True),
+                ("Placement Application", "placement_application", "35.00", "USD", True),
+                ("Document Verification", "document_verification", "15.00", "USD", True),
+            },
+        )
+
+
+class ConstraintTests(ApiTestCase):
+    """What the schema itself refuses, whatever the code does."""
+
+    def assertRefused(self, change):
+        with self.assertRaises(IntegrityError), transaction.atomic():
+            change()
+
+    def test_a_type_has_no_negative_price_and_lasts_and_is_used_at_least_once(self):
+        made = VoucherType.objects.filter(pk=make_type().pk)
+        for wrong in ({"price": -1}, {"validity_days": 0}, {"max_uses": 0}):
+            with self.subTest(wrong):
+                self.assertRefused(lambda wrong=wrong: made.update(**wrong))
+
+    def test_a_voucher_has_uses_within_its_total_and_a_reason_when_inactive(self):
+        voucher = Voucher.objects.filter(pk=make_voucher(owner=make_user()).pk)
+        for wrong in (
+            {"uses_remaining": 2},
+            {"uses_remaining": -1},
+            {"total_uses": 0, "uses_remaining": 0},
+            {"is_active": False},
+            {"inactive_reason": "refunded"},
+            {"is_active": False, "inactive_reason": "whim"},
+        ):
+            with self.subTest(wrong):
+                self.assertRefused(lambda wrong=wrong: voucher.update(**wrong))
+
+    def test_two_vouchers_never_share_a_code(self):
+        owner = make_user()
+        first, second = make_voucher(owner=owner), make_voucher(owner=owner)
+        self.assertRefused(lambda: Voucher.objects.filter(pk=second.pk).update(code=first.code))
+
+    def test_people_and_types_with_books_cannot_be_deleted(self):
+        voucher = make_voucher(owner=make_user())
+        for behind in (voucher.user, voucher.voucher_type):
+            with self.assertRaises(ProtectedError):
+                behind.delete()
+        self.assertTrue(Voucher.objects.filter(pk=voucher.pk).exists())
