@@ -27,9 +27,12 @@ def prepare() -> None:
     caches = {name: dict(cache) for name, cache in settings.CACHES.items()}
     if settings.REDIS_URL:
         caches["default"]["BACKEND"] = "tests.support.cache.OwnKeysCache"
+    static = home() / "static"
+    static.mkdir(exist_ok=True)  # WhiteNoise warns where it is missing
     override_settings(
         CACHES=caches,
         MEDIA_ROOT=home() / "media",
+        STATIC_ROOT=static,
         PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
         CELERY_TASK_ALWAYS_EAGER=True,
         CELERY_TASK_EAGER_PROPAGATES=True,
