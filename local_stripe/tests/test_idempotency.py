@@ -73,7 +73,7 @@ class IdempotencyTests(LocalStripeTestCase):
         self.assertNotEqual(other.v1.payment_intents.create(params, {"idempotency_key": "k-1"}).id, first)
 
     def test_a_running_request_is_in_conflict(self) -> None:
-        self.server.add_fault(path="/v1/payment_intents", delay=0.4)
+        self.server.add_fault(path="/v1/payment_intents", delay=0.8)
         answers: list[Any] = []
         slow = threading.Thread(target=lambda: answers.append(self.post("k-1")))
         slow.start()

@@ -103,7 +103,7 @@ class DeliveryTests(LocalStripeTestCase):
             self.server.set_webhook_endpoint(endpoint.url, SECRET)
             started = time.monotonic()
             self.server.pay(self.create().id)
-            self.assertLess(time.monotonic() - started, 0.5)
+            self.assertLess(time.monotonic() - started, 1.5)
             self.assertEqual(endpoint.received, [])
             gate.set()
             self.assertTrue(self.server.wait_for_webhooks())
