@@ -1,6 +1,6 @@
 """People who sign in by e-mail, and what they tell about themselves."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
@@ -9,8 +9,13 @@ from django.utils import timezone
 
 from . import passwords
 
+if TYPE_CHECKING:
+    EmailField = models.EmailField[str, str]
+else:
+    EmailField = models.EmailField
 
-class EmailAddressField(models.EmailField):
+
+class EmailAddressField(EmailField):
     """An e-mail address kept, compared and looked up in lower case."""
 
     def to_python(self, value: Any) -> Any:
@@ -79,7 +84,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     def set_password(self, raw_password: str | None) -> None:
         super().set_password(passwords.normalised(raw_password))
 
-    def check_password(self, raw_password: str) -> bool:
+    def check_password(self, raw_password: str | None) -> bool:
         return super().check_password(passwords.normalised(raw_password))
 
     @property

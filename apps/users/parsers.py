@@ -1,0 +1,18 @@
+"""Reading uploads."""
+
+from collections.abc import Mapping
+from typing import IO, Any
+
+from rest_framework.parsers import MultiPartParser
+
+
+class UploadParser(MultiPartParser):
+    """multipart/form-data in UTF-8, whatever charset the request names: some charsets aren't even text."""
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return super().parse(stream, media_type, {**(parser_context or {}), "encoding": "utf-8"})

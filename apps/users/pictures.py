@@ -1,0 +1,74 @@
+"""Profile pictures: what is taken, and what is kept of it."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import IO, Any, Final
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import UploadedFile
+from PIL import Image, ImageOps
+
+FOLDER: Final = "profile-pictures"
+MAX_BYTES: Final = 5 * 1024 * 1024
+MAX_SIDE: Final = 4096
+EXTENSIONS: Final = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+OPTIONS: Final[dict[str, dict[str, Any]]] = {"JPEG": {"quality": 90}, "PNG": {}, "WEBP": {"quality": 90}}
+
+
+class PictureRefused(Exception):
+    """The upload is not a picture that we take; `code` and `detail` say why."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+def keep(upload: "UploadedFile[Any]") -> str:
+    """Store the picture anew, under a random name, and return that name.
+
+    The pixels are all that is kept: no metadata, no second frame, nothing hidden behind the picture.
+    Raises PictureRefused if it is too large, or not a JPEG, PNG or WebP.
+    """
+    if (upload.size or 0) > MAX_BYTES:
+        raise PictureRefused("file_too_large", "A picture has at most 5 MB.")
+    picture, kind = _read(upload)
+    stored = BytesIO()
+    picture.save(stored, kind, **OPTIONS[kind])
+    return default_storage.save(
+        f"{FOLDER}/{uuid.uuid4().hex}.{EXTENSIONS[kind]}", ContentFile(stored.getvalue())
+    )
+
+
+def removal_of(name: str) -> Callable[[], None]:
+    """What removes the stored picture, for `transaction.on_commit`."""
+    return lambda: default_storage.delete(name)
+
+
+def _read(upload: IO[bytes]) -> tuple[Image.Image, str]:
+    """The upright pixels and the kind of a picture, whose kind and size are known before it is decoded."""
+    with _refusing():
+        source = Image.open(upload, formats=tuple(EXTENSIONS))
+    if max(source.size) > MAX_SIDE:
+        raise PictureRefused(
+            "image_too_large", f"A picture is at most {MAX_SIDE} pixels wide and as many high."
+        )
+    kind = source.format or ""
+    with _refusing():
+        upright = ImageOps.exif_transpose(source)
+        mode = "RGBA" if upright.has_transparency_data and kind != "JPEG" else "RGB"
+        bare = Image.new(mode, upright.size)
+        bare.paste(upright.convert(mode))
+    return bare, kind
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """The decoders raise whatever they stumble over: it is the upload's fault."""
+    try:
+        yield
+    except Exception as error:
+        raise PictureRefused("invalid_image", "This is not a whole JPEG, PNG or WebP picture.") from error

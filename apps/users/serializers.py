@@ -1,0 +1,103 @@
+"""The `user` object, and what may be changed of it."""
+
+import datetime
+import re
+from typing import Any
+
+from django.core.validators import RegexValidator
+from django.utils import timezone
+from rest_framework import serializers
+
+from apps.core.serializers import UTCDateTimeField
+
+from .models import User
+
+ONE_LINE = RegexValidator(
+    re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"), "One line of text.", inverse_match=True
+)
+PHONE_NUMBER = RegexValidator(
+    r"\A(?=(?:\D*\d){3})[+\d][\d ()./#*x-]*\Z", "A phone number: digits, spaces and + ( ) . / - # * x."
+)
+EARLIEST_BIRTH = datetime.date(1900, 1, 1)
+
+
+class NameField(serializers.CharField):
+    """A first or last name."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=150, validators=[ONE_LINE], **options)
+
+
+class PhoneNumberField(serializers.CharField):
+    """A phone number as people write it, or nothing."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=32, allow_blank=True, validators=[PHONE_NUMBER], **options)
+
+
+class BirthDateField(serializers.DateField):
+    """A day from 1900 until today; null or an empty string for none."""
+
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        return super().validate_empty_values(None if data == "" else data)
+
+    def to_internal_value(self, value: Any) -> datetime.date:
+        date: datetime.date = super().to_internal_value(value)
+        if date > timezone.localdate():
+            raise serializers.ValidationError("This day is yet to come.", "in_future")
+        if date < EARLIEST_BIRTH:
+            raise serializers.ValidationError("This day is before 1900.", "too_early")
+        return date
+
+
+class PictureField(serializers.FileField):
+    """A picture as a part of a form; null or an empty string removes it."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return None if data == "" else super().to_internal_value(data)
+
+
+class ProfileInput(serializers.Serializer[Any]):
+    """Other members, such as `email` and `is_staff`, are read-only and ignored."""
+
+    first_name = NameField()
+    last_name = NameField()
+    phone_number = PhoneNumberField(required=False)
+    address = serializers.CharField(max_length=500, allow_blank=True, required=False)
+    date_of_birth = BirthDateField(allow_null=True, required=False)
+    profile_picture = PictureField(allow_null=True, required=False)
+
+    def to_internal_value(self, data: Any) -> Any:
+        """A client that sends back what it was given sends the picture's own address: it stays as it is."""
+        if (
+            isinstance(data, dict)
+            and isinstance(data.get("profile_picture"), str)
+            and data["profile_picture"]
+        ):
+            request = self.context["request"]
+            if data["profile_picture"] == picture_url(request.user, request):
+                data = {name: value for name, value in data.items() if name != "profile_picture"}
+        return super().to_internal_value(data)
+
+
+class UserOutput(serializers.Serializer[User]):
+    id = serializers.IntegerField()
+    email = serializers.EmailField()
+    first_name = serializers.CharField()
+    last_name = serializers.CharField()
+    full_name = serializers.CharField()
+    phone_number = serializers.CharField(source="profile.phone_number")
+    address = serializers.CharField(source="profile.address")
+    date_of_birth = serializers.DateField(source="profile.date_of_birth", allow_null=True)
+    profile_picture = serializers.SerializerMethodField()
+    is_staff = serializers.BooleanField()
+    date_joined = UTCDateTimeField()
+
+    def get_profile_picture(self, user: User) -> str | None:
+        return picture_url(user, self.context["request"])
+
+
+def picture_url(user: User, request: Any) -> str | None:
+    """The whole address of a user's picture, or None."""
+    picture = user.profile.profile_picture
+    return request.build_absolute_uri(picture.url) if picture else None
