@@ -5,16 +5,14 @@ from typing import Final
 from django.conf import settings
 from django.http import HttpResponse
 
-from .services import Tokens
-
 ACCESS: Final = "access"
 REFRESH: Final = "refresh"
 PATHS: Final = {ACCESS: "/api/", REFRESH: "/api/auth/"}
 
 
-def put(response: HttpResponse, tokens: Tokens) -> None:
+def put(response: HttpResponse, *, access: str, refresh: str) -> None:
     """Give the tokens to the browser; the refresh token only for the addresses that take it."""
-    for name, token in ((ACCESS, tokens.access), (REFRESH, tokens.refresh)):
+    for name, token in ((ACCESS, access), (REFRESH, refresh)):
         response.set_cookie(
             name,
             token,

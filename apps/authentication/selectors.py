@@ -2,12 +2,12 @@
 
 from django.utils.crypto import constant_time_compare
 
+from . import tokens
 from .errors import TokenInvalid
 from .models import Session
-from .tokens import Claims
 
 
-def live_session(claims: Claims) -> Session:
+def live_session(claims: tokens.Claims) -> Session:
     """The session that a token belongs to, with its user, in one query.
 
     Raises TokenInvalid if it has ended or is gone, or if its user is deactivated, gone, or has got a new password.
@@ -18,3 +18,13 @@ def live_session(claims: Claims) -> Session:
     if not constant_time_compare(session.auth_hash, session.user.get_session_auth_hash()):
         raise TokenInvalid
     return session
+
+
+def check_token(token: str) -> None:
+    """Raises TokenInvalid unless `token` would now sign a request in, or could be exchanged for a new pair."""
+    try:
+        live_session(tokens.read_access(token))
+    except TokenInvalid:
+        claims = tokens.read_refresh(token)
+        if live_session(claims).refresh_jti != claims.jti:
+            raise TokenInvalid from None

@@ -1,0 +1,96 @@
+"""What signing up, in and out takes and answers."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.users import passwords
+from apps.users.serializers import NameField, PhoneNumberField, UserOutput
+
+
+class PasswordField(serializers.CharField):
+    """A password, untrimmed; one too long to be worth hashing is refused here."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            max_length=passwords.MAX_LENGTH,
+            trim_whitespace=False,
+            style={"input_type": "password"},
+            write_only=True,
+            **options,
+        )
+
+
+class TokenField(serializers.CharField):
+    """A token; null or an empty string for none."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, allow_null=True, allow_blank=True, default="", **options)
+
+
+class RegisterInput(serializers.Serializer[Any]):
+    email = serializers.EmailField(max_length=254)
+    password = PasswordField()
+    password_confirm = PasswordField()
+    first_name = NameField()
+    last_name = NameField()
+    phone_number = PhoneNumberField(required=False)
+    use_cookies = serializers.BooleanField(default=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        _must_match(attrs["password"], attrs.pop("password_confirm"), "password_confirm")
+        return attrs
+
+
+class LoginInput(serializers.Serializer[Any]):
+    email = serializers.CharField(max_length=254)
+    password = PasswordField()
+    use_cookies = serializers.BooleanField(default=False)
+
+
+class RefreshInput(serializers.Serializer[Any]):
+    refresh = TokenField(help_text="May be left to the cookie.")
+
+
+class VerifyInput(serializers.Serializer[Any]):
+    token = serializers.CharField()
+
+
+class LogoutInput(serializers.Serializer[Any]):
+    refresh = TokenField(help_text="Names the session to end; without it, it is the session that asks.")
+    everywhere = serializers.BooleanField(default=False, help_text="End all sessions.")
+
+
+class ChangePasswordInput(serializers.Serializer[Any]):
+    old_password = PasswordField()
+    new_password = PasswordField()
+    confirm_password = PasswordField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        _must_match(attrs["new_password"], attrs.pop("confirm_password"), "confirm_password")
+        return attrs
+
+
+class MessageOutput(serializers.Serializer[Any]):
+    message = serializers.CharField()
+
+
+class TokensOutput(serializers.Serializer[Any]):
+    access = serializers.CharField(required=False, help_text="Left out when the tokens come as cookies.")
+    refresh = serializers.CharField(required=False, help_text="Left out when the tokens come as cookies.")
+
+
+class PasswordChangedOutput(TokensOutput):
+    message = serializers.CharField()
+
+
+class SignedInOutput(TokensOutput):
+    user = UserOutput()
+    message = serializers.CharField()
+
+
+def _must_match(password: str, again: str, field: str) -> None:
+    if passwords.normalised(password) != passwords.normalised(again):
+        raise serializers.ValidationError(
+            {field: [serializers.ErrorDetail("The two passwords differ.", "password_mismatch")]}
+        )

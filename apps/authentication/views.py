@@ -1,0 +1,186 @@
+"""Signing up, in and out over HTTP: tokens in the body, or in cookies for browsers that ask for it."""
+
+from contextlib import suppress
+from typing import Any
+
+from django.middleware.csrf import rotate_token
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.core.openapi import documented
+from apps.core.views import PublicView
+from apps.users import views as users
+from apps.users.errors import InvalidFields
+from apps.users.serializers import ProfileInput, UserOutput
+
+from . import bearer, cookies, selectors, services
+from .errors import CsrfFailed, InvalidCredentials, TokenInvalid
+from .serializers import (
+    ChangePasswordInput,
+    LoginInput,
+    LogoutInput,
+    MessageOutput,
+    PasswordChangedOutput,
+    RefreshInput,
+    RegisterInput,
+    SignedInOutput,
+    TokensOutput,
+    VerifyInput,
+)
+
+
+class Register(PublicView):
+    @documented(
+        "Make an account and sign in.",
+        operation_id="register",
+        request=RegisterInput,
+        answers={201: SignedInOutput},
+    )
+    def post(self, request: Request) -> Response:
+        given = _given(RegisterInput, request)
+        use_cookies = given.pop("use_cookies")
+        signed_in = services.register(**given)
+        return _welcome(request, signed_in, "Your account is ready.", use_cookies, status=201)
+
+
+class Login(PublicView):
+    @documented(
+        "Sign in.",
+        operation_id="login",
+        request=LoginInput,
+        answers={200: SignedInOutput},
+        errors=(InvalidCredentials,),
+    )
+    def post(self, request: Request) -> Response:
+        given = _given(LoginInput, request)
+        use_cookies = given.pop("use_cookies")
+        return _welcome(request, services.sign_in(**given), "You are signed in.", use_cookies)
+
+
+class Refresh(PublicView):
+    deprecated = False
+
+    @documented(
+        "Exchange a refresh token for a new pair. It is used up: used again, it ends its session.",
+        operation_id="token_refresh",
+        request=RefreshInput,
+        answers={200: TokensOutput},
+        errors=(TokenInvalid, CsrfFailed),
+    )
+    def post(self, request: Request) -> Response:
+        refresh = _given(RefreshInput, request)["refresh"]
+        by_cookie = not refresh
+        if by_cookie:
+            refresh = request.COOKIES.get(cookies.REFRESH)
+            if not refresh:
+                raise InvalidFields(refresh=[("required", "This field is required.")])
+            bearer.require_csrf_token(request)
+        return _hand_over({}, services.refresh_session(refresh=refresh), by_cookie)
+
+
+class Verify(PublicView):
+    @documented(
+        "Whether a token, access or refresh, still works.",
+        operation_id="token_verify",
+        request=VerifyInput,
+        answers={200: MessageOutput},
+        errors=(TokenInvalid,),
+    )
+    def post(self, request: Request) -> Response:
+        selectors.check_token(_given(VerifyInput, request)["token"])
+        return Response({"message": "The token is valid."})
+
+
+class Logout(APIView):
+    @documented(
+        "End a session, or all of them. Its access tokens stop working too.",
+        operation_id="logout",
+        request=LogoutInput,
+        answers={200: MessageOutput},
+        errors=(TokenInvalid, CsrfFailed),
+    )
+    def post(self, request: Request) -> Response:
+        given = _given(LogoutInput, request)
+        user: Any = request.user
+        asked_by: Any = request.auth
+        if given["everywhere"]:
+            services.end_all_sessions(user=user)
+        elif given["refresh"]:
+            services.end_session_of(user=user, refresh=given["refresh"])
+        else:
+            services.end_session(user=user, sid=asked_by.sid)
+            with suppress(InvalidFields):  # a cookie that a browser still has, of whatever age
+                services.end_session_of(user=user, refresh=request.COOKIES.get(cookies.REFRESH, ""))
+        response = Response({"message": "You are signed out."})
+        cookies.clear(response)
+        return response
+
+
+class ChangePassword(APIView):
+    @documented(
+        "Change one's password. Every session ends; the answer has the tokens of a new one.",
+        operation_id="change_password",
+        request=ChangePasswordInput,
+        answers={200: PasswordChangedOutput},
+        errors=(TokenInvalid, CsrfFailed),
+    )
+    def post(self, request: Request) -> Response:
+        given = _given(ChangePasswordInput, request)
+        user: Any = request.user
+        asked_by: Any = request.auth
+        tokens = services.change_password(user=user, **given)
+        return _hand_over({"message": "Your password is changed."}, tokens, asked_by.by_cookie)
+
+
+class Profile(users.Profile):
+    """The same resource as /api/users/profile/."""
+
+    @documented("One's own profile.", operation_id="auth_profile", answers={200: UserOutput})
+    def get(self, request: Request) -> Response:
+        return super().get(request)
+
+    @documented(
+        "Change one's own profile, as at /api/users/profile/.",
+        operation_id="auth_profile_replace",
+        request=ProfileInput,
+        answers={200: UserOutput},
+    )
+    def put(self, request: Request) -> Response:
+        return super().put(request)
+
+    @documented(
+        "Change some fields of one's own profile, as at /api/users/profile/.",
+        operation_id="auth_profile_update",
+        request=ProfileInput(partial=True),
+        answers={200: UserOutput},
+    )
+    def patch(self, request: Request) -> Response:
+        return super().patch(request)
+
+
+def _given(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The validated body."""
+    read = serializer(data=request.data)
+    read.is_valid(raise_exception=True)
+    return dict(read.validated_data)
+
+
+def _welcome(
+    request: Request, signed_in: services.SignedIn, message: str, use_cookies: bool, status: int = 200
+) -> Response:
+    """The answer to whoever has just proved who they are."""
+    body = {"user": UserOutput(signed_in.user, context={"request": request}).data, "message": message}
+    if use_cookies:
+        rotate_token(request._request)
+    return _hand_over(body, signed_in.tokens, use_cookies, status)
+
+
+def _hand_over(body: dict[str, Any], tokens: services.Tokens, by_cookie: bool, status: int = 200) -> Response:
+    """`body` with the tokens in it, or with the tokens in cookies."""
+    if by_cookie:
+        response = Response(body, status=status)
+        cookies.put(response, access=tokens.access, refresh=tokens.refresh)
+        return response
+    return Response({**body, "access": tokens.access, "refresh": tokens.refresh}, status=status)
