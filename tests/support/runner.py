@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connections
-from django.test.runner import DiscoverRunner, ParallelTestSuite, _init_worker
+from django.test import runner as django_runner
 from django.test.utils import override_settings
 
 
@@ -40,11 +40,13 @@ def prepare() -> None:
 
 
 def _prepare_worker(*arguments: Any) -> None:
-    _init_worker(*arguments)
+    django_runner._init_worker(  # type: ignore[attr-defined]
+        *arguments
+    )
     prepare()
 
 
-class _ParallelSuite(ParallelTestSuite):
+class _ParallelSuite(django_runner.ParallelTestSuite):
     init_worker = _prepare_worker
 
 
@@ -58,7 +60,7 @@ class _Counting(unittest.TextTestResult):
         super().addSuccess(test)
 
 
-class Runner(DiscoverRunner):
+class Runner(django_runner.DiscoverRunner):
     """See the module."""
 
     parallel_test_suite = _ParallelSuite
@@ -79,7 +81,7 @@ class Runner(DiscoverRunner):
                 connection.close()  # a clone is a copy of the file: first all of the write-ahead log goes there
                 clone(**of)
 
-            connection.creation.clone_test_db = clone_all
+            connection.creation.clone_test_db = clone_all  # type: ignore[method-assign, assignment]
         return super().setup_databases(**options)
 
     def get_resultclass(self) -> type[unittest.TextTestResult]:

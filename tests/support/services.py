@@ -84,7 +84,7 @@ def _environment(database_url: str | None, redis_url: str | None) -> dict[str, s
 def _home() -> Path:
     """A folder for everything that this run leaves on disk, watched over from now on."""
     # As root, not in TMPDIR: it may be in a folder that is closed to OTHER_USER.
-    home = Path(tempfile.mkdtemp(prefix="voucher-test-", dir="/tmp" if OTHER_USER else None))  # noqa: S108
+    home = Path(tempfile.mkdtemp(prefix="voucher-test-", dir="/tmp" if OTHER_USER else None))
     if OTHER_USER:
         shutil.chown(home, OTHER_USER)
     watch = subprocess.Popen(
@@ -120,7 +120,14 @@ def _postgres_programs(home: Path) -> Path | None:
 
 def _start_postgres(programs: Path, home: Path) -> str:
     data, log = home / "data", home / "postgres.log"
-    make = [programs / "initdb", "-D", data, "--username=postgres", "--auth=trust", "--encoding=UTF8"]
+    make: list[Path | str] = [
+        programs / "initdb",
+        "-D",
+        data,
+        "--username=postgres",
+        "--auth=trust",
+        "--encoding=UTF8",
+    ]
     _run([*make, "--locale=C.UTF-8", "--no-sync"], home)
     with (data / "postgresql.conf").open("a") as settings:
         settings.write(

@@ -1,0 +1,46 @@
+PYTHON ?= python3
+TESTS ?=
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*##/ {printf "make %-13s %s\n", $$1, $$2}' Makefile
+
+run: .venv/ready  ## the application with sample data, at http://127.0.0.1:8000/
+	DEBUG=True .venv/bin/python manage.py demo
+
+test: .venv/ready  ## the tests, against a PostgreSQL and a Redis of their own (some: make test TESTS=apps.vouchers)
+	.venv/bin/python manage.py test --parallel 2 $(TESTS)
+
+coverage: .venv/ready  ## the tests, and which lines they reach
+	.venv/bin/coverage erase
+	.venv/bin/coverage run manage.py test $(TESTS)
+	.venv/bin/coverage combine --quiet
+	.venv/bin/coverage report
+
+lint: .venv/ready  ## style, format, and who may import whom
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/lint-imports
+
+format: .venv/ready  ## the code as `make lint` wants it
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+types: .venv/ready  ## types
+	DEBUG=True .venv/bin/mypy
+
+ci:  ## everything, in a clean clone of the last commit
+	.ci/run
+
+requirements: .venv/ready  ## the pinned requirements anew, from requirements.in and requirements-dev.in
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements.in --output-file requirements.txt
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements-dev.in --output-file requirements-dev.txt
+
+# An older .venv is kept and brought up to date, unless it is broken or of an older Python.
+.venv/ready: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	.venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	touch $@
+
+.PHONY: help run test coverage lint format types ci requirements
