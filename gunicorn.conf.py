@@ -1,0 +1,24 @@
+"""gunicorn, the web server of production: `gunicorn voucher_project.wsgi` reads this file.
+
+Of the environment: PORT (8000), WEB_CONCURRENCY (2 processes), WEB_THREADS (8 threads in each).
+"""
+
+import os
+
+bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+# Threads: a Stripe that hangs holds one thread, not the whole API.
+worker_class = "gthread"
+threads = int(os.environ.get("WEB_THREADS", "8"))
+
+# Ends a process that is stuck. It doesn't end a stuck request of a thread: the deadlines of Stripe and of the
+# database do, and their sum is below this.
+timeout = 30
+graceful_timeout = 30
+
+# A process is renewed after so many requests, not all at once.
+max_requests = 2000
+max_requests_jitter = 200
+
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # heartbeats in memory, not on a slow disk
+control_socket_disable = True
