@@ -27,7 +27,7 @@ class ReadmeTests(StripeTestCase, LiveServerTestCase):
             "NO_PROXY": "127.0.0.1,localhost",
         }
         ran = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", commands],
+            ["bash", "-eo", "pipefail", "-c", commands],
             env=environment,
             capture_output=True,
             text=True,

@@ -39,4 +39,6 @@ class ConflictError(DomainError):
 class UnavailableError(DomainError):
     """Something that we depend on doesn't answer; the same request may be sent again."""
 
+    code = "service_unavailable"
+    detail = "The service is busy. Please send the request again."
     retry_after = 5

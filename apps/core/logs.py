@@ -13,7 +13,10 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 # Whatever the message comes from, Django's own "Not Found: /path", a driver's error or ours.
 SECRETS = (
     # A voucher code in any spelling: 16 symbols of its alphabet, grouped by fours or not.
-    re.compile(r"(?<![0-9A-Za-z])(?:[2-9A-HJKMNP-Z]{4}(?:-|\s|%20|\+)?){3}(?=[2-9A-HJKMNP-Z]{4}(?![0-9A-Za-z]))", re.I),
+    re.compile(
+        r"(?<![0-9A-Za-z])(?:[2-9A-HJKMNP-Z]{4}(?:-|\s|%20|\+)?){3}(?=[2-9A-HJKMNP-Z]{4}(?![0-9A-Za-z]))",
+        re.I,
+    ),
     re.compile(r"(?<=_secret_)\w+"),
     re.compile(r"(?<=\b[sr]k_)(?:test|live)_\w+"),
     re.compile(r"(?<=\bwhsec_)\w+"),

@@ -53,7 +53,9 @@ class Problems:
         if refusal := self._refusal(request):
             return refusal
         response = self.get_response(request)
-        if response.status_code >= 400 and not response.get("Content-Type", "").startswith(problems.MEDIA_TYPE):
+        if response.status_code >= 400 and not response.get("Content-Type", "").startswith(
+            problems.MEDIA_TYPE
+        ):
             replacement = problems.problem_response(response.status_code)
             for name in ("Allow", "Retry-After", "WWW-Authenticate", "Vary"):
                 if name in response:

@@ -111,7 +111,7 @@ def _answer(exception: Exception) -> tuple[dict[str, Any], dict[str, str]] | Non
         case exceptions.APIException():
             if wait := getattr(exception, "wait", None):
                 headers["Retry-After"] = str(int(wait) + 1)
-            details = exception.get_full_details()
+            details: Any = exception.get_full_details()
             if not isinstance(details, dict) or "message" not in details:
                 details = {"message": exception.default_detail, "code": exception.default_code}
             return problem(exception.status_code, str(details["code"]), str(details["message"])), headers

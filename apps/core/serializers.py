@@ -44,7 +44,9 @@ class KnownFieldsSerializer(serializers.Serializer[Any]):
             if unknown:
                 raise serializers.ValidationError(
                     {
-                        str(name)[:100]: [serializers.ErrorDetail("This field is not known here.", "unknown_field")]
+                        str(name)[:100]: [
+                            serializers.ErrorDetail("This field is not known here.", "unknown_field")
+                        ]
                         for name in unknown
                     }
                 )

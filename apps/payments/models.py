@@ -51,7 +51,7 @@ class Transaction(models.Model):
     status = models.CharField(
         max_length=10, choices=TransactionStatus, default=TransactionStatus.PENDING, db_index=True
     )
-    stripe_payment_intent_id = models.CharField(max_length=255, unique=True, null=True, blank=True)  # noqa: DJ001
+    stripe_payment_intent_id = models.CharField(max_length=255, unique=True, null=True, blank=True)
     amount_refunded = models.DecimalField(max_digits=12, decimal_places=2, default=0)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
@@ -135,7 +135,9 @@ class StripeEvent(models.Model):
     class Meta:
         ordering = ("-received_at", "-id")
         indexes: ClassVar = [
-            models.Index(fields=("received_at",), condition=Q(processed_at=None), name="payments_events_waiting")
+            models.Index(
+                fields=("received_at",), condition=Q(processed_at=None), name="payments_events_waiting"
+            )
         ]
 
     def __str__(self) -> str:

@@ -11,9 +11,7 @@ from .models import Transaction
 
 def transactions_of(user: User) -> QuerySet[Transaction]:
     """The user's transactions with their types, newest first."""
-    return (
-        Transaction.objects.owned_by(user).select_related("voucher_type").order_by("-created_at", "-id")
-    )
+    return Transaction.objects.owned_by(user).select_related("voucher_type").order_by("-created_at", "-id")
 
 
 def transaction_of(user: User, transaction_id: int) -> Transaction:
@@ -27,5 +25,7 @@ def transaction_of(user: User, transaction_id: int) -> Transaction:
 def vouchers_of(sold: Transaction) -> QuerySet[Voucher]:
     """The vouchers issued for a transaction, in the order of its lines."""
     return (
-        Voucher.objects.filter(sale__transaction=sold).select_related("voucher_type").order_by("sale__line_no")
+        Voucher.objects.filter(sale__transaction=sold)
+        .select_related("voucher_type")
+        .order_by("sale__line_no")
     )

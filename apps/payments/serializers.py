@@ -87,14 +87,18 @@ class TransactionDetailOutput(serializers.Serializer[Any]):
 class PurchaseOutput(serializers.Serializer[Any]):
     transaction = TransactionOutput()
     vouchers = VoucherOutput(many=True, help_text="Empty until the money has arrived.")
-    client_secret = serializers.CharField(allow_null=True, help_text="For Stripe.js; null if nothing is to pay.")
+    client_secret = serializers.CharField(
+        allow_null=True, help_text="For Stripe.js; null if nothing is to pay."
+    )
     publishable_key = serializers.CharField()
 
 
 class PaymentIntentOutput(serializers.Serializer[Any]):
     transaction_id = serializers.IntegerField()
     payment_intent_id = serializers.CharField(allow_null=True)
-    client_secret = serializers.CharField(allow_null=True, help_text="For Stripe.js; null if nothing is to pay.")
+    client_secret = serializers.CharField(
+        allow_null=True, help_text="For Stripe.js; null if nothing is to pay."
+    )
     publishable_key = serializers.CharField()
     amount = MoneyField()
     currency = serializers.CharField()

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from apps.core.openapi import documented
 from apps.core.pagination import Pages
+from apps.users.callers import caller
 from apps.vouchers.errors import VoucherTypeNotFound
 
 from . import errors, selectors, services, webhooks
@@ -49,7 +50,7 @@ class StartPurchase(APIView):
     def start(self, request: Request) -> services.Purchase:
         given = self.input_class(data=request.data)
         given.is_valid(raise_exception=True)
-        return services.start_purchase(user=request.user, **given.validated_data)
+        return services.start_purchase(user=caller(request), **given.validated_data)
 
 
 class Purchase(StartPurchase):
@@ -128,7 +129,7 @@ class ConfirmPayment(APIView):
         given = ConfirmInput(data=request.data)
         given.is_valid(raise_exception=True)
         transaction = services.confirm_payment(
-            user=request.user,  # type: ignore[arg-type]
+            user=caller(request),
             payment_intent_id=given.validated_data["payment_intent_id"],
         )
         vouchers = list(selectors.vouchers_of(transaction))
@@ -142,13 +143,14 @@ class ConfirmPayment(APIView):
 
 
 class History(ListAPIView[Transaction]):
+    queryset = Transaction.objects.none()  # tells the schema the model
     serializer_class = TransactionOutput
     pagination_class = Pages
     filter_backends = (DjangoFilterBackend,)
     filterset_class = TransactionFilters
 
     def get_queryset(self) -> QuerySet[Transaction]:
-        return selectors.transactions_of(self.request.user)  # type: ignore[arg-type]
+        return selectors.transactions_of(caller(self.request))
 
     @documented(
         "My transactions, newest first.",
@@ -167,7 +169,7 @@ class TransactionDetail(APIView):
         errors=(errors.TransactionNotFound,),
     )
     def get(self, request: Request, transaction_id: int) -> Response:
-        transaction = selectors.transaction_of(request.user, transaction_id)  # type: ignore[arg-type]
+        transaction = selectors.transaction_of(caller(request), transaction_id)
         answer = {"transaction": transaction, "vouchers": selectors.vouchers_of(transaction)}
         return Response(TransactionDetailOutput(answer).data)
 

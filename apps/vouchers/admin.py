@@ -17,10 +17,10 @@ from . import codes
 from .models import Voucher, VoucherStatus, VoucherType, VoucherUsage, status_condition
 
 STATUS_COLOURS = {
-    VoucherStatus.ACTIVE: "success",
-    VoucherStatus.USED: "info",
-    VoucherStatus.EXPIRED: "warning",
-    VoucherStatus.INACTIVE: "danger",
+    "Active": "success",
+    "Used": "info",
+    "Expired": "warning",
+    "Inactive": "danger",
 }
 
 
@@ -46,6 +46,7 @@ class LookedAtAdmin(LookedAt, ModelAdmin):
 class LookedAtInline(LookedAt, TabularInline):
     extra = 0
     per_page = 20
+    hide_title = True
 
 
 class FoundByCode(ModelAdmin):
@@ -58,8 +59,9 @@ class FoundByCode(ModelAdmin):
         """Keeps a code that was searched for out of the page: only its last four symbols come back."""
         if code := _code_in(request.GET.get(SEARCH_VAR, "")):
             request.sought_code = code  # type: ignore[attr-defined]
-            request.GET = request.GET.copy()  # type: ignore[assignment]
-            request.GET[SEARCH_VAR] = code[-4:]  # type: ignore[index]
+            shown = request.GET.copy()
+            shown[SEARCH_VAR] = code[-4:]
+            request.GET = shown  # type: ignore[assignment]
         response: HttpResponse = super().changelist_view(request, extra_context)
         return response
 
@@ -115,19 +117,19 @@ class VoucherTypeAdmin(ModelAdmin):
             return False
         return bool(super().has_delete_permission(request, obj))
 
-    @display(description="price", ordering="price")
+    @admin.display(description="price", ordering="price")
     def price_shown(self, voucher_type: VoucherType) -> str:
-        return f"{voucher_type.price:,.2f} {voucher_type.currency}"
+        return f"{voucher_type.price:,.2f}\N{NO-BREAK SPACE}{voucher_type.currency}"
 
-    @display(description="issued", ordering="issued")
+    @admin.display(description="issued", ordering="issued")
     def issued(self, voucher_type: Any) -> int:
         return int(voucher_type.issued)
 
-    @display(description="uses made", ordering="uses_made")
+    @admin.display(description="uses made", ordering="uses_made")
     def uses_made(self, voucher_type: Any) -> int:
         return int(voucher_type.uses_made)
 
-    @display(description="uses left", ordering="uses_left")
+    @admin.display(description="uses left", ordering="uses_left")
     def uses_left(self, voucher_type: Any) -> int:
         return int(voucher_type.uses_left)
 
@@ -140,9 +142,10 @@ class StatusFilter(admin.SimpleListFilter):
         return [(status.value, str(status.label)) for status in VoucherStatus]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Voucher]) -> QuerySet[Voucher]:
-        if self.value() not in VoucherStatus.values:
+        status = self.value()
+        if status not in VoucherStatus.values:
             return queryset
-        return queryset.filter(status_condition(VoucherStatus(self.value()), timezone.now()))
+        return queryset.filter(status_condition(VoucherStatus(status), timezone.now()))
 
 
 class UsageInline(LookedAtInline):
@@ -169,16 +172,15 @@ class VoucherAdmin(FoundByCode, LookedAtAdmin):
     readonly_fields = ("masked_code", "status", "uses", "service_type")
     inlines: ClassVar = [UsageInline]
 
-    @display(description="code")
+    @admin.display(description="code")
     def masked_code(self, voucher: Voucher) -> str:
         return codes.masked(voucher.code)
 
     @display(description="status", label=STATUS_COLOURS)
-    def status(self, voucher: Voucher) -> tuple[str, str]:
-        status = voucher.status_at(timezone.now())
-        return status, str(status.label)
+    def status(self, voucher: Voucher) -> str:
+        return str(voucher.status_at(timezone.now()).label)
 
-    @display(description="uses made")
+    @admin.display(description="uses made")
     def uses(self, voucher: Voucher) -> str:
         return f"{voucher.uses_made} of {voucher.total_uses}"
 
@@ -193,10 +195,10 @@ class VoucherUsageAdmin(FoundByCode, LookedAtAdmin):
     fields = ("voucher", "voucher_type", "use_no", "used_at", "user", "service_type", "details")
     readonly_fields = ("voucher_type",)
 
-    @display(description="code")
+    @admin.display(description="code")
     def masked_code(self, usage: VoucherUsage) -> str:
         return codes.masked(usage.voucher.code)
 
-    @display(description="voucher type", ordering="voucher__voucher_type__name")
+    @admin.display(description="voucher type", ordering="voucher__voucher_type__name")
     def voucher_type(self, usage: VoucherUsage) -> str:
         return usage.voucher.voucher_type.name

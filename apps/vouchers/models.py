@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from . import codes
@@ -59,7 +60,9 @@ class VoucherType(models.Model):
         ordering = ("name", "id")
         constraints = (
             models.CheckConstraint(condition=Q(price__gte=0), name="vouchers_type_price_not_negative"),
-            models.CheckConstraint(condition=Q(validity_days__gte=1), name="vouchers_type_valid_a_day_or_more"),
+            models.CheckConstraint(
+                condition=Q(validity_days__gte=1), name="vouchers_type_valid_a_day_or_more"
+            ),
             models.CheckConstraint(condition=Q(max_uses__gte=1), name="vouchers_type_used_once_or_more"),
         )
 
@@ -79,10 +82,9 @@ class VoucherQuerySet(models.QuerySet["Voucher"]):
         """Vouchers whose status at `now` is the given one."""
         return self.filter(status_condition(VoucherStatus(status), now))
 
-    def with_status(self, now: datetime) -> "VoucherQuerySet":
-        """Annotates `status_now`, by the same rule as `Voucher.status_at`."""
-        whens = (When(status_condition(status, now), then=Value(status.value)) for status in VoucherStatus)
-        return self.annotate(status_now=Case(*whens, output_field=models.CharField()))
+    def read_with_clock(self, *, code: str) -> "Voucher | None":
+        """The voucher with its type, and in `read_at` the database's time of reading."""
+        return self.select_related("voucher_type").annotate(read_at=Now()).filter(code=code).first()  # type: ignore[no-redef]
 
 
 def status_condition(status: VoucherStatus, now: Any, prefix: str = "") -> Q:
@@ -119,6 +121,8 @@ class Voucher(models.Model):
     is_active = models.BooleanField(default=True)
     inactive_reason = models.CharField(max_length=20, choices=InactiveReason, blank=True)
 
+    read_at: datetime  # only after read_with_clock()
+
     objects = VoucherQuerySet.as_manager()
 
     class Meta:
@@ -134,7 +138,9 @@ class Voucher(models.Model):
                 name="vouchers_voucher_uses_within_total",
             ),
             models.CheckConstraint(condition=Q(total_uses__gte=1), name="vouchers_voucher_has_a_use"),
-            models.CheckConstraint(condition=Q(face_value__gte=0), name="vouchers_voucher_value_not_negative"),
+            models.CheckConstraint(
+                condition=Q(face_value__gte=0), name="vouchers_voucher_value_not_negative"
+            ),
             models.CheckConstraint(
                 condition=Q(is_active=True, inactive_reason="")
                 | Q(is_active=False, inactive_reason__in=InactiveReason.values),

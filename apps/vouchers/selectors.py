@@ -41,9 +41,7 @@ def voucher_with_usages(*, code: str, user: User) -> Voucher:
     except codes.CodeMalformed as error:
         raise VoucherNotFound from error
     vouchers = Voucher.objects.all() if user.is_staff else Voucher.objects.owned_by(user)
-    voucher = (
-        vouchers.select_related("voucher_type").prefetch_related("usages").filter(code=symbols).first()
-    )
+    voucher = vouchers.select_related("voucher_type").prefetch_related("usages").filter(code=symbols).first()
     if voucher is None:
         raise VoucherNotFound
     return voucher
@@ -100,7 +98,7 @@ def statistics_of(user: User, *, now: datetime, currency: str) -> Statistics:
     counted = ("total_vouchers", "total_redemptions", *by_status)
     values = {row["currency"]: row["value"] for row in rows}
     return Statistics(
-        **{name: sum(row[name] for row in rows) for name in counted},
+        **{name: sum(row[name] for row in rows) for name in counted},  # type: ignore[literal-required]
         total_value=values.pop(currency, Decimal(0)),
         currency=currency,
         other_currencies=[CurrencyValue(*item) for item in values.items()],

@@ -36,7 +36,9 @@ class VoucherOutput(serializers.ModelSerializer[Voucher]):
     code = serializers.CharField(source="shown_code")
     voucher_type = VoucherTypeOutput()
     status = serializers.SerializerMethodField()
-    is_valid = serializers.SerializerMethodField(help_text="Whether it can be redeemed now.")
+    is_valid = serializers.SerializerMethodField(  # type: ignore[assignment]  # the field hides a method that only inputs need
+        help_text="Whether it can be redeemed now."
+    )
     inactive_reason = serializers.ChoiceField(choices=[("", ""), *InactiveReason.choices])
     purchase_date = UTCDateTimeField()
     expiry_date = UTCDateTimeField()

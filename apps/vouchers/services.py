@@ -11,6 +11,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from apps.core.errors import DomainError, UnavailableError
 from apps.users.models import User
 
 from . import codes
@@ -99,9 +100,7 @@ def redeem_voucher(
     if service_type is not None:
         candidates = candidates.filter(service_type=service_type)
     changed = candidates.update(uses_remaining=F("uses_remaining") - 1)
-    voucher = (
-        Voucher.objects.select_related("voucher_type").annotate(read_at=Now()).filter(code=symbols).first()
-    )
+    voucher = Voucher.objects.read_with_clock(code=symbols)
     if voucher is None:
         raise VoucherNotFound
     if not changed:
@@ -117,16 +116,18 @@ def redeem_voucher(
     )
 
 
-def _refusal(voucher: Voucher, service_type: str | None) -> Exception:
+def _refusal(voucher: Voucher, service_type: str | None) -> DomainError:
     """Why the UPDATE found nothing to change, from the row as it is a moment later."""
     if service_type is not None and service_type != voucher.service_type:
         return ServiceMismatch()
-    match voucher.status_at(voucher.read_at):  # type: ignore[attr-defined]
+    match voucher.status_at(voucher.read_at):
         case VoucherStatus.INACTIVE:
             return VoucherInactive(reason=voucher.inactive_reason)
         case VoucherStatus.EXPIRED:
             return VoucherExpired()
-    return VoucherUsedUp()
+        case VoucherStatus.USED:
+            return VoucherUsedUp()
+    return UnavailableError("The voucher has just changed. Please send the request again.")
 
 
 def save_voucher_type(*, name: str, **values: Any) -> bool:

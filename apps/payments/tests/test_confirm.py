@@ -5,6 +5,7 @@ from apps.payments.tests.factories import make_completed_transaction, make_trans
 from apps.users.tests.factories import make_user
 from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import make_type
+from local_stripe import StripeError
 from tests.support.cases import ApiTestCase
 from tests.support.stripe import StripeTestCase
 
@@ -73,7 +74,7 @@ class ConfirmTests(StripeTestCase, ApiTestCase):
 
     def test_after_a_decline_another_card_completes_the_same_purchase(self):
         intent_id = self.start(quantity=1)
-        with self.assertRaises(Exception, msg="card_declined"):
+        with self.assertRaises(StripeError):
             self.stripe.pay(intent_id, "pm_card_chargeDeclined")
         document = self.assertProblem(self.confirm(intent_id), 409, "payment_not_completed")
         self.assertEqual(document["stripe_status"], "requires_payment_method")
@@ -100,8 +101,9 @@ class ConfirmTests(StripeTestCase, ApiTestCase):
     def test_unknown_and_odd_intents_are_refused(self):
         for intent_id in ("pi_unknown", "../charges", "x" * 255, "🦄"):
             self.assertProblem(self.confirm(intent_id), 404, "transaction_not_found")
-        for wrong in (None, "", 7.5, ["pi"], {"id": "pi"}, "x" * 256, "pi_\0"):
-            self.assertEqual(self.confirm(wrong).status_code, 400 if wrong != 7.5 else 404)
+        odd: tuple[object, ...] = (None, "", 7.5, ["pi"], {"id": "pi"}, "x" * 256, "pi_\0")
+        for thing in odd:
+            self.assertEqual(self.confirm(thing).status_code, 400 if thing != 7.5 else 404)
         self.assertProblem(self.confirm("pi_unknown", amount="0"), 400, "validation_error")
 
     def test_an_intent_that_stripe_does_not_know_is_not_found(self):
@@ -183,7 +185,9 @@ class HistoryTests(ApiTestCase):
     def test_a_transaction_is_shown_with_its_vouchers(self):
         completed = make_completed_transaction(user=self.customer, quantity=2)
         answer = self.api.get(f"/api/payments/transaction/{completed.pk}/").json()
-        self.assertEqual((answer["id"], answer["status"], len(answer["vouchers"])), (completed.pk, "completed", 2))
+        self.assertEqual(
+            (answer["id"], answer["status"], len(answer["vouchers"])), (completed.pk, "completed", 2)
+        )
 
     def test_unknown_ids_are_not_found(self):
         for wrong in ("0", "999999", "9" * 30, "9" * 5000):

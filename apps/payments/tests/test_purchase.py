@@ -54,10 +54,11 @@ class StartTests(PurchaseTestCase):
         )
         shown = answer["transaction"]
         self.assertEqual(
-            (shown["id"], shown["status"], shown["quantity"], shown["completed_at"]), (made.pk, "pending", 2, None)
+            (shown["id"], shown["status"], shown["quantity"], shown["completed_at"]),
+            (made.pk, "pending", 2, None),
         )
         self.assertEqual((shown["unit_price"], shown["amount"], shown["currency"]), ("25.50", "51.00", "USD"))
-        intent = self.stripe.payment_intent(made.stripe_payment_intent_id)
+        intent = self.stripe.payment_intent(str(made.stripe_payment_intent_id))
         self.assertEqual((intent["amount"], intent["currency"]), (5100, "usd"))
         self.assertEqual(intent["metadata"], {"order_id": str(made.reference)})
         self.assertEqual(intent["client_secret"], answer["client_secret"])
@@ -73,7 +74,7 @@ class StartTests(PurchaseTestCase):
             response = self.api.post(CREATE, {"voucher_type_id": self.type.pk, "quantity": 1})
         self.assertEqual(response.status_code, 201, response.content)
         made = Transaction.objects.get()
-        secret = self.stripe.payment_intent(made.stripe_payment_intent_id)["client_secret"]
+        secret = self.stripe.payment_intent(str(made.stripe_payment_intent_id))["client_secret"]
         self.assertEqual(
             response.json(),
             {
@@ -87,7 +88,12 @@ class StartTests(PurchaseTestCase):
         )
 
     def test_the_older_clients_address_ignores_card_currency_and_an_empty_discount(self):
-        body = {"voucher_type_id": str(self.type.pk), "payment_method": "card", "currency": "eur", "discount_code": ""}
+        body = {
+            "voucher_type_id": str(self.type.pk),
+            "payment_method": "card",
+            "currency": "eur",
+            "discount_code": "",
+        }
         response = self.api.post(OLDER, body)
         self.assertEqual(response.status_code, 201, response.content)
         self.assertEqual((response.json()["amount"], response.json()["currency"]), ("25.50", "USD"))
@@ -103,7 +109,9 @@ class StartTests(PurchaseTestCase):
         self.assertEqual(list(SoldVoucher.objects.values_list("line_no", flat=True)), [1, 2, 3])
         self.assertEqual(self.stripe.requests(), [])
         answer = self.api.post(CREATE, {"voucher_type_id": free.pk}).json()
-        self.assertEqual((answer["client_secret"], answer["payment_intent_id"], answer["amount"]), (None, None, "0.00"))
+        self.assertEqual(
+            (answer["client_secret"], answer["payment_intent_id"], answer["amount"]), (None, None, "0.00")
+        )
 
     def test_price_and_currency_come_from_the_type_never_from_the_client(self):
         for extra in ({"price": "0.01"}, {"amount": 1}, {"currency": "JPY"}, {"unit_price": "1.00"}):
@@ -136,7 +144,9 @@ class StartTests(PurchaseTestCase):
         ):
             for url in (PURCHASE, CREATE, OLDER):
                 with self.subTest(url=url, wrong=str(wrong)[:60]):
-                    document = self.assertProblem(self.api.post(url, {**good, **wrong}), 400, "validation_error")
+                    document = self.assertProblem(
+                        self.api.post(url, {**good, **wrong}), 400, "validation_error"
+                    )
                     self.assertEqual(document["errors"].keys(), wrong.keys())
         self.assertProblem(self.api.post(PURCHASE, {}), 400, "validation_error")
         self.assertProblem(self.api.post(PURCHASE, [good]), 400, "validation_error")
@@ -152,7 +162,9 @@ class StartTests(PurchaseTestCase):
     def test_it_needs_a_signed_in_user(self):
         self.api.credentials()
         for url in (PURCHASE, CREATE, OLDER):
-            self.assertProblem(self.api.post(url, {"voucher_type_id": self.type.pk}), 401, "not_authenticated")
+            self.assertProblem(
+                self.api.post(url, {"voucher_type_id": self.type.pk}), 401, "not_authenticated"
+            )
         self.assertNothingStarted()
 
     def test_amounts_that_stripe_would_refuse_are_refused_first(self):

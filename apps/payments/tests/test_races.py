@@ -54,7 +54,11 @@ class FulfilmentRaceTests(StripeTestCase, RaceTestCase):
         issued = {voucher.shown_code for voucher in Voucher.objects.filter(user=customer)}
         return {
             "statuses": {answer.status_code for answer in answers},
-            "codes shown": {frozenset(answer.json()["voucher_codes"]) for answer in answers[:5] if answer.status_code == 200},
+            "codes shown": {
+                frozenset(answer.json()["voucher_codes"])
+                for answer in answers[:5]
+                if answer.status_code == 200
+            },
             "issued": issued,
             "sold": SoldVoucher.objects.filter(transaction=transaction).count(),
             "status": transaction.status,

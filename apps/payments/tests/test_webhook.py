@@ -50,7 +50,9 @@ class ApplyTests(WebhookTestCase):
         self.assertEqual(Transaction.objects.get().status, "completed")
         self.assertEqual(Voucher.objects.count(), 2)
         event = StripeEvent.objects.get()
-        self.assertEqual((event.type, event.object_id, event.attempts), ("payment_intent.succeeded", intent_id, 1))
+        self.assertEqual(
+            (event.type, event.object_id, event.attempts), ("payment_intent.succeeded", intent_id, 1)
+        )
         self.assertIsNotNone(event.processed_at)
 
     def test_duplicates_and_a_confirm_change_nothing_more(self):
@@ -100,7 +102,12 @@ class ApplyTests(WebhookTestCase):
         for number, (kind, object_id) in enumerate(
             (("customer.created", "cus_1"), ("payment_intent.succeeded", "pi_of_another_shop"))
         ):
-            body = {"id": f"evt_{number}", "object": "event", "type": kind, "data": {"object": {"id": object_id}}}
+            body = {
+                "id": f"evt_{number}",
+                "object": "event",
+                "type": kind,
+                "data": {"object": {"id": object_id}},
+            }
             self.assertEqual(self.signed(json.dumps(body)).status_code, 200)
         self.assertEqual(StripeEvent.objects.exclude(processed_at=None).count(), 2)
         self.assertEqual(Voucher.objects.count(), 0)
@@ -156,7 +163,15 @@ class SignatureTests(WebhookTestCase):
         self.assertEqual(self.signed(self.good.body, age=290).status_code, 200)
 
     def test_bodies_that_are_no_event_are_refused_even_when_signed(self):
-        for body in ("[]", "{}", '{"object": "event"}', "null", "7", "not json", '{"object": "v2.core.event"}'):
+        for body in (
+            "[]",
+            "{}",
+            '{"object": "event"}',
+            "null",
+            "7",
+            "not json",
+            '{"object": "v2.core.event"}',
+        ):
             with self.subTest(body):
                 self.assertRefused(self.signed(body))
         odd = {"object": "event", "id": "evt_1", "type": "x", "data": {"object": {"id": "\0"}}}

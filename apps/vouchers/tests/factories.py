@@ -58,9 +58,7 @@ def make_expired_voucher(*, owner: User, **changes: Any) -> Voucher:
 
 def make_inactive_voucher(*, owner: User, **changes: Any) -> Voucher:
     """An unused voucher that was withdrawn."""
-    return make_voucher(
-        owner=owner, is_active=False, inactive_reason=InactiveReason.WITHDRAWN, **changes
-    )
+    return make_voucher(owner=owner, is_active=False, inactive_reason=InactiveReason.WITHDRAWN, **changes)
 
 
 def unknown_code() -> str:

@@ -29,13 +29,15 @@ class IssueTests(ApiTestCase):
 
     def test_many_are_made_in_one_statement_with_the_terms_of_the_type(self):
         with self.assertQueries(1):
-            made = self.issue(100)
-        self.assertEqual(len({voucher.code for voucher in made}), 100)
+            made = self.issue(80)
+        self.assertEqual(len({voucher.code for voucher in made}), 80)
         self.assertEqual({(v.uses_remaining, v.total_uses) for v in Voucher.objects.all()}, {(5, 5)})
 
     def test_a_code_that_exists_already_is_made_anew(self):
         taken = make_voucher(owner=self.customer).code
-        with patch.object(codes, "make", side_effect=[taken, "2222222222222222", "3333333333333333", "4444444444444444"]):
+        with patch.object(
+            codes, "make", side_effect=[taken, "2222222222222222", "3333333333333333", "4444444444444444"]
+        ):
             made = self.issue(2)
         self.assertEqual([voucher.code for voucher in made], ["3333333333333333", "4444444444444444"])
         self.assertEqual(Voucher.objects.count(), 3)

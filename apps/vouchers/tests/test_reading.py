@@ -96,8 +96,12 @@ class MyVouchersTests(ReadingTestCase):
 
     def test_it_orders_by_purchase_and_expiry(self):
         now = timezone.now()
-        first = make_voucher(owner=self.customer, purchase_date=now - timedelta(days=2), expiry_date=now + timedelta(9))
-        second = make_voucher(owner=self.customer, purchase_date=now - timedelta(days=1), expiry_date=now + timedelta(5))
+        first = make_voucher(
+            owner=self.customer, purchase_date=now - timedelta(days=2), expiry_date=now + timedelta(9)
+        )
+        second = make_voucher(
+            owner=self.customer, purchase_date=now - timedelta(days=1), expiry_date=now + timedelta(5)
+        )
         for ordering, expected in {
             "purchase_date": [first, second],
             "-purchase_date": [second, first],

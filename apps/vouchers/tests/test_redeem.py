@@ -49,7 +49,11 @@ class RedeemTests(ApiTestCase):
         answer = response.json()
         self.assertEqual(answer.keys(), {"message", "voucher", "usage"})
         self.assertEqual(
-            (answer["voucher"]["uses_remaining"], answer["voucher"]["total_uses"], answer["voucher"]["status"]),
+            (
+                answer["voucher"]["uses_remaining"],
+                answer["voucher"]["total_uses"],
+                answer["voucher"]["status"],
+            ),
             (2, 3, "active"),
         )
         usage = VoucherUsage.objects.get(voucher=voucher)
@@ -136,7 +140,8 @@ class RedeemTests(ApiTestCase):
 
     def test_bad_bodies_are_refused_and_nothing_is_used(self):
         voucher = make_voucher(owner=self.customer)
-        nested = current = {}
+        nested: dict[str, dict] = {}
+        current = nested
         for _ in range(40):
             current["a"] = {}
             current = current["a"]
@@ -163,16 +168,23 @@ class RedeemTests(ApiTestCase):
             {"code": voucher.code, "details": {"number": float("nan")}},
         ):
             with self.subTest(str(fields)[:80]):
-                response = self.api.generic(
-                    "POST", URL, json.dumps(fields), content_type="application/json"
-                )
+                response = self.api.generic("POST", URL, json.dumps(fields), content_type="application/json")
                 self.assertEqual(response.status_code, 400, response.content)
                 self.assertEqual(response.headers["Content-Type"], "application/problem+json")
-        for body in (b"", b"[]", b"null", b'"x"', b"{", b"\xff\xfe", b'{"code": "x", "code": "y"}', b"[" * 20_000):
+        for body in (
+            b"",
+            b"[]",
+            b"null",
+            b'"x"',
+            b"{",
+            b"\xff\xfe",
+            b'{"code": "x", "code": "y"}',
+            b"[" * 20_000,
+        ):
             with self.subTest(body[:30]):
-                response = self.api.generic("POST", URL, body, content_type="application/json")
+                response = self.api.generic("POST", URL, body, content_type="application/json")  # type: ignore[arg-type]
                 self.assertEqual(response.status_code, 400, response.content)
-        response = self.api.generic("POST", URL, b"code=x", content_type="text/plain")
+        response = self.api.generic("POST", URL, b"code=x", content_type="text/plain")  # type: ignore[arg-type]
         self.assertProblem(response, 415, "unsupported_media_type")
         self.assertRefused(voucher, self.api.get(URL), 405, "method_not_allowed")
 

@@ -48,7 +48,9 @@ class RedeemRaceTests(RaceTestCase):
         )
         statuses = [answer.status_code for answer in answers]
         voucher.refresh_from_db()
-        used_up = [answer for answer in answers if answer.status_code == 409 and b"voucher_used_up" in answer.content]
+        used_up = [
+            answer for answer in answers if answer.status_code == 409 and b"voucher_used_up" in answer.content
+        ]
         others = len(answers) - statuses.count(200) - len(used_up)
         return statuses.count(200), len(used_up), others, voucher.usages.count(), voucher.uses_remaining
 
