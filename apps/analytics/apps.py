@@ -4,3 +4,9 @@ from django.apps import AppConfig
 class AnalyticsConfig(AppConfig):
     name = "apps.analytics"
     label = "analytics"
+
+    def ready(self) -> None:
+        from django.contrib import admin
+
+        # By name, because a template of ours called admin/index.html would stand behind unfold's.
+        admin.site.index_template = "analytics/front_page.html"

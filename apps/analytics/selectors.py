@@ -1,0 +1,312 @@
+"""Figures counted from the rows each time they are asked for.
+
+What they mean, for the platform or for one owner:
+
+* A purchase is a paid transaction (completed or refunded), at the moment its money arrived (`completed_at`).
+* Revenue, or gross, is the amount of these purchases; refunded is what of this amount went back since,
+  whenever that was, so both belong to the day of the purchase. Net is revenue less refunded.
+* A voucher is issued on its `purchase_date`. The vouchers issued in the period are active, used, expired or
+  inactive as they are now, and these four add up to them.
+* A redemption is one use, at its `used_at`. An owner's redemptions are the uses of the vouchers that they
+  own, whoever redeemed them, as in the voucher statistics.
+* Money is counted in one currency; purchases, vouchers and redemptions are counted in all of them.
+* Days are those of the project's time zone.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final, Literal
+
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from apps.payments.models import Transaction
+from apps.users.models import User
+from apps.vouchers.models import Voucher, VoucherStatus, VoucherType, VoucherUsage, status_condition
+
+from .periods import Period
+
+CENT: Final = Decimal("0.01")
+RECENT: Final = 10
+
+Row = Mapping[str, Any]
+
+
+@dataclass
+class Figures:
+    """What happened on a day, with a type, or in all."""
+
+    purchases: int = 0
+    revenue: Decimal = Decimal("0.00")
+    refunded: Decimal = Decimal("0.00")
+    vouchers_issued: int = 0
+    vouchers_active: int = 0
+    vouchers_used: int = 0
+    vouchers_expired: int = 0
+    vouchers_inactive: int = 0
+    redemptions: int = 0
+
+    @property
+    def net(self) -> Decimal:
+        return self.revenue - self.refunded
+
+    def add(self, row: Row) -> None:
+        """Add those figures that the row has."""
+        for name in _NAMES & row.keys():
+            setattr(self, name, getattr(self, name) + row[name])
+
+
+_NAMES = {figure.name for figure in fields(Figures)}
+
+
+@dataclass(frozen=True)
+class DayFigures:
+    date: date
+    figures: Figures
+
+
+@dataclass(frozen=True)
+class TypeFigures:
+    voucher_type: VoucherType
+    figures: Figures
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The figures of a period: in all, for every day of it, and for every type with any, by name."""
+
+    totals: Figures
+    by_day: list[DayFigures]
+    by_type: list[TypeFigures]
+
+
+@dataclass(frozen=True)
+class Event:
+    """A purchase, or a redemption, which has no amount. It names no code."""
+
+    type: Literal["purchase", "redemption"]
+    at: datetime
+    voucher_type: str
+    quantity: int
+    amount: Decimal | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True)
+class UserFigures:
+    """All accounts, those made in the period, and those that bought, redeemed or last signed in in it."""
+
+    total: int
+    new: int
+    active: int
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """See the module. `users` is of the platform only."""
+
+    scope: Literal["platform", "personal"]
+    currency: str
+    period: Period
+    tally: Tally
+    recent: list[Event]
+    users: UserFigures | None
+
+
+@dataclass(frozen=True)
+class Obligations:
+    """What was paid for uses that were not made: those that can still be made, and those that expired."""
+
+    outstanding_liability: Decimal
+    breakage: Decimal
+
+
+@dataclass(frozen=True)
+class Revenue:
+    """The sales of a period, and the obligations as they are now."""
+
+    currency: str
+    period: Period
+    tally: Tally
+    obligations: Obligations
+
+
+@dataclass(frozen=True)
+class _Books:
+    """The rows to count."""
+
+    transactions: QuerySet[Transaction]
+    vouchers: QuerySet[Voucher]
+    usages: QuerySet[VoucherUsage]
+
+
+def dashboard(*, owner: User | None, period: Period, now: datetime, currency: str) -> Dashboard:
+    """The figures of one owner, or of the platform if it is None, with the last events of the period."""
+    books = _books_of(owner)
+    return Dashboard(
+        scope="platform" if owner is None else "personal",
+        currency=currency,
+        period=period,
+        tally=_whole_tally(books, period, now, currency),
+        recent=_recent(books, period),
+        users=_users(period) if owner is None else None,
+    )
+
+
+def tally_of_platform(*, period: Period, now: datetime, currency: str) -> Tally:
+    """All figures of the platform, without the events."""
+    return _whole_tally(_books_of(None), period, now, currency)
+
+
+def revenue(*, period: Period, now: datetime, currency: str) -> Revenue:
+    """The platform's sales in the period, and what it owes now."""
+    return Revenue(
+        currency=currency,
+        period=period,
+        tally=_tally(_sales(_books_of(None), period, currency), period),
+        obligations=obligations(now=now, currency=currency),
+    )
+
+
+def obligations(*, now: datetime, currency: str) -> Obligations:
+    """Outstanding liability and breakage at `now`: the unused part of what active and expired vouchers cost.
+
+    The unused part is face value × uses remaining / total uses. It is summed without rounding, and the total
+    rounded to the cent, half up. A voucher that is used up or inactive is in neither.
+    """
+    value = F("face_value") * F("uses_remaining")
+    active = status_condition(VoucherStatus.ACTIVE, now)
+    expired = status_condition(VoucherStatus.EXPIRED, now)
+    # Divided here and not in the database, which would round each quotient.
+    rows = list(
+        Voucher.objects.filter(active | expired, currency=currency)
+        .order_by()
+        .values("total_uses")
+        .annotate(active=Sum(value, filter=active), expired=Sum(value, filter=expired))
+    )
+    return Obligations(
+        outstanding_liability=_quotients((row["active"], row["total_uses"]) for row in rows),
+        breakage=_quotients((row["expired"], row["total_uses"]) for row in rows),
+    )
+
+
+def vouchers_active(now: datetime) -> int:
+    """How many vouchers can be redeemed at `now`, whenever they were issued."""
+    return Voucher.objects.redeemable(now).count()
+
+
+def _books_of(owner: User | None) -> _Books:
+    transactions = Transaction.objects.paid()
+    if owner is None:
+        return _Books(transactions, Voucher.objects.all(), VoucherUsage.objects.all())
+    return _Books(
+        transactions.owned_by(owner),
+        Voucher.objects.owned_by(owner),
+        VoucherUsage.objects.filter(voucher__user=owner),
+    )
+
+
+def _whole_tally(books: _Books, period: Period, now: datetime, currency: str) -> Tally:
+    rows = (*_sales(books, period, currency), *_issued(books, period, now), *_redeemed(books, period))
+    return _tally(rows, period)
+
+
+def _sales(books: _Books, period: Period, currency: str) -> list[Row]:
+    in_currency = Q(currency=currency)
+    rows = _by_day_and_type(books.transactions, "completed_at", "voucher_type_id", period).annotate(
+        purchases=Count("pk"),
+        revenue=Sum("amount", filter=in_currency),
+        refunded=Sum("amount_refunded", filter=in_currency),
+    )
+    return [{**row, "revenue": _money(row["revenue"]), "refunded": _money(row["refunded"])} for row in rows]
+
+
+def _issued(books: _Books, period: Period, now: datetime) -> list[Row]:
+    by_status = {
+        f"vouchers_{status}": Count("pk", filter=status_condition(status, now)) for status in VoucherStatus
+    }
+    rows = _by_day_and_type(books.vouchers, "purchase_date", "voucher_type_id", period)
+    return list(rows.annotate(vouchers_issued=Count("pk"), **by_status))
+
+
+def _redeemed(books: _Books, period: Period) -> list[Row]:
+    rows = _by_day_and_type(books.usages, "used_at", "voucher__voucher_type_id", period)
+    return list(rows.annotate(redemptions=Count("pk")))
+
+
+def _by_day_and_type(rows: QuerySet[Any], moment: str, type_id: str, period: Period) -> QuerySet[Any, Any]:
+    day = TruncDate(moment, tzinfo=timezone.get_default_timezone())
+    return _within(rows, moment, period).order_by().values(day=day, type_id=F(type_id))
+
+
+def _within(rows: QuerySet[Any], moment: str, period: Period) -> QuerySet[Any]:
+    return rows.filter(_moment_within(moment, period))
+
+
+def _moment_within(moment: str, period: Period) -> Q:
+    return Q(**{f"{moment}__gte": period.start, f"{moment}__lt": period.end})
+
+
+def _tally(rows: Iterable[Row], period: Period) -> Tally:
+    totals = Figures()
+    by_day = {day: Figures() for day in period.days}
+    by_type: dict[int, Figures] = {}
+    for row in rows:
+        # Clamped because the database may know other rules for the time zone than Python does.
+        for figures in (
+            totals,
+            by_day[period.clamp(row["day"])],
+            by_type.setdefault(row["type_id"], Figures()),
+        ):
+            figures.add(row)
+    types = VoucherType.objects.filter(pk__in=by_type).order_by("name", "id")
+    return Tally(
+        totals=totals,
+        by_day=[DayFigures(*item) for item in by_day.items()],
+        by_type=[TypeFigures(voucher_type, by_type[voucher_type.pk]) for voucher_type in types],
+    )
+
+
+def _recent(books: _Books, period: Period) -> list[Event]:
+    purchases = _within(books.transactions, "completed_at", period).order_by("-completed_at", "-id")
+    redemptions = _within(books.usages, "used_at", period).order_by("-used_at", "-id")
+    events = [
+        Event("purchase", *values)
+        for values in purchases.values_list(
+            "completed_at", "voucher_type__name", "quantity", "amount", "currency"
+        )[:RECENT]
+    ]
+    events += [
+        Event("redemption", at, name, quantity=1)
+        for at, name in redemptions.values_list("used_at", "voucher__voucher_type__name")[:RECENT]
+    ]
+    return sorted(events, key=lambda event: event.at, reverse=True)[:RECENT]
+
+
+def _users(period: Period) -> UserFigures:
+    books = _books_of(None)
+    buyers = _within(books.transactions, "completed_at", period).values("user")
+    redeemers = _within(books.usages, "used_at", period).values("user")
+    joined = _moment_within("date_joined", period)
+    was_here = _moment_within("last_login", period) | Q(pk__in=buyers) | Q(pk__in=redeemers)
+    return UserFigures(
+        **User.objects.aggregate(
+            total=Count("pk"), new=Count("pk", filter=joined), active=Count("pk", filter=was_here)
+        )
+    )
+
+
+def _money(value: Decimal | None) -> Decimal:
+    """A sum of the database to the cent: SQLite adds decimals as floats."""
+    return (value or Decimal(0)).quantize(CENT)
+
+
+def _quotients(parts: Iterable[tuple[Decimal | None, int]]) -> Decimal:
+    """The sum of dividend / divisor, exact until it is rounded to the cent, half up."""
+    exact = sum((Fraction(_money(dividend)) / divisor for dividend, divisor in parts), Fraction(0))
+    return Decimal(math.floor(exact * 100 + Fraction(1, 2))).scaleb(-2)

@@ -1,0 +1,130 @@
+"""Purchases and uses at given moments, and books full of them."""
+
+import random
+import uuid
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
+from apps.users.models import User
+from apps.vouchers import codes
+from apps.vouchers.models import InactiveReason, Voucher, VoucherType, VoucherUsage
+from apps.vouchers.tests.factories import make_type
+
+_numbers = count(1)
+
+
+def make_purchase(
+    *, user: User, voucher_type: VoucherType | None = None, at: datetime, quantity: int = 1, **changes: Any
+) -> Transaction:
+    """A paid purchase completed at a moment, with its vouchers; `changes` are fields of the transaction."""
+    voucher_type = voucher_type or make_type()
+    fields: dict[str, Any] = {
+        "unit_price": voucher_type.price,
+        "amount": voucher_type.price * quantity,
+        "currency": voucher_type.currency,
+        "service_type": voucher_type.service_type,
+        "validity_days": voucher_type.validity_days,
+        "max_uses": voucher_type.max_uses,
+        "status": TransactionStatus.COMPLETED,
+        "created_at": at,
+        "completed_at": at,
+        "stripe_payment_intent_id": f"pi_{uuid.uuid4().hex}",
+    }
+    paid = Transaction.objects.create(
+        user=user, voucher_type=voucher_type, quantity=quantity, **{**fields, **changes}
+    )
+    for line_no in range(1, quantity + 1):
+        SoldVoucher.objects.create(
+            transaction=paid, line_no=line_no, voucher=issue(user=user, voucher_type=voucher_type, at=at)
+        )
+    return paid
+
+
+def issue(*, user: User, voucher_type: VoucherType, at: datetime, **changes: Any) -> Voucher:
+    """A voucher with a purchase date; it has ten years more to go."""
+    fields: dict[str, Any] = {
+        "service_type": voucher_type.service_type,
+        "face_value": voucher_type.price,
+        "currency": voucher_type.currency,
+        "expiry_date": at + timedelta(days=3650),
+        "total_uses": voucher_type.max_uses,
+        "uses_remaining": voucher_type.max_uses,
+    }
+    return Voucher.objects.create(
+        code=codes.make(), user=user, voucher_type=voucher_type, purchase_date=at, **{**fields, **changes}
+    )
+
+
+def use(voucher: Voucher, *, by: User, at: datetime) -> VoucherUsage:
+    """One use of a voucher at a moment."""
+    voucher.uses_remaining -= 1
+    voucher.save(update_fields=["uses_remaining"])
+    return VoucherUsage.objects.create(
+        voucher=voucher, user=by, service_type=voucher.service_type, used_at=at, use_no=voucher.uses_made
+    )
+
+
+def vouchers_of(paid: Transaction) -> list[Voucher]:
+    """The vouchers of a purchase."""
+    return list(Voucher.objects.filter(sale__transaction=paid).order_by("sale__line_no"))
+
+
+def fill_books(
+    chance: random.Random, *, users: list[User], moments: list[datetime], now: datetime, purchases: int
+) -> None:
+    """Purchases of every kind at these moments: paid, failed, pending, refunded; used, expired, inactive."""
+    types = [
+        make_type(name=f"{name} {next(_numbers)}", price=Decimal(price), currency=currency, max_uses=uses)
+        for name, price, currency, uses in (
+            ("Exam", "9.99", "USD", 1),
+            ("Document", "0.07", "USD", 3),
+            ("School", "33.33", "USD", 7),
+            ("Free", "0.00", "USD", 2),
+            ("Abroad", "12.50", "EUR", 3),
+        )
+    ]
+    for _ in range(purchases):
+        voucher_type = chance.choice(types)
+        buyer = chance.choice(users)
+        status = chance.choice([*TransactionStatus, TransactionStatus.COMPLETED, TransactionStatus.COMPLETED])
+        if status in (TransactionStatus.PENDING, TransactionStatus.FAILED):
+            _unpaid(buyer, voucher_type, status, chance.choice(moments))
+            continue
+        paid = make_purchase(
+            user=buyer,
+            voucher_type=voucher_type,
+            at=chance.choice(moments),
+            quantity=chance.randint(1, 4),
+            status=status,
+        )
+        share = 1 if status == TransactionStatus.REFUNDED else chance.choice((0, 0, 0.3))
+        paid.amount_refunded = (paid.amount * Decimal(share)).quantize(Decimal("0.01"))
+        paid.save()
+        for voucher in vouchers_of(paid):
+            voucher.purchase_date = chance.choice(moments)
+            voucher.expiry_date = now + timedelta(days=chance.choice((-200, -1, 1, 300)))
+            if chance.random() < 0.2:
+                voucher.is_active = False
+                voucher.inactive_reason = chance.choice(InactiveReason.values)
+            voucher.save()
+            for _ in range(chance.randint(0, voucher.total_uses)):
+                use(voucher, by=chance.choice(users), at=chance.choice(moments))
+
+
+def _unpaid(user: User, voucher_type: VoucherType, status: str, at: datetime) -> None:
+    Transaction.objects.create(
+        user=user,
+        voucher_type=voucher_type,
+        quantity=1,
+        unit_price=voucher_type.price,
+        amount=voucher_type.price,
+        currency=voucher_type.currency,
+        service_type=voucher_type.service_type,
+        validity_days=1,
+        max_uses=1,
+        status=status,
+        created_at=at,
+    )

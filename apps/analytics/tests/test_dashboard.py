@@ -1,0 +1,401 @@
+"""The figures of a period, for the platform and for a person."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import time_machine
+from django.test import override_settings
+from django.utils import timezone
+
+from apps.users.tests.factories import make_customer, make_other_customer, make_staff, make_user
+from apps.vouchers.models import InactiveReason
+from apps.vouchers.tests.factories import make_type
+from tests.support.cases import ApiTestCase
+
+from .factories import issue, make_purchase, use, vouchers_of
+
+DASHBOARD = "/api/analytics/dashboard/"
+PERSONAL = "/api/analytics/user/"
+NOTHING = {
+    "purchases": 0,
+    "revenue": "0.00",
+    "refunded": "0.00",
+    "vouchers_issued": 0,
+    "vouchers_active": 0,
+    "vouchers_used": 0,
+    "vouchers_expired": 0,
+    "vouchers_inactive": 0,
+    "redemptions": 0,
+}
+
+
+class DashboardTests(ApiTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.customer = make_customer()
+        self.other_customer = make_other_customer()
+        self.staff = make_staff()
+        self.now = timezone.now()
+
+    def figures(self, user: Any, address: str = DASHBOARD, **query: Any) -> dict[str, Any]:
+        response = self.signed_in(user).get(address, query)
+        self.assertEqual(response.status_code, 200, response.content)
+        return response.json()
+
+    def test_it_refuses_somebody_who_is_not_signed_in(self) -> None:
+        for address in (DASHBOARD, PERSONAL):
+            self.assertProblem(self.api.get(address), 401, "not_authenticated")
+
+    def test_it_has_the_documented_shape_when_there_is_nothing_to_tell(self) -> None:
+        today = timezone.localdate()
+        answer = self.figures(self.customer)
+        series = answer.pop("series")
+        self.assertEqual(
+            answer,
+            {
+                "scope": "personal",
+                "currency": "USD",
+                "period": {"from": f"{today - timedelta(days=29)}", "to": f"{today}"},
+                "totals": NOTHING,
+                "by_voucher_type": [],
+                "recent": [],
+            },
+        )
+        self.assertEqual(
+            [day["date"] for day in series], [f"{today - timedelta(days=n)}" for n in range(29, -1, -1)]
+        )
+        zeros = {"purchases": 0, "revenue": "0.00", "vouchers_issued": 0, "redemptions": 0}
+        for day in series:
+            self.assertEqual(day, {"date": day["date"], **zeros})
+
+    def test_it_counts_a_purchase_and_a_use_on_their_days_and_under_their_type(self) -> None:
+        exam = make_type(name="Exam", price=Decimal("12.50"))
+        bought = make_purchase(
+            user=self.customer, voucher_type=exam, at=self.now - timedelta(days=2), quantity=2
+        )
+        use(vouchers_of(bought)[0], by=self.other_customer, at=self.now)
+        answer = self.figures(self.customer, days=3)
+        self.assertEqual(
+            answer["totals"],
+            {
+                **NOTHING,
+                "purchases": 1,
+                "revenue": "25.00",
+                "vouchers_issued": 2,
+                "vouchers_active": 1,
+                "vouchers_used": 1,
+                "redemptions": 1,
+            },
+        )
+        columns = ("purchases", "revenue", "vouchers_issued", "redemptions")
+        self.assertEqual(
+            [tuple(day[column] for column in columns) for day in answer["series"]],
+            [(1, "25.00", 2, 0), (0, "0.00", 0, 0), (0, "0.00", 0, 1)],
+        )
+        self.assertEqual(
+            answer["by_voucher_type"],
+            [
+                {
+                    "voucher_type": {"id": exam.pk, "name": "Exam", "service_type": "exam_results"},
+                    "sold": 2,
+                    "revenue": "25.00",
+                    "redeemed": 1,
+                }
+            ],
+        )
+
+    def test_it_counts_each_voucher_under_one_status(self) -> None:
+        exam, at = make_type(max_uses=2), self.now - timedelta(days=1)
+        issue(user=self.customer, voucher_type=exam, at=at)
+        issue(user=self.customer, voucher_type=exam, at=at, uses_remaining=0, expiry_date=at)
+        issue(user=self.customer, voucher_type=exam, at=at, uses_remaining=1, expiry_date=at)
+        for _ in range(2):
+            issue(
+                user=self.customer,
+                voucher_type=exam,
+                at=at,
+                is_active=False,
+                inactive_reason=InactiveReason.DISPUTED,
+                uses_remaining=0,
+                expiry_date=at,
+            )
+        totals = self.figures(self.customer)["totals"]
+        statuses = {name: value for name, value in totals.items() if name.startswith("vouchers_")}
+        self.assertEqual(
+            statuses,
+            {
+                "vouchers_issued": 5,
+                "vouchers_active": 1,
+                "vouchers_used": 1,
+                "vouchers_expired": 1,
+                "vouchers_inactive": 2,
+            },
+        )
+
+    def test_it_counts_everything_but_adds_money_of_the_default_currency_only(self) -> None:
+        euro = make_type(name="Abroad", price=Decimal("8.00"), currency="EUR")
+        make_purchase(user=self.customer, voucher_type=euro, at=self.now)
+        make_purchase(user=self.customer, at=self.now)
+        totals = self.figures(self.customer)["totals"]
+        self.assertEqual((totals["purchases"], totals["revenue"], totals["vouchers_issued"]), (2, "10.00", 2))
+        with override_settings(DEFAULT_CURRENCY="EUR"):
+            answer = self.figures(self.customer)
+        self.assertEqual((answer["currency"], answer["totals"]["revenue"]), ("EUR", "8.00"))
+        self.assertEqual(answer["by_voucher_type"][0]["revenue"], "8.00")
+
+    def test_it_counts_a_purchase_only_once_its_money_has_arrived(self) -> None:
+        unpaid: dict[str, Any] = {"completed_at": None, "created_at": self.now}
+        for status in ("pending", "failed"):
+            bought = make_purchase(user=self.customer, at=self.now, status=status, **unpaid)
+            self.assertIsNone(bought.completed_at)
+        make_purchase(user=self.customer, at=self.now, created_at=self.now - timedelta(days=40))
+        totals = self.figures(self.customer)["totals"]
+        self.assertEqual((totals["purchases"], totals["revenue"]), (1, "10.00"))
+
+    def test_it_keeps_a_refunded_purchase_in_revenue_and_tells_what_went_back(self) -> None:
+        make_purchase(user=self.customer, at=self.now, status="refunded", amount_refunded=Decimal("10.00"))
+        make_purchase(user=self.customer, at=self.now, amount_refunded=Decimal("0.40"))
+        totals = self.figures(self.customer)["totals"]
+        self.assertEqual((totals["purchases"], totals["revenue"], totals["refunded"]), (2, "20.00", "10.40"))
+
+    def test_a_person_sees_their_own_figures_only(self) -> None:
+        mine = make_purchase(user=self.customer, at=self.now)
+        theirs = make_purchase(user=self.other_customer, at=self.now, quantity=3)
+        use(vouchers_of(mine)[0], by=self.other_customer, at=self.now)
+        use(vouchers_of(theirs)[0], by=self.customer, at=self.now)
+        answer = self.figures(self.customer)
+        self.assertEqual(answer["scope"], "personal")
+        self.assertNotIn("users", answer)
+        totals = answer["totals"]
+        self.assertEqual(
+            (totals["purchases"], totals["revenue"], totals["vouchers_issued"], totals["redemptions"]),
+            (1, "10.00", 1, 1),
+        )
+        self.assertEqual(
+            [type_["voucher_type"]["id"] for type_ in answer["by_voucher_type"]], [mine.voucher_type_id]
+        )
+        self.assertEqual({event["voucher_type"] for event in answer["recent"]}, {mine.voucher_type.name})
+
+    def test_staff_see_the_platform_and_under_user_themselves(self) -> None:
+        make_purchase(user=self.customer, at=self.now)
+        make_purchase(user=self.staff, at=self.now, quantity=2)
+        platform = self.figures(self.staff)
+        self.assertEqual((platform["scope"], platform["totals"]["revenue"]), ("platform", "30.00"))
+        personal = self.figures(self.staff, PERSONAL)
+        self.assertEqual((personal["scope"], personal["totals"]["revenue"]), ("personal", "20.00"))
+        self.assertNotIn("users", personal)
+
+    def test_a_customer_gets_the_same_from_both_addresses(self) -> None:
+        make_purchase(user=self.customer, at=self.now)
+        self.assertEqual(self.figures(self.customer), self.figures(self.customer, PERSONAL))
+
+    def test_users_are_counted_whenever_they_joined_bought_or_signed_in(self) -> None:
+        before = self.now - timedelta(days=400)
+        cast = (self.customer, self.other_customer, self.staff)
+        for user in cast:
+            user.date_joined = before
+            user.save()
+        buyer, redeemer, newcomer = (make_user(date_joined=day) for day in (before, before, self.now))
+        bought = make_purchase(user=buyer, at=self.now)
+        make_purchase(user=self.customer, at=before)
+        use(vouchers_of(bought)[0], by=redeemer, at=self.now)
+        newcomer.last_login = self.now
+        newcomer.save()
+        self.customer.last_login = before
+        self.customer.save()
+        users = self.figures(self.staff)["users"]
+        self.assertEqual(users, {"total": 6, "new": 1, "active": 3})
+        before_day = timezone.localdate(before)
+        users = self.figures(self.staff, **{"from": before_day, "to": before_day})["users"]
+        self.assertEqual(users, {"total": 6, "new": 5, "active": 1})
+
+    def test_recent_has_the_last_ten_events_newest_first_without_codes(self) -> None:
+        moments = [self.now - timedelta(minutes=minute) for minute in range(1, 9)]
+        exam = make_type(name="Exam", price=Decimal("2.50"))
+        for number, moment in enumerate(moments):
+            bought = make_purchase(user=self.customer, voucher_type=exam, at=moment, quantity=number % 3 + 1)
+            use(vouchers_of(bought)[0], by=self.customer, at=moment + timedelta(seconds=30))
+        response = self.signed_in(self.customer).get(DASHBOARD)
+        recent = response.json()["recent"]
+        self.assertEqual([event["type"] for event in recent], ["redemption", "purchase"] * 5)
+        self.assertEqual(recent, sorted(recent, key=lambda event: event["at"], reverse=True))
+        self.assertEqual(
+            recent[:2],
+            [
+                {
+                    "type": "redemption",
+                    "at": f"{moments[0] + timedelta(seconds=30):%Y-%m-%dT%H:%M:%S.%fZ}",
+                    "voucher_type": "Exam",
+                    "quantity": 1,
+                    "amount": None,
+                    "currency": None,
+                },
+                {
+                    "type": "purchase",
+                    "at": f"{moments[0]:%Y-%m-%dT%H:%M:%S.%fZ}",
+                    "voucher_type": "Exam",
+                    "quantity": 1,
+                    "amount": "2.50",
+                    "currency": "USD",
+                },
+            ],
+        )
+        self.assertEqual(recent[3]["amount"], "5.00")
+        for voucher in self.customer.vouchers.all():
+            for code in (voucher.code, voucher.shown_code):
+                self.assertNotIn(code, response.content.decode())
+
+    def test_recent_is_of_the_period(self) -> None:
+        make_purchase(user=self.customer, at=self.now - timedelta(days=3))
+        self.assertEqual(self.figures(self.customer, days=2)["recent"], [])
+        self.assertEqual(len(self.figures(self.customer, days=4)["recent"]), 1)
+
+    def test_types_are_listed_by_name_if_anything_happened_with_them(self) -> None:
+        for name in ("Second", "First", "Nothing"):
+            made = make_type(name=name)
+            if name != "Nothing":
+                make_purchase(user=self.customer, voucher_type=made, at=self.now)
+        names = [row["voucher_type"]["name"] for row in self.figures(self.customer)["by_voucher_type"]]
+        self.assertEqual(names, ["First", "Second"])
+
+    def test_sums_that_are_larger_than_any_price_are_shown_to_the_cent(self) -> None:
+        dear = make_type(name="Dear", price=Decimal("99999999.99"))
+        for _ in range(3):
+            make_purchase(user=self.customer, voucher_type=dear, at=self.now, quantity=90)
+        self.assertEqual(self.figures(self.customer)["totals"]["revenue"], "26999999997.30")
+
+    def test_the_number_of_queries_does_not_grow_with_the_rows(self) -> None:
+        bought = make_purchase(user=self.customer, at=self.now)
+        use(vouchers_of(bought)[0], by=self.customer, at=self.now)
+        staff, customer = self.signed_in(self.staff), self.signed_in(self.customer)
+
+        def ask() -> None:
+            with self.assertQueries(8):  # the session, sales, vouchers, uses, types, two recent, users
+                staff.get(DASHBOARD)
+            with self.assertQueries(7):
+                customer.get(DASHBOARD)
+            with self.assertQueries(7):
+                staff.get(PERSONAL)
+
+        make_purchase(user=self.staff, at=self.now)
+        ask()
+        types = [make_type() for _ in range(5)]
+        for number in range(200):
+            bought = make_purchase(
+                user=(self.customer, self.other_customer, self.staff)[number % 3],
+                voucher_type=types[number % 5],
+                at=self.now - timedelta(days=number % 25),
+            )
+            use(vouchers_of(bought)[0], by=self.customer, at=self.now)
+        ask()
+
+
+class PeriodTests(ApiTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.customer = make_customer()
+        self.client_of_customer = self.signed_in(self.customer)
+
+    def period(self, **query: Any) -> tuple[str, str, int]:
+        response = self.client_of_customer.get(DASHBOARD, query)
+        self.assertEqual(response.status_code, 200, response.content)
+        answer = response.json()
+        return answer["period"]["from"], answer["period"]["to"], len(answer["series"])
+
+    def test_days_count_back_from_today(self) -> None:
+        today = timezone.localdate()
+        for days in (1, 30, 366):
+            self.assertEqual(
+                self.period(days=days), (f"{today - timedelta(days=days - 1)}", f"{today}", days)
+            )
+
+    def test_from_and_to_are_inclusive(self) -> None:
+        self.assertEqual(
+            self.period(**{"from": "2024-02-28", "to": "2024-03-01"}), ("2024-02-28", "2024-03-01", 3)
+        )
+        self.assertEqual(self.period(**{"from": "2024-02-29", "to": "2024-02-29"})[2], 1)
+        self.assertEqual(self.period(**{"from": "2024-01-01", "to": "2024-12-31"})[2], 366)
+
+    def test_from_alone_ends_today_and_to_alone_has_thirty_days(self) -> None:
+        today = timezone.localdate()
+        week_ago = today - timedelta(days=7)
+        self.assertEqual(self.period(**{"from": week_ago}), (f"{week_ago}", f"{today}", 8))
+        self.assertEqual(self.period(to="2024-03-01"), ("2024-02-01", "2024-03-01", 30))
+
+    def test_it_names_the_parameter_that_is_wrong(self) -> None:
+        tomorrow = timezone.localdate() + timedelta(days=1)
+        wrong: list[tuple[dict[str, Any], str, str]] = [
+            ({"days": 0}, "days", "min_value"),
+            ({"days": -1}, "days", "min_value"),
+            ({"days": 367}, "days", "max_value"),
+            ({"days": "9" * 500}, "days", "invalid"),
+            ({"days": "30.0"}, "days", "invalid"),
+            ({"days": "many"}, "days", "invalid"),
+            ({"days": "٣٠"}, "days", "invalid"),
+            ({"from": "yesterday"}, "from", "invalid"),
+            ({"from": "2025-02-29"}, "from", "invalid"),
+            ({"to": "2025-13-01"}, "to", "invalid"),
+            ({"to": "2025-01-01T00:00:00Z"}, "to", "invalid"),
+            ({"to": "2025-01-01\0"}, "to", "invalid"),
+            ({"from": "0001-01-01"}, "from", "out_of_range"),
+            ({"to": "0001-01-01"}, "to", "out_of_range"),
+            ({"to": "9999-12-31"}, "to", "out_of_range"),
+            ({"from": "2025-02-02", "to": "2025-02-01"}, "from", "period_reversed"),
+            ({"from": tomorrow}, "from", "period_reversed"),
+            ({"from": "2024-01-01", "to": "2025-01-01"}, "from", "period_too_long"),
+            ({"from": "1970-01-01", "to": "9998-12-31"}, "from", "period_too_long"),
+            ({"days": 5, "from": "2025-02-02"}, "days", "not_together"),
+            ({"days": 5, "to": "2025-02-02"}, "days", "not_together"),
+        ]
+        for query, name, code in wrong:
+            with self.subTest(query):
+                response = self.client_of_customer.get(DASHBOARD, query)
+                document = self.assertProblem(response, 400, "validation_error")
+                self.assertEqual(
+                    {key: [e["code"] for e in of] for key, of in document["errors"].items()}, {name: [code]}
+                )
+
+    def test_the_ends_of_time_are_no_trouble(self) -> None:
+        for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
+            with override_settings(TIME_ZONE=zone):
+                self.assertEqual(self.period(to="9998-12-31")[2], 30)
+                self.assertEqual(self.period(to="1970-01-01")[2], 30)
+
+    def test_days_are_those_of_the_projects_time_zone(self) -> None:
+        zone = ZoneInfo("Pacific/Auckland")
+        first, last = date(2025, 4, 4), date(2025, 4, 6)  # summer time ends on the 6th: a day of 25 hours
+        start = datetime(2025, 4, 4, tzinfo=zone).astimezone(UTC)
+        end = datetime(2025, 4, 7, tzinfo=zone).astimezone(UTC)
+        self.assertEqual(end - start, timedelta(hours=73))
+        instant = timedelta(microseconds=1)
+        inside = [
+            (start, 0),
+            (start + timedelta(days=1) - instant, 0),
+            (start + timedelta(days=1), 1),
+            (end - instant, 2),
+        ]
+        for moment, _ in inside:
+            bought = make_purchase(user=self.customer, at=moment)
+            use(vouchers_of(bought)[0], by=self.customer, at=moment)
+        for moment in (start - instant, end):
+            bought = make_purchase(user=self.customer, at=moment)
+            use(vouchers_of(bought)[0], by=self.customer, at=moment)
+        with override_settings(TIME_ZONE="Pacific/Auckland"):
+            answer = self.client_of_customer.get(DASHBOARD, {"from": first, "to": last}).json()
+        for column in ("purchases", "vouchers_issued", "redemptions"):
+            self.assertEqual([day[column] for day in answer["series"]], [2, 1, 1], column)
+            self.assertEqual(answer["totals"][column], 4, column)
+        self.assertEqual(len(answer["recent"]), 8)
+
+    def test_today_is_the_local_date(self) -> None:
+        with (
+            override_settings(TIME_ZONE="Pacific/Auckland"),
+            time_machine.travel(datetime(2025, 6, 1, 13, tzinfo=UTC), tick=False),
+        ):
+            client = self.signed_in(self.customer)
+            self.assertEqual(
+                client.get(DASHBOARD, {"days": 1}).json()["period"],
+                {"from": "2025-06-02", "to": "2025-06-02"},
+            )

@@ -1,0 +1,204 @@
+"""Figures against a recount of the rows, one by one, in Python."""
+
+import random
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.test import override_settings
+from django.utils import timezone
+
+from apps.payments.models import Transaction
+from apps.users.models import User
+from apps.users.tests.factories import make_customer, make_other_customer, make_staff
+from apps.vouchers.models import Voucher, VoucherUsage
+from tests.support.cases import ApiTestCase
+
+from .factories import fill_books
+
+ZONES = ("America/New_York", "Asia/Kolkata", "Pacific/Auckland", "UTC")
+FIRST, LAST = date(2025, 10, 20), date(2025, 11, 18)  # summer time ends in New York on 2 November
+
+
+def _moments(chance: random.Random, zone: ZoneInfo) -> list[datetime]:
+    """Any moments about the period, and the edges of local days in it."""
+    edges = [
+        datetime(2025, month, day, tzinfo=zone).astimezone(UTC) + timedelta(microseconds=off)
+        for month, day in ((10, 20), (11, 2), (11, 3), (11, 19))
+        for off in (-1, 0)
+    ]
+    start = datetime(2025, 10, 15, tzinfo=UTC)
+    return edges + [start + timedelta(seconds=chance.randrange(40 * 86_400)) for _ in range(40)]
+
+
+def _text(amount: Decimal | int) -> str:
+    return f"{amount:.2f}"
+
+
+class Recount:
+    """The same rows counted by plain loops."""
+
+    def __init__(self, zone: ZoneInfo, now: datetime, owner: User | None) -> None:
+        self.zone, self.now = zone, now
+        paid = [row for row in Transaction.objects.all() if row.status in ("completed", "refunded")]
+        self.sales = [row for row in paid if self.within(row.completed_at) and owner in (None, row.user)]
+        vouchers = [row for row in Voucher.objects.all() if owner in (None, row.user)]
+        self.vouchers = [row for row in vouchers if self.within(row.purchase_date)]
+        self.all_vouchers = vouchers
+        uses = VoucherUsage.objects.select_related("voucher__user")
+        self.uses = [row for row in uses if self.within(row.used_at) and owner in (None, row.voucher.user)]
+
+    def day(self, moment: datetime) -> date:
+        return moment.astimezone(self.zone).date()
+
+    def within(self, moment: datetime | None) -> bool:
+        return moment is not None and FIRST <= self.day(moment) <= LAST
+
+    def money(self, rows: list[Transaction], name: str) -> Decimal:
+        return sum((getattr(row, name) for row in rows if row.currency == "USD"), Decimal(0))
+
+    def days(self) -> list[date]:
+        return [FIRST + timedelta(days=number) for number in range((LAST - FIRST).days + 1)]
+
+    def status(self, voucher: Voucher) -> str:
+        if not voucher.is_active:
+            return "inactive"
+        if not voucher.uses_remaining:
+            return "used"
+        return "active" if voucher.expiry_date > self.now else "expired"
+
+    def dashboard(self) -> dict[str, Any]:
+        statuses = Counter(self.status(voucher) for voucher in self.vouchers)
+        return {
+            "totals": {
+                "purchases": len(self.sales),
+                "revenue": _text(self.money(self.sales, "amount")),
+                "refunded": _text(self.money(self.sales, "amount_refunded")),
+                "vouchers_issued": len(self.vouchers),
+                **{
+                    f"vouchers_{status}": statuses[status]
+                    for status in ("active", "used", "expired", "inactive")
+                },
+                "redemptions": len(self.uses),
+            },
+            "series": [
+                {
+                    "date": f"{day}",
+                    "purchases": sum(self.day(row.completed_at) == day for row in self.sales),
+                    "revenue": _text(
+                        self.money([row for row in self.sales if self.day(row.completed_at) == day], "amount")
+                    ),
+                    "vouchers_issued": sum(self.day(row.purchase_date) == day for row in self.vouchers),
+                    "redemptions": sum(self.day(row.used_at) == day for row in self.uses),
+                }
+                for day in self.days()
+            ],
+            "by_type": {
+                type_id: (
+                    sum(row.voucher_type_id == type_id for row in self.vouchers),
+                    _text(
+                        self.money([row for row in self.sales if row.voucher_type_id == type_id], "amount")
+                    ),
+                    sum(row.voucher.voucher_type_id == type_id for row in self.uses),
+                )
+                for type_id in {
+                    *(row.voucher_type_id for row in self.sales),
+                    *(row.voucher_type_id for row in self.vouchers),
+                    *(row.voucher.voucher_type_id for row in self.uses),
+                }
+            },
+            "recent": sorted(
+                [row.completed_at for row in self.sales] + [row.used_at for row in self.uses], reverse=True
+            )[:10],
+        }
+
+    def revenue(self) -> dict[str, Any]:
+        def figures(rows: list[Transaction]) -> dict[str, Any]:
+            gross, refunded = self.money(rows, "amount"), self.money(rows, "amount_refunded")
+            return {
+                "purchases": len(rows),
+                "gross": _text(gross),
+                "refunded": _text(refunded),
+                "net": _text(gross - refunded),
+            }
+
+        return {
+            "daily": [
+                {
+                    "date": f"{day}",
+                    **figures([row for row in self.sales if self.day(row.completed_at) == day]),
+                }
+                for day in self.days()
+            ],
+            "by_type": {
+                type_id: figures([row for row in self.sales if row.voucher_type_id == type_id])
+                for type_id in {row.voucher_type_id for row in self.sales}
+            },
+            "totals": figures(self.sales),
+            "outstanding_liability": self.unused("active"),
+            "breakage": self.unused("expired"),
+        }
+
+    def unused(self, status: str) -> str:
+        value = sum(
+            Fraction(row.face_value) * row.uses_remaining / row.total_uses
+            for row in self.all_vouchers
+            if row.currency == "USD" and self.status(row) == status
+        )
+        fraction = Fraction(value)
+        exact = Decimal(fraction.numerator) / Decimal(fraction.denominator)
+        return str(exact.quantize(Decimal("0.01"), ROUND_HALF_UP))
+
+
+class RecountTests(ApiTestCase):
+    maxDiff = None
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.customer = make_customer()
+        self.staff = make_staff()
+        self.users = [self.customer, make_other_customer(), self.staff]
+
+    def test_every_figure_equals_a_recount_of_the_rows(self) -> None:
+        for seed, name in enumerate(ZONES):
+            chance, zone, now = random.Random(seed), ZoneInfo(name), timezone.now()
+            fill_books(chance, users=self.users, moments=_moments(chance, zone), now=now, purchases=60)
+            with self.subTest(name), override_settings(TIME_ZONE=name):
+                self.compare_dashboard(self.staff, "dashboard", Recount(zone, now, None))
+                self.compare_dashboard(self.customer, "dashboard", Recount(zone, now, self.customer))
+                self.compare_dashboard(self.staff, "user", Recount(zone, now, self.staff))
+                self.compare_revenue(Recount(zone, now, None))
+
+    def compare_dashboard(self, user: User, address: str, recount: Recount) -> None:
+        answer = self.ask(user, address)
+        expected = recount.dashboard()
+        self.assertGreater(expected["totals"]["purchases"], 5)
+        self.assertGreater(expected["totals"]["redemptions"], 5)
+        self.assertEqual(answer["totals"], expected["totals"])
+        self.assertEqual(answer["series"], expected["series"])
+        by_type = {
+            row["voucher_type"]["id"]: (row["sold"], row["revenue"], row["redeemed"])
+            for row in answer["by_voucher_type"]
+        }
+        self.assertEqual(by_type, expected["by_type"])
+        self.assertEqual(
+            [datetime.fromisoformat(event["at"]) for event in answer["recent"]], expected["recent"]
+        )
+
+    def compare_revenue(self, recount: Recount) -> None:
+        answer = self.ask(self.staff, "revenue")
+        expected = recount.revenue()
+        by_type = {row["voucher_type"].pop("id"): row for row in answer.pop("by_voucher_type")}
+        for row in by_type.values():
+            del row["voucher_type"]
+        self.assertEqual(by_type, expected.pop("by_type"))
+        del answer["currency"], answer["period"]
+        self.assertEqual(answer, expected)
+
+    def ask(self, user: User, address: str) -> dict[str, Any]:
+        response = self.signed_in(user).get(f"/api/analytics/{address}/", {"from": FIRST, "to": LAST})
+        self.assertEqual(response.status_code, 200, response.content)
+        return response.json()

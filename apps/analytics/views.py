@@ -1,0 +1,79 @@
+"""Figures for people and for staff."""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.utils import timezone
+from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.core.openapi import documented
+from apps.users.models import User
+
+from . import errors, selectors
+from .periods import Period
+from .serializers import DashboardOutput, PeriodInput, RevenueOutput
+
+
+class IsStaff(BasePermission):
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if not request.user.is_staff:
+            raise errors.StaffOnly
+        return True
+
+
+def _period_of(request: Request, now: datetime) -> Period:
+    given = PeriodInput(data=request.query_params, context={"today": timezone.localdate(now)})
+    given.is_valid(raise_exception=True)
+    period: Period = given.validated_data["period"]
+    return period
+
+
+def _dashboard(request: Request, owner: User | None) -> Response:
+    now = timezone.now()
+    found = selectors.dashboard(
+        owner=owner, period=_period_of(request, now), now=now, currency=settings.DEFAULT_CURRENCY
+    )
+    return Response(DashboardOutput(found).data)
+
+
+class Dashboard(APIView):
+    @documented(
+        "Figures of a period: the platform's for staff, one's own for everyone else.",
+        operation_id="analytics_dashboard",
+        parameters=[PeriodInput],
+        answers={200: DashboardOutput},
+    )
+    def get(self, request: Request) -> Response:
+        return _dashboard(request, None if request.user.is_staff else request.user)  # type: ignore[arg-type]
+
+
+class Personal(APIView):
+    @documented(
+        "One's own figures of a period, also for staff.",
+        operation_id="analytics_user",
+        parameters=[PeriodInput],
+        answers={200: DashboardOutput},
+    )
+    def get(self, request: Request) -> Response:
+        return _dashboard(request, request.user)  # type: ignore[arg-type]
+
+
+class Revenue(APIView):
+    permission_classes = (IsAuthenticated, IsStaff)
+
+    @documented(
+        "Sales by day and by type, refunds, and what is paid but unused. For staff.",
+        operation_id="analytics_revenue",
+        parameters=[PeriodInput],
+        answers={200: RevenueOutput},
+        errors=(errors.StaffOnly,),
+    )
+    def get(self, request: Request) -> Response:
+        now = timezone.now()
+        found = selectors.revenue(
+            period=_period_of(request, now), now=now, currency=settings.DEFAULT_CURRENCY
+        )
+        return Response(RevenueOutput(found).data)
