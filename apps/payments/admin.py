@@ -12,13 +12,13 @@ from unfold.decorators import display
 
 from apps.vouchers import admin as vouchers_admin
 
-from .models import SoldVoucher, StripeEvent, Transaction, TransactionStatus
+from .models import SoldVoucher, StripeEvent, Transaction
 
 STATUS_COLOURS = {
-    TransactionStatus.PENDING: "warning",
-    TransactionStatus.COMPLETED: "success",
-    TransactionStatus.FAILED: "danger",
-    TransactionStatus.REFUNDED: "info",
+    "Pending": "warning",
+    "Completed": "success",
+    "Failed": "danger",
+    "Refunded": "info",
 }
 
 
@@ -32,17 +32,16 @@ class SoldVoucherInline(vouchers_admin.LookedAtInline):
         sold: QuerySet[SoldVoucher] = super().get_queryset(request)
         return sold.select_related("voucher")
 
-    @display(description="voucher")
+    @admin.display(description="voucher")
     def voucher_link(self, sold: SoldVoucher) -> str:
         address = reverse("admin:vouchers_voucher_change", args=(sold.voucher_id,))
         return format_html('<a href="{}">{}</a>', address, sold.voucher)
 
     @display(description="status", label=vouchers_admin.STATUS_COLOURS)
-    def voucher_status(self, sold: SoldVoucher) -> tuple[str, str]:
-        status = sold.voucher.status_at(timezone.now())
-        return status, str(status.label)
+    def voucher_status(self, sold: SoldVoucher) -> str:
+        return str(sold.voucher.status_at(timezone.now()).label)
 
-    @display(description="uses made")
+    @admin.display(description="uses made")
     def uses(self, sold: SoldVoucher) -> str:
         return f"{sold.voucher.uses_made} of {sold.voucher.total_uses}"
 
@@ -58,7 +57,6 @@ class TransactionAdmin(vouchers_admin.FoundByCode, vouchers_admin.LookedAtAdmin)
         "amount_shown",
         "refunded_shown",
         "status_shown",
-        "completed_at",
     )
     list_filter = ("status", "voucher_type", "currency")
     list_select_related = ("user", "voucher_type")
@@ -86,19 +84,19 @@ class TransactionAdmin(vouchers_admin.FoundByCode, vouchers_admin.LookedAtAdmin)
     readonly_fields = ("amount_shown", "refunded_shown", "status_shown", "reference", "updated_at")
     inlines: ClassVar = [SoldVoucherInline]
 
-    @display(description="amount", ordering="amount")
+    @admin.display(description="amount", ordering="amount")
     def amount_shown(self, transaction: Transaction) -> str:
-        return f"{transaction.amount:,.2f} {transaction.currency}"
+        return f"{transaction.amount:,.2f}\N{NO-BREAK SPACE}{transaction.currency}"
 
-    @display(description="refunded", ordering="amount_refunded")
+    @admin.display(description="refunded", ordering="amount_refunded")
     def refunded_shown(self, transaction: Transaction) -> str:
         if not transaction.amount_refunded:
             return "-"
-        return f"{transaction.amount_refunded:,.2f} {transaction.currency}"
+        return f"{transaction.amount_refunded:,.2f}\N{NO-BREAK SPACE}{transaction.currency}"
 
     @display(description="status", ordering="status", label=STATUS_COLOURS)
-    def status_shown(self, transaction: Transaction) -> tuple[str, str]:
-        return transaction.status, transaction.get_status_display()
+    def status_shown(self, transaction: Transaction) -> str:
+        return transaction.get_status_display()
 
 
 class WaitingFilter(admin.SimpleListFilter):
