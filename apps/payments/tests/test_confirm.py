@@ -112,7 +112,7 @@ class ConfirmTests(StripeTestCase, ApiTestCase):
         self.assertNothingIssued()
 
     def test_another_amount_currency_or_order_issues_nothing_and_is_reported(self):
-        for wrong in (
+        mismatches: tuple[dict[str, object], ...] = (
             {"amount_received": 1999},
             {"amount_received": 2001},
             {"amount_received": 0},
@@ -120,7 +120,8 @@ class ConfirmTests(StripeTestCase, ApiTestCase):
             {"currency": "jpy", "amount_received": 20},
             {"metadata": {"order_id": "7d1e6c0a-0000-4000-8000-000000000000"}},
             {"metadata": {}},
-        ):
+        )
+        for wrong in mismatches:
             intent_id = self.start()
             self.stripe.pay(intent_id)
             self.stripe.override_payment_intent(intent_id, wrong)
