@@ -20,5 +20,6 @@ graceful_timeout = 30
 max_requests = 2000
 max_requests_jitter = 200
 
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # heartbeats in memory, not on a slow disk
+if os.path.isdir("/dev/shm"):  # noqa: S108 - heartbeats in memory, not on a slow disk
+    worker_tmp_dir = "/dev/shm"  # noqa: S108
 control_socket_disable = True

@@ -13,9 +13,13 @@ def main() -> None:
 
         services.use()
     choose_settings()
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:  # it says what to do: a traceback would bury that
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
