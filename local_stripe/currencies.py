@@ -12,7 +12,7 @@ TWO_DECIMAL = frozenset(
     """aed all ars aud bbd bdt bgn bmd bnd bob brl bsd bwp cad chf cny cop crc czk dkk dop dzd egp etb eur
     fjd gbp gel ghs gtq hkd hnl huf idr ils inr isk jmd kes khr kzt lkr mad mdl mkd mop mur mxn myr nad ngn
     nio nok npr nzd pab pen pgk php pkr pln qar ron rsd sar sek sgd thb try ttd twd tzs uah ugx usd uyu uzs
-    yer zar zmw""".split()  # noqa: SIM905
+    yer zar zmw""".split()
 )
 SUPPORTED = ZERO_DECIMAL | THREE_DECIMAL | TWO_DECIMAL
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from . import payment_methods
-from .errors import Obj
+from .errors import Obj, invalid
 from .params import (
     Reader,
     array,
@@ -23,6 +25,20 @@ from .params import (
 from .rendering import expand_reader
 from .state import new_id, now, random_text
 
+# The types of payment method that the account takes; cards go with every currency and amount.
+COMPATIBLE = ("card",)
+
+
+def _no_longer_supported(name: str, raw: Any) -> Any:
+    """A parameter that Stripe has taken away (changelog, 2026-09-30.endive)."""
+    raise invalid(
+        f"The parameter {name} is no longer supported. Use allowed_payment_method_types, or leave the choice "
+        "to the settings of your Dashboard.",
+        name,
+        f"{name}_no_longer_supported",
+    )
+
+
 _SHIPPING = mapping(
     {
         "address": payment_methods.ADDRESS,
@@ -39,7 +55,9 @@ _METHOD: dict[str, Reader] = {
     "shipping": clearable(_SHIPPING),
     "expand": expand_reader,
     "capture_method": choice("automatic", "automatic_async"),
+    "allowed_payment_method_types": array(text()),
     "excluded_payment_method_types": unmodelled,
+    "payment_method_types": _no_longer_supported,
     "amount_details": unmodelled,
     "hooks": unmodelled,
     "payment_details": unmodelled,
@@ -51,7 +69,6 @@ _DETAILS: dict[str, Reader] = {
     "customer": text(),
     "description": text(1000),
     "metadata": metadata,
-    "payment_method_types": array(text()),
     "statement_descriptor": text(22),
     "statement_descriptor_suffix": text(22),
     "transfer_group": text(),
@@ -90,7 +107,6 @@ CANCEL: dict[str, Reader] = {
 PLAIN = (
     "capture_method",
     "description",
-    "payment_method_types",
     "receipt_email",
     "setup_future_usage",
     "shipping",
@@ -98,25 +114,41 @@ PLAIN = (
     "statement_descriptor_suffix",
     "transfer_group",
 )
+# Changelog, 2026-07-29.dahlia: none of these may come along with allowed_payment_method_types.
+NOT_WITH_ALLOWED = (
+    "automatic_payment_methods",
+    "excluded_payment_method_types",
+    "payment_method_configuration",
+)
+
+
+def compatible(allowed: list[str]) -> list[str]:
+    """Of the types allowed, those the account takes: Stripe drops the others without a word."""
+    return [type for type in COMPATIBLE if type in allowed]
+
+
+def allow(intent: Obj, allowed: list[str]) -> None:
+    """Let ``intent`` be paid by these types only, in place of the Dashboard's choice."""
+    intent["allowed_payment_method_types"] = allowed
+    intent["payment_method_types"] = compatible(allowed)
+    intent["automatic_payment_methods"] = None
 
 
 def new(asked: Obj) -> Obj:
     """A new PaymentIntent of the values read with CREATE; it is not yet stored."""
     id = new_id("pi")
-    automatic: Obj | None = None
-    if "payment_method_types" not in asked:
-        automatic = {"allow_redirects": "always", **asked.get("automatic_payment_methods", {"enabled": True})}
-        automatic = automatic if automatic["enabled"] else None
-    return {
+    automatic = {"allow_redirects": "always", **asked.get("automatic_payment_methods", {"enabled": True})}
+    intent: Obj = {
         "id": id,
         "object": "payment_intent",
+        "allowed_payment_method_types": None,
         "amount": asked["amount"],
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
         "amount_received": 0,
         "application": None,
         "application_fee_amount": None,
-        "automatic_payment_methods": automatic,
+        "automatic_payment_methods": automatic if automatic["enabled"] else None,
         "canceled_at": None,
         "cancellation_reason": None,
         "capture_method": asked.get("capture_method", "automatic_async"),
@@ -144,7 +176,7 @@ def new(asked: Obj) -> Obj:
                 "request_three_d_secure": "automatic",
             }
         },
-        "payment_method_types": asked.get("payment_method_types", ["card"]),
+        "payment_method_types": list(COMPATIBLE),
         "processing": None,
         "receipt_email": asked.get("receipt_email"),
         "review": None,
@@ -157,3 +189,6 @@ def new(asked: Obj) -> Obj:
         "transfer_data": None,
         "transfer_group": asked.get("transfer_group"),
     }
+    if "allowed_payment_method_types" in asked:
+        allow(intent, asked["allowed_payment_method_types"])
+    return intent

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping, Sequence
 
 from . import attempts, intent_shape, listing, payment_methods
 from .currencies import check_amount
 from .errors import Obj, StripeError, invalid, missing_parameter, resource_missing
-from .intent_shape import CANCEL, CONFIRM, CREATE, PLAIN, UPDATE
-from .params import merged_metadata, read, text
+from .intent_shape import CANCEL, CONFIRM, CREATE, NOT_WITH_ALLOWED, PLAIN, UPDATE
+from .params import Reader, merged_metadata, read, text
 from .rendering import expand_reader, expanded
 from .routing import Route
 from .state import Request, State, now
@@ -16,11 +17,12 @@ from .state import Request, State, now
 CANCELABLE = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action")
 CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 UPDATABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
+WHAT_IS_PAID = ("allowed_payment_method_types", "amount", "currency", "payment_method", "payment_method_data")
 
 
 def create(state: State, request: Request) -> Obj:
     """``POST /v1/payment_intents``; with ``confirm=true`` also pays. Emits payment_intent.created."""
-    asked = read(request.params, CREATE, required=("amount", "currency"))
+    asked = _read(request.params, CREATE, required=("amount", "currency"))
     check_amount(asked["amount"], asked["currency"])
     _check_methods(asked)
     if not asked.get("confirm"):
@@ -52,9 +54,9 @@ def retrieve(state: State, request: Request, id: str) -> Obj:
 
 def update(state: State, request: Request, id: str) -> Obj:
     """``POST /v1/payment_intents/ID``. What is being paid changes only before it is; words change always."""
-    asked = read(request.params, UPDATE)
+    asked = _read(request.params, UPDATE)
     intent = _find(state, request, id, asked)
-    for name in ("amount", "currency", "payment_method", "payment_method_data", "payment_method_types"):
+    for name in WHAT_IS_PAID:
         if name in asked and intent["status"] not in UPDATABLE:
             raise unexpected_state(
                 intent,
@@ -72,6 +74,8 @@ def update(state: State, request: Request, id: str) -> Obj:
     for name in ("amount", "currency", *PLAIN):
         if name in asked:
             intent[name] = asked[name]
+    if "allowed_payment_method_types" in asked:
+        intent_shape.allow(intent, asked["allowed_payment_method_types"])
     if labels is not None:
         intent["metadata"] = labels
     if method:
@@ -89,7 +93,7 @@ def confirm(state: State, request: Request, id: str) -> Obj:
     Raises StripeError: 402 card_error when declined, 400 ``payment_intent_unexpected_state`` when it is too
     late or no payment method is known.
     """
-    asked = read(request.params, CONFIRM)
+    asked = _read(request.params, CONFIRM)
     intent = _find(state, request, id, asked)
     if intent["status"] == "succeeded":
         raise unexpected_state(
@@ -104,12 +108,15 @@ def confirm(state: State, request: Request, id: str) -> Obj:
             "PaymentIntent with one of the following statuses may be confirmed: requires_confirmation, "
             "requires_action.",
         )
+    _check_methods(asked)
     expanded(state, intent, asked)
     method = _method(state, asked) or state.find("payment_method", intent["payment_method"])
     _check_confirmable(request, intent, {**asked, "payment_method": method})
     for name in ("receipt_email", "setup_future_usage", "shipping"):
         if name in asked:
             intent[name] = asked[name]
+    if "allowed_payment_method_types" in asked:
+        intent_shape.allow(intent, asked["allowed_payment_method_types"])
     if method:
         attempts.start(state, request, intent, method, asked)
     return expanded(state, intent, asked)
@@ -147,6 +154,16 @@ def unexpected_state(intent: Obj, message: str) -> StripeError:
     return StripeError(400, message, code=code, stored=True, extra={"payment_intent": intent})
 
 
+def _read(params: Obj, readers: Mapping[str, Reader], required: Sequence[str] = ()) -> Obj:
+    """``params.read``, after a look at what excludes each other, whether it is modelled here or not."""
+    for name in NOT_WITH_ALLOWED:
+        if name in readers and name in params and "allowed_payment_method_types" in params:
+            raise invalid(
+                f"You may only specify one of these parameters: allowed_payment_method_types, {name}.", name
+            )
+    return read(params, readers, required)
+
+
 def _find(state: State, request: Request, id: str, asked: Obj) -> Obj:
     intent = state.find("payment_intent", id)
     if intent is None:
@@ -180,23 +197,12 @@ def _method(state: State, asked: Obj) -> Obj | None:
 def _check_methods(asked: Obj) -> None:
     if asked.get("customer"):
         raise resource_missing("customer", asked["customer"], "customer")
-    if "payment_method_types" not in asked:
-        return
-    if asked.get("automatic_payment_methods", {}).get("enabled"):
+    allowed = asked.get("allowed_payment_method_types")
+    if allowed is not None and not intent_shape.compatible(allowed):
         raise invalid(
-            "You may only specify one of these parameters: automatic_payment_methods, payment_method_types.",
-            "automatic_payment_methods",
+            "No valid payment method types for this Payment Intent. Please ensure that you have activated "
+            "payment methods compatible with your chosen currency in your dashboard."
         )
-    for type in asked["payment_method_types"]:
-        if type != "card":
-            raise invalid(
-                f"The payment method type provided: {type[:50]} is invalid. Please ensure the provided type "
-                "is activated in your dashboard and your account is enabled for any preview features.",
-                "payment_method_types",
-                "payment_intent_invalid_parameter",
-            )
-    if not asked["payment_method_types"]:
-        raise invalid("Invalid array", "payment_method_types")
 
 
 def _refuse_without_confirm(asked: Obj) -> None:
@@ -216,6 +222,8 @@ def _check_confirmable(request: Request, intent: Obj, asked: Obj) -> None:
             "directly with a payment method or ConfirmationToken.",
         )
     automatic = intent["automatic_payment_methods"] or {}
+    if "allowed_payment_method_types" in asked:
+        automatic = {}
     may_redirect = automatic.get("enabled") and automatic.get("allow_redirects") != "never"
     answered = "return_url" in asked or asked.get("use_stripe_sdk") or asked.get("error_on_requires_action")
     if may_redirect and not answered and not request.publishable:

@@ -12,10 +12,10 @@ expand_reader = array(text())
 
 # "Retrievable with publishable key" in the API reference of the PaymentIntent object: no metadata, no charge.
 PUBLISHABLE_FIELDS = (
-    "id", "object", "amount", "amount_details", "automatic_payment_methods", "canceled_at",
-    "cancellation_reason", "capture_method", "client_secret", "confirmation_method", "created", "currency",
-    "description", "last_payment_error", "livemode", "next_action", "payment_method", "payment_method_types",
-    "processing", "receipt_email", "setup_future_usage", "shipping", "source", "status",
+    "id", "object", "allowed_payment_method_types", "amount", "amount_details", "automatic_payment_methods",
+    "canceled_at", "cancellation_reason", "capture_method", "client_secret", "confirmation_method", "created",
+    "currency", "description", "last_payment_error", "livemode", "next_action", "payment_method",
+    "payment_method_types", "processing", "receipt_email", "setup_future_usage", "shipping", "source", "status",
 )  # fmt: skip
 
 _EXPANDABLE = {

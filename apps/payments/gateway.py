@@ -84,7 +84,7 @@ def create_intent(*, amount: Decimal, currency: str, order_id: UUID) -> Intent:
     params: stripe.params.PaymentIntentCreateParams = {
         "amount": currencies.to_minor(amount, currency),
         "currency": currency.lower(),
-        "payment_method_types": ["card"],
+        "allowed_payment_method_types": ["card"],
         "metadata": {"order_id": str(order_id)},
     }
     with _conversation():

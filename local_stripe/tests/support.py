@@ -82,7 +82,7 @@ class LocalStripeTestCase(unittest.TestCase):
 
     def create(self, **params: Any) -> stripe.PaymentIntent:
         """An intent of 10.00 USD by card, unless told otherwise."""
-        values = {"amount": 1000, "currency": "usd", "payment_method_types": ["card"], **params}
+        values = {"amount": 1000, "currency": "usd", "allowed_payment_method_types": ["card"], **params}
         return self.client.v1.payment_intents.create(values)  # type: ignore[arg-type]
 
     def api(self, method: str, path: str, data: Any = None, headers: dict[str, str] | None = None) -> Reply:

@@ -55,7 +55,7 @@ class IdempotencyTests(LocalStripeTestCase):
 
     def test_a_decline_is_kept(self) -> None:
         form = {**FORM, "confirm": "true", "payment_method": "pm_card_chargeDeclined"}
-        form["payment_method_types[]"] = "card"
+        form["allowed_payment_method_types[]"] = "card"
         first, second = self.post("k-1", form), self.post("k-1", form)
         self.assertEqual((first.status, second.status), (402, 402))
         self.assertEqual(second.headers["Idempotent-Replayed"], "true")

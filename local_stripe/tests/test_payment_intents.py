@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -117,6 +118,109 @@ class UpdateTests(LocalStripeTestCase):
         self.assertEqual(intent.status, "requires_action")
         changed = self.update(intent.id, amount=2000)
         self.assertEqual((changed.status, changed.next_action), ("requires_confirmation", None))
+
+
+class PaymentMethodTypesTests(LocalStripeTestCase):
+    """The types are allowed, no longer dictated: Stripe's changelog, 2026-07-29.dahlia and 2026-09-30.endive."""
+
+    def by_default(self) -> stripe.PaymentIntent:
+        """An intent whose types the Dashboard chooses."""
+        return self.client.v1.payment_intents.create({"amount": 1000, "currency": "usd"})
+
+    def calls(self, id: str) -> dict[str, Callable[[Any], stripe.PaymentIntent]]:
+        """Each call that takes the parameter; the intent ``id`` is the one to update or confirm."""
+        intents: Any = self.client.v1.payment_intents
+        return {
+            "create": lambda params: intents.create({"amount": 1000, "currency": "usd", **params}),
+            "update": lambda params: intents.update(id, params),
+            "confirm": lambda params: intents.confirm(id, {"payment_method": "pm_card_visa", **params}),
+        }
+
+    def refused(self, call: Callable[[Any], object], params: Any) -> stripe.InvalidRequestError:
+        """Make a call that must answer 400 and leave everything as it was; gives the error."""
+        before = [intent.to_dict() for intent in self.client.v1.payment_intents.list()]
+        with self.assertRaises(stripe.InvalidRequestError) as caught:
+            call(params)
+        self.assertEqual(caught.exception.http_status, 400)
+        after = [intent.to_dict() for intent in self.client.v1.payment_intents.list()]
+        self.assertEqual(after, before)
+        return caught.exception
+
+    def test_the_dashboard_chooses_unless_told_otherwise(self) -> None:
+        intent = self.by_default()
+        self.assertIsNone(intent.allowed_payment_method_types)
+        self.assertEqual(intent.payment_method_types, ["card"])
+
+    def test_every_call_takes_it_and_keeps_to_what_is_compatible(self) -> None:
+        for name, call in self.calls(self.by_default().id).items():
+            with self.subTest(call=name):
+                intent = call({"allowed_payment_method_types": ["ideal", "card"]})
+                self.assertEqual(intent.allowed_payment_method_types, ["ideal", "card"])
+                self.assertEqual(intent.payment_method_types, ["card"])
+                self.assertIsNone(intent.automatic_payment_methods)
+        again = self.client.v1.payment_intents.retrieve(intent.id)
+        self.assertEqual((again.status, again.to_dict()), ("succeeded", intent.to_dict()))
+
+    def test_without_redirects_a_server_needs_no_return_url(self) -> None:
+        call = self.calls(self.by_default().id)["confirm"]
+        self.assertEqual(self.refused(call, {}).param, "return_url")
+        self.assertEqual(call({"allowed_payment_method_types": ["card"]}).status, "succeeded")
+
+    def test_a_browser_sees_it(self) -> None:
+        intent = self.create()
+        secret = {"client_secret": str(intent.client_secret)}
+        answer = self.browser("GET", f"/v1/payment_intents/{intent.id}", secret)
+        self.assertEqual(answer.json["allowed_payment_method_types"], ["card"])
+
+    def test_every_call_refuses_it_when_nothing_remains(self) -> None:
+        for name, call in self.calls(self.by_default().id).items():
+            with self.subTest(call=name):
+                error = self.refused(call, {"allowed_payment_method_types": ["ideal", "paypal"]})
+                self.assertIn("No valid payment method types", str(error.user_message))
+
+    def test_every_call_refuses_the_old_parameter(self) -> None:
+        for name, call in self.calls(self.create().id).items():
+            for types in (["card"], ["sofort"], "card"):
+                with self.subTest(call=name, types=types):
+                    error = self.refused(call, {"payment_method_types": types})
+                    self.assertEqual(error.code, "payment_method_types_no_longer_supported")
+                    self.assertEqual(error.param, "payment_method_types")
+                    assert error.error is not None
+                    self.assertEqual(error.error.type, "invalid_request_error")
+
+    def test_a_browser_may_not_send_the_old_parameter_either(self) -> None:
+        error = self.confirm(self.create(), **{"payment_method_types[]": "card"}).json["error"]
+        self.assertEqual(error["code"], "payment_method_types_no_longer_supported")
+
+    def test_it_excludes_the_other_ways_to_choose(self) -> None:
+        others: dict[str, Any] = {
+            "automatic_payment_methods": {"enabled": True},
+            "excluded_payment_method_types": ["link"],
+            "payment_method_configuration": "pmc_1",
+        }
+        calls = self.calls(self.create().id)
+        for name, other in (
+            *(("create", other) for other in others),
+            ("update", "excluded_payment_method_types"),
+            ("update", "payment_method_configuration"),
+            ("confirm", "excluded_payment_method_types"),
+        ):
+            with self.subTest(call=name, other=other):
+                both = {"allowed_payment_method_types": ["card"], other: others[other]}
+                error = self.refused(calls[name], both)
+                self.assertEqual(error.param, other)
+                self.assertIn("only specify one of these parameters", str(error.user_message))
+
+    def test_it_excludes_the_old_parameter_too(self) -> None:
+        both = {"allowed_payment_method_types": ["card"], "payment_method_types": ["card"]}
+        for name, call in self.calls(self.create().id).items():
+            with self.subTest(call=name):
+                self.assertEqual(self.refused(call, both).code, "payment_method_types_no_longer_supported")
+
+    def test_a_paid_intent_keeps_its_types(self) -> None:
+        intent = self.create(payment_method="pm_card_visa", confirm=True)
+        error = self.refused(self.calls(intent.id)["update"], {"allowed_payment_method_types": ["card"]})
+        self.assertEqual(error.code, "payment_intent_unexpected_state")
 
 
 class CancelTests(LocalStripeTestCase):
