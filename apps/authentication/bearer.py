@@ -4,7 +4,9 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
@@ -60,7 +62,7 @@ def require_csrf_token(request: Request) -> None:
     check.process_request(request._request)
     try:
         reason: Any = check.process_view(request._request, _never_called, (), {})
-    except (LookupError, ValueError):  # a form in no known encoding: there is no token in it
+    except (BadRequest, MultiPartParserError, LookupError, ValueError):  # a form that can't be read
         reason = "unreadable"
     if reason:
         raise PermissionDenied(CsrfFailed.detail, CsrfFailed.code)
