@@ -1,0 +1,84 @@
+"""The admin's front page."""
+
+import json
+from datetime import timedelta
+from decimal import Decimal
+
+from django.db import connection
+from django.test import TestCase
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from apps.users.tests.factories import make_customer, make_staff, make_user
+from apps.vouchers.models import Voucher
+from apps.vouchers.tests.factories import make_type
+
+from .factories import issue, make_purchase, use, vouchers_of
+
+
+class FrontPageTests(TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.customer = make_customer()
+        self.now = timezone.now()
+        self.client.force_login(make_staff())
+
+    def test_it_tells_how_the_platform_does(self) -> None:
+        exam = make_type(price=Decimal("1200.00"))
+        today = make_purchase(user=self.customer, voucher_type=exam, at=self.now)
+        make_purchase(user=self.customer, voucher_type=exam, at=self.now - timedelta(days=20), quantity=2)
+        make_purchase(user=self.customer, voucher_type=exam, at=self.now - timedelta(days=40))
+        use(vouchers_of(today)[0], by=self.customer, at=self.now)
+        issue(user=self.customer, voucher_type=exam, at=self.now, expiry_date=self.now)
+        response = self.client.get("/admin/")
+        figures = {title: figure for title, figure, _ in response.context["figures"]}
+        self.assertEqual(
+            figures,
+            {
+                "Sales today": "1,200.00 USD",
+                "Revenue": "3,600.00 USD",
+                "Vouchers issued": "4",
+                "Redemptions": "1",
+                "Active vouchers": "3",
+                "Outstanding": "3,600.00 USD",
+            },
+        )
+        for told in (*figures, *figures.values()):
+            self.assertContains(response, told)
+        for voucher in Voucher.objects.all():
+            self.assertNotContains(response, voucher.code)
+
+    def test_its_chart_has_fourteen_days_and_ends_today(self) -> None:
+        make_purchase(user=self.customer, at=self.now)
+        make_purchase(user=self.customer, at=self.now - timedelta(days=13), quantity=3)
+        make_purchase(user=self.customer, at=self.now - timedelta(days=14), quantity=5)
+        response = self.client.get("/admin/")
+        chart = json.loads(response.context["chart"])
+        self.assertEqual(chart["datasets"][0]["data"], ["30.00", *["0.00"] * 12, "10.00"])
+        today = timezone.localdate()
+        self.assertEqual((len(chart["labels"]), chart["labels"][-1]), (14, f"{today:%b} {today.day}"))
+        self.assertContains(response, '<canvas class="chart"')
+
+    def test_it_has_the_name_of_the_site_and_its_applications(self) -> None:
+        response = self.client.get("/admin/")
+        for told in ("Dashboard | Voucher App", "/admin/vouchers/voucher/", "/admin/payments/transaction/"):
+            self.assertContains(response, told)
+
+    def test_it_is_for_staff(self) -> None:
+        self.client.force_login(self.customer)
+        self.assertEqual(self.client.get("/admin/").status_code, 302)
+        self.client.force_login(make_user(is_staff=True))
+        self.assertEqual(self.client.get("/admin/").status_code, 200)
+
+    def test_the_number_of_queries_does_not_grow_with_the_rows(self) -> None:
+        def ask() -> int:
+            with CaptureQueriesContext(connection) as captured:
+                self.client.get("/admin/")
+            return len(captured)
+
+        make_purchase(user=self.customer, at=self.now)
+        ask()
+        before = ask()
+        for number in range(50):
+            make_purchase(user=self.customer, at=self.now - timedelta(days=number % 25))
+        self.assertEqual(ask(), before)

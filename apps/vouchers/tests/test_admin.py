@@ -1,0 +1,334 @@
+"""What staff see of vouchers, and what they can't do to them."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.http import HttpResponse
+from django.test import TestCase
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_staff, make_user
+from apps.vouchers import services
+from apps.vouchers.models import Voucher, VoucherType, VoucherUsage
+
+from .factories import (
+    make_expired_voucher,
+    make_inactive_voucher,
+    make_type,
+    make_used_voucher,
+    make_voucher,
+    unknown_code,
+)
+
+TYPES = "/admin/vouchers/vouchertype/"
+VOUCHERS = "/admin/vouchers/voucher/"
+USAGES = "/admin/vouchers/voucherusage/"
+
+
+class AdminTestCase(TestCase):
+    """Signed in as a superuser; `desk` is staff with every permission and no more."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.customer = make_customer()
+        self.staff = make_staff()
+        self.desk = make_user(is_staff=True)
+        self.desk.user_permissions.set(Permission.objects.all())
+        self.client.force_login(self.staff)
+
+    def page(self, address: str, **query: Any) -> HttpResponse:
+        response = self.client.get(address, query)
+        self.assertEqual(response.status_code, 200, address)
+        return response
+
+    def rows(self, address: str, **query: Any) -> list[Any]:
+        return list(self.page(address, **query).context["cl"].result_list)
+
+    def assertTellsNoCode(self, response: HttpResponse) -> None:
+        page = response.content.decode().upper()
+        for voucher in Voucher.objects.all():
+            self.assertNotIn(voucher.code, page)
+            self.assertNotIn(voucher.shown_code, page)
+
+    def queries_of(self, address: str) -> int:
+        with CaptureQueriesContext(connection) as captured:
+            self.page(address)
+        return len(captured)
+
+
+class AdminSignInTests(TestCase):
+    def test_staff_sign_in_by_e_mail_in_any_case(self) -> None:
+        staff = make_staff()
+        given = {"username": staff.email.upper(), "password": PASSWORD, "next": "/admin/"}
+        self.assertRedirects(self.client.post("/admin/login/?next=/admin/", given), "/admin/")
+
+    def test_a_customer_stays_outside(self) -> None:
+        customer = make_customer()
+        given = {"username": customer.email, "password": PASSWORD}
+        self.assertEqual(self.client.post("/admin/login/", given).status_code, 200)
+        self.client.force_login(customer)
+        for address in ("/admin/", TYPES, VOUCHERS, USAGES):
+            self.assertRedirects(
+                self.client.get(address), f"/admin/login/?next={address}", fetch_redirect_response=False
+            )
+
+    def test_staff_without_permissions_see_no_rows(self) -> None:
+        self.client.force_login(make_user(is_staff=True))
+        voucher = make_voucher(owner=make_customer())
+        for address in (TYPES, VOUCHERS, USAGES, f"{VOUCHERS}{voucher.pk}/change/"):
+            self.assertEqual(self.client.get(address).status_code, 403, address)
+
+
+class VoucherAdminTests(AdminTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.voucher = make_voucher(owner=self.customer, voucher_type=make_type(max_uses=3))
+        self.usage = services.redeem_voucher(code=self.voucher.code, user=self.customer)
+        self.voucher.refresh_from_db()
+
+    def test_every_page_answers_and_none_tells_a_code(self) -> None:
+        make_used_voucher(owner=self.customer)
+        make_expired_voucher(owner=self.customer)
+        make_inactive_voucher(owner=self.customer)
+        for person in (self.staff, self.desk):
+            self.client.force_login(person)
+            for address in (
+                "/admin/",
+                "/admin/vouchers/",
+                TYPES,
+                f"{TYPES}{self.voucher.voucher_type_id}/change/",
+                VOUCHERS,
+                *(f"{VOUCHERS}{voucher.pk}/change/" for voucher in Voucher.objects.all()),
+                f"{VOUCHERS}{self.voucher.pk}/history/",
+                USAGES,
+                f"{USAGES}{self.usage.pk}/change/",
+            ):
+                self.assertTellsNoCode(self.page(address))
+
+    def test_the_list_shows_the_last_four_symbols_and_what_the_voucher_is_worth(self) -> None:
+        for told in (
+            f"····-{self.voucher.code[-4:]}",
+            self.voucher.voucher_type.name,
+            self.customer.email,
+            "Active",
+            "1 of 3",
+        ):
+            self.assertContains(self.page(VOUCHERS), told)
+
+    def test_a_voucher_is_found_by_its_code_in_any_form(self) -> None:
+        others = [make_voucher(owner=make_other_customer()) for _ in range(1)]
+        shown = self.voucher.shown_code
+        for typed in (shown, self.voucher.code, shown.lower(), shown.replace("-", " "), f" {shown} "):
+            response = self.page(VOUCHERS, q=typed)
+            self.assertEqual(list(response.context["cl"].result_list), [self.voucher], typed)
+            self.assertTellsNoCode(response)
+        self.assertNotIn(others[0], self.rows(VOUCHERS, q=shown))
+
+    def test_a_code_finds_its_voucher_only_and_not_others_with_the_same_last_symbols(self) -> None:
+        twin = make_voucher(
+            owner=self.customer, code=f"22222222222{unknown_code()[-1]}{self.voucher.code[-4:]}"
+        )
+        self.assertEqual(self.rows(VOUCHERS, q=self.voucher.shown_code), [self.voucher])
+        self.assertCountEqual(self.rows(VOUCHERS, q=self.voucher.code[-4:]), [self.voucher, twin])
+
+    def test_a_voucher_is_found_by_its_last_four_symbols_and_by_its_owner(self) -> None:
+        other = make_voucher(owner=make_other_customer())
+        last_four = self.voucher.code[-4:]
+        for typed in (
+            last_four,
+            last_four.lower(),
+            f"-{last_four}",
+            f"····-{last_four}",
+            "CARLA@example.com",
+        ):
+            self.assertEqual(self.rows(VOUCHERS, q=typed), [self.voucher], typed)
+        self.assertEqual(self.rows(VOUCHERS, q="otto"), [other])
+        self.assertEqual(self.rows(VOUCHERS, q=unknown_code()), [])
+        self.assertEqual(self.rows(VOUCHERS, q="%"), [])
+
+    def test_uses_are_found_by_the_code_and_by_both_people(self) -> None:
+        other = make_other_customer()
+        usage = services.redeem_voucher(code=make_voucher(owner=other).code, user=self.staff)
+        response = self.page(USAGES, q=self.voucher.shown_code)
+        self.assertEqual(list(response.context["cl"].result_list), [self.usage])
+        self.assertTellsNoCode(response)
+        self.assertEqual(self.rows(USAGES, q=self.voucher.code[-4:]), [self.usage])
+        for typed in (other.email, self.staff.email):
+            self.assertEqual(self.rows(USAGES, q=typed), [usage])
+
+    def test_vouchers_are_filtered_by_status_and_by_type(self) -> None:
+        by_status = {
+            "active": self.voucher,
+            "used": make_used_voucher(owner=self.customer),
+            "expired": make_expired_voucher(owner=self.customer),
+            "inactive": make_inactive_voucher(owner=self.customer),
+        }
+        for status, voucher in by_status.items():
+            self.assertEqual(self.rows(VOUCHERS, status=status), [voucher])
+            type_id = voucher.voucher_type_id
+            self.assertEqual(self.rows(VOUCHERS, voucher_type__id__exact=type_id), [voucher])
+        self.assertEqual(len(self.rows(VOUCHERS, status="nonsense")), 4)
+
+    def test_nobody_adds_changes_or_deletes_vouchers_and_uses(self) -> None:
+        before = self.books()
+        change = {
+            "code": unknown_code(),
+            "uses_remaining": 3,
+            "total_uses": 3,
+            "is_active": "",
+            "inactive_reason": "by_staff",
+            "face_value": "1.00",
+            "expiry_date_0": "2099-01-01",
+            "expiry_date_1": "00:00:00",
+            "user": self.staff.pk,
+            "used_at_0": "2020-01-01",
+            "used_at_1": "00:00:00",
+            "use_no": 7,
+            "usages-TOTAL_FORMS": "1",
+            "usages-INITIAL_FORMS": "1",
+            "usages-0-id": self.usage.pk,
+            "usages-0-voucher": self.voucher.pk,
+            "usages-0-DELETE": "on",
+        }
+        for person in (self.staff, self.desk):
+            self.client.force_login(person)
+            for base, row in ((VOUCHERS, self.voucher), (USAGES, self.usage)):
+                self.assertEqual(self.client.get(f"{base}add/").status_code, 403)
+                for address in (f"{base}add/", f"{base}{row.pk}/change/", f"{base}{row.pk}/delete/"):
+                    self.assertEqual(
+                        self.client.post(address, {**change, "post": "yes"}).status_code, 403, address
+                    )
+                    self.assertEqual(self.books(), before)
+                chosen = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+                self.client.post(base, chosen)
+                self.assertEqual(self.books(), before)
+
+    def test_pages_offer_nothing_to_fill_in(self) -> None:
+        for address in (f"{VOUCHERS}{self.voucher.pk}/change/", f"{USAGES}{self.usage.pk}/change/"):
+            page = self.page(address).content.decode()
+            for name in ("code", "uses_remaining", "is_active", "status", "user", "face_value", "used_at_0"):
+                self.assertNotIn(f'name="{name}"', page)
+            self.assertNotIn('name="_save"', page)
+
+    def test_lists_ask_the_database_as_often_for_many_rows_as_for_few(self) -> None:
+        pages = (TYPES, VOUCHERS, USAGES)
+        for address in pages:
+            self.page(address)
+        before = {address: self.queries_of(address) for address in pages}
+        for number in range(20):
+            make_used_voucher(owner=make_user(email=f"owner{number}@example.org"))
+        self.assertEqual({address: self.queries_of(address) for address in pages}, before)
+
+    def test_a_vouchers_page_asks_as_often_for_many_uses_as_for_few(self) -> None:
+        address = f"{VOUCHERS}{self.voucher.pk}/change/"
+        self.page(address)
+        before = self.queries_of(address)
+        for _ in range(2):
+            services.redeem_voucher(code=self.voucher.code, user=make_user())
+        self.assertEqual(self.queries_of(address), before)
+
+    def books(self) -> tuple[list[Any], list[Any]]:
+        return list(Voucher.objects.order_by("pk").values()), list(
+            VoucherUsage.objects.order_by("pk").values()
+        )
+
+
+class VoucherTypeAdminTests(AdminTestCase):
+    def given(self, **changes: Any) -> dict[str, Any]:
+        return {
+            "name": "Exam",
+            "description": "",
+            "service_type": "exam",
+            "is_active": "on",
+            "price": "12.00",
+            "currency": "USD",
+            "validity_days": "30",
+            "max_uses": "2",
+            **changes,
+        }
+
+    def test_a_type_is_added_and_edited(self) -> None:
+        for person in (self.staff, self.desk):
+            self.client.force_login(person)
+            name = f"Type of {person.pk}"
+            self.assertRedirects(self.client.post(f"{TYPES}add/", self.given(name=name)), TYPES)
+            made = VoucherType.objects.get(name=name)
+            self.assertEqual((made.price, made.max_uses, made.is_active), (Decimal("12.00"), 2, True))
+            changed = self.given(name=name, price="13.50", is_active="")
+            self.assertRedirects(self.client.post(f"{TYPES}{made.pk}/change/", changed), TYPES)
+            made.refresh_from_db()
+            self.assertEqual((made.price, made.is_active), (Decimal("13.50"), False))
+
+    def test_it_refuses_what_no_type_may_be(self) -> None:
+        wrong = (
+            {"price": "-1"},
+            {"price": "1.001"},
+            {"currency": "usd"},
+            {"validity_days": "0"},
+            {"max_uses": "0"},
+            {"service_type": "two words"},
+            {"name": ""},
+        )
+        for change in wrong:
+            response = self.client.post(f"{TYPES}add/", self.given(**change))
+            self.assertEqual(response.status_code, 200, change)
+            self.assertEqual(list(response.context["adminform"].form.errors), list(change))
+            self.assertFalse(VoucherType.objects.exists())
+
+    def test_editing_a_type_changes_no_voucher_that_was_sold(self) -> None:
+        voucher = make_voucher(owner=self.customer)
+        before = Voucher.objects.values().get()
+        self.client.post(f"{TYPES}{voucher.voucher_type_id}/change/", self.given(service_type="other"))
+        self.assertEqual(VoucherType.objects.get().service_type, "other")
+        self.assertEqual(Voucher.objects.values().get(), before)
+
+    def test_the_list_counts_what_was_issued_used_and_is_left(self) -> None:
+        exam = make_type(max_uses=5)
+        empty = make_type()
+        voucher = make_voucher(owner=self.customer, voucher_type=exam)
+        for _ in range(2):
+            services.redeem_voucher(code=voucher.code, user=self.customer)
+        make_voucher(owner=self.customer, voucher_type=exam)
+        make_expired_voucher(owner=self.customer, voucher_type=exam)
+        make_inactive_voucher(owner=self.customer, voucher_type=exam)
+        figures = {row.pk: (row.issued, row.uses_made, row.uses_left) for row in self.rows(TYPES)}
+        self.assertEqual(figures, {exam.pk: (4, 2, 8), empty.pk: (0, 0, 0)})
+        page = self.page(TYPES).content.decode()
+        self.assertRegex(page, r"(?s)field-issued[^>]*>\s*4\s*<.*field-uses_made[^>]*>\s*2\s*<")
+        self.assertRegex(page, r"(?s)field-uses_left[^>]*>\s*8\s*<")
+
+    def test_a_type_with_vouchers_can_not_be_deleted(self) -> None:
+        voucher = make_voucher(owner=self.customer)
+        for person in (self.staff, self.desk):
+            self.client.force_login(person)
+            address = f"{TYPES}{voucher.voucher_type_id}/delete/"
+            self.assertEqual(self.client.post(address, {"post": "yes"}).status_code, 403)
+            chosen = {"_selected_action": [voucher.voucher_type_id], "post": "yes"}
+            response = self.client.post(TYPES, {"action": "delete_selected", **chosen})
+            self.assertTellsNoCode(response)
+            self.assertEqual(VoucherType.objects.get().pk, voucher.voucher_type_id)
+            self.assertTrue(Voucher.objects.filter(pk=voucher.pk).exists())
+
+    def test_a_type_that_was_never_sold_can_be_deleted(self) -> None:
+        unsold = make_type()
+        self.assertRedirects(self.client.post(f"{TYPES}{unsold.pk}/delete/", {"post": "yes"}), TYPES)
+        self.assertFalse(VoucherType.objects.exists())
+
+    def test_types_are_found_by_name_and_filtered_by_sale(self) -> None:
+        exam, retired = make_type(name="Exam"), make_type(name="School", is_active=False)
+        self.assertEqual(self.rows(TYPES, q="exam"), [exam, retired])  # both sell exam_results
+        self.assertEqual(self.rows(TYPES, q="school"), [retired])
+        self.assertEqual(self.rows(TYPES, is_active__exact=1), [exam])
+
+
+class ExpiryInTheListTests(AdminTestCase):
+    def test_a_voucher_expires_in_the_list_by_the_clock_alone(self) -> None:
+        voucher = make_voucher(owner=self.customer)
+        self.assertContains(self.page(VOUCHERS), "Active")
+        Voucher.objects.filter(pk=voucher.pk).update(expiry_date=timezone.now() - timedelta(seconds=1))
+        self.assertEqual(self.rows(VOUCHERS, status="expired"), [voucher])
+        self.assertEqual(self.rows(VOUCHERS, status="active"), [])
