@@ -20,7 +20,13 @@ import stripe
 from django.conf import settings
 
 from . import currencies
-from .errors import AmountTooLarge, AmountTooSmall, CurrencyNotSupported, PaymentProviderUnavailable, SignatureInvalid
+from .errors import (
+    AmountTooLarge,
+    AmountTooSmall,
+    CurrencyNotSupported,
+    PaymentProviderUnavailable,
+    SignatureInvalid,
+)
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +132,8 @@ def read_event(body: bytes, signature: str) -> Event:
     except (KeyError, TypeError, AttributeError) as error:
         raise SignatureInvalid from error
     if not all(
-        isinstance(word, str) and _IDENTIFIER.fullmatch(word) for word in (found.id, found.type, found.object_id)
+        isinstance(word, str) and _IDENTIFIER.fullmatch(word)
+        for word in (found.id, found.type, found.object_id)
     ):
         raise SignatureInvalid
     return found
@@ -157,7 +164,9 @@ def _refusal(error: stripe.InvalidRequestError) -> Callable[[], Exception]:
     }
     if error.code in known:
         return known[error.code]
-    log.error("Stripe refused our request %s: code %s, parameter %s", error.request_id, error.code, error.param)
+    log.error(
+        "Stripe refused our request %s: code %s, parameter %s", error.request_id, error.code, error.param
+    )
     return PaymentProviderUnavailable
 
 
