@@ -13,10 +13,12 @@ def main() -> None:
 
         services.use()
     choose_settings()
+    from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
     try:
+        assert settings.INSTALLED_APPS  # read the settings now: Django would go on without them
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:  # it says what to do: a traceback would bury that
         sys.exit(str(error))

@@ -24,9 +24,11 @@ def read(name: str, default: Any = "", cast: Callable[[Any], Any] = str) -> Any:
     try:
         return config(name, cast=cast)
     except (TypeError, ValueError) as error:
-        raise ImproperlyConfigured(f"{name} in the environment or .env can't be read: not a valid value.") from error
+        raise ImproperlyConfigured(
+            f"{name} in the environment or .env can't be read: not a valid value."
+        ) from error
 
 
 def choose_settings() -> None:
     """Name the settings module to Django, unless the environment already does."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", read("DJANGO_SETTINGS_MODULE", "voucher_project.settings"))
+    os.environ["DJANGO_SETTINGS_MODULE"] = read("DJANGO_SETTINGS_MODULE", "voucher_project.settings")

@@ -1,0 +1,136 @@
+"""What the settings accept: an unsafe production refuses to start, and says why without telling secrets."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.test import SimpleTestCase
+
+ROOT = Path(settings.BASE_DIR)
+NAMES = re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+KEY = "Zk3vQ9tX7mB2nL5pR8sD1fG4hJ6kW0yC3xV7bN2qT5zM9"
+PRODUCTION = dict.fromkeys(NAMES, "") | {
+    "SECRET_KEY": KEY,
+    "ALLOWED_HOSTS": "vouchers.example.org",
+    "DATABASE_URL": "postgresql://app:pw-of-the-database@127.0.0.1:1/vouchers",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "STRIPE_SECRET_KEY": "sk_live_0123456789",
+    "STRIPE_PUBLISHABLE_KEY": "pk_live_0123456789",
+    "STRIPE_WEBHOOK_SECRET": "whsec_0123456789",
+    "CORS_ALLOWED_ORIGINS": "https://app.example.org",
+    "LOG_FILE": "none",
+}
+SECRETS = [KEY, "pw-of-the-database", "sk_live_0123456789", "whsec_0123456789"]
+
+# What is wrong, and the start of the one line that says so.
+REFUSALS: list[tuple[dict[str, str], str]] = [
+    ({"SECRET_KEY": ""}, "SECRET_KEY is missing"),
+    ({"SECRET_KEY": KEY[:24]}, "SECRET_KEY is too short"),
+    ({"SECRET_KEY": "a" * 60}, "SECRET_KEY is an example"),
+    ({"SECRET_KEY": f"django-insecure-{KEY}"}, "SECRET_KEY is an example"),
+    ({"SECRET_KEY": "change-me-" * 6}, "SECRET_KEY is an example"),
+    (
+        {"SECRET_KEY": "local-development-key-never-used-with-debug-off-0123456789"},
+        "SECRET_KEY is an example",
+    ),
+    ({"JWT_SIGNING_KEY": "short"}, "JWT_SIGNING_KEY is too short"),
+    ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS is empty"),
+    ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS is '*'"),
+    ({"ALLOWED_HOSTS": "vouchers.example.org, *"}, "ALLOWED_HOSTS is '*'"),
+    ({"STRIPE_SECRET_KEY": ""}, "STRIPE_SECRET_KEY is missing"),
+    ({"STRIPE_PUBLISHABLE_KEY": ""}, "STRIPE_PUBLISHABLE_KEY is missing"),
+    ({"STRIPE_WEBHOOK_SECRET": ""}, "STRIPE_WEBHOOK_SECRET is missing"),
+    ({"STRIPE_WEBHOOK_SECRET": " , "}, "STRIPE_WEBHOOK_SECRET is missing"),
+    ({"CORS_ALLOWED_ORIGINS": "*"}, "CORS_ALLOWED_ORIGINS is '*'"),
+    ({"STRIPE_API_BASE": "http://127.0.0.1:12111"}, "STRIPE_API_BASE is a local address"),
+    ({"STRIPE_API_BASE": "http://localhost:12111"}, "STRIPE_API_BASE is a local address"),
+    ({"DATABASE_URL": ""}, "DATABASE_URL is SQLite"),
+    ({"DATABASE_URL": "sqlite:///data.sqlite3"}, "DATABASE_URL is SQLite"),
+]
+
+ACCEPTED: list[dict[str, str]] = [
+    {},
+    {"DATABASE_URL": "sqlite:///data.sqlite3", "ALLOW_SQLITE": "True"},
+    {"STRIPE_SECRET_KEY": "sk_test_0123456789", "STRIPE_API_BASE": "http://127.0.0.1:12111"},
+    {"STRIPE_WEBHOOK_SECRET": "whsec_old,whsec_new"},
+    {"CORS_ALLOWED_ORIGINS": ""},
+]
+
+
+def load(**differences: str) -> dict[str, Any]:
+    """The settings as they are with the production environment, but for `differences`."""
+    with patch.dict(os.environ, PRODUCTION | differences):
+        spec = spec_from_file_location("voucher_project.tried", ROOT / "voucher_project/settings.py")
+        assert spec
+        assert spec.loader
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return vars(module)
+
+
+def manage(*arguments: str, **differences: str) -> "subprocess.CompletedProcess[str]":
+    """What `manage.py` answers with the production environment, but for `differences`."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **PRODUCTION, **differences},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class ProductionTests(SimpleTestCase):
+    def test_it_refuses_each_unsafe_configuration_in_one_line(self):
+        for differences, line in REFUSALS:
+            with self.subTest(**differences):
+                with self.assertRaises(ImproperlyConfigured) as refused:
+                    load(**differences)
+                _, *problems = str(refused.exception).splitlines()
+                self.assertEqual(len(problems), 1, problems)
+                self.assertTrue(problems[0].strip().startswith(line), problems[0])
+
+    def test_it_accepts_each_safe_configuration(self):
+        for differences in ACCEPTED:
+            with self.subTest(**differences):
+                self.assertIs(load(**differences)["DEBUG"], False)
+
+    def test_debug_is_off_unless_asked_for(self):
+        self.assertIs(load(DEBUG="")["DEBUG"], False)
+        self.assertIs(load(DEBUG="True")["DEBUG"], True)
+
+    def test_it_refuses_a_value_that_it_cannot_read_and_names_the_variable(self):
+        for name in ("DEBUG", "ALLOW_SQLITE", "EMAIL_USE_TLS", "EMAIL_PORT", "TRUSTED_PROXY_COUNT"):
+            with self.subTest(name), self.assertRaisesMessage(ImproperlyConfigured, name):
+                load(**{name: "perhaps"})
+
+    def test_the_command_line_shows_every_problem_and_no_secret(self):
+        answer = manage("check", ALLOWED_HOSTS="*", STRIPE_API_BASE="http://127.0.0.1:12111", DATABASE_URL="")
+        self.assertEqual(answer.returncode, 1)
+        self.assertEqual(len(answer.stderr.strip().splitlines()), 4, answer.stderr)
+        self.assertNotIn("Traceback", answer.stderr)
+        for secret in SECRETS:
+            self.assertNotIn(secret, answer.stdout + answer.stderr)
+
+    def test_django_finds_nothing_to_warn_of(self):
+        answer = manage("check", "--deploy", "--fail-level", "WARNING")
+        self.assertEqual(answer.returncode, 0, answer.stdout + answer.stderr)
+
+
+class DevelopmentTests(SimpleTestCase):
+    def test_debug_alone_is_enough(self):
+        found = load(**dict.fromkeys(NAMES, "") | {"DEBUG": "True"})
+        self.assertEqual(found["STRIPE_API_BASE"], "http://127.0.0.1:12111")
+        self.assertEqual(found["DATABASES"]["default"]["ENGINE"], "django.db.backends.sqlite3")
+        self.assertTrue(found["CELERY_TASK_ALWAYS_EAGER"])
+
+    def test_keys_of_a_real_account_are_never_sent_to_the_local_stripe(self):
+        found = load(DEBUG="True", STRIPE_SECRET_KEY="sk_test_0123456789")
+        self.assertEqual(found["STRIPE_API_BASE"], "https://api.stripe.com")
