@@ -45,7 +45,7 @@ def _chart(days: list[selectors.DayFigures]) -> str:
                     "data": [str(day.figures.revenue) for day in days],
                     "backgroundColor": "var(--color-primary-600)",
                     "borderRadius": 4,
-                    "barThickness": 28,
+                    "maxBarThickness": 28,
                     "displayYAxis": True,
                     "maxTicksXLimit": CHART_DAYS,
                 }

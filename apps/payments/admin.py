@@ -35,9 +35,9 @@ class SoldVoucherInline(vouchers_admin.LookedAtInline):
     @admin.display(description="voucher")
     def voucher_link(self, sold: SoldVoucher) -> str:
         address = reverse("admin:vouchers_voucher_change", args=(sold.voucher_id,))
-        return format_html('<a href="{}">{}</a>', address, sold.voucher)
+        return format_html('<a class="text-primary-600" href="{}">{}</a>', address, sold.voucher)
 
-    @display(description="status", label=vouchers_admin.STATUS_COLOURS)
+    @admin.display(description="status")
     def voucher_status(self, sold: SoldVoucher) -> str:
         return str(sold.voucher.status_at(timezone.now()).label)
 

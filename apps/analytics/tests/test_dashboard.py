@@ -207,7 +207,7 @@ class DashboardTests(ApiTestCase):
         self.customer.save()
         users = self.figures(self.staff)["users"]
         self.assertEqual(users, {"total": 6, "new": 1, "active": 3})
-        before_day = timezone.localdate(before)
+        before_day = f"{timezone.localdate(before)}"
         users = self.figures(self.staff, **{"from": before_day, "to": before_day})["users"]
         self.assertEqual(users, {"total": 6, "new": 5, "active": 1})
 
@@ -383,7 +383,7 @@ class PeriodTests(ApiTestCase):
             bought = make_purchase(user=self.customer, at=moment)
             use(vouchers_of(bought)[0], by=self.customer, at=moment)
         with override_settings(TIME_ZONE="Pacific/Auckland"):
-            answer = self.client_of_customer.get(DASHBOARD, {"from": first, "to": last}).json()
+            answer = self.client_of_customer.get(DASHBOARD, {"from": f"{first}", "to": f"{last}"}).json()
         for column in ("purchases", "vouchers_issued", "redemptions"):
             self.assertEqual([day[column] for day in answer["series"]], [2, 1, 1], column)
             self.assertEqual(answer["totals"][column], 4, column)

@@ -51,7 +51,8 @@ class Recount:
         uses = VoucherUsage.objects.select_related("voucher__user")
         self.uses = [row for row in uses if self.within(row.used_at) and owner in (None, row.voucher.user)]
 
-    def day(self, moment: datetime) -> date:
+    def day(self, moment: datetime | None) -> date:
+        assert moment
         return moment.astimezone(self.zone).date()
 
     def within(self, moment: datetime | None) -> bool:
@@ -62,6 +63,10 @@ class Recount:
 
     def days(self) -> list[date]:
         return [FIRST + timedelta(days=number) for number in range((LAST - FIRST).days + 1)]
+
+    def moments(self) -> list[datetime]:
+        paid = [row.completed_at for row in self.sales if row.completed_at]
+        return paid + [row.used_at for row in self.uses]
 
     def status(self, voucher: Voucher) -> str:
         if not voucher.is_active:
@@ -110,9 +115,7 @@ class Recount:
                     *(row.voucher.voucher_type_id for row in self.uses),
                 }
             },
-            "recent": sorted(
-                [row.completed_at for row in self.sales] + [row.used_at for row in self.uses], reverse=True
-            )[:10],
+            "recent": sorted(self.moments(), reverse=True)[:10],
         }
 
     def revenue(self) -> dict[str, Any]:
@@ -199,6 +202,8 @@ class RecountTests(ApiTestCase):
         self.assertEqual(answer, expected)
 
     def ask(self, user: User, address: str) -> dict[str, Any]:
-        response = self.signed_in(user).get(f"/api/analytics/{address}/", {"from": FIRST, "to": LAST})
+        response = self.signed_in(user).get(
+            f"/api/analytics/{address}/", {"from": f"{FIRST}", "to": f"{LAST}"}
+        )
         self.assertEqual(response.status_code, 200, response.content)
         return response.json()
