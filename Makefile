@@ -28,7 +28,7 @@ format: .venv/ready  ## the code as `make lint` wants it
 types: .venv/ready  ## types
 	DEBUG=True .venv/bin/mypy
 
-ci:  ## everything, in a clean clone of the last commit
+ci:  ## everything that must hold, as on a fresh machine
 	.ci/run
 
 requirements: .venv/ready  ## the pinned requirements anew, from requirements.in and requirements-dev.in

@@ -37,6 +37,7 @@ class _Api(SimpleTestCase):
     def setUp(self) -> None:
         super().setUp()
         cache.clear()
+        self.addCleanup(cache.clear)
         self.api = Client()
 
     def signed_in(self, user: Any) -> Client:

@@ -46,8 +46,21 @@ def _prepare_worker(*arguments: Any) -> None:
     prepare()
 
 
+class _WorkerResult(django_runner.RemoteTestResult):
+    """Sends a failed subtest to the parent process without what its test holds: clients can't be sent."""
+
+    def addSubTest(self, test: unittest.TestCase, subtest: Any, err: Any) -> None:
+        empty = type(test)(test._testMethodName)
+        super().addSubTest(test, type(subtest)(empty, subtest._message, subtest.params), err)
+
+
+class _WorkerRunner(django_runner.RemoteTestRunner):
+    resultclass = _WorkerResult
+
+
 class _ParallelSuite(django_runner.ParallelTestSuite):
     init_worker = _prepare_worker
+    runner_class = _WorkerRunner
 
 
 class _Counting(unittest.TextTestResult):
