@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from apps.authentication import views as authentication
 from apps.core import views as core
 from apps.payments import views as payments
 
@@ -14,8 +15,10 @@ urlpatterns = [
     path("api/schema/", core.Schema.as_view(), name="schema"),
     path("api/docs/", core.Docs.as_view(url_name="schema"), name="docs"),
     path("api/auth/", include("apps.authentication.urls")),
+    # The address is among the users, the use case is about sessions: the URL space is not the code's.
+    path("api/users/change-password/", authentication.ChangePassword.as_view(), name="change-password"),
     path("api/users/", include("apps.users.urls")),
-    # The address is among the vouchers, the use case is a payment: the URL space is not the code's.
+    # Among the vouchers, but a payment.
     path("api/vouchers/purchase/", payments.Purchase.as_view(), name="purchase"),
     path("api/vouchers/", include("apps.vouchers.urls")),
     path("api/payments/", include("apps.payments.urls")),
