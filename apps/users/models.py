@@ -34,11 +34,12 @@ class UserManager(BaseUserManager["User"]):
         """The address as it is kept: the whole of it in lower case, as `EmailAddressField` does."""
         return (email or "").strip().lower()
 
-    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+    def create_user(self, email: str | None, password: str | None = None, **fields: Any) -> "User":
         """A new user; without a password, one who can't sign in by password. Raises ValueError without e-mail."""
+        email = self.normalize_email(email)
         if not email:
             raise ValueError("A user needs an e-mail address.")
-        user = self.model(email=self.normalize_email(email), **fields)
+        user = self.model(email=email, **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user

@@ -18,6 +18,7 @@ ONE_LINE = RegexValidator(
 PHONE_NUMBER = RegexValidator(
     r"\A(?=(?:\D*\d){3})[+\d][\d ()./#*x-]*\Z", "A phone number: digits, spaces and + ( ) . / - # * x."
 )
+ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 EARLIEST_BIRTH = datetime.date(1900, 1, 1)
 
 
@@ -42,6 +43,8 @@ class BirthDateField(serializers.DateField):
         return super().validate_empty_values(None if data == "" else data)
 
     def to_internal_value(self, value: Any) -> datetime.date:
+        if not isinstance(value, str) or not ISO_DAY.fullmatch(value):
+            self.fail("invalid", format="YYYY-MM-DD")
         date: datetime.date = super().to_internal_value(value)
         if date > timezone.localdate():
             raise serializers.ValidationError("This day is yet to come.", "in_future")
