@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.test import override_settings
 
@@ -110,7 +112,8 @@ class SigningIn(ApiTestCase):
 
     def test_it_needs_both_fields(self):
         for name in ("email", "password"):
-            for value in ("", None, [], {}):
+            empties: tuple[Any, ...] = ("", None, [], {})
+            for value in empties:
                 with self.subTest(name=name, value=value):
                     document = self.assertProblem(self.sign_in(**{name: value}), 400, "validation_error")
                     self.assertEqual(document["errors"].keys(), {name})

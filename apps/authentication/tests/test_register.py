@@ -1,3 +1,5 @@
+from typing import Any
+
 from apps.authentication.models import Session
 from apps.users.models import User, UserProfile
 from apps.users.tests.factories import PASSWORD, make_customer
@@ -106,15 +108,13 @@ class Registering(ApiTestCase):
         self.assertFalse(User.objects.get().check_password(PASSWORD))
 
     def test_it_refuses_names_and_numbers_that_are_none(self):
-        cases = {
-            "first_name": ["", "   ", "a" * 151, "two\nlines", None, 1.5e300, {}],
+        cases: dict[str, list[Any]] = {
+            "first_name": ["", "   ", "a" * 151, "two\nlines", None, True, [], {}],
             "phone_number": ["ring me", "1" * 33, "12", "+1\n555 0100"],
         }
         for name, values in cases.items():
             for value in values:
                 with self.subTest(name=name, value=value):
-                    if value == 1.5e300:
-                        continue
                     self.assertEqual(self.refused(**{name: value}).keys(), {name})
 
     def test_it_refuses_bodies_that_are_no_objects(self):
