@@ -101,7 +101,7 @@ class AccessTests(StripeTestCase, ApiTestCase):
                         self.assertIn(response.status_code, (200, 400))
 
     def test_other_methods_are_refused(self):
-        known = {}
+        known: dict[str, set[str]] = {}
         for operation in TABLE:
             method, path = operation.split()
             known.setdefault(path, set()).add(method)
