@@ -3,9 +3,11 @@
 The last line of a run is `N passed, N failed, N skipped`; a run that found no test fails.
 """
 
+import multiprocessing
 import os
 import re
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 from typing import Any
@@ -42,10 +44,17 @@ def prepare() -> None:
 
 
 def _prepare_worker(*arguments: Any) -> None:
-    django_runner._init_worker(  # type: ignore[attr-defined]
-        *arguments
-    )
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    django_runner._init_worker(*arguments)  # type: ignore[attr-defined]
     prepare()
+
+
+def _end_with_parent() -> None:
+    """Where the run is killed, its workers would go on without it."""
+    parent = multiprocessing.parent_process()
+    assert parent
+    parent.join()
+    os._exit(1)
 
 
 def _skip_if_only_a_tool_is_missing(test: unittest.TestCase) -> None:
@@ -121,7 +130,10 @@ class Runner(django_runner.DiscoverRunner):
     def suite_result(self, suite: unittest.TestSuite, result: Any, **options: Any) -> int:
         failed = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
         passed = result.passed + len(result.expectedFailures)
-        if not passed + failed + len(result.skipped):
+        if result.shouldStop and not failed:
+            print("The run was interrupted.")
+            failed = 1
+        elif not passed + failed + len(result.skipped):
             print("No tests were found.")
             failed = 1
         print(f"{passed} passed, {failed} failed, {len(result.skipped)} skipped", flush=True)
