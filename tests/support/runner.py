@@ -97,7 +97,6 @@ class Runner(django_runner.DiscoverRunner):
     """See the module."""
 
     parallel_test_suite = _ParallelSuite
-    closing_line = ""
 
     def setup_test_environment(self, **options: Any) -> None:
         super().setup_test_environment(**options)
