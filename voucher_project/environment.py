@@ -1,6 +1,7 @@
 """Reading the configuration: the process environment, else the file `.env`."""
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,15 @@ def read(name: str, default: Any = "", cast: Callable[[Any], Any] = str) -> Any:
         raise ImproperlyConfigured(
             f"{name} in the environment or .env can't be read: not a valid value."
         ) from error
+
+
+def rate(text: str) -> tuple[int, int]:
+    """A limit: "100/15m" is (100, 900), a hundred in 900 seconds. The units are s, m, h and d."""
+    found = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,4})?([smhd])", text.strip(), re.ASCII)
+    if not found:
+        raise ValueError("A rate is written like 10/m or 100/15m.")
+    count, length, unit = found.groups()
+    return int(count), int(length or 1) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
 
 
 def choose_settings() -> None:

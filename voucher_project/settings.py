@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from .environment import read, words
+from .environment import rate, read, words
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "1.0.0"
@@ -55,6 +55,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "apps.core.middleware.Problems",
+    "apps.core.middleware.RefusedForms",
     "django.middleware.http.ConditionalGetMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -158,6 +159,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["apps.core.parsers.StrictJSONParser"],
     "DEFAULT_FILTER_BACKENDS": [],
+    "DEFAULT_THROTTLE_CLASSES": ["apps.core.throttles.EveryRequest"],
     "DEFAULT_SCHEMA_CLASS": "apps.core.openapi.ProblemSchema",
     "URL_FORMAT_OVERRIDE": None,
     "EXCEPTION_HANDLER": "apps.core.problems.exception_handler",
@@ -202,6 +204,21 @@ CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "X-Request-ID", "Idempotent-Replay
 CSRF_COOKIE_DOMAIN = read("CSRF_COOKIE_DOMAIN") or None
 CSRF_TRUSTED_ORIGINS = [origin for origin in CORS_ALLOWED_ORIGINS if origin != "*"]
 FRONTEND_URL = read("FRONTEND_URL", "http://localhost:3000")
+
+# --- Limits ---------------------------------------------------------------------------------------------------
+
+# Each is (how many, in how many seconds).
+RATE_LIMITS_ENABLED = read("RATE_LIMITS_ENABLED", True, cast=bool)
+LIMIT_REQUESTS_PER_USER = read("LIMIT_REQUESTS_PER_USER", rate("600/m"), cast=rate)
+LIMIT_REQUESTS_PER_NETWORK = read("LIMIT_REQUESTS_PER_NETWORK", rate("1200/m"), cast=rate)
+LIMIT_LOGIN_PER_ACCOUNT = read("LIMIT_LOGIN_PER_ACCOUNT", rate("10/15m"), cast=rate)
+LIMIT_LOGIN_PER_NETWORK = read("LIMIT_LOGIN_PER_NETWORK", rate("100/15m"), cast=rate)
+LIMIT_REGISTER = read("LIMIT_REGISTER", rate("60/h"), cast=rate)
+LIMIT_REFRESH = read("LIMIT_REFRESH", rate("120/m"), cast=rate)
+LIMIT_PASSWORD_RESET_PER_ACCOUNT = read("LIMIT_PASSWORD_RESET_PER_ACCOUNT", rate("5/h"), cast=rate)
+LIMIT_PASSWORD_RESET_PER_NETWORK = read("LIMIT_PASSWORD_RESET_PER_NETWORK", rate("30/h"), cast=rate)
+LIMIT_REDEEM_FAILURES_PER_ACCOUNT = read("LIMIT_REDEEM_FAILURES_PER_ACCOUNT", rate("30/15m"), cast=rate)
+LIMIT_REDEEM_FAILURES_PER_NETWORK = read("LIMIT_REDEEM_FAILURES_PER_NETWORK", rate("120/15m"), cast=rate)
 
 # --- Money ----------------------------------------------------------------------------------------------------
 
@@ -334,6 +351,7 @@ UNFOLD = {
     "SITE_SYMBOL": "confirmation_number",
     "SITE_URL": FRONTEND_URL,
     "DASHBOARD_CALLBACK": "apps.analytics.front_page.fill",
+    "LOGIN": {"form": "apps.authentication.forms.AdminLoginForm"},
 }
 
 # --- What may not go out ---------------------------------------------------------------------------------------

@@ -9,13 +9,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.core.limits import failures, take
 from apps.core.openapi import documented
 from apps.core.views import PublicView
 from apps.users import views as users
-from apps.users.errors import InvalidFields
+from apps.users.errors import InvalidFields, WrongPassword
+from apps.users.limits import passwords
 from apps.users.serializers import ProfileInput, UserOutput
 
-from . import bearer, cookies, selectors, services
+from . import bearer, cookies, limits, selectors, services
 from .errors import CsrfFailed, InvalidCredentials, TokenInvalid
 from .serializers import (
     ChangePasswordInput,
@@ -41,6 +43,7 @@ class Register(PublicView):
     def post(self, request: Request) -> Response:
         given = _given(RegisterInput, request)
         use_cookies = given.pop("use_cookies")
+        take(limits.registrations(request))
         signed_in = services.register(**given)
         return _welcome(request, signed_in, "Your account is ready.", use_cookies, status=201)
 
@@ -56,7 +59,9 @@ class Login(PublicView):
     def post(self, request: Request) -> Response:
         given = _given(LoginInput, request)
         use_cookies = given.pop("use_cookies")
-        return _welcome(request, services.sign_in(**given), "You are signed in.", use_cookies)
+        with failures(InvalidCredentials, of=passwords(request, given["email"])):
+            signed_in = services.sign_in(**given)
+        return _welcome(request, signed_in, "You are signed in.", use_cookies)
 
 
 class Refresh(PublicView):
@@ -77,6 +82,7 @@ class Refresh(PublicView):
             if not refresh:
                 raise InvalidFields(refresh=[("required", "This field is required.")])
             bearer.require_csrf_token(request)
+        take(limits.refreshes(request))
         return _hand_over({}, services.refresh_session(refresh=refresh), by_cookie)
 
 
@@ -130,7 +136,8 @@ class ChangePassword(APIView):
         given = _given(ChangePasswordInput, request)
         user: Any = request.user
         asked_by: Any = request.auth
-        tokens = services.change_password(user=user, **given)
+        with failures(WrongPassword, of=passwords(request, user.email)):
+            tokens = services.change_password(user=user, **given)
         return _hand_over({"message": "Your password is changed."}, tokens, asked_by.by_cookie)
 
 

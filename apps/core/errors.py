@@ -36,6 +36,17 @@ class ConflictError(DomainError):
     """The request is fine, the state of things is against it."""
 
 
+class TooManyAttempts(DomainError):
+    """A limit is reached; the request may be sent again after `retry_after` seconds."""
+
+    code = "rate_limited"
+    detail = "Too many attempts. Please try again later."
+
+    def __init__(self, *, retry_after: int = 60) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
 class UnavailableError(DomainError):
     """Something that we depend on doesn't answer; the same request may be sent again."""
 

@@ -41,6 +41,20 @@ class RequestId:
         log.info("%s %s %s %.0f ms", request.method, route, response.status_code, seconds * 1000)
 
 
+class RefusedForms:
+    """Gives a page whose form met a limit (the form notes it on the request) the status that says so."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if refused := getattr(request, "refused", None):
+            response.status_code = problems.status_of(refused)
+            response["Retry-After"] = str(refused.retry_after)
+        return response
+
+
 class Problems:
     """Under /api/, turns errors that arise outside the views into problem documents, and bounds the body."""
 

@@ -109,6 +109,8 @@ class ProblemSchema(AutoSchema):
         if "{" in self.path or getattr(self.view, "pagination_class", None):
             add(404)
         add(405)
+        if self.view.get_throttles():
+            add(429)
         add(500)
         add(503)
         for error in getattr(method, "named_errors", ()):

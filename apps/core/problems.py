@@ -23,6 +23,7 @@ STATUS_OF: dict[type[errors.DomainError], int] = {
     errors.ForbiddenError: 403,
     errors.NotFoundError: 404,
     errors.ConflictError: 409,
+    errors.TooManyAttempts: 429,
     errors.UnavailableError: 503,
 }
 CODES: dict[int, tuple[str, str]] = {
@@ -32,6 +33,7 @@ CODES: dict[int, tuple[str, str]] = {
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address doesn't take that method."),
     413: ("body_too_large", "The body is too large."),
+    429: (errors.TooManyAttempts.code, errors.TooManyAttempts.detail),
     500: ("server_error", "Something went wrong on our side. It has been recorded."),
     503: ("service_unavailable", "The service is busy. Please send the request again."),
 }
@@ -89,7 +91,7 @@ def _answer(exception: Exception) -> tuple[dict[str, Any], dict[str, str]] | Non
     headers: dict[str, str] = {}
     match exception:
         case errors.DomainError():
-            if isinstance(exception, errors.UnavailableError):
+            if isinstance(exception, errors.UnavailableError | errors.TooManyAttempts):
                 headers["Retry-After"] = str(exception.retry_after)
             return problem(status_of(exception), exception.code, exception.detail, **exception.extra), headers
         case OperationalError() | InterfaceError():

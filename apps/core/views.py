@@ -22,6 +22,8 @@ class PublicView(APIView):
 
 
 class Health(PublicView):
+    throttle_classes = ()
+
     @documented(
         "Whether the process answers. Touches nothing else.",
         operation_id="health",
@@ -36,6 +38,7 @@ class Health(PublicView):
 
 
 class Ready(PublicView):
+    throttle_classes = ()
     answer = inline_serializer(
         "Readiness",
         {"status": serializers.CharField(), "checks": serializers.DictField(child=serializers.CharField())},

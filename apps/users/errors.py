@@ -16,3 +16,7 @@ class InvalidFields(InvalidError):
             for name, found in fields.items()
         }
         super().__init__(errors=errors)
+
+
+class WrongPassword(InvalidFields):
+    """Whoever is signed in doesn't know the account's password."""

@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 
 from . import passwords, pictures, selectors
-from .errors import InvalidFields
+from .errors import InvalidFields, WrongPassword
 from .models import User, UserProfile
 
 EMAIL_TAKEN = [("unique", "There is an account with this e-mail address.")]
@@ -62,17 +62,18 @@ def create_account(
 def change_password(*, user: User, old_password: str, new_password: str) -> None:
     """Give `user`, who knows the old password, a new one.
 
-    Raises InvalidFields: `old_password` (`password_incorrect`), `new_password` with the codes of all password
-    rules that it breaks. Of two changes at the same instant one wins; to the other the old password is wrong.
+    Raises WrongPassword: `old_password` (`password_incorrect`), and InvalidFields: `new_password` with the codes
+    of all password rules that it breaks. Of two changes at the same instant one wins; to the other the old
+    password is wrong.
     """
     if not user.check_password(old_password):
-        raise InvalidFields(old_password=WRONG_PASSWORD)
+        raise WrongPassword(old_password=WRONG_PASSWORD)
     if broken := _broken_rules(new_password, user):
         raise InvalidFields(new_password=broken)
     known = user.password
     user.set_password(new_password)
     if not User.objects.filter(pk=user.pk, password=known).update(password=user.password):
-        raise InvalidFields(old_password=WRONG_PASSWORD)
+        raise WrongPassword(old_password=WRONG_PASSWORD)
 
 
 def update_profile(*, user: User, **changes: Unpack[Changes]) -> User:

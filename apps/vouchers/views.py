@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.core import limits
 from apps.core.openapi import documented
 from apps.core.pagination import Pages
 from apps.core.views import PublicView
@@ -76,7 +77,18 @@ class Redeem(APIView):
     def post(self, request: Request) -> Response:
         given = RedeemInput(data=request.data)
         given.is_valid(raise_exception=True)
-        usage = services.redeem_voucher(user=caller(request), **given.validated_data)
+        counters = (
+            limits.Counter("LIMIT_REDEEM_FAILURES_PER_ACCOUNT", str(caller(request).pk)),
+            limits.Counter("LIMIT_REDEEM_FAILURES_PER_NETWORK", limits.network_of(request)),
+        )
+        limits.check(*counters)
+        try:
+            usage = services.redeem_voucher(user=caller(request), **given.validated_data)
+        except (errors.CodeMalformed, errors.VoucherNotFound):
+            # Counted afterwards, unlike a password: however many valid codes are redeemed at once, none is
+            # refused; and of wrong codes at once, no more than the limit learn that they are wrong.
+            limits.take(*counters)
+            raise
         answer = {"message": "Voucher redeemed.", "voucher": usage.voucher, "usage": usage}
         return Response(RedeemOutput(answer).data)
 

@@ -15,6 +15,8 @@ from django.test import SimpleTestCase, TestCase, TransactionTestCase
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
+from apps.core import limits
+
 from .runner import home
 
 Result = TypeVar("Result")
@@ -36,8 +38,9 @@ class _Api(SimpleTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        cache.clear()
-        self.addCleanup(cache.clear)
+        for forget in (cache.clear, limits.reset):
+            forget()
+            self.addCleanup(forget)
         self.api = Client()
 
     def signed_in(self, user: Any) -> Client:

@@ -1,0 +1,28 @@
+"""Signing in to the admin."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from unfold.forms import AuthenticationForm
+
+from apps.core.errors import TooManyAttempts
+from apps.core.limits import failures
+from apps.users.limits import passwords
+
+
+class AdminLoginForm(AuthenticationForm):
+    """The admin's sign-in, under the limits of the API's. Both count together."""
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse unread what is over a limit, with a sentence for the person and the reason on the request."""
+        try:
+            email = self.cleaned_data.get("username", "")
+            with failures(ValidationError, of=passwords(self.request, email)):
+                cleaned: dict[str, Any] = super().clean()
+                return cleaned
+        except TooManyAttempts as error:
+            self.request.refused = error
+            minutes = -(-error.retry_after // 60)
+            raise ValidationError(
+                f"Too many failed attempts. Please try again in {minutes} min.", code=error.code
+            ) from error

@@ -1,0 +1,298 @@
+"""How often something may be tried: counters in Redis, and in this process where Redis is away.
+
+A counter is a limit of the settings (`LIMIT_…`: so many in so many seconds) and whom it counts. Its window starts
+with the first attempt. Several counters are tried as one: if any is at its limit, none counts, and TooManyAttempts
+says when to come back. So a refused attempt is no attempt: hammering one locked account locks nothing else.
+
+Deciding and counting are one atomic step, a script in Redis or a lock in the process. What Redis costs a request is
+bounded: a short deadline, no retry, and after a failure nobody asks it again for some seconds.
+"""
+
+import ipaddress
+import logging
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, Protocol
+
+from django.conf import settings
+from django.core.cache import caches
+from django.utils.crypto import salted_hmac
+
+from .errors import TooManyAttempts
+
+log = logging.getLogger(__name__)
+
+REDIS_TIMEOUT: Final = 0.25  # seconds to connect, and again to answer
+REDIS_PAUSE: Final = 10.0  # seconds for which a Redis that failed is left alone
+LARGEST: Final = 50_000  # counters kept in the process
+
+
+class WithMeta(Protocol):
+    """A request, Django's or REST framework's."""
+
+    @property
+    def META(self) -> dict[str, Any]: ...  # noqa: N802 - Django's name
+
+
+@dataclass(frozen=True)
+class Counter:
+    """One limit, for one party. `who` goes no further than a keyed digest."""
+
+    limit: str
+    who: str
+
+    @property
+    def rate(self) -> tuple[int, int]:
+        """How many, in how many seconds."""
+        count, seconds = getattr(settings, self.limit)
+        return int(count), int(seconds)
+
+    @property
+    def key(self) -> str:
+        """The counter's name in the store, among the keys of the cache."""
+        digest = salted_hmac(self.limit, self.who, algorithm="sha256").hexdigest()[:32]
+        return caches["default"].make_key(f"{self.limit}:{digest}")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Attempts that were counted, and in which window of each counter (its end, in milliseconds)."""
+
+    keys: tuple[str, ...] = ()
+    windows: tuple[int, ...] = ()
+
+
+def check(*counters: Counter) -> None:
+    """Raise TooManyAttempts if a counter is at its limit; count nothing."""
+    _try(counters, 0)
+
+
+def take(*counters: Counter) -> Taken:
+    """Count one attempt on each counter, or raise TooManyAttempts and count none."""
+    return _try(counters, 1)
+
+
+def give_back(taken: Taken) -> None:
+    """Uncount an attempt, unless its window has ended."""
+    if taken.keys:
+        _run("give_back", list(taken.keys), list(taken.windows))
+
+
+@contextmanager
+def failures(*kinds: type[Exception], of: tuple[Counter, ...]) -> Iterator[None]:
+    """Count the block on the counters `of` before it runs, and give that back unless it raises one of `kinds`.
+
+    Counted beforehand, so that of any number of parallel blocks no more run than the limit allows to fail.
+    Raises TooManyAttempts, and then the block has not run.
+    """
+    taken = take(*of)
+    try:
+        yield
+    except kinds:
+        raise
+    except BaseException:
+        give_back(taken)
+        raise
+    give_back(taken)
+
+
+def network_of(request: WithMeta) -> str:
+    """The network that a request comes from: an IPv4 address, or the /64 of an IPv6 address; "" if unknown.
+
+    Of X-Forwarded-For only the entry that the outermost of TRUSTED_PROXY_COUNT proxies wrote is believed. Where
+    there is none, the request came past the proxies: then it is the address of the connection.
+    """
+    connection = str(request.META.get("REMOTE_ADDR") or "")
+    hops = settings.TRUSTED_PROXY_COUNT
+    entries = str(request.META.get("HTTP_X_FORWARDED_FOR") or "").split(",")
+    forwarded = entries[-hops] if 0 < hops <= len(entries) else ""
+    return _network(forwarded) or _network(connection)
+
+
+def _network(address: str) -> str:
+    address = address.strip()
+    if address.startswith("["):  # "[2001:db8::1]:443"
+        address = address[1:].partition("]")[0]
+    elif address.count(":") == 1:  # "203.0.113.7:443"
+        address = address.partition(":")[0]
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((found, 64), strict=False))
+
+
+# --- Counting -----------------------------------------------------------------------------------------------------
+
+
+def _try(counters: tuple[Counter, ...], amount: int) -> Taken:
+    if not settings.RATE_LIMITS_ENABLED or not counters:
+        return Taken()
+    keys = [counter.key for counter in counters]
+    now = int(time.time() * 1000)
+    rates = [number for counter in counters for number in counter.rate]
+    wait, *windows = _run("take", keys, [now, amount, *rates])
+    if wait:
+        for counter, window in zip(counters, windows, strict=True):
+            if window < 0:
+                log.warning("Limit reached: %s", counter.limit)
+        raise TooManyAttempts(retry_after=max(1, math.ceil(wait / 1000)))
+    return Taken(tuple(keys), tuple(windows))
+
+
+def _run(step: str, keys: list[str], numbers: list[int]) -> list[int]:
+    """Run a step in Redis or, where it is away or there is none, in the process."""
+    if settings.REDIS_URL:
+        answer = _redis(settings.REDIS_URL).run(step, keys, numbers)
+        if answer is not None:
+            return answer
+    return _process.run(step, keys, numbers)
+
+
+class ProcessCounters:
+    """Counters in the memory of this process, at most LARGEST: those untouched for longest go first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, tuple[int, int]] = OrderedDict()  # key: (count, end of the window)
+
+    def run(self, step: str, keys: list[str], numbers: list[int]) -> list[int]:
+        with self._lock:
+            return self._take(keys, *numbers) if step == "take" else self._give_back(keys, numbers)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._kept.clear()
+
+    def _take(self, keys: list[str], now: int, amount: int, *rates: int) -> list[int]:
+        found = []
+        wait = 0
+        windows = []
+        for key, limit, seconds in zip(keys, rates[::2], rates[1::2], strict=True):
+            count, end = self._kept.get(key, (0, 0))
+            if end <= now:
+                count, end = 0, now + seconds * 1000
+            end = min(end, now + seconds * 1000)
+            full = count >= limit
+            wait = max(wait, end - now) if full else wait
+            windows.append(-end if full else end)
+            found.append((key, count, end))
+        if not wait and amount:
+            for key, count, end in found:
+                self._kept[key] = (count + amount, end)
+                self._kept.move_to_end(key)
+            while len(self._kept) > LARGEST:
+                self._kept.popitem(last=False)
+        return [wait, *windows]
+
+    def _give_back(self, keys: list[str], windows: list[int]) -> list[int]:
+        for key, window in zip(keys, windows, strict=True):
+            count, end = self._kept.get(key, (0, 0))
+            if count and end == window:
+                self._kept[key] = (count - 1, end)
+        return []
+
+
+class RedisCounters:
+    """Counters in one Redis; None from `run` means that it was not asked, or did not answer."""
+
+    # The clock is ours, passed in, so that both stores tell time alike; each counter keeps the end of its window.
+    SCRIPTS: Final = {
+        "take": """
+            local now, amount = tonumber(ARGV[1]), tonumber(ARGV[2])
+            local found, answer, wait = {}, {0}, 0
+            for i, key in ipairs(KEYS) do
+                local limit, length = tonumber(ARGV[2 * i + 1]), 1000 * tonumber(ARGV[2 * i + 2])
+                local kept = redis.call('HMGET', key, 'count', 'end')
+                local count, ends = tonumber(kept[1] or '0'), tonumber(kept[2] or '0')
+                if ends <= now then count, ends = 0, now + length end
+                ends = math.min(ends, now + length)
+                if count >= limit then
+                    wait = math.max(wait, ends - now)
+                    answer[i + 1] = -ends
+                else
+                    answer[i + 1] = ends
+                end
+                found[i] = {count, ends}
+            end
+            if wait == 0 and amount > 0 then
+                for i, key in ipairs(KEYS) do
+                    local count, ends = found[i][1] + amount, found[i][2]
+                    redis.call('HSET', key, 'count', count, 'end', string.format('%.0f', ends))
+                    redis.call('PEXPIRE', key, string.format('%.0f', ends - now))
+                end
+            end
+            answer[1] = wait
+            return answer
+        """,
+        "give_back": """
+            for i, key in ipairs(KEYS) do
+                local kept = redis.call('HMGET', key, 'count', 'end')
+                if kept[2] == ARGV[i] and tonumber(kept[1]) > 0 then redis.call('HINCRBY', key, 'count', -1) end
+            end
+            return {}
+        """,
+    }
+
+    def __init__(self, url: str) -> None:
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        self._lock = threading.Lock()
+        self._asked_again_at = 0.0
+        self._error = redis.RedisError
+        client = redis.Redis.from_url(
+            url,
+            socket_connect_timeout=REDIS_TIMEOUT,
+            socket_timeout=REDIS_TIMEOUT,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._scripts = {step: client.register_script(script) for step, script in self.SCRIPTS.items()}
+
+    def run(self, step: str, keys: list[str], numbers: list[int]) -> list[int] | None:
+        if not self._may_ask():
+            return None
+        try:
+            answer = [int(number) for number in self._scripts[step](keys=keys, args=numbers)]
+        except (self._error, OSError) as error:
+            self._asked_again_at = time.monotonic() + REDIS_PAUSE
+            log.warning(
+                "Redis failed (%s): this process counts by itself for %.0f s",
+                type(error).__name__,
+                REDIS_PAUSE,
+            )
+            return None
+        self._asked_again_at = 0.0
+        return answer
+
+    def _may_ask(self) -> bool:
+        """Whether Redis is well, or it is time that one thread tries it again."""
+        if not self._asked_again_at:
+            return True
+        with self._lock:
+            now = time.monotonic()
+            if now < self._asked_again_at:
+                return False
+            self._asked_again_at = now + REDIS_PAUSE
+            return True
+
+
+_process = ProcessCounters()
+_redis = lru_cache(maxsize=4)(RedisCounters)
+
+
+def reset() -> None:
+    """Forget what this process has counted and what it knows of Redis; for tests."""
+    _process.clear()
+    _redis.cache_clear()
