@@ -107,7 +107,8 @@ else:
         "connect_timeout": 3,
         "keepalives_idle": 30,
         "options": f"-c statement_timeout={read('DATABASE_STATEMENT_TIMEOUT_MS', 5000, cast=int)}"
-        " -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000",
+        f" -c lock_timeout={read('DATABASE_LOCK_TIMEOUT_MS', 2000, cast=int)}"
+        " -c idle_in_transaction_session_timeout=10000",
     }
 
 REDIS_URL = read("REDIS_URL")

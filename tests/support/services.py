@@ -31,7 +31,8 @@ ENVIRONMENT = {
     "DJANGO_SETTINGS_MODULE": "voucher_project.settings",
     "DEBUG": "True",
     "SECRET_KEY": "the-key-of-the-tests-0123456789-abcdefghijklmnopqrstuvwxyz",
-    "DATABASE_STATEMENT_TIMEOUT_MS": "30000",
+    "DATABASE_STATEMENT_TIMEOUT_MS": "30000",  # a slow machine is no failure
+    "DATABASE_LOCK_TIMEOUT_MS": "20000",
     "STRIPE_SECRET_KEY": "sk_test_local",
     "STRIPE_PUBLISHABLE_KEY": "pk_test_local",
     "STRIPE_WEBHOOK_SECRET": "whsec_local",
