@@ -41,6 +41,7 @@ REFUSALS: list[tuple[dict[str, str], str]] = [
         "SECRET_KEY is an example",
     ),
     ({"JWT_SIGNING_KEY": "short"}, "JWT_SIGNING_KEY is too short"),
+    ({"JWT_PREVIOUS_SIGNING_KEY": "short"}, "JWT_PREVIOUS_SIGNING_KEY is too short"),
     ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS is empty"),
     ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS is '*'"),
     ({"ALLOWED_HOSTS": "vouchers.example.org, *"}, "ALLOWED_HOSTS is '*'"),

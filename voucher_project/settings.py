@@ -144,8 +144,9 @@ JWT_SIGNING_KEY = read(
     "JWT_SIGNING_KEY", hmac.new(SECRET_KEY.encode(), b"jwt signing key", hashlib.sha256).hexdigest()
 )
 SIMPLE_JWT = {
-    "ALGORITHM": "HS256",
     "SIGNING_KEY": JWT_SIGNING_KEY,
+# Still believed, never used to sign: the key from before, while its tokens run out.
+JWT_PREVIOUS_SIGNING_KEY = read("JWT_PREVIOUS_SIGNING_KEY")
     "ISSUER": "voucher-app",
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=60),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
@@ -392,5 +393,9 @@ def _unsafe() -> list[str]:
 if not DEBUG and (_problems := _unsafe()):
     raise ImproperlyConfigured(
         "Refusing to start with DEBUG off (for development: cp .env.example .env):\n  "
+        (
+            0 < len(JWT_PREVIOUS_SIGNING_KEY) < 32,
+            "JWT_PREVIOUS_SIGNING_KEY is too short: whoever guesses it can sign in as anyone.",
+        ),
         + "\n  ".join(_problems)
     )

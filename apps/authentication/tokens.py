@@ -7,23 +7,65 @@ is for its session to say, see selectors.py.
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
-from rest_framework_simplejwt.exceptions import TokenError
+from django.conf import settings
+from rest_framework_simplejwt.backends import TokenBackend
+from rest_framework_simplejwt.exceptions import TokenBackendError, TokenBackendExpiredToken, TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 from rest_framework_simplejwt.utils import datetime_from_epoch
 
 from .errors import TokenInvalid
 
 MAX_LENGTH: Final = 1024  # ours are under 400
+ALGORITHM: Final = "HS256"
+
+
+class TwoKeys(TokenBackend):
+    """Signs with one key, and believes the one before it too, for as long as that is configured."""
+
+    def __init__(self, *, signing_key: str, previous_key: str) -> None:
+        options: dict[str, Any] = {
+            "issuer": settings.SIMPLE_JWT["ISSUER"],
+            "leeway": settings.SIMPLE_JWT["LEEWAY"],
+        }
+        super().__init__(ALGORITHM, signing_key, **options)
+        # No key is no key: an empty one would verify what anyone signs with an empty one.
+        self.previous = TokenBackend(ALGORITHM, previous_key, **options) if previous_key else None
+
+    def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
+        try:
+            return super().decode(token, verify)
+        except TokenBackendExpiredToken:
+            raise
+        except TokenBackendError:
+            if self.previous is None:
+                raise
+            return self.previous.decode(token, verify)
+
+
+@lru_cache(maxsize=4)
+def _two_keys(signing_key: str, previous_key: str) -> TwoKeys:
+    return TwoKeys(signing_key=signing_key, previous_key=previous_key)
+
+
+def _backend() -> TwoKeys:
+    return _two_keys(settings.SIMPLE_JWT["SIGNING_KEY"], settings.JWT_PREVIOUS_SIGNING_KEY)
 
 
 class Access(AccessToken):
     """Signs requests in."""
 
+    def get_token_backend(self) -> TwoKeys:
+        return _backend()
+
 
 class Refresh(RefreshToken):
     """May be exchanged once for a new pair."""
+
+    def get_token_backend(self) -> TwoKeys:
+        return _backend()
 
 
 @dataclass(frozen=True)
