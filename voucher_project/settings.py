@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "post_office",
     "rest_framework",
     "apps.core",
     "apps.users",
@@ -137,16 +138,18 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
     {"NAME": "apps.users.passwords.MaximumLengthValidator"},
 ]
+PASSWORD_RESET_TIMEOUT = 3600  # seconds
+KEEP_ENDED_SESSIONS = timedelta(days=30)
 LOGIN_REDIRECT_URL = "/admin/"
 
 # A key of its own, so that a leaked token key opens neither sessions nor password resets.
 JWT_SIGNING_KEY = read(
     "JWT_SIGNING_KEY", hmac.new(SECRET_KEY.encode(), b"jwt signing key", hashlib.sha256).hexdigest()
 )
-SIMPLE_JWT = {
-    "SIGNING_KEY": JWT_SIGNING_KEY,
 # Still believed, never used to sign: the key from before, while its tokens run out.
 JWT_PREVIOUS_SIGNING_KEY = read("JWT_PREVIOUS_SIGNING_KEY")
+SIMPLE_JWT = {
+    "SIGNING_KEY": JWT_SIGNING_KEY,
     "ISSUER": "voucher-app",
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=60),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
@@ -255,6 +258,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "apply waiting Stripe events": {"task": "payments.apply_waiting_events", "schedule": 60.0},
+    "send waiting mail": {"task": "core.send_queued_mail", "schedule": 60.0},
+    "remove old mail": {"task": "core.remove_old_mail", "schedule": 3600.0},
+    "remove old sessions": {"task": "authentication.remove_old_sessions", "schedule": 24 * 3600.0},
 }
 
 # --- Mail -----------------------------------------------------------------------------------------------------
@@ -269,6 +275,19 @@ EMAIL_HOST_USER = read("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = read("EMAIL_HOST_PASSWORD")
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = read("DEFAULT_FROM_EMAIL", "vouchers@localhost")
+
+# Mail is a row in the database first. A broker means a worker, which sends it every minute; without one the
+# process that wrote the row sends it, in a thread of its own.
+SEND_MAIL_IN_PROCESS = not CELERY_BROKER_URL
+MAIL_RETRY_AFTER = timedelta(minutes=5)
+MAIL_MAX_RETRIES = 12 * 24  # a day
+KEEP_MAIL = timedelta(days=7)
+POST_OFFICE = {
+    "LOG_LEVEL": 1,  # failures only
+    "SENDING_ORDER": ["-priority", "id"],
+    "MAX_RETRIES": MAIL_MAX_RETRIES,
+    "RETRY_INTERVAL": MAIL_RETRY_AFTER,
+}
 
 # --- Language, time, files ------------------------------------------------------------------------------------
 
@@ -323,6 +342,7 @@ LOGGING = {
     },
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": LOG_FORM, "filters": ["request_id"]},
+        "nowhere": {"class": "logging.NullHandler"},
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     # Ours is the one access log: by route, not by address, which may hold a code.
@@ -331,6 +351,7 @@ LOGGING = {
         "django.server": {"handlers": [], "level": "ERROR", "propagate": True},
         "django.request": {"level": "ERROR"},
         "stripe": {"level": "WARNING"},
+        "post_office": {"handlers": ["nowhere"], "level": "WARNING"},  # it would add a handler of its own
     },
 }
 if LOG_FILE != "none":
@@ -372,6 +393,10 @@ def _unsafe() -> list[str]:
             "SECRET_KEY is an example: make one of your own.",
         ),
         (len(JWT_SIGNING_KEY) < 32, "JWT_SIGNING_KEY is too short: at least 32 random characters."),
+        (
+            0 < len(JWT_PREVIOUS_SIGNING_KEY) < 32,
+            "JWT_PREVIOUS_SIGNING_KEY is too short: whoever guesses it can sign in as anyone.",
+        ),
         (not ALLOWED_HOSTS, "ALLOWED_HOSTS is empty: name the hosts that this site answers to."),
         ("*" in ALLOWED_HOSTS, "ALLOWED_HOSTS is '*': name the hosts that this site answers to."),
         (not STRIPE_SECRET_KEY, "STRIPE_SECRET_KEY is missing."),
@@ -393,9 +418,5 @@ def _unsafe() -> list[str]:
 if not DEBUG and (_problems := _unsafe()):
     raise ImproperlyConfigured(
         "Refusing to start with DEBUG off (for development: cp .env.example .env):\n  "
-        (
-            0 < len(JWT_PREVIOUS_SIGNING_KEY) < 32,
-            "JWT_PREVIOUS_SIGNING_KEY is too short: whoever guesses it can sign in as anyone.",
-        ),
         + "\n  ".join(_problems)
     )

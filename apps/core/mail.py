@@ -1,0 +1,180 @@
+"""Mail: a row in the database with what it reports, and sent later, so that none is lost and none delays a request.
+
+The rows are post_office's. They are written here and not by its `mail.send`, which would run what people wrote
+(their names) as a template.
+"""
+
+import logging
+import threading
+import time
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import close_old_connections, connection, transaction
+from django.db.models import Q
+from django.template.loader import render_to_string
+from django.utils import timezone
+from post_office.connections import connections as servers
+from post_office.models import PRIORITY, STATUS, Email, Log
+
+log = logging.getLogger(__name__)
+
+WAITING: Final = (STATUS.queued, STATUS.requeued)
+# Whoever sends a mail reserves it for so long: should they die, another tries again.
+LEASE: Final = timedelta(minutes=10)
+BATCH: Final = 100
+BUDGET: Final = 60.0  # seconds after which a run starts no further mail
+
+
+def queue(
+    *, to: str, subject: str, template: str, context: dict[str, Any], expires_at: datetime | None = None
+) -> None:
+    """Put a mail into the queue: `template`.txt and `template`.html, rendered with `context`.
+
+    Call it in the transaction of what the mail reports. It is not sent after `expires_at`. An empty `to` makes
+    a row that counts as sent: for whoever must not be told, by the time that it takes, that nobody gets mail.
+    """
+    message = render_to_string(f"{template}.txt", context)
+    html_message = render_to_string(f"{template}.html", context)
+    # post_office splits addresses at commas. One within an address is legal, and nobody's.
+    recipients = [to] if to and "," not in to else []
+    try:
+        Email.objects.create(
+            from_email=settings.DEFAULT_FROM_EMAIL,
+            to=recipients,
+            subject=subject,
+            message=message,
+            html_message=html_message,
+            status=STATUS.queued if recipients else STATUS.sent,
+            priority=PRIORITY.medium,
+            expires_at=expires_at,
+        )
+    except ValidationError:
+        log.warning("A mail was not queued: its recipient's or our own address can't be used")
+        return
+    if settings.SEND_MAIL_IN_PROCESS:
+        transaction.on_commit(_sender.wake, robust=True)
+
+
+def send_waiting() -> int:
+    """Send the mail that is waiting; how many were sent.
+
+    May run any number of times at once, on any number of machines: each mail is reserved by one UPDATE before it
+    is sent. One that can't be sent now is tried again later, for a day.
+    """
+    sent = 0
+    started = time.monotonic()
+    try:
+        while batch := list(_due(timezone.now())[:BATCH]):
+            for email in batch:
+                if time.monotonic() - started > BUDGET:
+                    return sent
+                sent += _reserve(email) and _send(email)
+    finally:
+        servers.close()
+    return sent
+
+
+def waiting() -> Any:
+    """The mails that are not sent yet, and not too late to be sent."""
+    in_time = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    return Email.objects.filter(in_time, status__in=WAITING)
+
+
+def remove_old(now: datetime) -> int:
+    """Delete mail that was dealt with some time ago, and what can no more be sent; how many rows."""
+    dealt_with = Q(status__in=(STATUS.sent, STATUS.failed), last_updated__lt=now - settings.KEEP_MAIL)
+    nobodys = Q(to="", status=STATUS.sent)
+    deleted = 0
+    while ids := list(
+        Email.objects.filter(dealt_with | nobodys | Q(expires_at__lt=now))
+        .order_by("id")
+        .values_list("id", flat=True)[:1000]
+    ):
+        Email.objects.filter(id__in=ids).delete()
+        deleted += len(ids)
+    return deleted
+
+
+def sent_to(address: str) -> list[dict[str, Any]]:
+    """Subject, day and state of each mail to an address that is still kept, for its owner."""
+    names = dict(Email.STATUS_CHOICES)
+    return [
+        {"subject": subject, "created_at": created, "status": str(names[status])}
+        for subject, created, status in Email.objects.filter(to=address)
+        .order_by("-created", "-id")
+        .values_list("subject", "created", "status")
+    ]
+
+
+def forget(address: str) -> None:
+    """Delete all mail to an address, sent or not."""
+    Email.objects.filter(to=address).delete()
+
+
+def _due(now: datetime) -> Any:
+    return waiting().filter(Q(scheduled_time=None) | Q(scheduled_time__lte=now)).order_by("-priority", "id")
+
+
+def _reserve(email: Email) -> bool:
+    """Whether the mail is ours to send now."""
+    until = timezone.now() + LEASE
+    reserved: int = Email.objects.filter(
+        pk=email.pk, status__in=WAITING, scheduled_time=email.scheduled_time
+    ).update(scheduled_time=until)
+    return bool(reserved)
+
+
+def _send(email: Email) -> bool:
+    mine = Email.objects.filter(pk=email.pk, status__in=WAITING)
+    try:
+        email.dispatch(commit=False, disconnect_after_delivery=False)
+    except Exception as error:  # noqa: BLE001 - whatever a mail server does, the next mail has its turn
+        servers.close()
+        tried = (email.number_of_retries or 0) + 1
+        again = tried <= settings.MAIL_MAX_RETRIES
+        log.warning("Mail %s was not sent (%s), attempt %s", email.pk, type(error).__name__, tried)
+        mine.update(
+            status=STATUS.requeued if again else STATUS.failed,
+            scheduled_time=timezone.now() + settings.MAIL_RETRY_AFTER,
+            number_of_retries=tried,
+            last_updated=timezone.now(),
+        )
+        failure = {"exception_type": type(error).__name__, "message": str(error), "status": STATUS.failed}
+        Log.objects.update_or_create(email=email, defaults=failure)  # the last one tells enough
+        return False
+    mine.update(status=STATUS.sent, last_updated=timezone.now())
+    return True
+
+
+class _Sender:
+    """A thread that sends what is waiting, for a process that has no worker beside it."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def wake(self) -> None:
+        """Have the waiting mail sent soon; returns at once."""
+        self._asked.set()
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="mail", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while self._asked.wait():
+            self._asked.clear()
+            try:
+                close_old_connections()
+                send_waiting()
+            except Exception:
+                log.exception("The mail could not be sent")
+            finally:
+                connection.close()
+
+
+_sender = _Sender()

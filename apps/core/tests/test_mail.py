@@ -1,0 +1,230 @@
+"""The mail queue: what is written, what is sent, how often, and what remains."""
+
+import threading
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from unittest import mock
+
+import time_machine
+from django.core import mail as outbox
+from django.core.mail.backends.locmem import EmailBackend
+from django.core.management import get_commands
+from django.db import transaction
+from django.test import override_settings
+from django.utils import timezone
+from post_office.mail import get_queued
+from post_office.models import STATUS, Email, Log
+
+from apps.core import mail, tasks
+from apps.users.tests.factories import make_staff, make_user
+from tests.support.cases import ApiTestCase, RaceTestCase
+
+LIST = "/admin/post_office/email/"
+TEMPLATE = "authentication/password_reset"
+
+
+def queue(to="carla@example.com", **options):
+    defaults = {
+        "subject": "News",
+        "template": TEMPLATE,
+        "context": {"link": "https://x.example/#secret-token"},
+    }
+    mail.queue(to=to, **{**defaults, **options})
+
+
+class Broken(EmailBackend):
+    def send_messages(self, messages):
+        raise ConnectionRefusedError("nobody listens")
+
+
+class Slow(EmailBackend):
+    sent: list[str] = []
+
+    def send_messages(self, messages):
+        time.sleep(0.01)
+        self.sent.extend(message.to[0] for message in messages)
+        return len(messages)
+
+
+@contextmanager
+def backend(kind):
+    with override_settings(EMAIL_BACKEND=f"{kind.__module__}.{kind.__qualname__}"):
+        yield
+
+
+class TheQueue(ApiTestCase):
+    def test_a_mail_is_as_lasting_as_what_it_reports(self):
+        with self.assertRaises(RuntimeError), transaction.atomic():
+            queue()
+            raise RuntimeError
+        self.assertEqual(Email.objects.count(), 0)
+
+    def test_what_people_wrote_is_never_run_as_a_template(self):
+        queue(context={"link": "{% now 'Y' %}{{ link }}"}, subject="{{ x }}")
+        email = Email.objects.get()
+        self.assertIn("{% now 'Y' %}{{ link }}", email.message)
+        self.assertEqual(email.subject, "{{ x }}")
+
+    def test_it_is_sent_once(self):
+        queue()
+        self.assertEqual(tasks.send_queued_mail.delay().get(), 1)
+        self.assertEqual(tasks.send_queued_mail.delay().get(), 0)
+        self.assertEqual(len(outbox.outbox), 1)
+        self.assertEqual(Email.objects.get().status, STATUS.sent)
+
+    def test_an_address_that_would_fall_into_two_gets_nothing(self):
+        queue(to='"a,victim@example.com,b"@example.org')
+        self.assertEqual(mail.send_waiting(), 0)
+        self.assertEqual(outbox.outbox, [])
+
+    def test_a_mail_to_nobody_counts_as_sent_and_goes_with_the_next_cleaning(self):
+        queue(to="")
+        self.assertEqual(mail.send_waiting(), 0)
+        self.assertEqual(outbox.outbox, [])
+        self.assertEqual(tasks.remove_old_mail.delay().get(), 1)
+
+    def test_a_server_that_is_down_is_tried_again_for_a_day(self):
+        queue()
+        now = timezone.now()
+        with backend(Broken):
+            self.assertEqual(mail.send_waiting(), 0)
+            self.assertEqual(mail.send_waiting(), 0)  # not before its time
+        email = Email.objects.get()
+        self.assertEqual((email.status, email.number_of_retries), (STATUS.requeued, 1))
+        self.assertEqual(Log.objects.get().exception_type, "ConnectionRefusedError")
+        with time_machine.travel(now + timedelta(minutes=6), tick=False):
+            self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(len(outbox.outbox), 1)
+
+    def test_after_a_day_it_has_failed(self):
+        queue()
+        Email.objects.update(number_of_retries=12 * 24)
+        with backend(Broken):
+            mail.send_waiting()
+        self.assertEqual(Email.objects.get().status, STATUS.failed)
+
+    def test_a_mail_that_fails_holds_up_no_other(self):
+        queue(to="first@example.com")
+        queue(to="second@example.com")
+        real = EmailBackend.send_messages
+
+        def send(self, messages):
+            if messages[0].to == ["first@example.com"]:
+                raise OSError("mailbox full")
+            return real(self, messages)
+
+        with mock.patch.object(EmailBackend, "send_messages", send):
+            self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(outbox.outbox[0].to, ["second@example.com"])
+
+    def test_a_sender_that_died_loses_nothing(self):
+        queue()
+        self.assertTrue(mail._reserve(Email.objects.get()))
+        self.assertEqual(mail.send_waiting(), 0)
+        with time_machine.travel(timezone.now() + mail.LEASE + timedelta(seconds=1), tick=False):
+            self.assertEqual(mail.send_waiting(), 1)
+
+    def test_post_office_s_own_command_finds_it(self):
+        queue()
+        self.assertEqual(list(get_queued()), list(Email.objects.all()))
+        self.assertEqual(get_commands()["send_queued_mail"], "post_office")
+
+    def test_what_was_dealt_with_goes_after_a_week_and_what_waits_stays(self):
+        for to in ("sent@example.com", "new@example.com", "failed@example.com", "waits@example.com"):
+            queue(to=to)
+        queue(to="late@example.com", expires_at=timezone.now() - timedelta(minutes=1))
+        old = timezone.now() - timedelta(days=8)
+        Email.objects.filter(to="sent@example.com").update(status=STATUS.sent, last_updated=old)
+        Email.objects.filter(to="failed@example.com").update(status=STATUS.failed, last_updated=old)
+        Email.objects.filter(to="new@example.com").update(status=STATUS.sent)
+        Email.objects.filter(to="waits@example.com").update(last_updated=old)
+        self.assertEqual(tasks.remove_old_mail.delay().get(), 3)
+        self.assertEqual(tasks.remove_old_mail.delay().get(), 0)
+        left = Email.objects.order_by("id").values_list("to", flat=True)
+        self.assertEqual([to[0] for to in left], ["new@example.com", "waits@example.com"])
+
+
+class SendingTogether(RaceTestCase):
+    def sent(self):
+        """How often each of ten mails is sent by six senders at the same instant."""
+        Email.objects.all().delete()
+        for number in range(10):
+            queue(to=f"person{number}@example.com")
+        Slow.sent = []
+        with backend(Slow):
+            self.together(*[mail.send_waiting] * 6)
+        return [Slow.sent.count(f"person{number}@example.com") for number in range(10)]
+
+    def test_each_mail_is_sent_once(self):
+        for _ in range(self.rounds):
+            self.assertEqual(self.sent(), [1] * 10)
+
+    def test_control_the_oracle_catches_a_sender_that_reserves_nothing(self):
+        with mock.patch.object(mail, "_reserve", lambda email: True):
+            self.assertGreater(max(self.sent()), 1)
+
+
+class SendingInTheProcess(RaceTestCase):
+    def test_a_commit_wakes_a_thread_that_sends_and_delays_nobody(self):
+        Slow.sent = []
+        done = threading.Event()
+        real = mail.send_waiting
+
+        def send():
+            count = real()
+            done.set()
+            return count
+
+        with (
+            override_settings(SEND_MAIL_IN_PROCESS=True),
+            backend(Slow),
+            mock.patch.object(mail, "send_waiting", send),
+        ):
+            with transaction.atomic():
+                queue()
+                self.assertFalse(done.wait(0.05))
+            self.assertTrue(done.wait(10))
+        self.assertEqual(Slow.sent, ["carla@example.com"])
+
+
+class MailInTheAdmin(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        queue()
+        queue(to="")
+        self.email = Email.objects.exclude(to="").get()
+        self.client.force_login(make_staff())
+
+    def test_staff_see_that_it_went_out_and_never_what_it_says(self):
+        for url in (LIST, f"{LIST}?q=carla", f"{LIST}{self.email.pk}/change/"):
+            response = self.client.get(url)
+            self.assertContains(response, "carla@example.com")
+            self.assertNotContains(response, "secret-token")
+        for url in (f"{LIST}{self.email.pk}/preview/", f"{LIST}{self.email.pk}/resend/"):
+            self.assertNotContains(self.client.get(url, follow=True), "secret-token")
+        self.assertEqual(outbox.outbox, [])
+
+    def test_nobody_changes_adds_or_deletes_it(self):
+        self.assertEqual(self.client.get(f"{LIST}add/").status_code, 403)
+        self.assertEqual(self.client.get(f"{LIST}{self.email.pk}/delete/").status_code, 403)
+        self.assertEqual(self.client.post(f"{LIST}{self.email.pk}/change/", {}).status_code, 403)
+        for model in ("log", "emailtemplate", "attachment"):
+            self.assertEqual(self.client.get(f"/admin/post_office/{model}/").status_code, 404)
+
+    def again(self):
+        body = {"action": "send_again", "_selected_action": [str(self.email.pk)]}
+        return self.client.post(LIST, body, format="multipart")
+
+    def test_staff_have_a_failed_mail_tried_again(self):
+        Email.objects.update(status=STATUS.failed, scheduled_time=timezone.now() + timedelta(hours=1))
+        self.assertEqual(self.again().status_code, 302)
+        self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(self.again().status_code, 302)
+        self.assertEqual(mail.send_waiting(), 0)
+
+    def test_staff_without_the_right_see_and_do_nothing(self):
+        Email.objects.update(status=STATUS.failed)
+        self.client.force_login(make_user(is_staff=True))
+        self.assertEqual(self.again().status_code, 403)
+        self.assertEqual(Email.objects.get(pk=self.email.pk).status, STATUS.failed)
