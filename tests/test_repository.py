@@ -40,8 +40,9 @@ IGNORED = ["staticfiles/app.css", "db.sqlite3", "logs/django.log", ".env", "medi
 ROUTES = """
     /admin/ /api/health/ /api/health/ready/ /api/test/ /api/schema/ /api/docs/
     /api/auth/register/ /api/auth/login/ /api/auth/token/refresh/ /api/auth/refresh/ /api/auth/token/verify/
-    /api/auth/logout/ /api/auth/profile/
-    /api/users/profile/ /api/users/profile/update/ /api/users/change-password/
+    /api/auth/logout/ /api/auth/profile/ /api/auth/password-reset/ /api/auth/password-reset-confirm/
+    /api/users/profile/ /api/users/profile/update/ /api/users/change-password/ /api/users/export/
+    /media/profile-pictures/0123456789abcdef0123456789abcdef.webp
     /api/vouchers/types/ /api/vouchers/my-vouchers/ /api/vouchers/purchase/ /api/vouchers/redeem/
     /api/vouchers/detail/2345-6789-ABCD-EFGH/ /api/vouchers/stats/ /api/vouchers/usage-history/
     /api/payments/create-payment-intent/ /api/payments/create-intent/ /api/payments/confirm-payment/

@@ -1,21 +1,30 @@
 """Where each app is mounted."""
 
+from django.conf import settings
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from apps.authentication import views as authentication
 from apps.core import views as core
 from apps.payments import views as payments
+from apps.users import pictures
+from apps.users import views as users
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    re_path(
+        rf"^{settings.MEDIA_URL.lstrip('/')}{pictures.FOLDER}/(?P<name>[0-9a-f]{{32}}\.(?:jpg|png|webp))\Z",
+        users.picture,
+        name="profile-picture",
+    ),
     path("api/health/", core.Health.as_view(), name="health"),
     path("api/health/ready/", core.Ready.as_view(), name="ready"),
     path("api/test/", core.Test.as_view(), name="test"),
     path("api/schema/", core.Schema.as_view(), name="schema"),
     path("api/docs/", core.Docs.as_view(url_name="schema"), name="docs"),
     path("api/auth/", include("apps.authentication.urls")),
-    # The address is among the users, the use case is about sessions: the URL space is not the code's.
+    # The addresses are among the users, the use cases are about sessions: the URL space is not the code's.
+    path("api/users/profile/", authentication.Account.as_view(), name="profile"),
     path("api/users/change-password/", authentication.ChangePassword.as_view(), name="change-password"),
     path("api/users/", include("apps.users.urls")),
     # Among the vouchers, but a payment.

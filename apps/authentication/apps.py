@@ -6,4 +6,12 @@ class AuthenticationConfig(AppConfig):
     label = "authentication"
 
     def ready(self) -> None:
-        from . import bearer, signals  # noqa: F401
+        from apps.users import personal_data
+
+        from . import bearer, selectors, services, signals  # noqa: F401
+
+        personal_data.register(
+            "sessions",
+            export=selectors.sessions_of,
+            erase=lambda user: services.end_all_sessions(user=user),
+        )

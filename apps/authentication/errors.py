@@ -1,6 +1,6 @@
 """How proving who one is can fail."""
 
-from apps.core.errors import ForbiddenError, UnauthenticatedError
+from apps.core.errors import ForbiddenError, InvalidError, UnauthenticatedError
 
 
 class InvalidCredentials(UnauthenticatedError):
@@ -15,6 +15,13 @@ class TokenInvalid(UnauthenticatedError):
 
     code = "token_invalid"
     detail = "The token is not valid. Please sign in again."
+
+
+class ResetLinkInvalid(InvalidError):
+    """The same for a link that is malformed, forged, too old or used, and for an account that has been closed."""
+
+    code = "reset_link_invalid"
+    detail = "This link is not valid any more. Please ask for a new one."
 
 
 class CsrfFailed(ForbiddenError):

@@ -71,6 +71,25 @@ class ChangePasswordInput(serializers.Serializer[Any]):
         return attrs
 
 
+class CloseAccountInput(serializers.Serializer[Any]):
+    password = PasswordField()
+
+
+class PasswordResetInput(serializers.Serializer[Any]):
+    email = serializers.EmailField(max_length=254)
+
+
+class PasswordResetConfirmInput(serializers.Serializer[Any]):
+    uid = serializers.CharField(max_length=100, help_text="From the link.")
+    token = serializers.CharField(max_length=100, help_text="From the link.")
+    password = PasswordField()
+    password_confirm = PasswordField()
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        _must_match(attrs["password"], attrs.pop("password_confirm"), "password_confirm")
+        return attrs
+
+
 class MessageOutput(serializers.Serializer[Any]):
     message = serializers.CharField()
 

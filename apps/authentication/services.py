@@ -2,18 +2,24 @@
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.db import transaction
 from django.utils import timezone
 
+from apps.users import selectors as users_selectors
 from apps.users import services as users
 from apps.users.errors import InvalidFields
 from apps.users.models import User
 
-from . import selectors, tokens
-from .errors import InvalidCredentials, TokenInvalid
+from . import reset_links, selectors, tokens
+from .errors import InvalidCredentials, ResetLinkInvalid, TokenInvalid
 from .models import Session
+
+BATCH: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,29 @@ def change_password(*, user: User, old_password: str, new_password: str) -> Toke
         return open_session(user=user)
 
 
+def request_password_reset(*, email: str) -> None:
+    """Mail a link for a new password to this address, if an active account has it.
+
+    If none has, all the same is done but for the mail: neither the answer nor its time tells which it was.
+    """
+    reset_links.send(users_selectors.who_may_reset(email))
+
+
+def reset_password(*, uid: str, token: str, password: str) -> None:
+    """Give the user whom the link names a new password: every session ends, and so does the link.
+
+    Raises ResetLinkInvalid, and InvalidFields (`password`) if it breaks a rule; the link then stays good.
+    Of several uses of a link at the same instant one wins.
+    """
+    user = reset_links.user_of(uid, token)
+    if user is None:
+        raise ResetLinkInvalid
+    with transaction.atomic():
+        if not users.reset_password(user=user, new_password=password):
+            raise ResetLinkInvalid
+        end_all_sessions(user=user)
+
+
 def end_session(*, user: User, sid: uuid.UUID) -> None:
     """End one session of `user`, if it is live: none of its tokens works any more."""
     Session.objects.filter(id=sid, user=user, ended_at=None).update(ended_at=timezone.now())
@@ -120,6 +149,16 @@ def end_session_of(*, user: User, refresh: str) -> None:
     if claims is None or claims.user_id != str(user.pk):
         raise InvalidFields(refresh=[(TokenInvalid.code, "This is not a refresh token of yours.")])
     end_session(user=user, sid=claims.sid)
+
+
+def remove_old_sessions(*, now: datetime) -> int:
+    """Delete the sessions that can't be refreshed any more since KEEP_ENDED_SESSIONS; how many."""
+    removed = 0
+    past = Session.objects.filter(expires_at__lt=now - settings.KEEP_ENDED_SESSIONS)
+    while ids := list(past.order_by("expires_at").values_list("id", flat=True)[:BATCH]):
+        Session.objects.filter(id__in=ids).delete()
+        removed += len(ids)
+    return removed
 
 
 def end_all_sessions(*, user: User) -> None:

@@ -9,5 +9,7 @@ urlpatterns = [
     path("refresh/", views.Refresh.as_view(deprecated=True), name="refresh"),
     path("token/verify/", views.Verify.as_view(), name="token-verify"),
     path("logout/", views.Logout.as_view(), name="logout"),
+    path("password-reset/", views.RequestPasswordReset.as_view(), name="password-reset"),
+    path("password-reset-confirm/", views.ResetPassword.as_view(), name="password-reset-confirm"),
     path("profile/", views.Profile.as_view(), name="auth-profile"),
 ]

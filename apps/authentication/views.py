@@ -12,19 +12,23 @@ from rest_framework.views import APIView
 from apps.core.limits import failures, take
 from apps.core.openapi import documented
 from apps.core.views import PublicView
+from apps.users import services as users_services
 from apps.users import views as users
-from apps.users.errors import InvalidFields, WrongPassword
+from apps.users.errors import InvalidFields, SuperuserAccount, WrongPassword
 from apps.users.limits import passwords
 from apps.users.serializers import ProfileInput, UserOutput
 
 from . import bearer, cookies, limits, selectors, services
-from .errors import CsrfFailed, InvalidCredentials, TokenInvalid
+from .errors import CsrfFailed, InvalidCredentials, ResetLinkInvalid, TokenInvalid
 from .serializers import (
     ChangePasswordInput,
+    CloseAccountInput,
     LoginInput,
     LogoutInput,
     MessageOutput,
     PasswordChangedOutput,
+    PasswordResetConfirmInput,
+    PasswordResetInput,
     RefreshInput,
     RegisterInput,
     SignedInOutput,
@@ -139,6 +143,56 @@ class ChangePassword(APIView):
         with failures(WrongPassword, of=passwords(request, user.email)):
             tokens = services.change_password(user=user, **given)
         return _hand_over({"message": "Your password is changed."}, tokens, asked_by.by_cookie)
+
+
+class RequestPasswordReset(PublicView):
+    @documented(
+        "Ask for a link by which to set a new password. The answer is the same whether or not there is an account.",
+        operation_id="password_reset",
+        request=PasswordResetInput,
+        answers={202: MessageOutput},
+    )
+    def post(self, request: Request) -> Response:
+        email = _given(PasswordResetInput, request)["email"]
+        take(*limits.resets(request, email))
+        services.request_password_reset(email=email)
+        return Response({"message": "If there is an account, a link is on its way to it."}, status=202)
+
+
+class ResetPassword(PublicView):
+    @documented(
+        "Set a new password with what the link holds. It works once, within an hour; every session ends.",
+        operation_id="password_reset_confirm",
+        request=PasswordResetConfirmInput,
+        answers={200: MessageOutput},
+        errors=(ResetLinkInvalid,),
+    )
+    def post(self, request: Request) -> Response:
+        given = _given(PasswordResetConfirmInput, request)
+        take(*limits.resets(request))
+        services.reset_password(**given)
+        return Response({"message": "Your password is changed. You can sign in with it."})
+
+
+class Account(users.Profile):
+    """What is at /api/users/profile/: the profile, and the account as a whole."""
+
+    @documented(
+        "Close one's account. All that says who one is gets erased, every session ends; what was bought and "
+        "redeemed stays in the books without a name. The codes keep working for whoever holds them.",
+        operation_id="profile_close",
+        request=CloseAccountInput,
+        answers={204: None},
+        errors=(TokenInvalid, CsrfFailed, SuperuserAccount),
+    )
+    def delete(self, request: Request) -> Response:
+        given = _given(CloseAccountInput, request)
+        user: Any = request.user
+        with failures(WrongPassword, of=passwords(request, user.email)):
+            users_services.close_account(user=user, **given)
+        response = Response(status=204)
+        cookies.clear(response)
+        return response
 
 
 class Profile(users.Profile):

@@ -80,6 +80,16 @@ class ProblemSchema(AutoSchema):
             }
         return operation
 
+    def _get_request_body(self, direction: str = "request") -> Any:
+        """A DELETE may have a body too, which the library leaves out."""
+        if self.method != "DELETE" or self.get_request_serializer() is None:
+            return super()._get_request_body(direction)
+        self.method = "POST"
+        try:
+            return super()._get_request_body(direction)
+        finally:
+            self.method = "DELETE"
+
     def is_deprecated(self) -> bool:
         """An alias that is kept for an older client is mounted with `deprecated=True` among its URL's options."""
         return super().is_deprecated() or bool(getattr(self.view, "deprecated", False))

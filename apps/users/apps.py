@@ -6,4 +6,17 @@ class UsersConfig(AppConfig):
     label = "users"
 
     def ready(self) -> None:
-        from . import signals  # noqa: F401
+        from apps.core import mail
+
+        from . import personal_data, selectors, services, signals  # noqa: F401
+
+        personal_data.register(
+            "profile",
+            export=selectors.profile_of,
+            erase=lambda user: services.erase_profile(user=user),
+        )
+        personal_data.register(
+            "mails",
+            export=lambda user: mail.sent_to(user.email),
+            erase=lambda user: mail.forget(user.email),
+        )

@@ -1,6 +1,6 @@
 """What can be wrong with what people tell about themselves."""
 
-from apps.core.errors import InvalidError
+from apps.core.errors import ConflictError, InvalidError
 
 
 class InvalidFields(InvalidError):
@@ -20,3 +20,17 @@ class InvalidFields(InvalidError):
 
 class WrongPassword(InvalidFields):
     """Whoever is signed in doesn't know the account's password."""
+
+
+class SuperuserAccount(ConflictError):
+    """The account of a superuser, who would lock everybody out of the admin by closing it."""
+
+    code = "superuser_account"
+    detail = "A superuser's account is closed in the admin, by another superuser."
+
+
+class AccountClosed(ConflictError):
+    """The account was closed or deactivated while the request was on its way."""
+
+    code = "account_closed"
+    detail = "This account has been closed."

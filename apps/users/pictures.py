@@ -18,6 +18,12 @@ EXTENSIONS: Final = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 OPTIONS: Final[dict[str, dict[str, Any]]] = {"JPEG": {"quality": 90}, "PNG": {}, "WEBP": {"quality": 90}}
 
 
+def content_type_of(name: str) -> str:
+    """The media type of a picture that is stored under this name."""
+    extension = name.rpartition(".")[2]
+    return next(f"image/{kind.lower()}" for kind, written in EXTENSIONS.items() if written == extension)
+
+
 class PictureRefused(Exception):
     """The upload is not a picture that we take; `code` and `detail` say why."""
 

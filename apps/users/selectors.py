@@ -1,11 +1,38 @@
 """Reading people."""
 
+from typing import Any
+
 from .models import User
 
 
 def is_taken(email: str) -> bool:
     """Whether an account has this e-mail address, in whatever case it is written."""
     return User.objects.filter(email=email).exists()
+
+
+def who_may_reset(email: str) -> User | None:
+    """The active user with this address whose password may be reset: one who has any."""
+    user = User.objects.filter(email=email, is_active=True).first()
+    return user if user and user.has_usable_password() else None
+
+
+def profile_of(user: User) -> dict[str, Any]:
+    """All that is held of a person in the account itself, for the export."""
+    found = user_with_profile(user.pk)
+    picture = found.profile.profile_picture
+    return {
+        "id": found.pk,
+        "email": found.email,
+        "first_name": found.first_name,
+        "last_name": found.last_name,
+        "phone_number": found.profile.phone_number,
+        "address": found.profile.address,
+        "date_of_birth": found.profile.date_of_birth,
+        "profile_picture": picture.url if picture else None,
+        "is_staff": found.is_staff,
+        "date_joined": found.date_joined,
+        "last_login": found.last_login,
+    }
 
 
 def user_with_profile(user_id: int) -> User:

@@ -83,6 +83,18 @@ class ProfileInput(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
+class ExportOutput(serializers.Serializer[Any]):
+    """By part. Each app adds its own, so the document doesn't list their members."""
+
+    exported_at = UTCDateTimeField()
+    profile = serializers.DictField()
+    mails = serializers.ListField(child=serializers.DictField())
+    sessions = serializers.ListField(child=serializers.DictField())
+    vouchers = serializers.ListField(child=serializers.DictField())
+    usages = serializers.ListField(child=serializers.DictField())
+    transactions = serializers.ListField(child=serializers.DictField())
+
+
 class UserOutput(serializers.Serializer[User]):
     id = serializers.IntegerField()
     email = serializers.EmailField()

@@ -1,20 +1,25 @@
 """What people do with their accounts."""
 
 import datetime
+import uuid
 from contextlib import suppress
-from typing import Any, TypedDict, Unpack
+from typing import Any, Final, TypedDict, Unpack
 
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 
-from . import passwords, pictures, selectors
-from .errors import InvalidFields, WrongPassword
+from . import passwords, personal_data, pictures, selectors
+from .errors import AccountClosed, InvalidFields, SuperuserAccount, WrongPassword
 from .models import User, UserProfile
 
 EMAIL_TAKEN = [("unique", "There is an account with this e-mail address.")]
 WRONG_PASSWORD = [("password_incorrect", "This is not your password.")]
+CLOSED_DOMAIN: Final = "closed.invalid"  # RFC 2606: nobody's, ever
 PERSON_FIELDS = ("first_name", "last_name")
 PROFILE_FIELDS = ("phone_number", "address", "date_of_birth")
 
@@ -76,11 +81,74 @@ def change_password(*, user: User, old_password: str, new_password: str) -> None
         raise WrongPassword(old_password=WRONG_PASSWORD)
 
 
+def reset_password(*, user: User, new_password: str) -> bool:
+    """Give `user`, who proved by a link who they are, a new password; False if it changed since `user` was read.
+
+    Raises InvalidFields: `password` with the codes of all password rules that it breaks.
+    """
+    if broken := _broken_rules(new_password, user):
+        raise InvalidFields(password=broken)
+    known = user.password
+    user.set_password(new_password)
+    unchanged = User.objects.filter(pk=user.pk, password=known, is_active=True)
+    return bool(unchanged.update(password=user.password))
+
+
+def deactivate(*, user: User) -> None:
+    """Shut `user` out: every session ends at once (see authentication/signals.py)."""
+    user.is_active = False
+    user.save(update_fields=["is_active"])
+
+
+def close_account(*, user: User, password: str) -> None:
+    """Close the account of `user`, who knows its password, and erase all that says who they are.
+
+    The row stays, as the books refer to it; the address is free for a new account. Each app erases its own
+    part (see personal_data.py). Raises WrongPassword (`password`) and SuperuserAccount.
+    """
+    if not user.check_password(password):
+        raise WrongPassword(password=WRONG_PASSWORD)
+    if user.is_superuser:
+        raise SuperuserAccount
+    with transaction.atomic():
+        # The user's row first: whatever else is being written for this user waits for it, or was there before.
+        unchanged = User.objects.filter(
+            pk=user.pk, password=user.password, is_active=True, is_superuser=False
+        )
+        closed = unchanged.update(
+            email=f"closed-{uuid.uuid4().hex}@{CLOSED_DOMAIN}",
+            first_name="",
+            last_name="",
+            password=make_password(None),
+            is_active=False,
+            is_staff=False,
+            last_login=None,
+        )
+        if not closed:
+            raise WrongPassword(password=WRONG_PASSWORD)
+        personal_data.erase(user)
+
+
+def erase_profile(*, user: User) -> None:
+    """Empty the profile, also in the admin's log; the picture's file goes after the commit."""
+    picture = UserProfile.objects.select_for_update().get(user=user).profile_picture.name
+    if picture:
+        transaction.on_commit(pictures.removal_of(picture), robust=True)
+    UserProfile.objects.filter(user=user).update(
+        phone_number="", address="", date_of_birth=None, profile_picture=""
+    )
+    user.groups.clear()
+    user.user_permissions.clear()
+    entries = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(User))
+    entries.filter(object_id=str(user.pk)).update(object_repr=f"User {user.pk}")  # it was the address
+
+
 def update_profile(*, user: User, **changes: Unpack[Changes]) -> User:
     """Change the named fields of one's own profile and no others. Returns the user as now stored.
 
     A picture is stored anew and the one before is removed after the commit; None removes it.
-    Raises InvalidFields with the field `profile_picture` if the upload is not a picture that we take.
+    Raises InvalidFields with the field `profile_picture` if the upload is not a picture that we take, and
+    AccountClosed if there is no such account any more.
     """
     person = {name: changes[name] for name in PERSON_FIELDS if name in changes}  # type: ignore[literal-required]
     profile = {name: changes[name] for name in PROFILE_FIELDS if name in changes}  # type: ignore[literal-required]
@@ -90,6 +158,9 @@ def update_profile(*, user: User, **changes: Unpack[Changes]) -> User:
         profile["profile_picture"] = stored
     try:
         with transaction.atomic():
+            # The user's row first, as in close_account: nothing comes back into an account that was just closed.
+            if not User.objects.select_for_update().filter(pk=user.pk, is_active=True).exists():
+                raise AccountClosed
             if person:
                 User.objects.filter(pk=user.pk).update(**person)
             if profile:

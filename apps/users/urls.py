@@ -3,7 +3,7 @@ from django.urls import path
 from . import views
 
 urlpatterns = [
-    path("profile/", views.Profile.as_view(), name="profile"),
+    path("export/", views.Export.as_view(), name="export"),
     path(
         "profile/update/",
         views.Profile.as_view(deprecated=True, http_method_names=["patch", "options"]),

@@ -1,7 +1,12 @@
 """One's own account."""
 
+from datetime import UTC
 from typing import Any
 
+from django.core.files.storage import default_storage
+from django.http import FileResponse, Http404, HttpRequest
+from django.utils import timezone
+from django.views.decorators.http import require_safe
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -9,9 +14,36 @@ from rest_framework.views import APIView
 from apps.core.openapi import documented
 from apps.core.parsers import StrictJSONParser
 
-from . import services
+from . import personal_data, pictures, services
+from .callers import caller
+from .errors import AccountClosed
 from .parsers import UploadParser
-from .serializers import ProfileInput, UserOutput
+from .serializers import ExportOutput, ProfileInput, UserOutput
+
+
+@require_safe
+def picture(request: HttpRequest, name: str) -> FileResponse:
+    """A profile picture, by the random name that it was stored under. Its bytes never change."""
+    try:
+        file = default_storage.open(f"{pictures.FOLDER}/{name}")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise Http404 from error
+    response = FileResponse(file, content_type=pictures.content_type_of(name))
+    response["Cache-Control"] = "public, max-age=86400, immutable"
+    return response
+
+
+class Export(APIView):
+    @documented("Everything held about the caller.", operation_id="export", answers={200: ExportOutput})
+    def get(self, request: Request) -> Response:
+        parts = personal_data.export(caller(request))
+        return Response(
+            {"exported_at": timezone.now().astimezone(UTC), **parts},
+            headers={
+                "Content-Disposition": 'attachment; filename="my-data.json"',
+                "Cache-Control": "no-store",
+            },
+        )
 
 
 class Profile(APIView):
@@ -27,6 +59,7 @@ class Profile(APIView):
         operation_id="profile_replace",
         request=ProfileInput,
         answers={200: UserOutput},
+        errors=(AccountClosed,),
     )
     def put(self, request: Request) -> Response:
         return self._update(request, partial=False)
@@ -36,6 +69,7 @@ class Profile(APIView):
         operation_id="profile_update",
         request=ProfileInput(partial=True),
         answers={200: UserOutput},
+        errors=(AccountClosed,),
     )
     def patch(self, request: Request) -> Response:
         return self._update(request, partial=True)

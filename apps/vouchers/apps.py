@@ -4,3 +4,18 @@ from django.apps import AppConfig
 class VouchersConfig(AppConfig):
     name = "apps.vouchers"
     label = "vouchers"
+
+    def ready(self) -> None:
+        from apps.users import personal_data
+
+        from . import selectors, serializers, services
+
+        personal_data.register(
+            "vouchers",
+            export=lambda user: serializers.VoucherOutput(selectors.vouchers_of(user), many=True).data,
+        )
+        personal_data.register(
+            "usages",
+            export=lambda user: serializers.UsageOutput(selectors.usages_by(user), many=True).data,
+            erase=lambda user: services.erase_details(user=user),
+        )

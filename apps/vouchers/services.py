@@ -134,3 +134,8 @@ def save_voucher_type(*, name: str, **values: Any) -> bool:
     """Make the type with this name, or give it these values and put it on sale; whether it was made."""
     _, created = VoucherType.objects.update_or_create(name=name, defaults={**values, "is_active": True})
     return created
+
+
+def erase_details(*, user: User) -> None:
+    """Empty what the user wrote into the redemptions that they made; the redemptions stay."""
+    VoucherUsage.objects.filter(user=user).update(details={})

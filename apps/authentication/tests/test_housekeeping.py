@@ -1,0 +1,46 @@
+from datetime import timedelta
+
+from celery import current_app
+from django.conf import settings
+from django.utils import timezone
+
+from apps.authentication import services, tasks
+from apps.authentication.models import Session
+from apps.users.tests.factories import make_customer
+from tests.support.cases import ApiTestCase
+
+
+class OldSessions(ApiTestCase):
+    def test_they_go_a_month_after_their_last_token_died_and_others_stay(self):
+        customer = make_customer()
+        for _ in range(4):
+            services.open_session(user=customer)
+        now = timezone.now()
+        live, ended, expired, old = Session.objects.order_by("created_at")
+        services.end_session(user=customer, sid=ended.pk)
+        Session.objects.filter(pk=expired.pk).update(expires_at=now - timedelta(days=29))
+        Session.objects.filter(pk=old.pk).update(expires_at=now - timedelta(days=31))
+        self.assertEqual(tasks.remove_old_sessions.delay().get(), 1)
+        self.assertEqual(set(Session.objects.all()), {live, ended, expired})
+        self.assertEqual(tasks.remove_old_sessions.delay().get(), 0)
+        self.assertEqual(Session.objects.count(), 3)
+
+    def test_more_than_one_batch_goes_too(self):
+        customer = make_customer()
+        long_ago = timezone.now() - timedelta(days=100)
+        Session.objects.bulk_create(
+            Session(user=customer, refresh_jti="x", auth_hash="x", expires_at=long_ago)
+            for _ in range(services.BATCH + 1)
+        )
+        self.assertEqual(services.remove_old_sessions(now=timezone.now()), services.BATCH + 1)
+
+
+class TheSchedule(ApiTestCase):
+    def test_every_job_of_the_schedule_is_one_that_a_worker_knows(self):
+        app = current_app._get_current_object()
+        app.loader.import_default_modules()
+        names = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+        self.assertLessEqual(names, set(app.tasks))
+        self.assertLessEqual(
+            {"core.send_queued_mail", "core.remove_old_mail", "authentication.remove_old_sessions"}, names
+        )

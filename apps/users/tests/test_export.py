@@ -1,0 +1,98 @@
+import json
+
+from apps.authentication import reset_links, services
+from apps.authentication.models import Session
+from apps.payments.tests.factories import make_completed_transaction, make_transaction
+from apps.users.tests.factories import make_customer, make_other_customer
+from apps.vouchers import services as vouchers
+from apps.vouchers.models import Voucher
+from tests.support.cases import ApiTestCase
+
+URL = "/api/users/export/"
+
+
+class ExportingOnesData(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.customer = make_customer()
+        self.api = self.signed_in(self.customer)
+
+    def fill(self, times=1):
+        for _ in range(times):
+            paid = make_completed_transaction(user=self.customer, quantity=2)
+            make_transaction(user=self.customer)
+            voucher = Voucher.objects.filter(sale__transaction=paid).first()
+            vouchers.redeem_voucher(code=voucher.code, user=self.customer, details={"index": "0123"})
+            reset_links.send(self.customer)
+            services.open_session(user=self.customer)
+
+    def test_it_has_everything_that_is_held(self):
+        self.fill()
+        self.customer.profile.address = "1 Main Street"
+        self.customer.profile.save()
+        response = self.api.get(URL)
+        self.assertEqual(response.status_code, 200, response.content)
+        self.assertEqual(response["Content-Disposition"], 'attachment; filename="my-data.json"')
+        self.assertEqual(response["Cache-Control"], "no-store")
+        found = response.json()
+        self.assertEqual(
+            found.keys(),
+            {"exported_at", "profile", "mails", "sessions", "vouchers", "usages", "transactions"},
+        )
+        self.assertEqual(found["profile"]["email"], "carla@example.com")
+        self.assertEqual(found["profile"]["address"], "1 Main Street")
+        self.assertEqual(len(found["sessions"]), 2)
+        self.assertEqual(len(found["vouchers"]), 2)
+        self.assertEqual({voucher["code"] for voucher in found["vouchers"]}, self.codes())
+        self.assertEqual([usage["details"] for usage in found["usages"]], [{"index": "0123"}])
+        self.assertEqual({paid["status"] for paid in found["transactions"]}, {"completed", "pending"})
+        self.assertEqual([mail["subject"] for mail in found["mails"]], ["Set a new password"])
+        self.assertEqual(found["mails"][0].keys(), {"subject", "created_at", "status"})
+
+    def codes(self):
+        return {voucher.shown_code for voucher in Voucher.objects.all()}
+
+    def test_it_has_nothing_that_would_open_anything(self):
+        self.fill()
+        text = self.api.get(URL).content.decode()
+        session = Session.objects.first()
+        link = reset_links.link_for(self.customer)
+        for secret in (
+            session.refresh_jti,
+            session.auth_hash,
+            str(session.pk),
+            self.customer.password,
+            link.rpartition("token=")[2],
+        ):
+            self.assertNotIn(secret, text)
+
+    def test_it_has_nothing_of_others(self):
+        other = make_other_customer()
+        make_completed_transaction(user=other)
+        vouchers.redeem_voucher(code=Voucher.objects.get().code, user=other)
+        reset_links.send(other)
+        found = self.api.get(URL).json()
+        self.assertEqual([found[part] for part in ("vouchers", "usages", "transactions", "mails")], [[]] * 4)
+        self.assertNotIn("otto", json.dumps(found))
+
+    def test_however_much_it_is_it_takes_the_same_queries(self):
+        self.fill()
+        for _ in range(2):
+            with self.assertQueries(7):  # who asks; and one for each part
+                self.assertEqual(self.api.get(URL).status_code, 200)
+            self.fill(times=3)
+
+    def test_every_time_is_in_utc(self):
+        self.fill()
+        found = self.api.get(URL).json()
+        for moment in (
+            found["exported_at"],
+            found["profile"]["date_joined"],
+            found["sessions"][0]["created_at"],
+            found["mails"][0]["created_at"],
+            found["vouchers"][0]["expiry_date"],
+        ):
+            self.assertRegex(moment, r"\A\d{4}-\d\d-\d\dT[\d:.]+Z\Z")
+
+    def test_one_must_be_signed_in(self):
+        self.assertProblem(self.client.get(URL), 401, "not_authenticated")
