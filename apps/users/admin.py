@@ -2,17 +2,20 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from . import services
+from .callers import caller
 from .models import User, UserProfile
 
-POWERS = ("is_superuser", "groups", "user_permissions")
+POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
 class ProfileInline(StackedInline):
@@ -31,6 +34,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     search_fields = ("email", "first_name", "last_name")
     ordering = ("-date_joined", "-id")
     date_hierarchy = "date_joined"
+    actions: tuple[str, ...] = ("deactivate",)
     readonly_fields = ("last_login", "date_joined")
     fieldsets = (
         (None, {"fields": ("email", "password", "first_name", "last_name")}),
@@ -56,9 +60,34 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         return fields if request.user.is_superuser else fields + POWERS
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Only superusers change superusers; their password would be the way to their rights."""
+        """Only superusers change other staff, whose address or password would be the way to their rights."""
         allowed: bool = super().has_change_permission(request, obj)
-        return allowed and (obj is None or request.user.is_superuser or not obj.is_superuser)
+        return allowed and (obj is None or obj not in self.out_of_reach(request))
+
+    @staticmethod
+    def out_of_reach(request: HttpRequest) -> QuerySet[User]:
+        """Whom this member of staff may not touch."""
+        if request.user.is_superuser:
+            return User.objects.none()
+        return User.objects.filter(Q(is_superuser=True) | Q(is_staff=True) & ~Q(pk=caller(request).pk))
+
+    def within_reach(self, request: HttpRequest, queryset: QuerySet[User]) -> list[User]:
+        """The chosen users whom this member of staff may touch; says how many others there are."""
+        chosen = list(queryset.exclude(pk__in=self.out_of_reach(request)))
+        if left_out := queryset.count() - len(chosen):
+            messages.error(request, f"Only superusers change other staff. Left as they are: {left_out}.")
+        return chosen
+
+    @admin.action(description="Deactivate: every session ends at once", permissions=["change"])
+    def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        chosen = self.within_reach(request, queryset.filter(is_active=True))
+        others = [user for user in chosen if user != request.user]
+        if len(others) < len(chosen):
+            messages.error(request, "Nobody deactivates their own account here.")
+        for user in others:
+            services.deactivate(user=user)
+            self.log_change(request, user, "Deactivated.")
+        messages.success(request, f"Deactivated: {len(others)}.")
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False

@@ -1,4 +1,6 @@
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
+from post_office.models import Email
 
 from apps.users.models import User, UserProfile
 from apps.users.tests.factories import PASSWORD, make_customer, make_staff, make_user
@@ -125,3 +127,75 @@ class PeopleInTheAdmin(ApiTestCase):
         response = self.post("/admin/login/", username="Stella@Example.com", password=PASSWORD)
         self.assertEqual(response.status_code, 302)
         self.assertEqual(self.client.get("/admin/").status_code, 200)
+
+    def act(self, action, *users):
+        body = {"action": action, "_selected_action": [str(user.pk) for user in users]}
+        return self.client.post(LIST, body, format="multipart")
+
+    def desk(self):
+        """Staff who may change users and nothing else."""
+        desk = make_user(email="desk@example.com", is_staff=True)
+        desk.user_permissions.set(Permission.objects.filter(codename__in=("view_user", "change_user")))
+        return desk
+
+    def test_staff_deactivate_several_at_once_and_every_session_ends(self):
+        other = make_user()
+        api = self.signed_in(self.customer)
+        self.assertEqual(self.act("deactivate", self.customer, other).status_code, 302)
+        self.assertEqual(User.objects.filter(is_active=False).count(), 2)
+        self.assertEqual(self.customer.sessions.filter(ended_at=None).count(), 0)
+        self.assertProblem(api.get("/api/users/profile/"), 401, "token_invalid")
+        self.assertEqual(LogEntry.objects.filter(change_message="Deactivated.").count(), 2)
+
+    def test_nobody_deactivates_themselves_by_mistake(self):
+        self.act("deactivate", self.staff, self.customer)
+        self.assertTrue(User.objects.get(pk=self.staff.pk).is_active)
+        self.assertFalse(User.objects.get(pk=self.customer.pk).is_active)
+
+    def test_staff_end_all_sessions_of_a_user(self):
+        api = self.signed_in(self.customer)
+        self.assertEqual(self.act("end_all_sessions", self.customer).status_code, 302)
+        self.assertProblem(api.get("/api/users/profile/"), 401, "token_invalid")
+        self.assertTrue(User.objects.get(pk=self.customer.pk).is_active)
+
+    def test_staff_send_a_link_for_a_new_password_without_seeing_it(self):
+        gone = make_user(is_active=False)
+        response = self.act("send_password_reset", self.customer, gone)
+        self.assertEqual(response.status_code, 302)
+        email = Email.objects.get()
+        self.assertEqual(email.to, ["carla@example.com"])
+        token = email.message.partition("token=")[2].split()[0]
+        for url in (LIST, self.page(self.customer), f"/admin/post_office/email/{email.pk}/change/"):
+            self.assertNotContains(self.client.get(url), token)
+        self.assertTrue(User.objects.get(pk=self.customer.pk).check_password(PASSWORD))
+
+    def test_who_is_no_superuser_touches_no_other_staff(self):
+        colleague = make_user(is_staff=True)
+        everyone = (self.staff, colleague, self.customer)
+        for user in everyone:
+            self.signed_in(user)
+        self.client.force_login(self.desk())
+        for action in ("deactivate", "end_all_sessions", "send_password_reset"):
+            self.act(action, *everyone)
+        for user in (self.staff, colleague):
+            self.assertTrue(User.objects.get(pk=user.pk).is_active)
+            self.assertEqual(user.sessions.filter(ended_at=None).count(), 1)
+            self.assertEqual(self.post(self.page(user), email="taken@example.com").status_code, 403)
+            self.assertEqual(self.client.get(f"{LIST}{user.pk}/password/").status_code, 403)
+        self.assertFalse(User.objects.get(pk=self.customer.pk).is_active)
+        self.assertEqual(Email.objects.filter(to=self.staff.email).count(), 0)
+
+    def test_who_may_only_look_has_no_actions(self):
+        viewer = make_user(is_staff=True)
+        viewer.user_permissions.set(Permission.objects.filter(codename="view_user"))
+        self.client.force_login(viewer)
+        for action in ("deactivate", "end_all_sessions", "send_password_reset"):
+            self.act(action, self.customer)
+        self.assertTrue(User.objects.get(pk=self.customer.pk).is_active)
+        self.assertEqual(Email.objects.count(), 0)
+
+    def test_who_is_no_superuser_makes_nobody_staff(self):
+        self.client.force_login(self.desk())
+        self.post(self.page(self.customer), **self.body(is_staff="on", is_superuser="on"))
+        customer = User.objects.get(pk=self.customer.pk)
+        self.assertEqual((customer.is_staff, customer.is_superuser), (False, False))
