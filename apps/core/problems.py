@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig, Suspicio
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
@@ -69,6 +70,8 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
     if answer is None:
         return None
     set_rollback()
+    # Whatever the view would have answered, YAML or a picture, a problem is JSON.
+    context["request"].accepted_renderer = JSONRenderer()
     document, headers = answer
     if document["status"] == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="api"'

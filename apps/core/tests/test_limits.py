@@ -1,0 +1,454 @@
+"""The counters themselves, in both stores; whose they are; and a Redis that is away."""
+
+import contextlib
+import socket
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from unittest import SkipTest, mock
+from urllib.parse import urlsplit
+
+import redis
+import time_machine
+from django.conf import settings
+from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
+from django.test import RequestFactory, SimpleTestCase, override_settings
+
+from apps.authentication.models import Session
+from apps.core import limits
+from apps.core.errors import TooManyAttempts
+from apps.core.limits import Counter
+from apps.users.tests.factories import PASSWORD, make_customer
+from apps.vouchers.tests.factories import make_voucher
+from tests.support.cases import ApiTestCase, RaceTestCase
+from voucher_project.environment import rate, read
+
+LOGIN = "/api/auth/login/"
+NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+ONE, OTHER = Counter("LIMIT_REGISTER", "one"), Counter("LIMIT_REGISTER", "other")
+WIDE = Counter("LIMIT_REFRESH", "all")
+
+
+@override_settings(RATE_LIMITS_ENABLED=True, LIMIT_REGISTER=(3, 600), LIMIT_REFRESH=(5, 60))
+class _Counting(ApiTestCase):
+    """What holds for counters wherever they are kept."""
+
+    def count(self, *counters):
+        """How many more attempts these counters allow, taking them all."""
+        for number in range(100):
+            try:
+                limits.take(*counters)
+            except TooManyAttempts:
+                return number
+        return self.fail("no limit")
+
+    def wait(self, *counters):
+        with self.assertRaises(TooManyAttempts) as caught:
+            limits.check(*counters)
+        return caught.exception.retry_after
+
+    def test_it_allows_as_many_as_the_limit_says_to_each(self):
+        self.assertEqual(self.count(ONE), 3)
+        self.assertEqual(self.count(ONE), 0)
+        self.assertEqual(self.count(OTHER), 3)
+
+    def test_checking_counts_nothing(self):
+        for _ in range(10):
+            limits.check(ONE)
+        self.assertEqual(self.count(ONE), 3)
+        self.wait(ONE)
+
+    def test_one_full_counter_refuses_all_and_counts_none(self):
+        self.count(ONE)
+        self.assertEqual(self.count(ONE, WIDE), 0)
+        self.assertEqual(self.count(WIDE), 5)
+
+    def test_the_window_starts_with_the_first_attempt_and_ends(self):
+        with time_machine.travel(NOON, tick=False) as clock:
+            limits.take(ONE)
+            clock.shift(timedelta(minutes=4))
+            self.assertEqual(self.count(ONE), 2)
+            self.assertEqual(self.wait(ONE), 360)
+            clock.shift(timedelta(seconds=359.5))
+            self.assertEqual(self.wait(ONE), 1)
+            clock.shift(timedelta(seconds=0.5))
+            limits.check(ONE)
+            self.assertEqual(self.count(ONE), 3)
+            self.assertEqual(self.wait(ONE), 600)
+
+    def test_of_two_full_counters_the_later_end_counts(self):
+        with time_machine.travel(NOON, tick=False):
+            self.count(ONE)
+            self.count(WIDE)
+            self.assertEqual(self.wait(WIDE), 60)
+            self.assertEqual(self.wait(ONE, WIDE), 600)
+            self.assertEqual(self.wait(WIDE, ONE), 600)
+
+    def test_what_is_given_back_may_be_taken_again(self):
+        taken = limits.take(ONE, WIDE)
+        self.assertEqual(self.count(ONE), 2)
+        limits.give_back(taken)
+        self.assertEqual(self.count(ONE), 1)
+
+    def test_what_is_given_back_after_its_window_changes_nothing(self):
+        with time_machine.travel(NOON, tick=False) as clock:
+            taken = limits.take(ONE)
+            limits.give_back(limits.take(OTHER))
+            clock.shift(timedelta(hours=1))
+            self.assertEqual(self.count(ONE), 3)
+            limits.give_back(taken)
+            self.assertEqual(self.count(ONE), 0)
+
+    def test_giving_back_too_often_gives_nothing(self):
+        taken = limits.take(ONE)
+        for _ in range(5):
+            limits.give_back(taken)
+        self.assertEqual(self.count(ONE), 3)
+
+    def test_a_lower_limit_or_a_shorter_window_holds_at_once(self):
+        self.count(ONE)
+        with override_settings(LIMIT_REGISTER=(2, 10)):
+            self.assertLessEqual(self.wait(ONE), 10)
+        with override_settings(LIMIT_REGISTER=(4, 600)):
+            self.assertEqual(self.count(ONE), 1)
+
+    def test_failures_stay_counted_and_nothing_else_does(self):
+        for error in (None, ValueError, KeyError, ValueError, KeyboardInterrupt, None):
+            with contextlib.suppress(BaseException), limits.failures(ValueError, of=(ONE,)):
+                if error:
+                    raise error
+        self.assertEqual(self.count(ONE), 1)
+
+    def test_over_the_limit_the_block_does_not_run(self):
+        self.count(ONE)
+        with self.assertRaises(TooManyAttempts), limits.failures(ValueError, of=(ONE,)):
+            self.fail("It ran.")
+
+    def test_switched_off_nothing_counts(self):
+        with override_settings(RATE_LIMITS_ENABLED=False):
+            for _ in range(10):
+                limits.give_back(limits.take(ONE))
+                limits.take(ONE)
+                limits.check(ONE)
+        self.assertEqual(self.count(ONE), 3)
+
+    def test_the_store_never_sees_who(self):
+        for who in ("carla@example.com", "203.0.113.7"):
+            self.assertNotIn(who, Counter("LIMIT_REGISTER", who).key)
+        self.assertNotEqual(ONE.key, Counter("LIMIT_REFRESH", "one").key)
+
+
+@override_settings(REDIS_URL="")
+class CountingInTheProcess(_Counting):
+    def test_it_keeps_a_bounded_number_of_counters_the_latest(self):
+        store = limits.ProcessCounters()
+        now = int(time.time() * 1000)
+        store.run("take", ["busy"], [now, 1, 3, 600])
+        for number in range(limits.LARGEST + 10):
+            store.run("take", [str(number), "busy"], [now, 1, 3, 600, 10**9, 600])
+        self.assertLessEqual(len(store._kept), limits.LARGEST)
+        self.assertIn("busy", store._kept)
+        self.assertNotIn("0", store._kept)
+
+
+class CountingInRedis(_Counting):
+    @classmethod
+    def setUpClass(cls):
+        if not settings.REDIS_URL:
+            raise SkipTest("no Redis")
+        super().setUpClass()
+
+    def test_it_is_redis_that_counts(self):
+        limits.take(ONE)
+        with redis.Redis.from_url(settings.REDIS_URL) as client:
+            self.assertEqual(client.hget(ONE.key, "count"), b"1")
+            self.assertTrue(590_000 < client.pttl(ONE.key) <= 600_000)
+        limits.reset()
+        self.assertEqual(self.count(ONE), 2)
+
+    def test_a_redis_that_forgets_its_scripts_is_told_them_again(self):
+        limits.take(ONE)
+        with redis.Redis.from_url(settings.REDIS_URL) as client:
+            client.script_flush()
+        self.assertEqual(self.count(ONE), 2)
+        with redis.Redis.from_url(settings.REDIS_URL) as client:
+            self.assertEqual(client.hget(ONE.key, "count"), b"3")
+
+    def test_a_connection_that_was_closed_while_idle_is_no_failure(self):
+        with Relay(settings.REDIS_URL) as relay, override_settings(REDIS_URL=relay.url):
+            limits.take(ONE)
+            relay.drop()
+            limits.take(ONE)
+        limits.reset()
+        self.assertEqual(self.count(ONE), 1)
+
+    def test_a_redis_that_comes_back_is_used_again(self):
+        with Relay(settings.REDIS_URL) as relay, override_settings(REDIS_URL=relay.url):
+            limits.take(ONE)
+            relay.answers = False
+            relay.drop()
+            with self.assertLogs("apps.core.limits", "WARNING") as logged:
+                self.assertEqual(self.count(ONE), 3, "the process counts, from zero")
+            self.assertEqual(len([line for line in logged.output if "Redis failed" in line]), 1)
+            relay.answers = True
+            self.assertEqual(self.count(ONE), 0, "Redis is left alone for a while")
+            limits._redis(relay.url)._asked_again_at -= limits.REDIS_PAUSE
+            self.assertEqual(self.count(ONE), 2, "Redis counts on, from where it was")
+
+
+del _Counting
+
+
+class CountingTogether(RaceTestCase):
+    @override_settings(RATE_LIMITS_ENABLED=True, LIMIT_REGISTER=(10, 600))
+    def test_of_forty_takers_exactly_the_limit_get_one_in_either_store(self):
+        def take():
+            with contextlib.suppress(TooManyAttempts):
+                limits.take(ONE, WIDE)
+                return True
+            return False
+
+        for url in {settings.REDIS_URL, ""}:
+            with self.subTest(url), override_settings(REDIS_URL=url):
+                for _ in range(self.rounds):
+                    cache.clear()
+                    limits.reset()
+                    self.assertEqual(sum(self.together(*[take] * 40)), 10)
+
+
+class NetworkTests(SimpleTestCase):
+    def network(self, address="192.0.2.1", forwarded=None, proxies=0):
+        headers = {} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded}
+        with override_settings(TRUSTED_PROXY_COUNT=proxies):
+            return limits.network_of(RequestFactory().get("/", REMOTE_ADDR=address, **headers))
+
+    def test_without_proxies_it_is_the_connection_whatever_the_header_says(self):
+        for forwarded in (None, "", "203.0.113.7", "203.0.113.7, 198.51.100.1"):
+            self.assertEqual(self.network(forwarded=forwarded), "192.0.2.1")
+
+    def test_behind_proxies_it_is_what_the_outermost_of_ours_saw(self):
+        forged = "10.0.0.1, 10.0.0.2, 203.0.113.7, 198.51.100.1"
+        self.assertEqual(self.network(forwarded=forged, proxies=1), "198.51.100.1")
+        self.assertEqual(self.network(forwarded=forged, proxies=2), "203.0.113.7")
+        self.assertEqual(self.network(forwarded="203.0.113.7", proxies=1), "203.0.113.7")
+
+    def test_a_header_that_is_too_short_or_no_address_leaves_the_connection(self):
+        for forwarded, proxies in (
+            (None, 1),
+            ("", 1),
+            ("203.0.113.7", 2),
+            ("unknown", 1),
+            ("203.0.113.7, ", 1),
+            ("203.0.113.7, <b>", 1),
+            ("999.0.0.1", 1),
+            ("x" * 100_000, 1),
+        ):
+            with self.subTest(forwarded and forwarded[:30], proxies=proxies):
+                self.assertEqual(self.network(forwarded=forwarded, proxies=proxies), "192.0.2.1")
+
+    def test_an_address_may_be_written_in_several_ways(self):
+        for written, network in (
+            ("203.0.113.7:51234", "203.0.113.7"),
+            ("::ffff:203.0.113.7", "203.0.113.7"),
+            ("[::ffff:203.0.113.7]:443", "203.0.113.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("2001:db8:1:2:ffff::", "2001:db8:1:2::/64"),
+            ("[2001:db8:1:2::9]:443", "2001:db8:1:2::/64"),
+            ("fe80::1%eth0", "fe80::/64"),
+        ):
+            with self.subTest(written):
+                self.assertEqual(self.network(forwarded=written, proxies=1), network)
+
+    def test_a_server_on_a_socket_file_knows_no_address(self):
+        self.assertEqual(self.network(address=""), "")
+
+
+class RateTests(SimpleTestCase):
+    def test_it_reads_rates(self):
+        for text, meaning in (
+            ("10/m", (10, 60)),
+            ("100/15m", (100, 900)),
+            (" 5/h ", (5, 3600)),
+            ("1/2s", (1, 2)),
+            ("7/d", (7, 86400)),
+        ):
+            self.assertEqual(rate(text), meaning)
+
+    def test_it_refuses_anything_else(self):
+        for text in ("", "10", "10/", "/m", "0/m", "-1/m", "10/0m", "10/min", "1.5/m", "10/m/m", "\u0661/m"):
+            with self.subTest(text), self.assertRaises(ValueError):
+                rate(text)
+
+    def test_a_wrong_rate_keeps_the_application_from_starting(self):
+        with (
+            mock.patch.dict("os.environ", LIMIT_REGISTER="plenty"),
+            self.assertRaises(ImproperlyConfigured) as caught,
+        ):
+            read("LIMIT_REGISTER", (1, 1), cast=rate)
+        self.assertIn("LIMIT_REGISTER", str(caught.exception))
+        self.assertNotIn("plenty", str(caught.exception))
+
+
+@override_settings(
+    RATE_LIMITS_ENABLED=True, LIMIT_REQUESTS_PER_USER=(3, 60), LIMIT_REQUESTS_PER_NETWORK=(4, 60)
+)
+class RequestTests(ApiTestCase):
+    def assertLimited(self, response):
+        self.assertProblem(response, 429, "rate_limited")
+        self.assertTrue(1 <= int(response["Retry-After"]) <= 60)
+
+    def test_a_user_has_so_many_requests_from_wherever_they_come(self):
+        carla, otto = self.signed_in(make_customer()), self.signed_in(make_customer(email="otto@example.com"))
+        for number in range(3):
+            self.assertEqual(
+                carla.get("/api/users/profile/", REMOTE_ADDR=f"192.0.2.{number}").status_code, 200
+            )
+        for path in ("/api/users/profile/", "/api/vouchers/my-vouchers/"):
+            self.assertLimited(carla.get(path))
+        self.assertEqual(otto.get("/api/users/profile/").status_code, 200)
+
+    def test_a_network_has_so_many_public_requests(self):
+        for _ in range(4):
+            self.assertEqual(self.api.get("/api/vouchers/types/").status_code, 200)
+        for path in ("/api/vouchers/types/", "/api/test/", "/api/schema/"):
+            self.assertLimited(self.api.get(path))
+        self.assertEqual(self.api.get("/api/test/", REMOTE_ADDR="192.0.2.9").status_code, 200)
+        self.assertEqual(self.signed_in(make_customer()).get("/api/users/profile/").status_code, 200)
+
+    def test_a_refusal_costs_no_more_queries_than_knowing_who_asks(self):
+        carla = self.signed_in(make_customer())
+        with override_settings(LIMIT_REQUESTS_PER_USER=(1, 60)):
+            carla.get("/api/users/profile/")
+            with self.assertQueries(1):
+                self.assertLimited(carla.get("/api/users/profile/"))
+
+    def test_health_checks_and_the_webhook_are_never_refused(self):
+        for _ in range(10):
+            for path in ("/api/health/", "/api/health/ready/"):
+                self.assertNotEqual(self.api.get(path).status_code, 429)
+            self.assertProblem(self.api.post("/api/payments/webhook/", {}), 400, "signature_invalid")
+
+    def test_the_schema_says_where_it_may_happen(self):
+        paths = self.api.get("/api/schema/", HTTP_ACCEPT="application/vnd.oai.openapi+json").json()["paths"]
+        for path, item in paths.items():
+            for method, operation in item.items():
+                with self.subTest(f"{method} {path}"):
+                    self.assertEqual("429" in operation["responses"], not path.startswith("/api/health/"))
+
+
+@override_settings(RATE_LIMITS_ENABLED=True, LIMIT_LOGIN_PER_ACCOUNT=(3, 900))
+class WithoutRedisTests(ApiTestCase):
+    """Redis refuses, or accepts and never answers: requests go on, and this process counts."""
+
+    requests = 12
+
+    def setUp(self):
+        super().setUp()
+        self.customer = make_customer()
+
+    def journey(self):
+        """Sign in rightly and wrongly, read, and redeem; the statuses of wrong sign-ins."""
+        carla = self.signed_in(self.customer)
+        wrong = []
+        for _ in range(self.requests):
+            self.assertEqual(carla.get("/api/users/profile/").status_code, 200)
+            body = {"email": "otto@example.com", "password": "wrong"}
+            wrong.append(self.api.post(LOGIN, body).status_code)
+        right = self.api.post(LOGIN, {"email": self.customer.email, "password": PASSWORD})
+        self.assertEqual(right.status_code, 200, right.content)
+        self.assertEqual(Session.objects.filter(ended_at=None).count(), 2)
+        code = make_voucher(owner=self.customer).code
+        self.assertEqual(carla.post("/api/vouchers/redeem/", {"code": code}).status_code, 200)
+        return wrong
+
+    def test_a_redis_that_refuses_is_asked_once(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            url = f"redis://127.0.0.1:{free.getsockname()[1]}/0"
+        with override_settings(REDIS_URL=url), self.assertLogs("apps.core.limits", "WARNING") as logged:
+            wrong = self.journey()
+        self.assertEqual(wrong, [401] * 3 + [429] * (self.requests - 3))
+        self.assertEqual(len([line for line in logged.output if "Redis failed" in line]), 1)
+
+    def test_a_redis_that_hangs_is_waited_for_once(self):
+        with Hung() as hung, override_settings(REDIS_URL=hung.url):
+            started = time.monotonic()
+            self.assertEqual(self.api.get("/api/test/").status_code, 200)
+            first = time.monotonic() - started
+            with self.assertNoLogs("apps.core.limits", "ERROR"):
+                wrong = self.journey()
+            self.assertEqual(wrong, [401] * 3 + [429] * (self.requests - 3))
+            self.assertEqual(len(hung.connections), 1)
+        self.assertLess(first, 5)
+
+
+class HungTogetherTests(RaceTestCase):
+    @override_settings(RATE_LIMITS_ENABLED=True, LIMIT_LOGIN_PER_ACCOUNT=(5, 900))
+    def test_requests_at_the_same_instant_wait_once_each_and_the_process_counts_them_exactly(self):
+        def attempt():
+            started = time.monotonic()
+            body = {"email": "otto@example.com", "password": "wrong"}
+            status = self.client_class().post(LOGIN, body).status_code
+            return status, time.monotonic() - started
+
+        with Hung() as hung, override_settings(REDIS_URL=hung.url):
+            answers = self.together(*[attempt] * 16)
+            statuses = [status for status, _ in answers]
+            self.assertEqual((statuses.count(401), statuses.count(429)), (5, 11))
+            self.assertLessEqual(len(hung.connections), 16)
+
+
+class Hung:
+    """A server that accepts connections and never answers."""
+
+    def __enter__(self):
+        self.connections = []
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.url = f"redis://127.0.0.1:{self.socket.getsockname()[1]}/0"
+        threading.Thread(target=self.accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *error):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        for connection in self.connections:
+            connection.close()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self.connections.append(self.socket.accept()[0])
+
+
+class Relay(Hung):
+    """A server that hands everything on to a Redis, until it is told otherwise."""
+
+    def __init__(self, url):
+        self.to = urlsplit(url)
+        self.answers = True
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client = self.socket.accept()[0]
+                if not self.answers:
+                    client.close()
+                    continue
+                server = socket.create_connection((self.to.hostname, self.to.port))
+                self.connections += [client, server]
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self.pump, args=pair, daemon=True).start()
+
+    def pump(self, source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+
+    def drop(self):
+        """Close every connection."""
+        while self.connections:
+            connection = self.connections.pop()
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
