@@ -107,6 +107,7 @@ class ProblemSchema(AutoSchema):
         public = any(isinstance(permission, AllowAny) for permission in self.view.get_permissions())
         if not public:
             add(401)
+            add(401, "token_invalid")
         if self.method in ("POST", "PUT", "PATCH", "DELETE"):
             add(400, "parse_error")
             add(400, "validation_error")
@@ -114,6 +115,7 @@ class ProblemSchema(AutoSchema):
             add(415, "unsupported_media_type")
             if not public:
                 add(403)
+                add(403, "csrf_failed")
         elif self._get_parameters():
             add(400, "validation_error")
         if "{" in self.path or getattr(self.view, "pagination_class", None):
