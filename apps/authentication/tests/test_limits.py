@@ -11,6 +11,7 @@ from django.core.cache import cache
 from django.db import OperationalError
 from django.test import Client as Browser
 from django.test import override_settings
+from post_office.models import Email
 
 from apps.authentication import services, views
 from apps.authentication.models import Session
@@ -182,6 +183,18 @@ class SigningIn(_Limited):
             self.assertLimited(response)
         self.assertTrue(User.objects.get().check_password(PASSWORD))
 
+    def test_the_password_that_closes_an_account_is_guessed_no_more_often(self):
+        carla = self.signed_in(self.customer)
+
+        def close(password):
+            return carla.delete("/api/users/profile/", {"password": password}, REMOTE_ADDR=HOME)
+
+        for _ in range(3):
+            self.assertProblem(close("wrong"), 400, "validation_error")
+        for response in (close(PASSWORD), self.sign_in()):
+            self.assertLimited(response)
+        self.assertTrue(User.objects.get().is_active)
+
 
 @override_settings(
     RATE_LIMITS_ENABLED=True, LIMIT_LOGIN_PER_ACCOUNT=(3, 900), LIMIT_LOGIN_PER_NETWORK=(8, 900)
@@ -271,6 +284,37 @@ class Rates(_Limited):
         self.assertIsNone(Session.objects.get().ended_at)
         response = self.api.post(paths[0], {"refresh": token}, REMOTE_ADDR=ELSEWHERE)
         self.assertEqual(response.status_code, 200, "A refused token is not used up.")
+
+    def ask(self, email, address=HOME):
+        return self.api.post("/api/auth/password-reset/", {"email": email}, REMOTE_ADDR=address)
+
+    def test_an_address_gets_so_many_mails_from_wherever_they_are_asked_for(self):
+        make_customer()
+        for email in ("carla@example.com", "unknown@example.com"):
+            with self.subTest(email):
+                for number in range(2):
+                    self.assertEqual(self.ask(email, f"192.0.2.{number}").status_code, 202)
+                for spelling in (email, email.upper()):
+                    self.assertLimited(self.ask(spelling, "203.0.113.1"), 3600)
+        mails = [email.to for email in Email.objects.all() if any(email.to)]
+        self.assertEqual(mails, [["carla@example.com"]] * 2)
+
+    def test_a_network_asks_for_so_many_mails_and_uses_so_many_links(self):
+        passwords = {"password": NEW_PASSWORD, "password_confirm": NEW_PASSWORD}
+
+        def use():
+            return self.api.post(
+                "/api/auth/password-reset-confirm/",
+                {"uid": "MQ", "token": "no-token", **passwords},
+                REMOTE_ADDR=HOME,
+            )
+
+        for number in range(2):
+            self.assertEqual(self.ask(f"user{number}@example.com").status_code, 202)
+            self.assertProblem(use(), 400, "reset_link_invalid")
+        for response in (use(), self.ask("one-more@example.com")):
+            self.assertLimited(response, 3600)
+        self.assertEqual(self.ask("one-more@example.com", ELSEWHERE).status_code, 202)
 
 
 class GuessingTogether(RaceTestCase):
