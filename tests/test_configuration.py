@@ -135,3 +135,24 @@ class DevelopmentTests(SimpleTestCase):
     def test_keys_of_a_real_account_are_never_sent_to_the_local_stripe(self):
         found = load(DEBUG="True", STRIPE_SECRET_KEY="sk_test_0123456789")
         self.assertEqual(found["STRIPE_API_BASE"], "https://api.stripe.com")
+
+
+class RateTests(SimpleTestCase):
+    def test_a_limit_is_so_many_in_so_many_units(self):
+        for text, meaning in (
+            ("10/m", (10, 60)),
+            ("100/15m", (100, 900)),
+            (" 5/h ", (5, 3600)),
+            ("1/2s", (1, 2)),
+            ("7/d", (7, 86400)),
+        ):
+            self.assertEqual(load(LIMIT_REGISTER=text)["LIMIT_REGISTER"], meaning)
+
+    def test_anything_else_keeps_the_application_from_starting(self):
+        for text in ("10", "10/", "/m", "0/m", "-1/m", "10/0m", "10/min", "1.5/m", "10/m/m", "\u0661/m"):
+            with self.subTest(text), self.assertRaisesMessage(ImproperlyConfigured, "LIMIT_REGISTER"):
+                load(LIMIT_REGISTER=text)
+
+    def test_limits_hold_unless_they_are_switched_off(self):
+        self.assertIs(load()["RATE_LIMITS_ENABLED"], True)
+        self.assertIs(load(RATE_LIMITS_ENABLED="False")["RATE_LIMITS_ENABLED"], False)

@@ -5,14 +5,13 @@ import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from unittest import SkipTest, mock
+from unittest import SkipTest
 from urllib.parse import urlsplit
 
 import redis
 import time_machine
 from django.conf import settings
 from django.core.cache import cache
-from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory, SimpleTestCase, override_settings
 
 from apps.authentication.models import Session
@@ -22,7 +21,6 @@ from apps.core.limits import Counter
 from apps.users.tests.factories import PASSWORD, make_customer
 from apps.vouchers.tests.factories import make_voucher
 from tests.support.cases import ApiTestCase, RaceTestCase
-from voucher_project.environment import rate, read
 
 LOGIN = "/api/auth/login/"
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -262,32 +260,6 @@ class NetworkTests(SimpleTestCase):
 
     def test_a_server_on_a_socket_file_knows_no_address(self):
         self.assertEqual(self.network(address=""), "")
-
-
-class RateTests(SimpleTestCase):
-    def test_it_reads_rates(self):
-        for text, meaning in (
-            ("10/m", (10, 60)),
-            ("100/15m", (100, 900)),
-            (" 5/h ", (5, 3600)),
-            ("1/2s", (1, 2)),
-            ("7/d", (7, 86400)),
-        ):
-            self.assertEqual(rate(text), meaning)
-
-    def test_it_refuses_anything_else(self):
-        for text in ("", "10", "10/", "/m", "0/m", "-1/m", "10/0m", "10/min", "1.5/m", "10/m/m", "\u0661/m"):
-            with self.subTest(text), self.assertRaises(ValueError):
-                rate(text)
-
-    def test_a_wrong_rate_keeps_the_application_from_starting(self):
-        with (
-            mock.patch.dict("os.environ", LIMIT_REGISTER="plenty"),
-            self.assertRaises(ImproperlyConfigured) as caught,
-        ):
-            read("LIMIT_REGISTER", (1, 1), cast=rate)
-        self.assertIn("LIMIT_REGISTER", str(caught.exception))
-        self.assertNotIn("plenty", str(caught.exception))
 
 
 @override_settings(
