@@ -34,7 +34,7 @@ def prepare() -> None:
     static.mkdir(exist_ok=True)  # WhiteNoise warns where it is missing
     override_settings(
         CACHES=caches,
-        MEDIA_ROOT=home() / "media",
+        MEDIA_ROOT=home() / f"media-{os.getpid()}",  # of each process its own
         STATIC_ROOT=static,
         PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
         SEND_MAIL_IN_PROCESS=False,  # the tests send it themselves
@@ -67,11 +67,11 @@ def _skip_if_only_a_tool_is_missing(test: unittest.TestCase) -> None:
 
 
 class _WorkerResult(django_runner.RemoteTestResult):
-    """Sends a failed subtest to the parent process without what its test holds: clients can't be sent."""
+    """Sends a failed subtest to the parent process by name, without what it holds: not all can be sent."""
 
     def addSubTest(self, test: unittest.TestCase, subtest: Any, err: Any) -> None:
         empty = type(test)(test._testMethodName)
-        super().addSubTest(test, type(subtest)(empty, subtest._message, subtest.params), err)
+        super().addSubTest(test, type(subtest)(empty, subtest._subDescription(), {}), err)
 
 
 class _WorkerRunner(django_runner.RemoteTestRunner):
