@@ -39,19 +39,25 @@ def exponent(currency: str) -> int:
     raise CurrencyNotSupported
 
 
-def to_minor(amount: Decimal, currency: str) -> int:
-    """The amount in minor units, checked against what Stripe charges.
-
-    Raises CurrencyNotSupported (also for cents of a currency that has none), AmountTooSmall, AmountTooLarge.
-    """
+def check_precision(amount: Decimal, currency: str) -> None:
+    """Raises CurrencyNotSupported for a currency that we don't know, and for cents of one that has none."""
     minor = amount.scaleb(exponent(currency))
     if minor != minor.to_integral_value():
         raise CurrencyNotSupported(f"{currency} has no minor unit; the price must be a whole number.")
+
+
+def to_minor(amount: Decimal, currency: str) -> int:
+    """The amount in minor units, checked against what Stripe charges.
+
+    Raises CurrencyNotSupported (see check_precision), AmountTooSmall or AmountTooLarge.
+    """
+    check_precision(amount, currency)
+    minor = int(amount.scaleb(exponent(currency)))
     if minor <= 0 or amount < MINIMUM.get(currency, Decimal(0)):
         raise AmountTooSmall
     if minor > MAX_MINOR:
         raise AmountTooLarge
-    return int(minor)
+    return minor
 
 
 def from_minor(minor: int, currency: str) -> Decimal:

@@ -40,4 +40,7 @@ class SignatureInvalid(InvalidError):
 
 class PaymentProviderUnavailable(UnavailableError):
     code = "payment_provider_unavailable"
-    detail = "The payment provider does not answer. Nothing was charged; please try again in a moment."
+    detail = (
+        "The payment provider does not answer. Please try again in a moment: a payment that was made is not lost,"
+        " and asking again charges nothing."
+    )

@@ -35,15 +35,15 @@ stripe.enable_telemetry = False
 # A web request waits for at most two tries of (connect, read) seconds; gunicorn's timeout is above their sum.
 TIMEOUTS: Final = (2, 6)
 RETRIES: Final = 1
-CALLS_AT_ONCE: Final = 8
+CALLS_AT_ONCE: Final = 4  # half of gunicorn.conf.py's threads: the rest answer while Stripe hangs
 SIGNATURE_TOLERANCE: Final = 300
 
 _places = threading.BoundedSemaphore(CALLS_AT_ONCE)
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_.]{1,255}")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]{0,254}")
 
 
 class IntentNotFound(Exception):
-    """Stripe knows no such payment intent."""
+    """Stripe knows no such payment intent, or none that could be ours."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,20 @@ class Intent:
 
 @dataclass(frozen=True)
 class Event:
-    """What a signed event says: something happened to the object with this id. Not to be trusted for more."""
+    """What a signed event says: something happened to the object with this id ("" if it has none).
+
+    Not to be trusted for more.
+    """
 
     id: str
     type: str
     object_id: str
 
 
-def check_amount(amount: Decimal, currency: str) -> None:
+def check_price(unit_price: Decimal, quantity: int, currency: str) -> None:
     """Raises AmountTooSmall, AmountTooLarge or CurrencyNotSupported for what Stripe would refuse."""
-    currencies.to_minor(amount, currency)
+    currencies.check_precision(unit_price, currency)
+    currencies.to_minor(unit_price * quantity, currency)
 
 
 def create_intent(*, amount: Decimal, currency: str, order_id: UUID) -> Intent:
@@ -120,7 +124,7 @@ def read_event(body: bytes, signature: str) -> Event:
             break
         except stripe.SignatureVerificationError:
             continue
-        except (ValueError, AttributeError, TypeError) as error:  # not UTF-8, not JSON, not an object
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:  # not UTF-8, not an object …
             raise SignatureInvalid from error
     else:
         raise SignatureInvalid
@@ -128,15 +132,19 @@ def read_event(body: bytes, signature: str) -> Event:
     if signed_at is None or int(signed_at[1]) > time.time() + SIGNATURE_TOLERANCE:
         raise SignatureInvalid
     try:
-        found = Event(id=event["id"], type=event["type"], object_id=event["data"]["object"]["id"])
+        object_id = getattr(event["data"]["object"], "id", "")
+        found = Event(id=event["id"], type=event["type"], object_id=object_id)
     except (KeyError, TypeError, AttributeError) as error:
         raise SignatureInvalid from error
-    if not all(
-        isinstance(word, str) and _IDENTIFIER.fullmatch(word)
-        for word in (found.id, found.type, found.object_id)
-    ):
+    if not _is_word(found.id, 255) or not _is_word(found.type, 100):
+        raise SignatureInvalid
+    if found.object_id and not _is_word(found.object_id, 255):
         raise SignatureInvalid
     return found
+
+
+def _is_word(word: object, length: int) -> bool:
+    return isinstance(word, str) and len(word) <= length and bool(_IDENTIFIER.fullmatch(word))
 
 
 @contextmanager
@@ -183,7 +191,9 @@ def _intent(found: stripe.PaymentIntent) -> Intent:
             order_id=str(getattr(metadata, "order_id", "") or ""),
             client_secret=getattr(found, "client_secret", "") or "",
         )
-    except (AttributeError, TypeError, ArithmeticError, CurrencyNotSupported) as error:
+    except CurrencyNotSupported as error:  # another shop's, on the same account: we never ask for one
+        raise IntentNotFound from error
+    except (AttributeError, TypeError, ArithmeticError) as error:
         log.error("Stripe: an intent in a shape that we don't know (%s)", type(error).__name__)
         raise PaymentProviderUnavailable from error
 

@@ -94,6 +94,15 @@ class Transaction(models.Model):
     def is_paid(self) -> bool:
         return self.status in PAID
 
+    @property
+    def vouchers(self) -> "models.QuerySet[Voucher]":
+        """The vouchers that were issued for it, with their types, in the order of its lines."""
+        return (
+            Voucher.objects.filter(sale__transaction=self)
+            .select_related("voucher_type")
+            .order_by("sale__line_no")
+        )
+
 
 class SoldVoucher(models.Model):
     """Which voucher was issued for which line of which transaction: the last guard against issuing twice."""
@@ -115,8 +124,8 @@ class SoldVoucher(models.Model):
 
 class StripeEventQuerySet(models.QuerySet["StripeEvent"]):
     def waiting(self) -> "StripeEventQuerySet":
-        """Events that were received and not yet applied, oldest first."""
-        return self.filter(processed_at=None).order_by("received_at", "id")
+        """Events that were received and not yet applied, the least tried and oldest first."""
+        return self.filter(processed_at=None).order_by("attempts", "received_at", "id")
 
 
 class StripeEvent(models.Model):

@@ -3,7 +3,6 @@
 from django.db.models import QuerySet
 
 from apps.users.models import User
-from apps.vouchers.models import Voucher
 
 from .errors import TransactionNotFound
 from .models import Transaction
@@ -20,12 +19,3 @@ def transaction_of(user: User, transaction_id: int) -> Transaction:
     if found is None:
         raise TransactionNotFound
     return found
-
-
-def vouchers_of(sold: Transaction) -> QuerySet[Voucher]:
-    """The vouchers issued for a transaction, in the order of its lines."""
-    return (
-        Voucher.objects.filter(sale__transaction=sold)
-        .select_related("voucher_type")
-        .order_by("sale__line_no")
-    )

@@ -4,12 +4,11 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.core.filters import LARGEST_ID
 from apps.core.serializers import KnownFieldsSerializer, MoneyField, StrictIntegerField, UTCDateTimeField
 from apps.vouchers.serializers import VoucherOutput, VoucherTypeOutput
 
 from .models import Transaction, TransactionStatus
-
-LARGEST_ID = 2**63 - 1
 
 
 class PurchaseInput(KnownFieldsSerializer):
@@ -74,14 +73,11 @@ class TransactionOutput(serializers.ModelSerializer[Transaction]):
         read_only_fields = fields
 
 
-class TransactionDetailOutput(serializers.Serializer[Any]):
-    """A transaction's own fields, and beside them its vouchers."""
+class TransactionDetailOutput(TransactionOutput):
+    vouchers = VoucherOutput(many=True)
 
-    def to_representation(self, instance: dict[str, Any]) -> dict[str, Any]:
-        return {
-            **TransactionOutput(instance["transaction"]).data,
-            "vouchers": VoucherOutput(instance["vouchers"], many=True).data,
-        }
+    class Meta(TransactionOutput.Meta):
+        fields = (*TransactionOutput.Meta.fields, "vouchers")
 
 
 class PurchaseOutput(serializers.Serializer[Any]):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.db import transaction as database
+from django.db.models import F, Q
 from django.utils import timezone
 
 from apps.users.models import User
@@ -41,7 +42,7 @@ def start_purchase(*, user: User, voucher_type_id: int, quantity: int) -> Purcha
         with database.atomic():
             started = _record(user, voucher_type, quantity)
             return Purchase(_complete(started), client_secret=None)
-    gateway.check_amount(voucher_type.price * quantity, voucher_type.currency)
+    gateway.check_price(voucher_type.price, quantity, voucher_type.currency)
     started = _record(user, voucher_type, quantity)
     try:
         intent = gateway.create_intent(
@@ -114,36 +115,43 @@ def settle(intent: gateway.Intent) -> Transaction | None:
             return found
         if found.stripe_payment_intent_id is None:
             _remember_intent(found, intent.id)
-        if intent.succeeded:
-            _check_paid_in_full(found, intent)
+        mismatch = intent.succeeded and not _is_paid_in_full(found, intent)
+        if intent.succeeded and not mismatch:
             return _complete(found)
         if intent.canceled and found.status == TransactionStatus.PENDING:
             _fail(found)
-        return found
-
-
-def _locked_transaction_of(intent: gateway.Intent) -> Transaction | None:
-    """Our row for the intent, locked; by its order id where Stripe's answer to the creation was lost."""
-    rows = Transaction.objects.select_for_update(of=("self",)).select_related("voucher_type")
-    found = rows.filter(stripe_payment_intent_id=intent.id).first()
-    if found is None and (reference := _uuid(intent.order_id)):
-        found = rows.filter(reference=reference, stripe_payment_intent_id=None).first()
+    if mismatch:
+        raise PaymentMismatch
     return found
 
 
-def _check_paid_in_full(paid: Transaction, intent: gateway.Intent) -> None:
-    expected = (paid.amount, paid.currency, str(paid.reference))
-    if (intent.amount_received, intent.currency, intent.order_id) != expected:
-        log.error(
-            "Transaction %s: paid %s %s for order %s, but %s %s is due",
-            paid.pk,
-            intent.amount_received,
-            intent.currency,
-            intent.order_id or "(none)",
-            paid.amount,
-            paid.currency,
-        )
-        raise PaymentMismatch
+def _locked_transaction_of(intent: gateway.Intent) -> Transaction | None:
+    """Our row for the intent, locked; by its order id where Stripe's answer to the creation is not noted yet.
+
+    One query: between two, the answer might be noted, and neither would find the row.
+    """
+    ours = Q(stripe_payment_intent_id=intent.id)
+    if reference := _uuid(intent.order_id):
+        ours |= Q(reference=reference, stripe_payment_intent_id=None)
+    rows = Transaction.objects.select_for_update(of=("self",)).select_related("voucher_type")
+    return rows.filter(ours).order_by(F("stripe_payment_intent_id").asc(nulls_last=True)).first()
+
+
+def _is_paid_in_full(due: Transaction, intent: gateway.Intent) -> bool:
+    expected = (due.amount, due.currency, str(due.reference))
+    if (intent.amount_received, intent.currency, intent.order_id) == expected:
+        return True
+    log.error(
+        "Transaction %s: intent %s paid %s %s for order %s, but %s %s is due",
+        due.pk,
+        intent.id,
+        intent.amount_received,
+        intent.currency,
+        intent.order_id or "(none)",
+        due.amount,
+        due.currency,
+    )
+    return False
 
 
 def _record(user: User, voucher_type: VoucherType, quantity: int) -> Transaction:
@@ -189,19 +197,24 @@ def _complete(paid: Transaction) -> Transaction:
 
 def _fail(unpaid: Transaction) -> None:
     """Give up a purchase that is still pending; a success is never overwritten."""
+    now = timezone.now()
     changed = Transaction.objects.filter(pk=unpaid.pk, status=TransactionStatus.PENDING).update(
-        status=TransactionStatus.FAILED, updated_at=timezone.now()
+        status=TransactionStatus.FAILED, updated_at=now
     )
     if changed:
-        unpaid.status = TransactionStatus.FAILED
+        unpaid.status, unpaid.updated_at = TransactionStatus.FAILED, now
 
 
 def _remember_intent(started: Transaction, intent_id: str) -> None:
     """Note Stripe's id, unless a webhook was here before with the same."""
-    Transaction.objects.filter(pk=started.pk, stripe_payment_intent_id=None).update(
-        stripe_payment_intent_id=intent_id, updated_at=timezone.now()
+    now = timezone.now()
+    changed = Transaction.objects.filter(pk=started.pk, stripe_payment_intent_id=None).update(
+        stripe_payment_intent_id=intent_id, updated_at=now
     )
-    started.stripe_payment_intent_id = intent_id
+    if changed:
+        started.stripe_payment_intent_id, started.updated_at = intent_id, now
+    else:
+        started.refresh_from_db()  # overtaken: perhaps it is completed by now
 
 
 def _uuid(text: str) -> UUID | None:

@@ -65,7 +65,7 @@ class Purchase(StartPurchase):
         started = self.start(request)
         answer = {
             "transaction": started.transaction,
-            "vouchers": selectors.vouchers_of(started.transaction) if started.transaction.is_paid else (),
+            "vouchers": started.transaction.vouchers if started.transaction.is_paid else (),
             "client_secret": started.client_secret,
             "publishable_key": settings.STRIPE_PUBLISHABLE_KEY,
         }
@@ -132,7 +132,7 @@ class ConfirmPayment(APIView):
             user=caller(request),
             payment_intent_id=given.validated_data["payment_intent_id"],
         )
-        vouchers = list(selectors.vouchers_of(transaction))
+        vouchers = list(transaction.vouchers)
         answer = {
             "message": "Payment completed.",
             "transaction": transaction,
@@ -170,8 +170,7 @@ class TransactionDetail(APIView):
     )
     def get(self, request: Request, transaction_id: int) -> Response:
         transaction = selectors.transaction_of(caller(request), transaction_id)
-        answer = {"transaction": transaction, "vouchers": selectors.vouchers_of(transaction)}
-        return Response(TransactionDetailOutput(answer).data)
+        return Response(TransactionDetailOutput(transaction).data)
 
 
 @method_decorator(csrf_exempt, name="dispatch")

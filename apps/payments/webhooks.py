@@ -51,13 +51,15 @@ def apply(event: StripeEvent) -> None:
 
 
 def apply_waiting(limit: int = 200) -> int:
-    """Apply events that an earlier attempt left waiting, oldest first; how many were applied."""
+    """Apply events that an earlier attempt left waiting, the least tried first; how many were applied."""
     applied = 0
     for event in StripeEvent.objects.waiting()[:limit]:
         try:
             apply(event)
         except UnavailableError:
             log.warning("Stripe event %s must wait: Stripe does not answer", event.stripe_id)
+        except Exception:  # one bad event must not keep the others waiting
+            log.exception("Stripe event %s could not be applied", event.stripe_id)
         else:
             applied += 1
     return applied

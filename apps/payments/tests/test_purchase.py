@@ -1,7 +1,10 @@
 """POST /api/vouchers/purchase/, /api/payments/create-payment-intent/ and the older client's create-intent/."""
 
 import json
+import time
+from unittest.mock import patch
 
+from apps.payments import gateway
 from apps.payments.models import SoldVoucher, Transaction
 from apps.users.tests.factories import make_user
 from apps.vouchers.models import Voucher, VoucherType
@@ -63,6 +66,11 @@ class StartTests(PurchaseTestCase):
         self.assertEqual(intent["metadata"], {"order_id": str(made.reference)})
         self.assertEqual(intent["client_secret"], answer["client_secret"])
         self.assertEqual(Voucher.objects.count(), 0)
+
+    def test_the_answer_is_what_is_read_later(self):
+        answer = self.api.post(PURCHASE, {"voucher_type_id": self.type.pk}).json()["transaction"]
+        later = self.api.get(f"/api/payments/transaction/{answer['id']}/").json()
+        self.assertEqual(later, {**answer, "vouchers": []})
 
     def test_the_call_to_stripe_carries_the_stored_reference_as_idempotency_key(self):
         self.api.post(CREATE, {"voucher_type_id": self.type.pk})
@@ -172,11 +180,12 @@ class StartTests(PurchaseTestCase):
             ({"price": "0.49"}, "amount_too_small"),
             ({"price": "49", "currency": "JPY"}, "amount_too_small"),
             ({"price": "1000000.00"}, "amount_too_large"),
-            ({"price": "10.50", "currency": "JPY"}, "currency_not_supported"),
+            ({"price": "100.50", "currency": "JPY"}, "currency_not_supported"),
             ({"price": "10.00", "currency": "XXX"}, "currency_not_supported"),
         ):
-            response = self.api.post(PURCHASE, {"voucher_type_id": make_type(**fields).pk})
-            self.assertProblem(response, 400, code)
+            quantity = 10 if fields.get("currency") == "JPY" and fields["price"] != "49" else 1
+            body = {"voucher_type_id": make_type(**fields).pk, "quantity": quantity}
+            self.assertProblem(self.api.post(PURCHASE, body), 400, code)
         self.assertNothingStarted()
 
     def test_minor_units_are_those_of_the_currency(self):
@@ -201,6 +210,9 @@ class StartTests(PurchaseTestCase):
         self.assertNotIn(secret, json.dumps(Transaction.objects.values().get(), default=str))
 
 
+FreshClient = gateway._client_for.__wrapped__
+
+
 class StripeTroubleTests(PurchaseTestCase):
     def start(self):
         return self.api.post(PURCHASE, {"voucher_type_id": self.type.pk})
@@ -216,6 +228,14 @@ class StripeTroubleTests(PurchaseTestCase):
         self.assertEqual(set(Transaction.objects.values_list("status", flat=True)), {"pending"})
         self.assertEqual(Voucher.objects.count(), 0)
 
+    def test_a_stripe_that_hangs_is_waited_for_only_so_long(self):
+        self.stripe.add_fault(method="POST", path="/v1/payment_intents", delay=20, times=5)
+        started = time.monotonic()
+        with patch.object(gateway, "TIMEOUTS", (0.2, 0.2)), patch.object(gateway, "_client_for", FreshClient):
+            self.assertProblem(self.start(), 503, "payment_provider_unavailable")
+        self.assertLess(time.monotonic() - started, 15)
+        self.assertEqual(gateway.TIMEOUTS, (2, 6))
+
     def test_a_first_failure_is_tried_again_with_the_same_key_and_makes_one_intent(self):
         self.stripe.add_fault(method="POST", path="/v1/payment_intents", drop=True, times=1)
         self.assertEqual(self.start().status_code, 201)
@@ -223,6 +243,19 @@ class StripeTroubleTests(PurchaseTestCase):
         self.assertEqual(len(calls), 2)
         self.assertEqual(len({call["idempotency_key"] for call in calls}), 1)
         self.assertEqual(len(self.stripe.events("payment_intent.created")), 1)
+
+    def test_a_purchase_overtaken_by_its_payment_is_shown_as_it_is(self):
+        create = gateway.create_intent
+
+        def create_and_pay(**arguments):
+            intent = create(**arguments)
+            self.stripe.pay(intent.id)
+            self.deliver(self.event_of(intent.id))
+            return intent
+
+        with patch.object(gateway, "create_intent", create_and_pay):
+            answer = self.start().json()
+        self.assertEqual((answer["transaction"]["status"], len(answer["vouchers"])), ("completed", 1))
 
     def test_an_effect_whose_answer_was_lost_makes_one_intent_and_one_transaction(self):
         self.stripe.add_fault(method="POST", path="/v1/payment_intents", effect_then_error="drop", times=1)

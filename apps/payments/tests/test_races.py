@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import stripe
 
-from apps.payments import services
+from apps.payments import gateway, services
 from apps.payments.models import SoldVoucher, Transaction
 from apps.users.tests.factories import make_user
 from apps.vouchers.models import Voucher
@@ -25,6 +25,18 @@ def settle_without_the_lock(intent):
         return found
     time.sleep(0.02)
     return services._complete(found)
+
+
+class CallsAtOnceTests(StripeTestCase, RaceTestCase):
+    def test_only_so_many_calls_wait_for_a_slow_stripe_and_the_rest_are_told_to_come_back(self):
+        api = self.signed_in(make_user())
+        body = {"voucher_type_id": make_type().pk}
+        self.stripe.add_fault(method="POST", path="/v1/payment_intents", delay=2, times=50)
+        buy = lambda: api.post("/api/vouchers/purchase/", body)  # noqa: E731
+        answers = self.together(*[buy] * (gateway.CALLS_AT_ONCE + 3))
+        statuses = sorted(answer.status_code for answer in answers)
+        self.assertEqual(statuses, [201] * gateway.CALLS_AT_ONCE + [503] * 3)
+        self.assertLess(gateway.CALLS_AT_ONCE, 8)  # the threads of gunicorn.conf.py
 
 
 class FulfilmentRaceTests(StripeTestCase, RaceTestCase):

@@ -2,11 +2,12 @@
 
 import json
 import time
+from unittest.mock import patch
 
 import stripe
 from django.test import override_settings
 
-from apps.payments import webhooks
+from apps.payments import gateway, services, webhooks
 from apps.payments.models import StripeEvent, Transaction
 from apps.users.tests.factories import make_user
 from apps.vouchers.models import Voucher
@@ -112,6 +113,16 @@ class ApplyTests(WebhookTestCase):
         self.assertEqual(StripeEvent.objects.exclude(processed_at=None).count(), 2)
         self.assertEqual(Voucher.objects.count(), 0)
 
+    def test_an_event_about_no_object_is_taken(self):
+        body = {
+            "id": "evt_b",
+            "object": "event",
+            "type": "balance.available",
+            "data": {"object": {"object": "balance"}},
+        }
+        self.assertEqual(self.signed(json.dumps(body)).status_code, 200)
+        self.assertIsNotNone(StripeEvent.objects.get().processed_at)
+
     def test_a_mismatch_is_taken_reported_and_issues_nothing(self):
         intent_id = self.paid()
         self.stripe.override_payment_intent(intent_id, {"amount_received": 1})
@@ -129,6 +140,54 @@ class ApplyTests(WebhookTestCase):
         self.assertEqual((waiting.processed_at, Voucher.objects.count()), (None, 0))
         self.assertEqual(webhooks.apply_waiting(), 1)
         self.assertEqual((webhooks.apply_waiting(), Voucher.objects.count()), (0, 2))
+
+    def test_one_event_that_cannot_be_applied_does_not_keep_the_others_waiting(self):
+        good = self.paid(quantity=1)
+        bad = StripeEvent.objects.create(
+            stripe_id="evt_bad", type="payment_intent.succeeded", object_id="pi_bad"
+        )
+        StripeEvent.objects.create(stripe_id="evt_good", type="payment_intent.succeeded", object_id=good)
+
+        def explode(object_id):
+            if object_id == "pi_bad":
+                raise RuntimeError("odd")
+            return services.settle_intent(object_id)
+
+        handlers = {"payment_intent.succeeded": explode}
+        with (
+            patch.object(webhooks, "HANDLERS", handlers),
+            self.assertLogs("apps.payments.webhooks", "ERROR"),
+        ):
+            self.assertEqual(webhooks.apply_waiting(), 1)
+        self.assertEqual(list(StripeEvent.objects.waiting()), [bad])
+        self.assertEqual(Voucher.objects.count(), 1)
+
+    def test_an_intent_of_another_shop_in_a_currency_that_we_do_not_know_is_not_ours(self):
+        foreign = self.paid()
+        self.stripe.override_payment_intent(foreign, {"currency": "huf"})
+        Transaction.objects.all().delete()
+        self.assertEqual(self.deliver(self.event_of(foreign)).status_code, 200)
+        self.assertIsNotNone(StripeEvent.objects.get().processed_at)
+        self.assertEqual(Voucher.objects.count(), 0)
+
+    def test_an_answer_noted_while_the_event_is_applied_does_not_hide_the_purchase(self):
+        intent_id = self.paid(quantity=1)
+        reference = Transaction.objects.get().reference
+        intent = gateway.fetch_intent(intent_id)
+        self.assertEqual(intent.order_id, str(reference))
+        Transaction.objects.update(stripe_payment_intent_id=None)
+        with self.assertQueries(5):  # one of them looks the row up, by either id
+            settled = services.settle(intent)
+        self.assertEqual(settled and settled.status, "completed")
+
+    def test_after_a_mismatch_staff_see_which_intent_it_was(self):
+        intent_id = self.paid()
+        Transaction.objects.update(stripe_payment_intent_id=None)
+        self.stripe.override_payment_intent(intent_id, {"amount_received": 1})
+        with self.assertLogs("apps.payments.services", "ERROR"):
+            self.deliver(self.event_of(intent_id))
+        made = Transaction.objects.get()
+        self.assertEqual((made.status, made.stripe_payment_intent_id), ("pending", intent_id))
 
     def test_client_secrets_are_not_kept(self):
         intent_id = self.paid()
@@ -174,8 +233,17 @@ class SignatureTests(WebhookTestCase):
         ):
             with self.subTest(body):
                 self.assertRefused(self.signed(body))
+        self.assertRefused(self.signed('{"object": "event", "a":' + "[" * 100_000))
         odd = {"object": "event", "id": "evt_1", "type": "x", "data": {"object": {"id": "\0"}}}
-        for wrong in (odd, {**odd, "data": {"object": {"id": 7}}}, {**odd, "data": []}, {**odd, "id": "é"}):
+        about = {"data": {"object": {"id": "pi_1"}}}
+        for wrong in (
+            odd,
+            {**odd, "data": {"object": {"id": 7}}},
+            {**odd, "data": {"object": {"id": "."}}},
+            {**odd, "data": []},
+            {**odd, **about, "id": "é"},
+            {**odd, **about, "type": "x" * 200},
+        ):
             with self.subTest(wrong):
                 self.assertRefused(self.signed(json.dumps(wrong)))
 
