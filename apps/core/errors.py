@@ -53,3 +53,10 @@ class UnavailableError(DomainError):
     code = "service_unavailable"
     detail = "The service is busy. Please send the request again."
     retry_after = 5
+
+
+class NotReady(UnavailableError):
+    """Something that requests need is not there."""
+
+    code = "not_ready"
+    detail = "A dependency is not ready."

@@ -6,16 +6,17 @@ import logging.handlers
 import re
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Any
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 # Whatever the message comes from, Django's own "Not Found: /path", a driver's error or ours.
 SECRETS = (
-    # A voucher code in any spelling: 16 symbols of its alphabet, grouped by fours or not.
+    # A voucher code but for its last four symbols, in one piece or in groups of four. A UUID is neither.
+    re.compile(r"(?<![0-9A-Za-z])[2-9A-HJKMNP-Z]{12}(?=[2-9A-HJKMNP-Z]{4}(?![0-9A-Za-z]))", re.I),
     re.compile(
-        r"(?<![0-9A-Za-z])(?:[2-9A-HJKMNP-Z]{4}(?:-|\s|%20|\+)?){3}(?=[2-9A-HJKMNP-Z]{4}(?![0-9A-Za-z]))",
-        re.I,
+        r"(?<![0-9A-Za-z])(?:[2-9A-HJKMNP-Z]{4}(?:-|\s|%20|\+)){3}(?=[2-9A-HJKMNP-Z]{4}(?![0-9A-Za-z]))", re.I
     ),
     re.compile(r"(?<=_secret_)\w+"),
     re.compile(r"(?<=\b[sr]k_)(?:test|live)_\w+"),
@@ -31,11 +32,22 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def route_of(request: Any) -> str:
+    """The pattern of the request's address, without what stands in its places."""
+    match = getattr(request, "resolver_match", None)
+    return f"/{match.route}" if match else "(no route)"
+
+
 class RequestIdFilter(logging.Filter):
-    """Adds `request_id` to each record; "-" outside a request."""
+    """Adds `request_id` to each record ("-" outside a request), and names requests by route.
+
+    Django's own lines name them by path, which may hold a voucher code in a spelling that no pattern knows.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
+        if record.name == "django.request" and hasattr(record, "request") and isinstance(record.args, tuple):
+            record.args = (*record.args[:-1], route_of(record.request))
         return True
 
 

@@ -31,13 +31,16 @@ class RequestId:
         response = self.get_response(request)
         self._log(request, response, time.monotonic() - started)
         response["X-Request-ID"] = request_id
+        if request.method == "HEAD" and not response.streaming:
+            # RFC 9110, section 9.3.2: no body. gunicorn would send it, and the next answer would begin inside.
+            response.headers.setdefault("Content-Length", str(len(response.content)))
+            response.content = b""
         return response
 
     @staticmethod
     def _log(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
         """By route, not by path: a path may hold a voucher code."""
-        match = request.resolver_match
-        route = f"/{match.route}" if match else "(no route)"
+        route = logs.route_of(request)
         log.info("%s %s %s %.0f ms", request.method, route, response.status_code, seconds * 1000)
 
 
@@ -64,25 +67,36 @@ class Problems:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not problems.is_api(request):
             return self.get_response(request)
-        if refusal := self._refusal(request):
-            return refusal
-        response = self.get_response(request)
+        response = self._refusal(request) or self.get_response(request)
         if response.status_code >= 400 and not response.get("Content-Type", "").startswith(
             problems.MEDIA_TYPE
         ):
-            replacement = problems.problem_response(response.status_code)
-            for name in ("Allow", "Retry-After", "WWW-Authenticate", "Vary"):
-                if name in response:
-                    replacement[name] = response[name]
-            replacement.cookies = response.cookies
-            return replacement
+            self._put_problem(response)
+        if "Cache-Control" not in response:
+            # What one person may see is not for a shared cache; what changed something is for none.
+            response["Cache-Control"] = (
+                "private, no-cache" if request.method in ("GET", "HEAD") else "no-store"
+            )
         return response
+
+    @staticmethod
+    def _put_problem(response: HttpResponse) -> None:
+        """Write a problem document over the body; status, cookies and other headers stay."""
+        response.content = problems.problem_response(response.status_code).content
+        response["Content-Type"] = problems.MEDIA_TYPE
+        response["Content-Length"] = str(len(response.content))
+        del response["ETag"]
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Known exceptions of plain Django views, such as a database that is away."""
         return problems.response_of(exception) if problems.is_api(request) else None
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
+        if request.method not in ("GET", "HEAD", "OPTIONS") and not request.path.endswith("/"):
+            # Django would redirect, and a redirected POST comes back as a GET.
+            return problems.problem_response(404, detail="Addresses end with a slash.")
+        if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+            return problems.problem_response(411)  # Django reads no body without its length
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdecimal():
             return problems.problem_response(400)

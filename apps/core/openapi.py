@@ -114,13 +114,13 @@ class ProblemSchema(AutoSchema):
             add(413)
             add(415, "unsupported_media_type")
             if not public:
-                add(403)
                 add(403, "csrf_failed")
         elif self._get_parameters():
             add(400, "validation_error")
-        if "{" in self.path or getattr(self.view, "pagination_class", None):
+        if getattr(self.view, "pagination_class", None):
             add(404)
         add(405)
+        add(406, "not_acceptable")
         if self.view.get_throttles():
             add(429)
         add(500)

@@ -33,6 +33,7 @@ CODES: dict[int, tuple[str, str]] = {
     403: ("permission_denied", "You may not do this."),
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address doesn't take that method."),
+    411: ("length_required", "Send the body with a Content-Length."),
     413: ("body_too_large", "The body is too large."),
     429: (errors.TooManyAttempts.code, errors.TooManyAttempts.detail),
     500: ("server_error", "Something went wrong on our side. It has been recorded."),

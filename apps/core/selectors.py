@@ -53,7 +53,10 @@ def _broker() -> str:
 
 def _ping(url: str) -> str:
     import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
-    with redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1) as client:
+    patience = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)}
+    with redis.Redis.from_url(url, **patience) as client:
         client.ping()
     return "ok"

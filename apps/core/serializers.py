@@ -47,7 +47,7 @@ class KnownFieldsSerializer(serializers.Serializer[Any]):
                         str(name)[:100]: [
                             serializers.ErrorDetail("This field is not known here.", "unknown_field")
                         ]
-                        for name in unknown
+                        for name in unknown[:20]
                     }
                 )
         return super().to_internal_value(data)

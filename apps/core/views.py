@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from . import problems, selectors
+from . import errors, problems, selectors
 from .openapi import documented
 
 
@@ -48,13 +48,13 @@ class Ready(PublicView):
         "Whether everything that requests need is there: 200, or 503 naming what is not.",
         operation_id="ready",
         answers={200: answer},
+        errors=(errors.NotReady,),
     )
     def get(self, request: Request) -> Response:
         checks = selectors.readiness()
         if all(state in ("ok", "not configured") for state in checks.values()):
             return Response({"status": "ready", "checks": checks})
-        document = problems.problem(503, "not_ready", "A dependency is not ready.", checks=checks)
-        return Response(document, status=503, content_type=problems.MEDIA_TYPE, headers={"Retry-After": "5"})
+        raise errors.NotReady(checks=checks)
 
 
 class Test(PublicView):

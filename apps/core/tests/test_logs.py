@@ -2,6 +2,7 @@
 
 import json
 import logging
+from types import SimpleNamespace
 from unittest import TestCase
 
 from apps.core import logs
@@ -28,8 +29,23 @@ class LogTests(TestCase):
                 self.assertIn("***", line)
 
     def test_other_words_stay(self):
-        text = "POST /api/vouchers/redeem/ 200 12 ms 5f0c9f2e7a414b3d9d520e8c6c1f2a37 authentication-services"
+        text = (
+            "POST /api/vouchers/redeem/ 200 12 ms 5f0c9f2e7a414b3d9d520e8c6c1f2a37 authentication-services"
+            " order eb8f8526-4926-4684-a3c4-66f7a4e28533"
+        )
         self.assertEqual(logs.without_secrets(text), text)
+
+    def test_a_failed_request_is_named_by_its_route_however_the_code_was_spelt(self):
+        request = SimpleNamespace(resolver_match=SimpleNamespace(route="api/vouchers/detail/<str:code>/"))
+        for path in (
+            "/api/vouchers/detail/2J39--NEH6--R3TU--N3J8/",
+            "/api/vouchers/detail/2J-39-NE-H6-R3-TU-N3-J8/",
+        ):
+            record = logging.makeLogRecord(
+                {"name": "django.request", "msg": "%s: %s", "args": ("Oh", path), "request": request}
+            )
+            logs.RequestIdFilter().filter(record)
+            self.assertEqual(record.getMessage(), "Oh: /api/vouchers/detail/<str:code>/")
 
     def test_an_exception_is_masked_too(self):
         try:

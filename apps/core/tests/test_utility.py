@@ -3,11 +3,14 @@
 from unittest.mock import patch
 
 from django.db import OperationalError
-from django.test import override_settings
+from django.http import HttpResponse
+from django.test import RequestFactory, override_settings
 from django.urls import path
 
 from apps.core import selectors
 from apps.core.errors import UnavailableError
+from apps.core.middleware import RequestId
+from apps.users.tests.factories import make_staff
 from tests.support.cases import ApiTestCase
 
 
@@ -97,6 +100,56 @@ class ErrorTests(ApiTestCase):
             self.assertProblem(response, 503, "service_unavailable")
             self.assertGreater(int(response.headers["Retry-After"]), 0)
             self.assertNotIn("secret", response.content.decode())
+
+    def test_a_post_without_the_slash_is_not_found_and_a_get_is_sent_on(self):
+        with override_settings(DEBUG=True):
+            self.assertProblem(self.api.post("/api/vouchers/redeem", {"code": "x"}), 404, "not_found")
+        response = self.api.get("/api/vouchers/types")
+        self.assertEqual((response.status_code, response.headers["Location"]), (301, "/api/vouchers/types/"))
+
+    def test_a_host_that_is_not_ours_is_refused_as_a_problem_also_over_plain_http(self):
+        for redirect in (False, True):
+            with override_settings(SECURE_SSL_REDIRECT=redirect, ALLOWED_HOSTS=["api.example.com"]):
+                response = self.api.get("/api/health/ready/", headers={"Host": "evil.example"})
+            self.assertProblem(response, 400, "bad_request")
+
+    def test_the_description_answers_problems_as_json_too(self):
+        for address in ("/api/schema/", "/api/docs/"):
+            self.assertProblem(self.api.post(address, {}), 405, "method_not_allowed")
+
+    def test_health_is_not_sent_to_https_and_the_rest_is(self):
+        with override_settings(SECURE_SSL_REDIRECT=True):
+            self.assertEqual(self.api.get("/api/health/").status_code, 200)
+            self.assertEqual(self.api.get("/api/health/ready/").status_code, 200)
+            response = self.api.get("/api/vouchers/types/")
+        self.assertEqual(response.status_code, 301)
+        self.assertTrue(response.headers["Location"].startswith("https://"))
+
+    def test_private_answers_are_not_for_shared_caches(self):
+        staff = self.signed_in(make_staff())
+        self.assertEqual(staff.get("/api/vouchers/my-vouchers/")["Cache-Control"], "private, no-cache")
+        self.assertEqual(staff.post("/api/auth/logout/", {})["Cache-Control"], "no-store")
+        self.assertIn("public", self.api.get("/api/vouchers/types/")["Cache-Control"])
+
+    def test_an_answer_to_head_has_the_headers_and_no_body(self):
+        # Not by the test client, which drops the body of any server that forgets to.
+        response = RequestId(lambda request: HttpResponse(b"12345"))(RequestFactory().head("/"))
+        self.assertEqual((response.content, response["Content-Length"]), (b"", "5"))
+
+    def test_a_body_in_chunks_is_refused_rather_than_read_as_none(self):
+        response = self.api.post("/api/auth/login/", {}, headers={"Transfer-Encoding": "chunked"})
+        self.assertProblem(response, 411, "length_required")
+
+    def test_a_body_announced_as_too_large_is_refused_unread(self):
+        response = self.api.post("/api/auth/login/", {"email": "x" * 300_000})
+        self.assertProblem(response, 413, "body_too_large")
+
+    def test_named_origins_may_send_credentials(self):
+        with override_settings(CORS_ALLOWED_ORIGINS=["https://app.example.com"]):
+            response = self.api.get("/api/vouchers/types/", headers={"Origin": "https://app.example.com"})
+        self.assertEqual(response["Access-Control-Allow-Origin"], "https://app.example.com")
+        self.assertEqual(response["Access-Control-Allow-Credentials"], "true")
+        self.assertIn("Retry-After", response["Access-Control-Expose-Headers"])
 
     def test_a_preflight_from_an_unknown_origin_gets_no_permission(self):
         response = self.api.options(
