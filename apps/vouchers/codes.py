@@ -50,7 +50,10 @@ def parse(typed: str) -> str:
 
     Raises CodeMalformed; no look-up is needed to find a typing mistake.
     """
-    symbols = _SEPARATORS.sub("", typed[:100]).upper()
+    symbols = _SEPARATORS.sub("", typed[:100])
+    if not symbols.isascii():  # the long s, for one, would become an S
+        raise CodeMalformed
+    symbols = symbols.upper()
     if len(symbols) != LENGTH or not all(symbol in _VALUE_OF for symbol in symbols):
         raise CodeMalformed
     if check_symbol(symbols[:-1]) != symbols[-1]:

@@ -102,14 +102,23 @@ class VoucherDetailOutput(VoucherOutput):
 
 class RedeemInput(KnownFieldsSerializer):
     code = serializers.CharField(max_length=100)
-    service_type = serializers.CharField(max_length=50, required=False, allow_null=True, default=None)
+    service_type = serializers.CharField(
+        max_length=50, required=False, allow_null=True, allow_blank=True, default=None
+    )
     details = serializers.DictField(
         required=False, help_text=f"Anything worth recording, at most {MAX_DETAILS_BYTES} bytes as JSON."
     )
-    service_data = serializers.DictField(required=False, help_text="An older name of `details`.")
+    service_data = serializers.DictField(
+        required=False, allow_null=True, help_text="An older name of `details`."
+    )
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        attributes["service_type"] = attributes["service_type"] or None
         older = attributes.pop("service_data", None)
+        if older and "details" in attributes:
+            raise serializers.ValidationError(
+                {"service_data": [serializers.ErrorDetail("Send it as details alone.", "not_together")]}
+            )
         details = attributes.setdefault("details", older or {})
         if len(json.dumps(details, ensure_ascii=False).encode()) > MAX_DETAILS_BYTES:
             raise serializers.ValidationError(

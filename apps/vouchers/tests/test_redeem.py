@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from apps.users.tests.factories import make_user
 from apps.vouchers import codes, services
-from apps.vouchers.models import Voucher, VoucherType, VoucherUsage
+from apps.vouchers.models import Voucher, VoucherQuerySet, VoucherType, VoucherUsage
 from apps.vouchers.tests.factories import (
     make_expired_voucher,
     make_inactive_voucher,
@@ -133,6 +134,23 @@ class RedeemTests(ApiTestCase):
         response = self.redeem(voucher.code, service_data={"index": 7})
         self.assertEqual(response.json()["usage"]["details"], {"index": 7})
 
+    def test_what_the_older_client_leaves_empty_counts_as_left_out(self):
+        voucher = make_voucher(owner=self.customer)
+        response = self.redeem(voucher.code, service_data=None, service_type="")
+        self.assertEqual((response.status_code, response.json()["usage"]["details"]), (200, {}))
+
+    def test_a_use_is_never_recorded_after_the_expiry_that_it_met(self):
+        voucher = make_voucher(owner=self.customer)
+        read = Voucher.objects.read_with_clock(code=voucher.code)
+        assert read
+        Voucher.objects.filter(pk=voucher.pk).update(expiry_date=timezone.now() + timedelta(minutes=1))
+        read.refresh_from_db()
+        read.read_at = read.expiry_date + timedelta(milliseconds=3)
+        read.uses_remaining = 0
+        with patch.object(VoucherQuerySet, "read_with_clock", return_value=read):
+            usage = services.redeem_voucher(code=voucher.code, user=self.customer)
+        self.assertEqual(usage.used_at, read.expiry_date)
+
     def test_a_member_that_it_does_not_know_is_refused(self):
         voucher = make_voucher(owner=self.customer)
         document = self.assertRefused(voucher, self.redeem(voucher.code, uses=5), 400, "validation_error")
@@ -156,6 +174,9 @@ class RedeemTests(ApiTestCase):
             {"code": voucher.code, "details": "text"},
             {"code": voucher.code, "details": [1]},
             {"code": voucher.code, "details": None},
+            {"code": voucher.code, "details": {"a": 1}, "service_data": {"b": 2}},
+            {"code": f"{voucher.code[:-1]}\u017f"},
+            {"code": voucher.code, **{f"unknown{number}": 1 for number in range(9_000)}},
             {"code": voucher.code, "details": {"text": "x" * 4096}},
             {"code": voucher.code, "details": nested},
             {"code": voucher.code, "service_type": ["exam_results"]},

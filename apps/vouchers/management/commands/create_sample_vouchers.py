@@ -21,6 +21,12 @@ class Command(BaseCommand):
     def handle(self, *arguments: Any, **options: Any) -> None:
         for name, service_type, price, description in SAMPLES:
             created = services.save_voucher_type(
-                name=name, service_type=service_type, price=price, currency="USD", description=description
+                name=name,
+                service_type=service_type,
+                price=price,
+                currency="USD",
+                description=description,
+                validity_days=365,
+                max_uses=1,
             )
             self.stdout.write(f"{'Created' if created else 'Updated'}: {name} (${price}, {service_type})")
