@@ -47,6 +47,7 @@ REFUSALS: list[tuple[dict[str, str], str]] = [
     ({"ALLOWED_HOSTS": "vouchers.example.org, *"}, "ALLOWED_HOSTS is '*'"),
     ({"STRIPE_SECRET_KEY": ""}, "STRIPE_SECRET_KEY is missing"),
     ({"STRIPE_PUBLISHABLE_KEY": ""}, "STRIPE_PUBLISHABLE_KEY is missing"),
+    ({"STRIPE_PUBLISHABLE_KEY": "sk_live_0123456789"}, "STRIPE_PUBLISHABLE_KEY does not begin with pk_"),
     ({"STRIPE_WEBHOOK_SECRET": ""}, "STRIPE_WEBHOOK_SECRET is missing"),
     ({"STRIPE_WEBHOOK_SECRET": " , "}, "STRIPE_WEBHOOK_SECRET is missing"),
     ({"CORS_ALLOWED_ORIGINS": "*"}, "CORS_ALLOWED_ORIGINS is '*'"),
@@ -54,6 +55,21 @@ REFUSALS: list[tuple[dict[str, str], str]] = [
     ({"STRIPE_API_BASE": "http://localhost:12111"}, "STRIPE_API_BASE is a local address"),
     ({"DATABASE_URL": ""}, "DATABASE_URL is SQLite"),
     ({"DATABASE_URL": "sqlite:///data.sqlite3"}, "DATABASE_URL is SQLite"),
+]
+
+UNREADABLE = [
+    ("DEBUG", "perhaps"),
+    ("ALLOW_SQLITE", "perhaps"),
+    ("EMAIL_USE_TLS", "perhaps"),
+    ("EMAIL_PORT", "perhaps"),
+    ("TRUSTED_PROXY_COUNT", "perhaps"),
+    ("TRUSTED_PROXY_COUNT", "-1"),
+    ("DEFAULT_CURRENCY", "dollars"),
+    ("TIME_ZONE", "Mars/Olympus"),
+    ("LOG_LEVEL", "LOUD"),
+    ("LOG_FORM", "prose"),
+    ("DATABASE_URL", "nowhere://x"),
+    ("LIMIT_REGISTER", "often"),
 ]
 
 ACCEPTED: list[dict[str, str]] = [
@@ -108,9 +124,15 @@ class ProductionTests(SimpleTestCase):
         self.assertIs(load(DEBUG="True")["DEBUG"], True)
 
     def test_it_refuses_a_value_that_it_cannot_read_and_names_the_variable(self):
-        for name in ("DEBUG", "ALLOW_SQLITE", "EMAIL_USE_TLS", "EMAIL_PORT", "TRUSTED_PROXY_COUNT"):
-            with self.subTest(name), self.assertRaisesMessage(ImproperlyConfigured, name):
-                load(**{name: "perhaps"})
+        for name, value in UNREADABLE:
+            with self.subTest(name, value=value), self.assertRaisesMessage(ImproperlyConfigured, name):
+                load(**{name: value})
+
+    def test_a_proxy_is_believed_only_where_there_is_one(self):
+        self.assertNotIn("SECURE_PROXY_SSL_HEADER", load())
+        self.assertEqual(
+            load(TRUSTED_PROXY_COUNT="1")["SECURE_PROXY_SSL_HEADER"], ("HTTP_X_FORWARDED_PROTO", "https")
+        )
 
     def test_the_command_line_shows_every_problem_and_no_secret(self):
         answer = manage("check", ALLOWED_HOSTS="*", STRIPE_API_BASE="http://127.0.0.1:12111", DATABASE_URL="")

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from decouple import Csv, UndefinedValueError, config
 from django.core.exceptions import ImproperlyConfigured
@@ -37,6 +38,40 @@ def rate(text: str) -> tuple[int, int]:
         raise ValueError("A rate is written like 10/m or 100/15m.")
     count, length, unit = found.groups()
     return int(count), int(length or 1) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
+
+
+def count(text: str) -> int:
+    """A whole number, zero or more."""
+    if not text.strip().isdecimal():
+        raise ValueError("A whole number, zero or more.")
+    return int(text)
+
+
+def currency(text: str) -> str:
+    """A currency's three letters (ISO 4217), in capitals."""
+    if not re.fullmatch("[A-Za-z]{3}", text.strip()):
+        raise ValueError("Three letters.")
+    return text.strip().upper()
+
+
+def time_zone(text: str) -> str:
+    """The name of a time zone that this machine knows."""
+    try:
+        return ZoneInfo(text.strip()).key
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError("No such time zone.") from error
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """A cast that takes one of these words, in any case."""
+
+    def cast(text: str) -> str:
+        found = next((word for word in words if word.lower() == text.strip().lower()), None)
+        if found is None:
+            raise ValueError(f"One of {', '.join(words)}.")
+        return found
+
+    return cast
 
 
 def choose_settings() -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from .environment import rate, read, words
+from .environment import count, currency, one_of, rate, read, time_zone, words
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "1.0.0"
@@ -52,10 +52,10 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "apps.core.middleware.RequestId",
+    "corsheaders.middleware.CorsMiddleware",
+    "apps.core.middleware.Problems",  # outside all that may refuse a request
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "corsheaders.middleware.CorsMiddleware",
-    "apps.core.middleware.Problems",
     "apps.core.middleware.RefusedForms",
     "django.middleware.http.ConditionalGetMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -89,9 +89,11 @@ TEMPLATES = [
 
 # --- Database and cache ---------------------------------------------------------------------------------------
 
-DATABASE_URL = read("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
 ALLOW_SQLITE = read("ALLOW_SQLITE", DEBUG, cast=bool)
-DATABASES = {"default": dj_database_url.parse(DATABASE_URL)}
+DATABASES = {
+    "default": read("DATABASE_URL", cast=dj_database_url.parse)
+    or dj_database_url.parse(f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+}
 _database = DATABASES["default"]
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE takes the write lock at BEGIN: two writers queue for up to `timeout` seconds instead of failing.
@@ -107,8 +109,8 @@ else:
         **_database.get("OPTIONS", {}),
         "connect_timeout": 3,
         "keepalives_idle": 30,
-        "options": f"-c statement_timeout={read('DATABASE_STATEMENT_TIMEOUT_MS', 5000, cast=int)}"
-        f" -c lock_timeout={read('DATABASE_LOCK_TIMEOUT_MS', 2000, cast=int)}"
+        "options": f"-c statement_timeout={read('DATABASE_STATEMENT_TIMEOUT_MS', 5000, cast=count)}"
+        f" -c lock_timeout={read('DATABASE_LOCK_TIMEOUT_MS', 2000, cast=count)}"
         " -c idle_in_transaction_session_timeout=10000",
     }
 
@@ -227,7 +229,7 @@ LIMIT_REDEEM_FAILURES_PER_NETWORK = read("LIMIT_REDEEM_FAILURES_PER_NETWORK", ra
 
 # --- Money ----------------------------------------------------------------------------------------------------
 
-DEFAULT_CURRENCY = read("DEFAULT_CURRENCY", "USD", cast=str.upper)
+DEFAULT_CURRENCY = read("DEFAULT_CURRENCY", "USD", cast=currency)
 
 STRIPE_SECRET_KEY = read("STRIPE_SECRET_KEY")
 STRIPE_PUBLISHABLE_KEY = read("STRIPE_PUBLISHABLE_KEY")
@@ -269,7 +271,7 @@ EMAIL_BACKEND = read(
     "EMAIL_BACKEND", f"django.core.mail.backends.{'console' if DEBUG else 'smtp'}.EmailBackend"
 )
 EMAIL_HOST = read("EMAIL_HOST", "localhost")
-EMAIL_PORT = read("EMAIL_PORT", 25, cast=int)
+EMAIL_PORT = read("EMAIL_PORT", 25, cast=count)
 EMAIL_USE_TLS = read("EMAIL_USE_TLS", False, cast=bool)
 EMAIL_HOST_USER = read("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = read("EMAIL_HOST_PASSWORD")
@@ -292,7 +294,7 @@ POST_OFFICE = {
 # --- Language, time, files ------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en-us"
-TIME_ZONE = read("TIME_ZONE", "UTC")
+TIME_ZONE = read("TIME_ZONE", "UTC", cast=time_zone)
 USE_I18N = True
 USE_TZ = True
 
@@ -312,7 +314,7 @@ STORAGES = {
 
 # --- Transport security ---------------------------------------------------------------------------------------
 
-TRUSTED_PROXY_COUNT = read("TRUSTED_PROXY_COUNT", 0, cast=int)
+TRUSTED_PROXY_COUNT = read("TRUSTED_PROXY_COUNT", 0, cast=count)
 if TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = read("SECURE_SSL_REDIRECT", not DEBUG, cast=bool)
@@ -326,8 +328,8 @@ X_FRAME_OPTIONS = "DENY"
 
 # --- Logs -----------------------------------------------------------------------------------------------------
 
-LOG_LEVEL = read("LOG_LEVEL", "INFO", cast=str.upper)
-LOG_FORM = read("LOG_FORM", "text", cast=str.lower)
+LOG_LEVEL = read("LOG_LEVEL", "INFO", cast=one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
+LOG_FORM = read("LOG_FORM", "text", cast=one_of("text", "json"))
 LOG_FILE = read("LOG_FILE", str(BASE_DIR / "logs" / "django.log"))
 LOGGING = {
     "version": 1,
@@ -350,6 +352,7 @@ LOGGING = {
         "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
         "django.server": {"handlers": [], "level": "ERROR", "propagate": True},
         "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},  # scanners, all day
         "stripe": {"level": "WARNING"},
         "post_office": {"handlers": ["nowhere"], "level": "WARNING"},  # it would add a handler of its own
     },
@@ -401,6 +404,10 @@ def _unsafe() -> list[str]:
         ("*" in ALLOWED_HOSTS, "ALLOWED_HOSTS is '*': name the hosts that this site answers to."),
         (not STRIPE_SECRET_KEY, "STRIPE_SECRET_KEY is missing."),
         (not STRIPE_PUBLISHABLE_KEY, "STRIPE_PUBLISHABLE_KEY is missing."),
+        (
+            bool(STRIPE_PUBLISHABLE_KEY) and not STRIPE_PUBLISHABLE_KEY.startswith("pk_"),
+            "STRIPE_PUBLISHABLE_KEY does not begin with pk_: every browser would see a secret key.",
+        ),
         (not any(STRIPE_WEBHOOK_SECRETS), "STRIPE_WEBHOOK_SECRET is missing."),
         ("*" in CORS_ALLOWED_ORIGINS, "CORS_ALLOWED_ORIGINS is '*': name the origins of your web clients."),
         (
