@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core.openapi import documented
+from apps.users.callers import caller
 from apps.users.models import User
 
 from . import errors, selectors
@@ -47,7 +48,7 @@ class Dashboard(APIView):
         answers={200: DashboardOutput},
     )
     def get(self, request: Request) -> Response:
-        return _dashboard(request, None if request.user.is_staff else request.user)  # type: ignore[arg-type]
+        return _dashboard(request, None if request.user.is_staff else caller(request))
 
 
 class Personal(APIView):
@@ -58,7 +59,7 @@ class Personal(APIView):
         answers={200: DashboardOutput},
     )
     def get(self, request: Request) -> Response:
-        return _dashboard(request, request.user)  # type: ignore[arg-type]
+        return _dashboard(request, caller(request))
 
 
 class Revenue(APIView):

@@ -1,17 +1,10 @@
 """Sessions: what makes a token of ours more than a signature."""
 
 import uuid
-from datetime import datetime
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
-
-
-class SessionQuerySet(models.QuerySet["Session"]):
-    def live(self, now: datetime) -> "SessionQuerySet":
-        """Sessions that are neither ended nor past their refresh token's life."""
-        return self.filter(ended_at=None, expires_at__gt=now)
 
 
 class Session(models.Model):
@@ -30,8 +23,6 @@ class Session(models.Model):
     refreshed_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(db_index=True)
     ended_at = models.DateTimeField(null=True, blank=True)
-
-    objects = SessionQuerySet.as_manager()
 
     class Meta:
         ordering = ("-created_at", "id")

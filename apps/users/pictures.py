@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import IO, Any, Final
 
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from PIL import Image, ImageOps
 
 FOLDER: Final = "profile-pictures"
-MAX_BYTES: Final = 5 * 1024 * 1024
+MAX_BYTES: Final[int] = settings.MAX_UPLOAD_BYTES
 MAX_SIDE: Final = 4096
 EXTENSIONS: Final = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 OPTIONS: Final[dict[str, dict[str, Any]]] = {"JPEG": {"quality": 90}, "PNG": {}, "WEBP": {"quality": 90}}
