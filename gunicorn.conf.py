@@ -34,7 +34,10 @@ logconfig_dict = {
             "format": "%(asctime)s %(levelname)s %(name)s [%(process)d] %(message)s",
         }
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "text"}},
+    "filters": {"addresses": {"()": "apps.core.logs.WithoutAddresses"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "text", "filters": ["addresses"]}
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "gunicorn.error": {"handlers": ["console"], "level": "INFO", "propagate": False},

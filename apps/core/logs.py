@@ -51,6 +51,18 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
+class WithoutAddresses(logging.Filter):
+    """For gunicorn's own lines: cuts off what a request said of itself, which may be a piece of a code."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if message.startswith("Invalid request from ip="):
+            record.msg, record.args = message.partition(": ")[0], ()
+        elif message.startswith("Error handling request"):
+            record.msg, record.args = "Error handling request", ()
+        return True
+
+
 class TextFormatter(logging.Formatter):
     """A line for people, without secrets."""
 

@@ -47,6 +47,19 @@ class LogTests(TestCase):
             logs.RequestIdFilter().filter(record)
             self.assertEqual(record.getMessage(), "Oh: /api/vouchers/detail/<str:code>/")
 
+    def test_what_a_garbled_request_said_is_cut_off(self):
+        for said, kept in (
+            (
+                "Invalid request from ip=10.0.0.1: Invalid HTTP Version: 'X8KV 5U96/'",
+                "Invalid request from ip=10.0.0.1",
+            ),
+            ("Error handling request /api/vouchers/detail/2J-39/", "Error handling request"),
+            ("Booting worker with pid: 7", "Booting worker with pid: 7"),
+        ):
+            record = self.record(said)
+            logs.WithoutAddresses().filter(record)
+            self.assertEqual(record.getMessage(), kept)
+
     def test_an_exception_is_masked_too(self):
         try:
             raise ValueError("Key (code)=(ABCDEFGHJKMNPQ23) already exists.")
