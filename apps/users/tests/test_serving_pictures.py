@@ -43,7 +43,7 @@ class ServingPictures(ApiTestCase):
                     self.assertEqual(response["X-Content-Type-Options"], "nosniff")
                     self.assertEqual(response["Cache-Control"], "public, max-age=86400, immutable")
                     with default_storage.open(address.path.removeprefix("/media/")) as file:
-                        self.assertEqual(b"".join(response.streaming_content), file.read())
+                        self.assertEqual(response.getvalue(), file.read())
                     (settings.MEDIA_ROOT / address.path.removeprefix("/media/")).unlink()
                     User.objects.all().delete()
 
