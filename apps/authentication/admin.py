@@ -1,12 +1,11 @@
 """Sessions, for staff: to see, and to end."""
 
-from typing import Any
-
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from apps.core.screens import LookedAt
 from apps.users import admin as users_admin
 from apps.users.models import User
 
@@ -43,7 +42,7 @@ class UserAdmin(users_admin.UserAdmin):
 
 
 @admin.register(Session)
-class SessionAdmin(ModelAdmin):
+class SessionAdmin(LookedAt, ModelAdmin):
     list_display = ("user", "created_at", "refreshed_at", "expires_at", "ended_at")
     list_filter = ("created_at", "ended_at")
     list_select_related = ("user",)
@@ -60,12 +59,3 @@ class SessionAdmin(ModelAdmin):
 
     def has_end_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("authentication.change_session")
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

@@ -9,12 +9,14 @@ from django.utils import timezone
 from post_office.models import STATUS, Attachment, Email, EmailTemplate, Log
 from unfold.admin import ModelAdmin
 
+from .screens import LookedAt
+
 for model in (Email, EmailTemplate, Log, Attachment):
     admin.site.unregister(model)  # its own screens show bodies, and these hold working links
 
 
 @admin.register(Email)
-class EmailAdmin(ModelAdmin):
+class EmailAdmin(LookedAt, ModelAdmin):
     """Mail holds links that open accounts, and codes: neither is for staff to read."""
 
     list_display = ("recipient", "subject", "status", "number_of_retries", "created", "last_updated")
@@ -58,12 +60,3 @@ class EmailAdmin(ModelAdmin):
 
     def has_send_again_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("post_office.change_email")
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import display
 
+from apps.core.screens import LookedAtAdmin, LookedAtInline
 from apps.vouchers import admin as vouchers_admin
 
 from .models import SoldVoucher, StripeEvent, Transaction
@@ -22,7 +23,7 @@ STATUS_COLOURS = {
 }
 
 
-class SoldVoucherInline(vouchers_admin.LookedAtInline):
+class SoldVoucherInline(LookedAtInline):
     model = SoldVoucher
     verbose_name_plural = "vouchers issued"
     fields = ("line_no", "voucher_link", "voucher_status", "uses")
@@ -47,7 +48,7 @@ class SoldVoucherInline(vouchers_admin.LookedAtInline):
 
 
 @admin.register(Transaction)
-class TransactionAdmin(vouchers_admin.FoundByCode, vouchers_admin.LookedAtAdmin):
+class TransactionAdmin(vouchers_admin.FoundByCode, LookedAtAdmin):
     list_display = (
         "id",
         "created_at",
@@ -116,7 +117,7 @@ class WaitingFilter(admin.SimpleListFilter):
 
 
 @admin.register(StripeEvent)
-class StripeEventAdmin(vouchers_admin.LookedAtAdmin):
+class StripeEventAdmin(LookedAtAdmin):
     list_display = ("received_at", "type", "object_id", "attempts", "outcome", "processed_at")
     list_filter = (WaitingFilter,)
     search_fields = ("=stripe_id", "=object_id", "type")

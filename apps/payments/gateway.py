@@ -36,6 +36,7 @@ stripe.enable_telemetry = False
 TIMEOUTS: Final = (2, 6)
 RETRIES: Final = 1
 CALLS_AT_ONCE: Final = 4  # half of gunicorn.conf.py's threads: the rest answer while Stripe hangs
+PLACE_WAIT: Final = 0.5  # seconds for which a call waits for one of these places
 SIGNATURE_TOLERANCE: Final = 300
 
 _places = threading.BoundedSemaphore(CALLS_AT_ONCE)
@@ -150,7 +151,7 @@ def _is_word(word: object, length: int) -> bool:
 @contextmanager
 def _conversation() -> Iterator[None]:
     """A place among the calls in flight; Stripe's errors become ours."""
-    if not _places.acquire(timeout=0.1):
+    if not _places.acquire(timeout=PLACE_WAIT):
         log.warning("Stripe: all %s places for calls are taken", CALLS_AT_ONCE)
         raise PaymentProviderUnavailable
     try:

@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.views.main import SEARCH_VAR
-from django.db.models import Count, F, Model, Q, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 from unfold.decorators import display
+
+from apps.core.screens import LookedAtAdmin, LookedAtInline
 
 from . import codes
 from .models import Voucher, VoucherStatus, VoucherType, VoucherUsage, status_condition
@@ -22,31 +24,6 @@ STATUS_COLOURS = {
     "Expired": "warning",
     "Inactive": "danger",
 }
-
-
-class LookedAt:
-    """Rows that only services write: nobody adds, changes or deletes them here, whatever their permissions."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
-class LookedAtAdmin(LookedAt, ModelAdmin):
-    actions = None
-    list_per_page = 50
-    show_full_result_count = False
-
-
-class LookedAtInline(LookedAt, TabularInline):
-    extra = 0
-    per_page = 20
-    hide_title = True
 
 
 class FoundByCode(ModelAdmin):

@@ -6,6 +6,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from unittest import SkipTest
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import redis
@@ -338,13 +339,19 @@ class WithoutRedisTests(ApiTestCase):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             url = f"redis://127.0.0.1:{free.getsockname()[1]}/0"
-        with override_settings(REDIS_URL=url), self.assertLogs("apps.core.limits", "WARNING") as logged:
+        paused = patch.object(limits, "REDIS_PAUSE", 3600)
+        with (
+            paused,
+            override_settings(REDIS_URL=url),
+            self.assertLogs("apps.core.limits", "WARNING") as logged,
+        ):
             wrong = self.journey()
         self.assertEqual(wrong, [401] * 3 + [429] * (self.requests - 3))
         self.assertEqual(len([line for line in logged.output if "Redis failed" in line]), 1)
 
     def test_a_redis_that_hangs_is_waited_for_once(self):
-        with Hung() as hung, override_settings(REDIS_URL=hung.url):
+        paused = patch.object(limits, "REDIS_PAUSE", 3600)
+        with paused, Hung() as hung, override_settings(REDIS_URL=hung.url):
             started = time.monotonic()
             self.assertEqual(self.api.get("/api/test/").status_code, 200)
             first = time.monotonic() - started
@@ -364,7 +371,9 @@ class HungTogetherTests(RaceTestCase):
             status = self.client_class().post(LOGIN, body).status_code
             return status, time.monotonic() - started
 
-        with Hung() as hung, override_settings(REDIS_URL=hung.url):
+        # A long pause: on a slow machine the usual one ends meanwhile, and Redis is asked once more.
+        paused = patch.object(limits, "REDIS_PAUSE", 3600)
+        with paused, Hung() as hung, override_settings(REDIS_URL=hung.url):
             answers = self.together(*[attempt] * 16)
             statuses = [status for status, _ in answers]
             self.assertEqual((statuses.count(401), statuses.count(429)), (5, 11))

@@ -31,7 +31,7 @@ class CallsAtOnceTests(StripeTestCase, RaceTestCase):
     def test_only_so_many_calls_wait_for_a_slow_stripe_and_the_rest_are_told_to_come_back(self):
         api = self.signed_in(make_user())
         body = {"voucher_type_id": make_type().pk}
-        self.stripe.add_fault(method="POST", path="/v1/payment_intents", delay=2, times=50)
+        self.stripe.add_fault(method="POST", path="/v1/payment_intents", delay=4, times=50)
         buy = lambda: api.post("/api/vouchers/purchase/", body)  # noqa: E731
         answers = self.together(*[buy] * (gateway.CALLS_AT_ONCE + 3))
         statuses = sorted(answer.status_code for answer in answers)
@@ -40,6 +40,13 @@ class CallsAtOnceTests(StripeTestCase, RaceTestCase):
 
 
 class FulfilmentRaceTests(StripeTestCase, RaceTestCase):
+    def setUp(self):
+        super().setUp()
+        # Eleven at once want four places: here each waits its turn, however slow the machine.
+        waiting = patch.object(gateway, "PLACE_WAIT", 30)
+        waiting.start()
+        self.addCleanup(waiting.stop)
+
     def race(self):
         """One round: five confirms, five copies of an event, and another event for the same intent."""
         customer = make_user()
