@@ -95,15 +95,22 @@ class RaceTestCase(_Api, TransactionTestCase):
 
     def together(self, *calls: Callable[[], Result]) -> list[Result]:
         """Run all calls at the same instant, a thread each; their results in order, or the first exception."""
+        self._skip_unless_there_are_connections_for(len(calls))
         start = threading.Barrier(len(calls))
         results: dict[int, Result] = {}
         errors: dict[int, BaseException] = {}
 
         def run(number: int, call: Callable[[], Result]) -> None:
             try:
-                connection.ensure_connection()
+                try:
+                    connection.ensure_connection()
+                except BaseException:
+                    start.abort()
+                    raise
                 start.wait(self.patience)
                 results[number] = call()
+            except threading.BrokenBarrierError:
+                pass  # because another could not start, which is the error to tell
             except BaseException as error:  # noqa: BLE001 - raised again below, in the test's own thread
                 errors[number] = error
             finally:
@@ -119,4 +126,14 @@ class RaceTestCase(_Api, TransactionTestCase):
             self.fail(f"Still running after {self.patience} seconds: a deadlock?")
         if errors:
             raise errors[min(errors)]
+        if len(results) < len(calls):
+            self.fail(f"Not all threads could start within {self.patience} seconds")
         return [results[number] for number in range(len(calls))]
+
+    def _skip_unless_there_are_connections_for(self, threads: int) -> None:
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW max_connections")
+                most = int(cursor.fetchone()[0])
+            if threads > most - 10:  # some are kept for administrators, and for the other tests
+                self.skipTest(f"{threads} threads, and this PostgreSQL takes {most} connections")
