@@ -409,6 +409,11 @@ class Relay(Hung):
         self.to = urlsplit(url)
         self.answers = True
 
+    def __enter__(self):
+        super().__enter__()
+        self.url = self.url.removesuffix("/0") + self.to.path  # the same database behind it
+        return self
+
     def accept(self):
         with contextlib.suppress(OSError):
             while True:
