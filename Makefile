@@ -5,7 +5,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 run: .venv/ready  ## the application with sample data, at http://127.0.0.1:8000/
-	DEBUG=True .venv/bin/python manage.py demo
+	env DEBUG=True .venv/bin/python manage.py demo
 
 test: .venv/ready  ## the tests, against a PostgreSQL and a Redis of their own (some: make test TESTS=apps.vouchers)
 	.venv/bin/python manage.py test --parallel 2 $(TESTS)
