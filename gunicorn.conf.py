@@ -23,6 +23,7 @@ max_requests_jitter = 2_000
 if os.path.isdir("/dev/shm"):  # noqa: S108 - heartbeats in memory, not on a slow disk
     worker_tmp_dir = "/dev/shm"  # noqa: S108
 control_socket_disable = True
+forwarder_headers = ""  # no client, and no proxy of ours, says SCRIPT_NAME or PATH_INFO
 
 # gunicorn's own lines go through our formatter, which masks voucher codes: a garbled request line may hold one.
 logconfig_dict = {

@@ -11,6 +11,7 @@ from apps.users import pictures
 from apps.users import views as users
 
 urlpatterns = [
+    path("admin/password_change/", authentication.change_password_in_admin, name="admin-password-change"),
     path("admin/", admin.site.urls),
     re_path(
         rf"^{settings.MEDIA_URL.lstrip('/')}{pictures.FOLDER}/(?P<name>[0-9a-f]{{32}}\.(?:jpg|png|webp))\Z",

@@ -1,6 +1,7 @@
 """Signing up, in and out."""
 
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -8,6 +9,7 @@ from typing import Final
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from apps.users import selectors as users_selectors
@@ -161,6 +163,15 @@ def remove_old_sessions(*, now: datetime) -> int:
     return removed
 
 
+def end_session_by(*, refresh: str) -> None:
+    """End the session of a refresh token, for whoever holds it; nothing happens if it is not live."""
+    with suppress(TokenInvalid):
+        session = selectors.live_session(tokens.read_refresh(refresh))
+        end_session(user=session.user, sid=session.pk)
+
+
 def end_all_sessions(*, user: User) -> None:
-    """End every session of `user`: no token given out until now works any more."""
+    """End every session of `user`, the admin's too: nothing given out until now works any more."""
+    User.objects.filter(pk=user.pk).update(sessions_epoch=F("sessions_epoch") + 1)
+    user.refresh_from_db(fields=["sessions_epoch"])
     Session.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())

@@ -3,13 +3,17 @@
 from contextlib import suppress
 from typing import Any
 
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.middleware.csrf import rotate_token
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.core.limits import failures, take
+from apps.core.errors import TooManyAttempts
+from apps.core.limits import failures, give_back, take
 from apps.core.openapi import documented
 from apps.core.views import PublicView
 from apps.users import services as users_services
@@ -104,6 +108,13 @@ class Verify(PublicView):
 
 
 class Logout(APIView):
+    def check_permissions(self, request: Request) -> None:
+        """A browser whose access cookie has run out may still sign out, by the refresh cookie."""
+        if request.auth is None and request.COOKIES.get(cookies.REFRESH):
+            bearer.require_csrf_token(request)
+        else:
+            super().check_permissions(request)
+
     @documented(
         "End a session, or all of them. Its access tokens stop working too.",
         operation_id="logout",
@@ -115,7 +126,9 @@ class Logout(APIView):
         given = _given(LogoutInput, request)
         user: Any = request.user
         asked_by: Any = request.auth
-        if given["everywhere"]:
+        if asked_by is None:
+            services.end_session_by(refresh=request.COOKIES[cookies.REFRESH])
+        elif given["everywhere"]:
             services.end_all_sessions(user=user)
         elif given["refresh"]:
             services.end_session_of(user=user, refresh=given["refresh"])
@@ -219,6 +232,23 @@ class Profile(users.Profile):
     )
     def patch(self, request: Request) -> Response:
         return super().patch(request)
+
+
+def change_password_in_admin(request: HttpRequest) -> HttpResponseBase:
+    """The admin's page for a new password of one's own, under the limits on passwords."""
+    page = admin.site.admin_view(admin.site.password_change, cacheable=True)
+    if request.method != "POST" or not request.user.is_authenticated:
+        return page(request)
+    try:
+        taken = take(*passwords(request, request.user.email))
+    except TooManyAttempts as error:
+        text = f"{error.detail}\n"
+        headers = {"Retry-After": str(error.retry_after)}
+        return HttpResponse(text, status=429, content_type="text/plain", headers=headers)
+    response = page(request)
+    if response.status_code == 302:  # done
+        give_back(taken)
+    return response
 
 
 def _given(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:

@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 REDIS_TIMEOUT: Final = 0.25  # seconds to connect, and again to answer
 REDIS_PAUSE: Final = 10.0  # seconds for which a Redis that failed is left alone
+TOLERANCE: Final = (
+    60_000  # milliseconds by which clocks may differ: the end that one wrote stays, to be given back
+)
 LARGEST: Final = 50_000  # counters kept in the process
 
 
@@ -182,7 +185,8 @@ class ProcessCounters:
             count, end = self._kept.get(key, (0, 0))
             if end <= now:
                 count, end = 0, now + seconds * 1000
-            end = min(end, now + seconds * 1000)
+            if end > now + seconds * 1000 + TOLERANCE:
+                end = now + seconds * 1000
             full = count >= limit
             wait = max(wait, end - now) if full else wait
             windows.append(-end if full else end)
@@ -216,7 +220,7 @@ class RedisCounters:
                 local kept = redis.call('HMGET', key, 'count', 'end')
                 local count, ends = tonumber(kept[1] or '0'), tonumber(kept[2] or '0')
                 if ends <= now then count, ends = 0, now + length end
-                ends = math.min(ends, now + length)
+                if ends > now + length + 60000 then ends = now + length end
                 if count >= limit then
                     wait = math.max(wait, ends - now)
                     answer[i + 1] = -ends

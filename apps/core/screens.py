@@ -1,5 +1,7 @@
 """What screens of the admin share."""
 
+from typing import Any
+
 from django.db.models import Model
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
@@ -16,6 +18,18 @@ class LookedAt:
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Only what the page offers to filter by.
+
+        Django lets the address filter by any column of the row: `?code__startswith=` would spell out, letter by
+        letter, what the page takes care not to show.
+        """
+        named = [getattr(self, "date_hierarchy", None), "pk", "id"]
+        for entry in getattr(self, "list_filter", ()):
+            field = entry[0] if isinstance(entry, tuple | list) else entry
+            named.append(field if isinstance(field, str) else getattr(field, "parameter_name", None))
+        return any(name and (lookup == name or lookup.startswith(f"{name}__")) for name in named)
 
 
 class LookedAtAdmin(LookedAt, ModelAdmin):

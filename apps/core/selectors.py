@@ -56,7 +56,7 @@ def _ping(url: str) -> str:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    patience = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0)}
+    patience = {"socket_timeout": 0.4, "socket_connect_timeout": 0.4, "retry": Retry(NoBackoff(), 0)}
     with redis.Redis.from_url(url, **patience) as client:
         client.ping()
     return "ok"

@@ -11,6 +11,8 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin, StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from apps.core import mail
+
 from . import services
 from .callers import caller
 from .models import User, UserProfile
@@ -78,6 +80,12 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
             messages.error(request, f"Only superusers change other staff. Left as they are: {left_out}.")
         return chosen
 
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Mail to an address that is theirs no more goes with it: it holds links to this account."""
+        if change and "email" in form.changed_data:
+            mail.forget(User.objects.get(pk=obj.pk).email)
+        super().save_model(request, obj, form, change)
+
     @admin.action(description="Deactivate: every session ends at once", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         chosen = self.within_reach(request, queryset.filter(is_active=True))
@@ -98,4 +106,13 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    pass
+    """What a group may do is for superusers to say: whoever is in one could give themselves anything."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return request.user.is_superuser
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return request.user.is_superuser

@@ -12,8 +12,13 @@ Password = TypeVar("Password", str, None, str | None)
 
 
 def normalised(password: Password) -> Password:
-    """The password in one of the ways that a keyboard may send it (Unicode NFKC), so that all are the same."""
-    return unicodedata.normalize("NFKC", password) if isinstance(password, str) else password
+    """The password in one of the ways that a keyboard may send it (Unicode NFKC), so that all are the same.
+
+    One far too long stays as it is: normalising takes the square of its length, and it is refused anyway.
+    """
+    if isinstance(password, str) and len(password) <= 4 * MAX_LENGTH:
+        return unicodedata.normalize("NFKC", password)
+    return password
 
 
 class MaximumLengthValidator:

@@ -1,5 +1,6 @@
 """Profile pictures: what is taken, and what is kept of it."""
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,9 +13,13 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from PIL import Image, ImageOps
 
+from apps.core.errors import UnavailableError
+
 FOLDER: Final = "profile-pictures"
 MAX_BYTES: Final[int] = settings.MAX_UPLOAD_BYTES
 MAX_SIDE: Final = 4096
+NO_PICTURE: Final = "This is not a whole JPEG, PNG or WebP picture."
+PATIENCE: Final = 5  # seconds to wait for the picture before
 EXTENSIONS: Final = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 OPTIONS: Final[dict[str, dict[str, Any]]] = {"JPEG": {"quality": 90}, "PNG": {}, "WEBP": {"quality": 90}}
 
@@ -23,6 +28,9 @@ def content_type_of(name: str) -> str:
     """The media type of a picture that is stored under this name."""
     extension = name.rpartition(".")[2]
     return next(f"image/{kind.lower()}" for kind, written in EXTENSIONS.items() if written == extension)
+
+
+_place = threading.BoundedSemaphore(1)
 
 
 class PictureRefused(Exception):
@@ -38,13 +46,19 @@ def keep(upload: "UploadedFile[Any]") -> str:
     """Store the picture anew, under a random name, and return that name.
 
     The pixels are all that is kept: no metadata, no second frame, nothing hidden behind the picture.
-    Raises PictureRefused if it is too large, or not a JPEG, PNG or WebP.
+    Raises PictureRefused if it is too large, or not a JPEG, PNG or WebP, and UnavailableError while others are
+    at work: decoded, one takes up to 200 MB.
     """
     if (upload.size or 0) > MAX_BYTES:
         raise PictureRefused("file_too_large", "A picture has at most 5 MB.")
-    picture, kind = _read(upload)
-    stored = BytesIO()
-    picture.save(stored, kind, **OPTIONS[kind])
+    if not _place.acquire(timeout=PATIENCE):
+        raise UnavailableError("Too many pictures at once. Please send yours again in a moment.")
+    try:
+        picture, kind = _read(upload)
+        stored = BytesIO()
+        picture.save(stored, kind, **OPTIONS[kind])
+    finally:
+        _place.release()
     return default_storage.save(
         f"{FOLDER}/{uuid.uuid4().hex}.{EXTENSIONS[kind]}", ContentFile(stored.getvalue())
     )
@@ -63,12 +77,16 @@ def _read(upload: IO[bytes]) -> tuple[Image.Image, str]:
         raise PictureRefused(
             "image_too_large", f"A picture is at most {MAX_SIDE} pixels wide and as many high."
         )
-    kind = source.format or ""
-    with _refusing():
-        upright = ImageOps.exif_transpose(source)
-        mode = "RGBA" if upright.has_transparency_data and kind != "JPEG" else "RGB"
-        bare = Image.new(mode, upright.size)
-        bare.paste(upright.convert(mode))
+    kind = (
+        "JPEG" if source.format == "MPO" else source.format or ""
+    )  # MPO: a JPEG with more pictures behind it
+    if kind not in EXTENSIONS:
+        raise PictureRefused("invalid_image", NO_PICTURE)
+    with _refusing(), source:
+        ImageOps.exif_transpose(source, in_place=True)
+        mode = "RGBA" if source.has_transparency_data and kind != "JPEG" else "RGB"
+        bare = Image.new(mode, source.size)
+        bare.paste(source if source.mode == mode else source.convert(mode))
     return bare, kind
 
 
@@ -78,4 +96,4 @@ def _refusing() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise PictureRefused("invalid_image", "This is not a whole JPEG, PNG or WebP picture.") from error
+        raise PictureRefused("invalid_image", NO_PICTURE) from error

@@ -20,6 +20,7 @@ from .models import User, UserProfile
 EMAIL_TAKEN = [("unique", "There is an account with this e-mail address.")]
 WRONG_PASSWORD = [("password_incorrect", "This is not your password.")]
 CLOSED_DOMAIN: Final = "closed.invalid"  # RFC 2606: nobody's, ever
+LONGEST_EMAIL = 254
 PERSON_FIELDS = ("first_name", "last_name")
 PROFILE_FIELDS = ("phone_number", "address", "date_of_birth")
 
@@ -45,6 +46,8 @@ def create_account(
     """
     email = User.objects.normalize_email(email)
     wrong = {}
+    if len(email) > LONGEST_EMAIL:  # some letters are longer in lower case
+        raise InvalidFields(email=[("max_length", "This address is too long.")])
     if broken := _broken_rules(password, User(email=email, first_name=first_name, last_name=last_name)):
         wrong["password"] = broken
     if selectors.is_taken(email):

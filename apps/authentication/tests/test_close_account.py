@@ -81,6 +81,7 @@ class ClosingAnAccount(ApiTestCase):
         self.client.force_login(staff)
         act = {"action": "end_all_sessions", "_selected_action": str(self.customer.pk)}
         self.client.post("/admin/users/user/", act, format="multipart")
+        self.customer.refresh_from_db()
         self.api = self.signed_in(self.customer)
         self.assertEqual(LogEntry.objects.get().object_repr, "carla@example.com")
 

@@ -69,6 +69,10 @@ class Registering(ApiTestCase):
             {"email"},
         )
 
+    def test_it_refuses_an_address_that_lower_case_makes_too_long(self):
+        long = ("a@" + ".".join(["\u0130" * 60] * 4))[:247] + ".com"
+        self.assertEqual(self.refused(email=long), {"email": ["max_length"]})
+
     def test_it_names_every_rule_that_a_password_breaks(self):
         cases = {
             "short": ["password_too_short"],

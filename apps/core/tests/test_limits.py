@@ -137,6 +137,15 @@ class _Counting(ApiTestCase):
             self.assertNotIn(who, Counter("LIMIT_REGISTER", who).key)
         self.assertNotEqual(ONE.key, Counter("LIMIT_REFRESH", "one").key)
 
+    def test_attempts_are_given_back_whatever_the_clocks_of_those_who_made_them(self):
+        with time_machine.travel(1_800_000_000.005, tick=False):
+            later = limits.take(ONE)
+        with time_machine.travel(1_800_000_000.004, tick=False):
+            earlier = limits.take(ONE)
+            limits.give_back(later)
+            limits.give_back(earlier)
+            self.assertEqual(self.count(ONE), 3)
+
 
 @override_settings(REDIS_URL="")
 class CountingInTheProcess(_Counting):

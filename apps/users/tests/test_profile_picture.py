@@ -176,6 +176,20 @@ class ProfilePictures(ApiTestCase):
             self.assertEqual(self.send(stream.getvalue()).status_code, 200)
             self.assertEqual(getattr(self.stored(), "n_frames", 1), 1)
 
+    def test_it_takes_the_first_picture_of_a_phones_multi_picture_jpeg(self):
+        stream = BytesIO()
+        more = [Image.new("RGB", (40, 20), "blue")]
+        Image.new("RGB", (40, 20), "red").save(stream, "MPO", save_all=True, append_images=more)
+        response = self.send(stream.getvalue())
+        self.assertEqual(response.status_code, 200, response.content)
+        self.assertEqual((self.stored().format, files()[0][-4:]), ("JPEG", ".jpg"))
+
+    def test_while_too_many_are_decoded_one_waits_and_is_then_told_to_come_back(self):
+        with mock.patch.object(pictures, "PATIENCE", 0.01), pictures._place:
+            self.assertProblem(self.send(picture()), 503, "service_unavailable")
+        self.assertEqual(files(), [])
+        self.assertEqual(self.send(picture()).status_code, 200)
+
     def test_it_refuses_what_is_no_picture_of_these_kinds(self):
         cases = {
             "text": b"hello",

@@ -1,0 +1,41 @@
+"""What the admin's read-only screens may be asked by their address."""
+
+from apps.core import mail
+from apps.users.tests.factories import make_customer, make_staff
+from apps.vouchers.tests.factories import make_voucher
+from tests.support.cases import ApiTestCase
+
+
+class LookupTests(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.client.force_login(make_staff())
+        self.voucher = make_voucher(owner=make_customer())
+
+    def test_what_a_page_does_not_show_cannot_be_asked_for_letter_by_letter(self):
+        for address in (
+            "/admin/post_office/email/?message__contains=uid",
+            "/admin/post_office/email/?html_message__contains=uid",
+            f"/admin/vouchers/voucher/?code__startswith={self.voucher.code[:4]}",
+            "/admin/vouchers/voucher/?code__gt=A",
+            "/admin/vouchers/voucherusage/?details__contains=x",
+            "/admin/vouchers/voucherusage/?voucher__code__startswith=A",
+            "/admin/payments/transaction/?sold_vouchers__voucher__code__startswith=A",
+            "/admin/authentication/session/?refresh_jti__startswith=a",
+            "/admin/authentication/session/?auth_hash__gt=0",
+            "/admin/authentication/session/?user__password__startswith=a",
+        ):
+            logged = self.assertLogs("django.security.DisallowedModelAdminLookup", "ERROR")
+            with self.subTest(address), logged:
+                self.assertEqual(self.client.get(address).status_code, 400)
+
+    def test_what_a_page_offers_to_filter_by_can(self):
+        mail.queue(to="x@example.com", subject="x", template="authentication/password_reset", context={})
+        for address in (
+            "/admin/post_office/email/?status__exact=0",
+            "/admin/vouchers/voucher/",
+            "/admin/payments/transaction/?status__exact=pending",
+            "/admin/authentication/session/?created_at__gte=2026-01-01+00:00:00%2B00:00",
+        ):
+            with self.subTest(address):
+                self.assertEqual(self.client.get(address).status_code, 200)
