@@ -1,7 +1,6 @@
 """Signing up, in and out."""
 
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -163,11 +162,14 @@ def remove_old_sessions(*, now: datetime) -> int:
     return removed
 
 
-def end_session_by(*, refresh: str) -> None:
-    """End the session of a refresh token, for whoever holds it; nothing happens if it is not live."""
-    with suppress(TokenInvalid):
+def end_session_by(*, refresh: str) -> User | None:
+    """End the session of a refresh token, for whoever holds it; its user, or None if it was not live."""
+    try:
         session = selectors.live_session(tokens.read_refresh(refresh))
-        end_session(user=session.user, sid=session.pk)
+    except TokenInvalid:
+        return None
+    end_session(user=session.user, sid=session.pk)
+    return session.user
 
 
 def end_all_sessions(*, user: User) -> None:

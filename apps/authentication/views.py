@@ -127,15 +127,15 @@ class Logout(APIView):
         user: Any = request.user
         asked_by: Any = request.auth
         if asked_by is None:
-            services.end_session_by(refresh=request.COOKIES[cookies.REFRESH])
-        elif given["everywhere"]:
-            services.end_all_sessions(user=user)
-        elif given["refresh"]:
+            user = services.end_session_by(refresh=request.COOKIES[cookies.REFRESH])
+        elif given["refresh"] and not given["everywhere"]:
             services.end_session_of(user=user, refresh=given["refresh"])
         else:
             services.end_session(user=user, sid=asked_by.sid)
             with suppress(InvalidFields):  # a cookie that a browser still has, of whatever age
                 services.end_session_of(user=user, refresh=request.COOKIES.get(cookies.REFRESH, ""))
+        if given["everywhere"] and user:
+            services.end_all_sessions(user=user)
         response = Response({"message": "You are signed out."})
         cookies.clear(response)
         return response

@@ -123,3 +123,13 @@ class SignOutTests(ApiTestCase):
         response = browser.post("/api/auth/logout/", {}, headers=headers)
         self.assertEqual((response.status_code, response.cookies[cookies.REFRESH].value), (200, ""))
         self.assertIsNotNone(Session.objects.get().ended_at)
+
+    def test_by_that_cookie_it_can_sign_out_everywhere_too(self):
+        customer = make_customer()
+        elsewhere = self.signed_in(customer)
+        body = {"email": customer.email, "password": PASSWORD, "use_cookies": True}
+        self.api.post("/api/auth/login/", body)
+        del self.api.cookies[cookies.ACCESS]
+        self.assertEqual(self.api.post("/api/auth/logout/", {"everywhere": True}).status_code, 200)
+        self.assertEqual(elsewhere.get("/api/users/profile/").status_code, 401)
+        self.assertEqual(Session.objects.filter(ended_at=None).count(), 0)
