@@ -156,7 +156,9 @@ def _try(counters: tuple[Counter, ...], amount: int) -> Taken:
 def _run(step: str, keys: list[str], numbers: list[int]) -> list[int]:
     """Run a step in Redis or, where it is away or there is none, in the process."""
     if settings.REDIS_URL:
-        answer = _redis(settings.REDIS_URL).run(step, keys, numbers)
+        with _making:  # without it, threads that come first together make one each, and each waits by itself
+            counters = _redis(settings.REDIS_URL)
+        answer = counters.run(step, keys, numbers)
         if answer is not None:
             return answer
     return _process.run(step, keys, numbers)
@@ -293,6 +295,7 @@ class RedisCounters:
 
 
 _process = ProcessCounters()
+_making = threading.Lock()
 _redis = lru_cache(maxsize=4)(RedisCounters)
 
 
