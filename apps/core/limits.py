@@ -222,7 +222,7 @@ class RedisCounters:
                 local kept = redis.call('HMGET', key, 'count', 'end')
                 local count, ends = tonumber(kept[1] or '0'), tonumber(kept[2] or '0')
                 if ends <= now then count, ends = 0, now + length end
-                if ends > now + length + 60000 then ends = now + length end
+                if ends > now + length + TOLERANCE then ends = now + length end
                 if count >= limit then
                     wait = math.max(wait, ends - now)
                     answer[i + 1] = -ends
@@ -240,7 +240,7 @@ class RedisCounters:
             end
             answer[1] = wait
             return answer
-        """,
+        """.replace("TOLERANCE", str(TOLERANCE)),
         "give_back": """
             for i, key in ipairs(KEYS) do
                 local kept = redis.call('HMGET', key, 'count', 'end')
