@@ -98,10 +98,13 @@ def create_intent(*, amount: Decimal, currency: str, order_id: UUID) -> Intent:
         "allowed_payment_method_types": ["card"],
         "metadata": {"order_id": str(order_id)},
     }
-    with _conversation():
-        return _intent(
-            _client().v1.payment_intents.create(params, {"idempotency_key": f"order-{order_id}-create"})
-        )
+    try:
+        with _conversation():
+            return _intent(
+                _client().v1.payment_intents.create(params, {"idempotency_key": f"order-{order_id}-create"})
+            )
+    except IntentNotFound as error:  # what was just made can't be missing: an answer that makes no sense
+        raise PaymentProviderUnavailable from error
 
 
 def fetch_intent(intent_id: str) -> Intent:

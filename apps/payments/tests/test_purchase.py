@@ -257,6 +257,11 @@ class StripeTroubleTests(PurchaseTestCase):
             answer = self.start().json()
         self.assertEqual((answer["transaction"]["status"], len(answer["vouchers"])), ("completed", 1))
 
+    def test_an_answer_about_something_else_than_was_asked_for_is_no_accident_of_ours(self):
+        with patch.object(gateway, "_intent", side_effect=gateway.IntentNotFound):
+            self.assertProblem(self.start(), 503, "payment_provider_unavailable")
+        self.assertEqual(Transaction.objects.get().status, "pending")
+
     def test_an_effect_whose_answer_was_lost_makes_one_intent_and_one_transaction(self):
         self.stripe.add_fault(method="POST", path="/v1/payment_intents", effect_then_error="drop", times=1)
         self.assertEqual(self.start().status_code, 201)
