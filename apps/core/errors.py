@@ -36,6 +36,10 @@ class ConflictError(DomainError):
     """The request is fine, the state of things is against it."""
 
 
+class UnprocessableError(DomainError):
+    """The request is well formed, and contradicts an earlier one."""
+
+
 class TooManyAttempts(DomainError):
     """A limit is reached; the request may be sent again after `retry_after` seconds."""
 

@@ -5,10 +5,10 @@ from typing import Any, TypeVar
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.permissions import AllowAny
 
-from . import problems
+from . import idempotency, problems
 from .errors import DomainError
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -38,6 +38,13 @@ PROBLEM = {
     "required": ["type", "title", "status", "detail", "code"],
 }
 
+IDEMPOTENCY_KEY = OpenApiParameter(
+    idempotency.HEADER,
+    {"type": "string", "maxLength": 255},
+    OpenApiParameter.HEADER,
+    description="Any text of your own. The same request under the same key is done once, and answered the same.",
+)
+
 
 def documented(
     summary: str,
@@ -46,9 +53,21 @@ def documented(
     errors: Iterable[type[DomainError]] = (),
     request: Any = None,
     operation_id: str,
+    idempotent: bool = False,
     **options: Any,
 ) -> Callable[[View], View]:
-    """Describe one method of a view: its body, its answers by status, and the named errors that it may raise."""
+    """Describe one method of a view: its body, its answers by status, and the named errors that it may raise.
+
+    `idempotent`: it takes the header Idempotency-Key.
+    """
+    if idempotent:
+        options["parameters"] = [*options.get("parameters", ()), IDEMPOTENCY_KEY]
+        errors = (
+            *errors,
+            idempotency.IdempotencyKeyInvalid,
+            idempotency.IdempotencyKeyReused,
+            idempotency.RequestInProgress,
+        )
 
     def mark(method: View) -> View:
         marked = extend_schema(

@@ -24,6 +24,7 @@ STATUS_OF: dict[type[errors.DomainError], int] = {
     errors.ForbiddenError: 403,
     errors.NotFoundError: 404,
     errors.ConflictError: 409,
+    errors.UnprocessableError: 422,
     errors.TooManyAttempts: 429,
     errors.UnavailableError: 503,
 }
@@ -95,8 +96,8 @@ def _answer(exception: Exception) -> tuple[dict[str, Any], dict[str, str]] | Non
     headers: dict[str, str] = {}
     match exception:
         case errors.DomainError():
-            if isinstance(exception, errors.UnavailableError | errors.TooManyAttempts):
-                headers["Retry-After"] = str(exception.retry_after)
+            if retry_after := getattr(exception, "retry_after", None):
+                headers["Retry-After"] = str(retry_after)
             return problem(status_of(exception), exception.code, exception.detail, **exception.extra), headers
         case OperationalError() | InterfaceError():
             log.error("The database did not answer: %s", type(exception.__cause__ or exception).__name__)

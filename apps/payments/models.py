@@ -52,7 +52,18 @@ class Transaction(models.Model):
         max_length=10, choices=TransactionStatus, default=TransactionStatus.PENDING, db_index=True
     )
     stripe_payment_intent_id = models.CharField(max_length=255, unique=True, null=True, blank=True)
-    amount_refunded = models.DecimalField(max_digits=12, decimal_places=2, default=0)
+    amount_refunded = models.DecimalField(
+        max_digits=12,
+        decimal_places=2,
+        default=0,
+        help_text="What went back: refunds that succeeded, and disputes that were lost.",
+    )
+    amount_refunding = models.DecimalField(
+        max_digits=12,
+        decimal_places=2,
+        default=0,
+        help_text="Refunds that were asked for and have not ended.",
+    )
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
     completed_at = models.DateTimeField(null=True, blank=True)
@@ -74,8 +85,17 @@ class Transaction(models.Model):
                 name="payments_amount_is_quantity_times_price",
             ),
             models.CheckConstraint(
-                condition=Q(amount_refunded__gte=0, amount_refunded__lte=F("amount")),
+                # Rounded because SQLite keeps decimals as floats.
+                condition=Q(
+                    amount_refunded__gte=0,
+                    amount_refunding__gte=0,
+                    amount__gte=Round(F("amount_refunded") + F("amount_refunding"), precision=2),
+                ),
                 name="payments_refunded_within_amount",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=TransactionStatus.REFUNDED) | Q(amount_refunded=F("amount")),
+                name="payments_refunded_in_full",
             ),
             models.CheckConstraint(
                 condition=Q(status__in=TransactionStatus.values), name="payments_status_known"
@@ -151,3 +171,160 @@ class StripeEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.stripe_id}"
+
+
+class RefundStatus(models.TextChoices):
+    REQUESTED = "requested"
+    APPROVED = "approved", "Approved, being sent"
+    PENDING = "pending", "Pending at Stripe"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    CANCELED = "canceled"
+
+
+UNDER_WAY = (RefundStatus.REQUESTED, RefundStatus.APPROVED, RefundStatus.PENDING)
+
+
+class RefundOrigin(models.TextChoices):
+    BUYER = "buyer"
+    STAFF = "staff"
+    STRIPE = "stripe", "Stripe's dashboard"
+    SYSTEM = "system"
+
+
+class RefundQuerySet(models.QuerySet["Refund"]):
+    def under_way(self) -> "RefundQuerySet":
+        """Refunds that were asked for and have not ended: their vouchers are held."""
+        return self.filter(status__in=UNDER_WAY)
+
+
+class Refund(models.Model):
+    """Money on its way back. `reference` names it to Stripe: as idempotency key and in its metadata."""
+
+    reference = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    transaction = models.ForeignKey(Transaction, on_delete=models.PROTECT, related_name="refunds")
+    amount = models.DecimalField(max_digits=12, decimal_places=2)
+    status = models.CharField(max_length=10, choices=RefundStatus, default=RefundStatus.REQUESTED)
+    origin = models.CharField(max_length=10, choices=RefundOrigin)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="refunds", null=True, blank=True
+    )
+    reason = models.CharField(max_length=200, blank=True)
+    notes = models.TextField(max_length=2000, blank=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decision_note = models.CharField(max_length=500, blank=True)
+    stripe_refund_id = models.CharField(max_length=255, unique=True, null=True, blank=True)
+    failure_reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(auto_now=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RefundQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        indexes: ClassVar = [
+            models.Index(fields=("requested_by", "-created_at", "-id"), name="payments_refunds_of_user"),
+            models.Index(
+                fields=("created_at",),
+                condition=Q(status__in=UNDER_WAY),
+                name="payments_refunds_under_way",
+            ),
+        ]
+        constraints = (
+            models.CheckConstraint(condition=Q(amount__gt=0), name="payments_refund_of_something"),
+            models.CheckConstraint(
+                condition=Q(status__in=RefundStatus.values), name="payments_refund_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=UNDER_WAY, finished_at__isnull=True)
+                | (~Q(status__in=UNDER_WAY) & Q(finished_at__isnull=False)),
+                name="payments_refund_finished_if_ended",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Refund {self.pk} of {self.amount}, {self.status}"
+
+
+class RefundedVoucher(models.Model):
+    """Which vouchers a refund gives the money back for; `live` while it is under way or has succeeded."""
+
+    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="lines")
+    voucher = models.ForeignKey(Voucher, on_delete=models.PROTECT, related_name="refund_lines")
+    live = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ("refund", "voucher")
+        constraints = (
+            models.UniqueConstraint(fields=("refund", "voucher"), name="payments_refund_line_once"),
+            models.UniqueConstraint(
+                fields=("voucher",), condition=Q(live=True), name="payments_voucher_refunded_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Voucher {self.voucher_id} of refund {self.refund_id}"
+
+
+class DisputeOutcome(models.TextChoices):
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+class Dispute(models.Model):
+    """The buyer's bank took a payment back, or asks about it. Open, it suspends; lost, it voids."""
+
+    stripe_dispute_id = models.CharField(max_length=255, unique=True)
+    transaction = models.ForeignKey(Transaction, on_delete=models.PROTECT, related_name="disputes")
+    amount = models.DecimalField(max_digits=12, decimal_places=2)
+    reason = models.CharField(max_length=100, blank=True)
+    stripe_status = models.CharField(max_length=50)
+    outcome = models.CharField(max_length=4, choices=DisputeOutcome, default=DisputeOutcome.OPEN)
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("-opened_at", "-id")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(outcome=DisputeOutcome.OPEN, closed_at__isnull=True)
+                | (Q(outcome__in=(DisputeOutcome.WON, DisputeOutcome.LOST)) & Q(closed_at__isnull=False)),
+                name="payments_dispute_closed_if_decided",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Dispute of transaction {self.transaction_id}, {self.stripe_status}"
+
+
+class IdempotencyKey(models.Model):
+    """A request that a client may send again: its key, what it started, and the first answer once there is one.
+
+    Written in the database transaction of what it started. Until the answer is noted, `running_until` keeps a
+    second such request waiting; when the process dies, that runs out and the next request takes over.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    request_hash = models.CharField(max_length=64)
+    transaction = models.ForeignKey(
+        Transaction, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    answer = models.JSONField(null=True, blank=True)
+    running_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        constraints = (models.UniqueConstraint(fields=("user", "key"), name="payments_idempotency_key_once"),)
+
+    def __str__(self) -> str:
+        return f"Idempotency key {self.pk} of user {self.user_id}"

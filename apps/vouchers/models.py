@@ -30,6 +30,26 @@ class InactiveReason(models.TextChoices):
     BY_STAFF = "by_staff"
 
 
+class Hold(models.TextChoices):
+    """What keeps a voucher from being redeemed, the strongest first. Several may at once; each ends by itself."""
+
+    VOIDED = "voided"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+    REFUND_PENDING = "refund_pending"
+    WITHDRAWN = "withdrawn"
+    SUSPENDED = "suspended"
+
+    @property
+    def inactive_reason(self) -> InactiveReason:
+        """What the owner is told."""
+        by_staff = self in (Hold.VOIDED, Hold.SUSPENDED)
+        return InactiveReason.BY_STAFF if by_staff else InactiveReason(self.value)
+
+
+MONEY_HOLDS = frozenset({Hold.REFUNDED, Hold.DISPUTED, Hold.REFUND_PENDING})
+
+
 class VoucherTypeQuerySet(models.QuerySet["VoucherType"]):
     def on_sale(self) -> "VoucherTypeQuerySet":
         """Types that can be bought."""
@@ -68,6 +88,53 @@ class VoucherType(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Batch(models.Model):
+    """Vouchers issued together for one owner, by staff and not by a purchase. Its terms are those of its start."""
+
+    label = models.CharField(max_length=200, unique=True)
+    voucher_type = models.ForeignKey(VoucherType, on_delete=models.PROTECT, related_name="batches")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="batches")
+    quantity = models.PositiveIntegerField(help_text="How many vouchers it shall have.")
+    service_type = models.SlugField(max_length=50)
+    face_value = models.DecimalField(max_digits=10, decimal_places=2)
+    currency = models.CharField(max_length=3)
+    validity_days = models.PositiveIntegerField()
+    max_uses = models.PositiveIntegerField()
+    created_at = models.DateTimeField(default=timezone.now)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    completed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        verbose_name_plural = "batches"
+        constraints = (
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="vouchers_batch_of_one_or_more"),
+            models.CheckConstraint(condition=Q(face_value__gte=0), name="vouchers_batch_value_not_negative"),
+        )
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class BatchExport(models.Model):
+    """The full codes of a batch left in a file: who asked, when, and how many. Append-only."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.PROTECT, related_name="exports")
+    at = models.DateTimeField(default=timezone.now)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    codes = models.PositiveIntegerField(help_text="How many codes the file has.")
+
+    class Meta:
+        ordering = ("-at", "-id")
+
+    def __str__(self) -> str:
+        return f"Export of {self.codes} codes of batch {self.batch_id}"
 
 
 class VoucherQuerySet(models.QuerySet["Voucher"]):
@@ -118,8 +185,15 @@ class Voucher(models.Model):
     expiry_date = models.DateTimeField()
     total_uses = models.PositiveIntegerField()
     uses_remaining = models.PositiveIntegerField()
+    uses_reversed = models.PositiveIntegerField(default=0, help_text="Uses that were given back.")
     is_active = models.BooleanField(default=True)
     inactive_reason = models.CharField(max_length=20, choices=InactiveReason, blank=True)
+    holds = models.CharField(
+        max_length=80, blank=True, editable=False, help_text="Every hold on it, the strongest first."
+    )
+    batch = models.ForeignKey(
+        Batch, on_delete=models.PROTECT, related_name="vouchers", null=True, blank=True, editable=False
+    )
 
     read_at: datetime  # only after read_with_clock()
 
@@ -142,8 +216,8 @@ class Voucher(models.Model):
                 condition=Q(face_value__gte=0), name="vouchers_voucher_value_not_negative"
             ),
             models.CheckConstraint(
-                condition=Q(is_active=True, inactive_reason="")
-                | Q(is_active=False, inactive_reason__in=InactiveReason.values),
+                condition=Q(is_active=True, inactive_reason="", holds="")
+                | (Q(is_active=False, inactive_reason__in=InactiveReason.values) & ~Q(holds="")),
                 name="vouchers_voucher_inactive_with_a_reason",
             ),
         )
@@ -158,7 +232,20 @@ class Voucher(models.Model):
 
     @property
     def uses_made(self) -> int:
+        """Uses that were made and not given back."""
         return self.total_uses - self.uses_remaining
+
+    @property
+    def held_for(self) -> frozenset[Hold]:
+        """What keeps it from being redeemed; empty if nothing does."""
+        return frozenset(Hold(word) for word in self.holds.split())
+
+    def hold_for(self, holds: frozenset[Hold]) -> None:
+        """Set the three columns that say what keeps it from being redeemed. Does not save."""
+        ordered = [hold for hold in Hold if hold in holds]
+        self.holds = " ".join(ordered)
+        self.is_active = not ordered
+        self.inactive_reason = ordered[0].inactive_reason if ordered else ""
 
     def status_at(self, now: datetime) -> VoucherStatus:
         """The status at an aware datetime; the same rule as `status_condition`."""
@@ -186,6 +273,9 @@ class VoucherUsage(models.Model):
     used_at = models.DateTimeField()
     details = models.JSONField(default=dict, blank=True)
     use_no = models.PositiveIntegerField()
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True, editable=False)  # noqa: DJ001 - null: none
+    request_hash = models.CharField(max_length=64, blank=True, editable=False)
+    answer = models.JSONField(null=True, blank=True, editable=False)  # to the request with this key
 
     class Meta:
         ordering = ("-used_at", "-id")
@@ -196,7 +286,78 @@ class VoucherUsage(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("voucher", "use_no"), name="vouchers_usage_number_once"),
             models.CheckConstraint(condition=Q(use_no__gte=1), name="vouchers_usage_numbers_from_one"),
+            models.UniqueConstraint(
+                fields=("user", "idempotency_key"),
+                condition=Q(idempotency_key__isnull=False),
+                name="vouchers_usage_key_once",
+            ),
         )
 
     def __str__(self) -> str:
         return f"Use {self.use_no} of voucher {self.voucher_id}"
+
+
+class UsageReversal(models.Model):
+    """A use that was given back. Append-only; one for a use at most, so it can't be given back twice."""
+
+    usage = models.OneToOneField(VoucherUsage, on_delete=models.PROTECT, related_name="reversal")
+    reversed_at = models.DateTimeField()
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=500)
+
+    class Meta:
+        ordering = ("-reversed_at", "-id")
+
+    def __str__(self) -> str:
+        return f"Reversal of usage {self.usage_id}"
+
+
+class VoucherEventKind(models.TextChoices):
+    ISSUED = "issued"
+    HELD = "held"
+    RELEASED = "released"
+    VOIDED = "voided"
+    SUSPENDED = "suspended"
+    EXTENDED = "extended"
+    REVERSED = "reversed"
+    REISSUED = "reissued"
+    REMINDED = "reminded"
+    CLOSED = "closed"
+
+
+class VoucherEvent(models.Model):
+    """What happened to a voucher, its uses apart. Append-only: a trigger refuses any change and deletion."""
+
+    voucher = models.ForeignKey(Voucher, on_delete=models.PROTECT, related_name="events")
+    kind = models.CharField(max_length=10, choices=VoucherEventKind)
+    hold = models.CharField(max_length=14, choices=Hold, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        help_text="Empty: the system itself.",
+    )
+    reason = models.CharField(max_length=500, blank=True)
+    details = models.JSONField(default=dict, blank=True)
+    offset_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Of a reminder: days before the expiry."
+    )
+
+    class Meta:
+        ordering = ("voucher", "id")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(kind__in=VoucherEventKind.values), name="vouchers_event_kind_known"
+            ),
+            models.UniqueConstraint(
+                fields=("voucher", "offset_days"),
+                condition=Q(kind=VoucherEventKind.REMINDED),
+                name="vouchers_event_reminded_once",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"Voucher {self.voucher_id} {self.kind}"

@@ -74,7 +74,7 @@ class ApiTestCase(_Api, TestCase):
             yield
         queries = [query["sql"] for query in captured.captured_queries]
         queries = [query for query in queries if not query.startswith(TRANSACTION_CONTROL)]
-        self.assertEqual(len(queries), number, "\n" + "\n".join(queries))
+        self.assertEqual(len(queries), number, "\n" + "\n".join(query[:500] for query in queries))
 
 
 class RaceTestCase(_Api, TransactionTestCase):

@@ -10,7 +10,7 @@ from typing import Any
 from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
 from apps.users.models import User
 from apps.vouchers import codes
-from apps.vouchers.models import InactiveReason, Voucher, VoucherType, VoucherUsage
+from apps.vouchers.models import Hold, Voucher, VoucherType, VoucherUsage
 from apps.vouchers.tests.factories import make_type
 
 _numbers = count(1)
@@ -107,8 +107,7 @@ def fill_books(
             voucher.purchase_date = chance.choice(moments)
             voucher.expiry_date = now + timedelta(days=chance.choice((-200, -1, 1, 300)))
             if chance.random() < 0.2:
-                voucher.is_active = False
-                voucher.inactive_reason = chance.choice(InactiveReason.values)
+                voucher.hold_for(frozenset({chance.choice(list(Hold))}))
             voucher.save()
             for _ in range(chance.randint(0, voucher.total_uses)):
                 use(voucher, by=chance.choice(users), at=chance.choice(moments))

@@ -10,8 +10,8 @@ from django.test import override_settings
 from django.utils import timezone
 
 from apps.users.tests.factories import make_customer, make_other_customer, make_staff, make_user
-from apps.vouchers.models import InactiveReason
-from apps.vouchers.tests.factories import make_type
+from apps.vouchers.models import Hold
+from apps.vouchers.tests.factories import held, make_type
 from tests.support.cases import ApiTestCase
 
 from .factories import issue, make_purchase, use, vouchers_of
@@ -116,8 +116,7 @@ class DashboardTests(ApiTestCase):
                 user=self.customer,
                 voucher_type=exam,
                 at=at,
-                is_active=False,
-                inactive_reason=InactiveReason.DISPUTED,
+                **held(Hold.DISPUTED),
                 uses_remaining=0,
                 expiry_date=at,
             )

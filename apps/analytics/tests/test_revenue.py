@@ -8,8 +8,8 @@ from django.test import override_settings
 from django.utils import timezone
 
 from apps.users.tests.factories import make_customer, make_other_customer, make_staff
-from apps.vouchers.models import InactiveReason
-from apps.vouchers.tests.factories import make_type
+from apps.vouchers.models import Hold
+from apps.vouchers.tests.factories import held, make_type
 from tests.support.cases import ApiTestCase
 
 from .factories import issue, make_purchase
@@ -110,8 +110,7 @@ class RevenueTests(ApiTestCase):
                 voucher_type=one,
                 at=self.now,
                 expiry_date=expiry_date,
-                is_active=False,
-                inactive_reason=InactiveReason.REFUND_PENDING,
+                **held(Hold.REFUND_PENDING),
             )
         issue(user=self.customer, voucher_type=make_type(currency="EUR"), at=self.now)
         self.assertEqual(self.owed(), ("0.00", "0.00"))

@@ -6,8 +6,9 @@ from unittest.mock import patch
 
 import stripe
 
-from apps.payments import gateway, services
+from apps.payments import gateway
 from apps.payments.models import SoldVoucher, Transaction
+from apps.payments.services import fulfilment
 from apps.users.tests.factories import make_user
 from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import make_type
@@ -20,11 +21,11 @@ QUANTITY = 3
 
 def settle_without_the_lock(intent):
     """The broken twin: reads the row without locking it, as if nobody else could be here."""
-    found = services._locked_transaction_of(intent)
+    found = fulfilment._locked_transaction_of(intent)
     if found is None or found.is_paid:
         return found
     time.sleep(0.02)
-    return services._complete(found)
+    return fulfilment.complete(found)
 
 
 class CallsAtOnceTests(StripeTestCase, RaceTestCase):
@@ -102,8 +103,8 @@ class FulfilmentRaceTests(StripeTestCase, RaceTestCase):
             return rows.filter(stripe_payment_intent_id=intent.id).first()
 
         with (
-            patch.object(services, "settle", settle_without_the_lock),
-            patch.object(services, "_locked_transaction_of", unlocked),
+            patch.object(fulfilment, "settle", settle_without_the_lock),
+            patch.object(fulfilment, "_locked_transaction_of", unlocked),
             self.assertLogs("django.request", "ERROR"),  # the schema's guard stops what the twin lets through
         ):
             outcomes = [self.race() for _ in range(3)]

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.users.models import User
 from apps.vouchers import codes, services
-from apps.vouchers.models import InactiveReason, Voucher, VoucherType
+from apps.vouchers.models import Hold, Voucher, VoucherType
 
 _numbers = count(1)
 
@@ -58,7 +58,14 @@ def make_expired_voucher(*, owner: User, **changes: Any) -> Voucher:
 
 def make_inactive_voucher(*, owner: User, **changes: Any) -> Voucher:
     """An unused voucher that was withdrawn."""
-    return make_voucher(owner=owner, is_active=False, inactive_reason=InactiveReason.WITHDRAWN, **changes)
+    return make_voucher(owner=owner, **held(Hold.WITHDRAWN), **changes)
+
+
+def held(*holds: Hold) -> dict[str, Any]:
+    """The columns of a voucher that is held for these reasons."""
+    voucher = Voucher()
+    voucher.hold_for(frozenset(holds))
+    return {name: getattr(voucher, name) for name in ("holds", "is_active", "inactive_reason")}
 
 
 def unknown_code() -> str:

@@ -96,7 +96,9 @@ class ConstraintTests(ApiTestCase):
             {"total_uses": 0, "uses_remaining": 0},
             {"is_active": False},
             {"inactive_reason": "refunded"},
-            {"is_active": False, "inactive_reason": "whim"},
+            {"holds": "refunded"},
+            {"is_active": False, "inactive_reason": "refunded"},
+            {"is_active": False, "inactive_reason": "whim", "holds": "whim"},
         ):
             with self.subTest(wrong):
                 self.assertRefused(lambda wrong=wrong: voucher.update(**wrong))

@@ -1,87 +1,21 @@
-"""Starting a purchase, and giving the buyer what was paid for. See docs/locking.md for the locks.
+"""Giving the buyer what was paid for. See docs/locking.md for the locks.
 
 Stripe is never called inside a database transaction: our row is committed first, Stripe's answer after.
 """
 
 import logging
-from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.db import transaction as database
 from django.db.models import F, Q
 from django.utils import timezone
 
-from apps.users.models import User
-from apps.vouchers import selectors as voucher_selectors
+from apps.payments import gateway
+from apps.payments.errors import PaymentMismatch
+from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
 from apps.vouchers import services as voucher_services
-from apps.vouchers.models import VoucherType
-
-from . import gateway
-from .errors import AmountTooLarge, AmountTooSmall, PaymentMismatch, PaymentNotCompleted, TransactionNotFound
-from .models import SoldVoucher, Transaction, TransactionStatus
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Purchase:
-    """A purchase that was started; `client_secret` lets the buyer's browser pay, None if nothing is to pay."""
-
-    transaction: Transaction
-    client_secret: str | None = field(repr=False)
-
-
-def start_purchase(*, user: User, voucher_type_id: int, quantity: int) -> Purchase:
-    """Record the purchase at today's price and terms, and ask Stripe for the means to pay it.
-
-    A free type is issued at once. Raises VoucherTypeNotFound, AmountTooSmall, AmountTooLarge,
-    CurrencyNotSupported, or PaymentProviderUnavailable: then the transaction stays pending and unpaid.
-    """
-    voucher_type = voucher_selectors.type_on_sale(voucher_type_id)
-    if voucher_type.price == 0:
-        with database.atomic():
-            started = _record(user, voucher_type, quantity)
-            return Purchase(_complete(started), client_secret=None)
-    gateway.check_price(voucher_type.price, quantity, voucher_type.currency)
-    started = _record(user, voucher_type, quantity)
-    try:
-        intent = gateway.create_intent(
-            amount=started.amount, currency=started.currency, order_id=started.reference
-        )
-    except (AmountTooSmall, AmountTooLarge):
-        _fail(started)
-        raise
-    _remember_intent(started, intent.id)
-    return Purchase(started, client_secret=intent.client_secret)
-
-
-def confirm_payment(*, user: User, payment_intent_id: str) -> Transaction:
-    """The buyer's completed transaction, fulfilled now if it was not before; repeating it changes nothing.
-
-    Raises TransactionNotFound (also for someone else's), PaymentNotCompleted with Stripe's status,
-    PaymentMismatch or PaymentProviderUnavailable.
-    """
-    found = (
-        Transaction.objects.owned_by(user)
-        .select_related("voucher_type")
-        .filter(stripe_payment_intent_id=payment_intent_id)
-        .first()
-    )
-    if found is None:
-        raise TransactionNotFound
-    if found.is_paid:
-        return found
-    try:
-        intent = gateway.fetch_intent(payment_intent_id)
-    except gateway.IntentNotFound as error:
-        raise TransactionNotFound from error
-    settled = settle(intent)
-    if settled is None or settled.pk != found.pk:
-        log.error("Transaction %s: its intent belongs to another order at Stripe", found.pk)
-        raise PaymentMismatch
-    if not settled.is_paid:
-        raise PaymentNotCompleted(stripe_status=intent.status)
-    return settled
 
 
 def settle_intent(intent_id: str) -> str:
@@ -114,12 +48,12 @@ def settle(intent: gateway.Intent) -> Transaction | None:
         if found is None or found.is_paid:
             return found
         if found.stripe_payment_intent_id is None:
-            _remember_intent(found, intent.id)
+            remember_intent(found, intent.id)
         mismatch = intent.succeeded and not _is_paid_in_full(found, intent)
         if intent.succeeded and not mismatch:
-            return _complete(found)
+            return complete(found)
         if intent.canceled and found.status == TransactionStatus.PENDING:
-            _fail(found)
+            fail(found)
     if mismatch:
         raise PaymentMismatch
     return found
@@ -154,22 +88,7 @@ def _is_paid_in_full(due: Transaction, intent: gateway.Intent) -> bool:
     return False
 
 
-def _record(user: User, voucher_type: VoucherType, quantity: int) -> Transaction:
-    terms = voucher_services.terms_of(voucher_type)
-    return Transaction.objects.create(
-        user=user,
-        voucher_type=voucher_type,
-        quantity=quantity,
-        unit_price=terms.face_value,
-        amount=terms.face_value * quantity,
-        currency=terms.currency,
-        service_type=terms.service_type,
-        validity_days=terms.validity_days,
-        max_uses=terms.max_uses,
-    )
-
-
-def _complete(paid: Transaction) -> Transaction:
+def complete(paid: Transaction) -> Transaction:
     """Issue the vouchers of a paid transaction. Call it inside a transaction that holds the row's lock."""
     now = timezone.now()
     vouchers = voucher_services.issue_vouchers(
@@ -195,7 +114,7 @@ def _complete(paid: Transaction) -> Transaction:
     return paid
 
 
-def _fail(unpaid: Transaction) -> None:
+def fail(unpaid: Transaction) -> None:
     """Give up a purchase that is still pending; a success is never overwritten."""
     now = timezone.now()
     changed = Transaction.objects.filter(pk=unpaid.pk, status=TransactionStatus.PENDING).update(
@@ -205,7 +124,7 @@ def _fail(unpaid: Transaction) -> None:
         unpaid.status, unpaid.updated_at = TransactionStatus.FAILED, now
 
 
-def _remember_intent(started: Transaction, intent_id: str) -> None:
+def remember_intent(started: Transaction, intent_id: str) -> None:
     """Note Stripe's id, unless a webhook was here before with the same."""
     now = timezone.now()
     changed = Transaction.objects.filter(pk=started.pk, stripe_payment_intent_id=None).update(

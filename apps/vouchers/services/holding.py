@@ -1,0 +1,79 @@
+"""Keeping vouchers from being redeemed, and letting them go again.
+
+A voucher may be held for several reasons at once, and each ends by itself: a dispute that is won does not lift
+what staff suspended meanwhile. Every function locks the vouchers by primary key, and writes the history.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.users.models import User
+from apps.vouchers.models import MONEY_HOLDS, Hold, Voucher, VoucherEvent, VoucherEventKind
+
+EVENT_OF: Final = {
+    Hold.VOIDED: VoucherEventKind.VOIDED,
+    Hold.REFUNDED: VoucherEventKind.VOIDED,
+    Hold.DISPUTED: VoucherEventKind.SUSPENDED,
+    Hold.SUSPENDED: VoucherEventKind.SUSPENDED,
+    Hold.REFUND_PENDING: VoucherEventKind.HELD,
+    Hold.WITHDRAWN: VoucherEventKind.HELD,
+}
+
+
+def locked(voucher_ids: Iterable[int]) -> list[Voucher]:
+    """The vouchers with these ids by primary key, their rows locked. Call it in a transaction."""
+    rows = Voucher.objects.select_for_update(of=("self",)).filter(pk__in=list(voucher_ids))
+    return list(rows.order_by("pk"))
+
+
+@transaction.atomic
+def sync_money_holds(
+    targets: Mapping[int, Collection[Hold]], *, reason: str, actor: User | None = None
+) -> int:
+    """Hold each voucher (by id) for exactly these of MONEY_HOLDS from now on; how many changed.
+
+    Other holds stay. Doing it again changes nothing.
+    """
+
+    def wanted(voucher: Voucher) -> frozenset[Hold]:
+        return (voucher.held_for - MONEY_HOLDS) | frozenset(targets[voucher.pk])
+
+    return change_holds(locked(targets), wanted, reason=reason, actor=actor)
+
+
+def change_holds(
+    vouchers: Iterable[Voucher],
+    wanted: Callable[[Voucher], frozenset[Hold]],
+    *,
+    reason: str,
+    actor: User | None = None,
+) -> int:
+    """Give each voucher, whose row the caller has locked, the holds that `wanted` says; how many changed."""
+    now = timezone.now()
+    changed: dict[str, list[Voucher]] = defaultdict(list)
+    events = []
+    for voucher in vouchers:
+        before, after = voucher.held_for, wanted(voucher)
+        if before == after:
+            continue
+        voucher.hold_for(after)
+        changed[voucher.holds].append(voucher)
+        # A hold that gave way to another (pending, then refunded) is told by the other alone.
+        told = [(EVENT_OF[hold], hold) for hold in Hold if hold in after - before] or [
+            (VoucherEventKind.RELEASED, hold) for hold in Hold if hold in before - after
+        ]
+        events += [
+            VoucherEvent(voucher=voucher, kind=kind, hold=hold, at=now, actor=actor, reason=reason)
+            for kind, hold in told
+        ]
+    for group in changed.values():
+        first = group[0]
+        Voucher.objects.filter(pk__in=[voucher.pk for voucher in group]).update(
+            holds=first.holds, is_active=first.is_active, inactive_reason=first.inactive_reason
+        )
+    VoucherEvent.objects.bulk_create(events, batch_size=1000)
+    return sum(map(len, changed.values()))

@@ -1,0 +1,103 @@
+"""Issuing vouchers, with the terms of their sale."""
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from apps.vouchers import codes
+from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind, VoucherType
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a voucher promises, as it was at the sale: later edits of its type don't reach it."""
+
+    service_type: str
+    face_value: Decimal
+    currency: str
+    validity_days: int
+    max_uses: int
+
+
+def terms_of(voucher_type: VoucherType) -> Terms:
+    """What a voucher of this type promises if it is sold now."""
+    return Terms(
+        service_type=voucher_type.service_type,
+        face_value=voucher_type.price,
+        currency=voucher_type.currency,
+        validity_days=voucher_type.validity_days,
+        max_uses=voucher_type.max_uses,
+    )
+
+
+def expiry_of(issued_at: datetime, validity_days: int) -> datetime:
+    """The last second of the day, in the project's time zone, that is `validity_days` after the issue."""
+    last_day = timezone.localdate(issued_at) + timedelta(days=validity_days)
+    return timezone.make_aware(datetime.combine(last_day, time(23, 59, 59)))
+
+
+CODE_TRIES = 3
+
+
+def issue_vouchers(
+    *,
+    voucher_type_id: int,
+    owner_id: int,
+    quantity: int,
+    terms: Terms,
+    issued_at: datetime,
+    actor_id: int | None = None,
+    reason: str = "",
+    batch_id: int | None = None,
+) -> list[Voucher]:
+    """Make `quantity` vouchers with new codes in one statement, and their history's first row in another.
+
+    `actor_id` and `reason` tell who gave them out and why; a purchase has neither.
+
+    The caller sees to it that they are paid for, and that this happens once. The unique index decides whether
+    the codes are new: with one that exists already (a chance of one in 2^74 for each), all are made anew.
+    """
+    for tries_left in reversed(range(CODE_TRIES)):
+        try:
+            with transaction.atomic():
+                vouchers = Voucher.objects.bulk_create(
+                    Voucher(
+                        code=codes.make(),
+                        batch_id=batch_id,
+                        voucher_type_id=voucher_type_id,
+                        user_id=owner_id,
+                        service_type=terms.service_type,
+                        face_value=terms.face_value,
+                        currency=terms.currency,
+                        purchase_date=issued_at,
+                        expiry_date=expiry_of(issued_at, terms.validity_days),
+                        total_uses=terms.max_uses,
+                        uses_remaining=terms.max_uses,
+                    )
+                    for _ in range(quantity)
+                )
+                VoucherEvent.objects.bulk_create(
+                    VoucherEvent(
+                        voucher=voucher,
+                        kind=VoucherEventKind.ISSUED,
+                        at=issued_at,
+                        actor_id=actor_id,
+                        reason=reason,
+                    )
+                    for voucher in vouchers
+                )
+                return vouchers
+        except IntegrityError:
+            if not tries_left:
+                raise
+    raise AssertionError("unreachable")
+
+
+def save_voucher_type(*, name: str, **values: Any) -> bool:
+    """Make the type with this name, or give it these values and put it on sale; whether it was made."""
+    _, created = VoucherType.objects.update_or_create(name=name, defaults={**values, "is_active": True})
+    return created
