@@ -11,12 +11,16 @@ from collections.abc import Sequence
 
 from .front_door import DEFAULT_PORT, LocalStripe
 
+SETTLE_AFTER = 5.0
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM, SIGINT or, if asked, the end of standard input. Gives the exit status."""
     asked = _parser().parse_args(arguments)
     try:
-        stripe = LocalStripe(asked.port, asked.webhook_url, asked.webhook_secret)
+        stripe = LocalStripe(
+            asked.port, asked.webhook_url, asked.webhook_secret, settle_after=asked.settle_after
+        )
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         print(f"local Stripe: cannot listen on 127.0.0.1:{asked.port}: {reason}", file=sys.stderr)
@@ -56,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--webhook-url", help="where to send signed events")
     parser.add_argument(
         "--webhook-secret", default="whsec_local", help="what signs them (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--settle-after",
+        type=float,
+        default=SETTLE_AFTER,
+        metavar="SECONDS",
+        help="when refunds and evidence get their second step (default: %(default)s)",
     )
     parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input closes")
     return parser

@@ -8,7 +8,19 @@ import threading
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from . import auth, charges, events, faults, forms, idempotency, payment_intents, payment_methods, routing
+from . import (
+    auth,
+    charges,
+    disputes,
+    events,
+    faults,
+    forms,
+    idempotency,
+    payment_intents,
+    payment_methods,
+    refunds,
+    routing,
+)
 from .errors import Obj, StripeError, server_error
 from .faults import Fault
 from .rendering import visible
@@ -16,7 +28,14 @@ from .state import API_VERSION, Request, State, new_id, now
 
 logger = logging.getLogger(__name__)
 
-ROUTES = [*payment_intents.ROUTES, *payment_methods.ROUTES, *charges.ROUTES, *events.ROUTES]
+ROUTES = [
+    *payment_intents.ROUTES,
+    *payment_methods.ROUTES,
+    *charges.ROUTES,
+    *refunds.ROUTES,
+    *disputes.ROUTES,
+    *events.ROUTES,
+]
 
 _HIDDEN = "[hidden]"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from . import cards, charges
+from . import cards, charges, disputes
 from .cards import Decline
 from .errors import Obj, StripeError, doc_url, invalid
 from .state import Request, State, random_text
@@ -136,6 +136,10 @@ def _succeed(state: State, request: Request, intent: Obj, made: Obj) -> None:
     intent["amount_received"] = intent["amount"]
     intent["latest_charge"] = made["id"]
     state.emit("charge.succeeded", made, request)
+    disputed_as = state.cards[made["payment_method"]].dispute
+    if disputed_as:  # at Stripe, too, the dispute's events come before the intent's
+        reason = "general" if disputed_as == "inquiry" else disputed_as
+        disputes.begin(state, made, made["amount"], reason, inquiry=disputed_as == "inquiry")
     state.emit("payment_intent.succeeded", intent, request)
 
 

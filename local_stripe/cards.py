@@ -20,7 +20,11 @@ class Decline:
 
 @dataclass(frozen=True)
 class TestCard:
-    """What a card does when charged: succeeds, or ``decline``; first asks the customer, or settles later."""
+    """What a card does when charged: succeeds, or ``decline``; first asks the customer, or settles later.
+
+    ``dispute`` is what follows the charge: a reason, or ``inquiry``. ``refund`` is where a refund begins that
+    gets a second step: ``pending`` (it will succeed) or ``succeeded`` (it will fail).
+    """
 
     __test__ = False
 
@@ -29,6 +33,8 @@ class TestCard:
     decline: Decline | None = None
     authentication: bool = False
     delayed: bool = False
+    dispute: str | None = None
+    refund: str | None = None
 
 
 GENERIC = Decline("card_declined", "generic_decline", "Your card was declined.")
@@ -69,6 +75,11 @@ BY_NUMBER = {
     "4000002760003184": TestCard("visa", "3184", authentication=True),
     "4000008260003178": TestCard("visa", "3178", INSUFFICIENT_FUNDS, authentication=True),
     "4000008400001629": TestCard("visa", "1629", GENERIC, authentication=True),
+    "4000000000007726": TestCard("visa", "7726", refund="pending"),
+    "4000000000005126": TestCard("visa", "5126", refund="succeeded"),
+    "4000000000000259": TestCard("visa", "0259", dispute="fraudulent"),
+    "4000000000002685": TestCard("visa", "2685", dispute="product_not_received"),
+    "4000000000001976": TestCard("visa", "1976", dispute="inquiry"),
 }
 
 _DECLINING = {
@@ -90,6 +101,11 @@ BY_NAME = {
     "pm_card_threeDSecure2Required": BY_NUMBER["4000000000003220"],
     "pm_card_authenticationRequired": BY_NUMBER["4000002760003184"],
     "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": BY_NUMBER["4000008260003178"],
+    "pm_card_pendingRefund": BY_NUMBER["4000000000007726"],
+    "pm_card_refundFail": BY_NUMBER["4000000000005126"],
+    "pm_card_createDispute": BY_NUMBER["4000000000000259"],
+    "pm_card_createDisputeProductNotReceived": BY_NUMBER["4000000000002685"],
+    "pm_card_createDisputeInquiry": BY_NUMBER["4000000000001976"],
     # Not Stripe's: stands for every method whose money arrives days later.
     "pm_local_processing": TestCard("visa", "0000", delayed=True),
     **{f"pm_card_{name}": BY_NUMBER[number] for name, number in _DECLINING.items()},

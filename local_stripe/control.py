@@ -88,7 +88,35 @@ def _requests(stripe: LocalStripe, asked: Obj) -> Obj:
 
 def _settle(stripe: LocalStripe, asked: Obj) -> Obj:
     outcome = _get(asked, "outcome", str)
+    if "refund" in asked:
+        return stripe.settle_refund(_get(asked, "refund", str), outcome)
     return stripe.settle(_get(asked, "payment_intent", str), outcome)
+
+
+def _refund(stripe: LocalStripe, asked: Obj) -> Obj:
+    return stripe.refund(
+        _get(asked, "payment_intent", str),
+        _get(asked, "amount", (int, type(None)), None),
+        reason=_get(asked, "reason", (str, type(None)), None),
+        metadata=_labels(asked),
+    )
+
+
+def _dispute(stripe: LocalStripe, asked: Obj) -> Obj:
+    return stripe.dispute(
+        _get(asked, "payment_intent", str),
+        _get(asked, "amount", (int, type(None)), None),
+        reason=_get(asked, "reason", str, "fraudulent"),
+        inquiry=_get(asked, "inquiry", bool, False),
+    )
+
+
+def _close_dispute(stripe: LocalStripe, asked: Obj, id: str) -> Obj:
+    return stripe.close_dispute(id, _get(asked, "outcome", str))
+
+
+def _escalate_dispute(stripe: LocalStripe, asked: Obj, id: str) -> Obj:
+    return stripe.escalate_dispute(id)
 
 
 def _signed_event(stripe: LocalStripe, asked: Obj) -> Obj:
@@ -120,6 +148,10 @@ _ROUTES: list[tuple[str, str, Callable[..., Obj]]] = [
     ("GET", r"deliveries", _deliveries),
     ("GET", r"requests", _requests),
     ("POST", r"settle", _settle),
+    ("POST", r"refunds", _refund),
+    ("POST", r"disputes", _dispute),
+    ("POST", r"disputes/(?P<id>[^/]+)/close", _close_dispute),
+    ("POST", r"disputes/(?P<id>[^/]+)/escalate", _escalate_dispute),
     ("GET", r"signed-event", _signed_event),
     ("POST", r"faults", _fault),
     ("GET", r"faults", _faults),
@@ -138,6 +170,13 @@ def _get(asked: Obj, name: str, kind: Any, default: Any = _NOTHING) -> Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise BadCallError(f"{name} has the wrong type")
     return value
+
+
+def _labels(asked: Obj) -> dict[str, str]:
+    labels: dict[str, str] = _get(asked, "metadata", dict, {})
+    if not all(isinstance(value, str) for value in labels.values()):
+        raise BadCallError("metadata holds strings")
+    return labels
 
 
 def _body(call: Call) -> Obj:

@@ -22,6 +22,7 @@ MINIMUM = {
     "myr": 200, "nok": 300, "pln": 200, "ron": 200, "sek": 300, "thb": 1000,
 }  # fmt: skip
 MAXIMUM = 99_999_999
+_SIGNS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
 
 
 def exponent(currency: str) -> int:
@@ -46,6 +47,12 @@ def check_amount(amount: int, currency: str) -> None:
         raise invalid(f"Amount must be no more than {most}", "amount", "amount_too_large")
     if currency in THREE_DECIMAL and amount % 10:
         raise invalid(f"Amount in {currency} must be a multiple of 10", "amount", "parameter_invalid_integer")
+
+
+def money(amount: int, currency: str) -> str:
+    """An amount in Stripe's words about refunds: ``$12.00``."""
+    number = f"{amount / 10 ** exponent(currency):,.{exponent(currency)}f}"
+    return f"{_SIGNS[currency]}{number}" if currency in _SIGNS else f"{number} {currency}"
 
 
 def _written(amount: int, currency: str) -> str:

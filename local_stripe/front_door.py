@@ -8,9 +8,11 @@ import threading
 from types import TracebackType
 from typing import Any
 
-from . import attempts, faults, payment_intents, webhooks
+from . import attempts, disputes, faults, payment_intents, refunds, webhooks
 from .api import Api
 from .errors import Obj
+from .later import Later
+from .params import merged_metadata
 from .server import Server
 from .state import INTERNAL_REQUEST, Request, State, now
 
@@ -29,8 +31,10 @@ class LocalStripe:
     """A Stripe of one's own on 127.0.0.1, stateful, in memory, served by threads of this process.
 
     ``port`` 0 picks a free one. ``webhook_url`` gets the signed events, ``retry_delays`` are the seconds
-    between attempts when it does not answer 2xx within ``delivery_timeout`` seconds. Also a context manager.
-    Raises OSError when the port is taken, ValueError for a bad ``webhook_url``.
+    between attempts when it does not answer 2xx within ``delivery_timeout`` seconds. ``settle_after`` are the
+    seconds after which pending refunds, refunds that fail and submitted evidence get their second step by
+    themselves; None: only ``settle_refund`` and ``close_dispute`` take it. Also a context manager.
+    Raises OSError when the port is taken, ValueError for a bad ``webhook_url`` or ``settle_after``.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class LocalStripe:
         *,
         retry_delays: tuple[float, ...] = webhooks.RETRY_DELAYS,
         delivery_timeout: float = 10.0,
+        settle_after: float | None = None,
         host: str = "127.0.0.1",
     ) -> None:
         self._state = State()
@@ -48,6 +53,8 @@ class LocalStripe:
             self._state, webhook_url, webhook_secret, tuple(retry_delays), delivery_timeout
         )
         self._state.on_event = self._webhooks.schedule
+        self._later = Later(self._state, settle_after)
+        self._state.later = self._later.add
         self._stopping = threading.Event()
         self._server = Server(self, host, port)
         self._state.base_url = self.base_url
@@ -76,6 +83,7 @@ class LocalStripe:
     def start(self) -> LocalStripe:
         """Serve in daemon threads; gives itself back. To be called once."""
         self._webhooks.start()
+        self._later.start()
         self._server.start()
         return self
 
@@ -83,6 +91,7 @@ class LocalStripe:
         """Close the port and every connection, and end the deliveries. May be called twice."""
         self._stopping.set()
         self._webhooks.stop()
+        self._later.stop()
         self._server.stop()
 
     def __enter__(self) -> LocalStripe:
@@ -99,6 +108,7 @@ class LocalStripe:
         with self._state.lock:
             self._state.clear()
             self._webhooks.clear()
+            self._later.clear()
 
     def pay(self, payment_intent: str, payment_method: str = "pm_card_visa") -> Obj:
         """Confirm an intent as the customer's browser would, without HTTP.
@@ -124,6 +134,93 @@ class LocalStripe:
             intent = self._intent(payment_intent)
             attempts.settle(self._state, INTERNAL_REQUEST, intent, outcome)
             return copy.deepcopy(intent)
+
+    def refund(
+        self,
+        payment_intent: str,
+        amount: int | None = None,
+        *,
+        reason: str | None = None,
+        metadata: dict[str, str] | None = None,
+    ) -> Obj:
+        """Refund an intent as in Stripe's Dashboard: ``amount`` in minor units, None for all that is left.
+
+        Gives the refund. Raises LookupError for an unknown intent, ValueError for an amount or a reason that
+        cannot be, StripeError for what ``POST /v1/refunds`` refuses too.
+        """
+        if (amount is not None and amount < 1) or reason not in (None, *refunds.REASONS):
+            raise ValueError(f"amount is 1 or more, reason one of {', '.join(refunds.REASONS)}")
+        with self._state.lock:
+            charge = refunds.paid_charge(self._state, self._intent(payment_intent))
+            made = refunds.make(
+                self._state, INTERNAL_REQUEST, charge, amount, reason, merged_metadata({}, metadata)
+            )
+            return copy.deepcopy(made)
+
+    def settle_refund(self, refund: str, outcome: str = "succeeded") -> Obj:
+        """Bring a refund to its end: "succeeded", "failed" (also after it succeeded), "canceled" (as in the
+        Dashboard), or let it wait for the customer: "requires_action". Gives the refund.
+
+        Raises ValueError for another outcome, LookupError for an unknown refund, StripeError if it is over.
+        """
+        if outcome not in refunds.OUTCOMES:
+            raise ValueError(f"outcome is one of {', '.join(refunds.OUTCOMES)}")
+        with self._state.lock:
+            found = self._find("refund", refund)
+            refunds.end(self._state, INTERNAL_REQUEST, found, outcome)
+            return copy.deepcopy(found)
+
+    def refunds(self, payment_intent: str | None = None) -> list[Obj]:
+        """Copies of the refunds, oldest first: all, or those of an intent."""
+        return self._of_payment("refund", payment_intent)
+
+    def dispute(
+        self,
+        payment_intent: str,
+        amount: int | None = None,
+        *,
+        reason: str = "fraudulent",
+        inquiry: bool = False,
+    ) -> Obj:
+        """Let the customer's bank dispute a paid intent: ``amount`` in minor units, None for all that was not
+        refunded. An ``inquiry`` takes no money yet. Gives the dispute.
+
+        Raises LookupError for an unknown intent, ValueError for an unknown reason, StripeError when it was not
+        paid, is refunded or disputed already.
+        """
+        if reason not in disputes.REASONS:
+            raise ValueError(f"reason is one of {', '.join(disputes.REASONS)}")
+        with self._state.lock:
+            charge = refunds.paid_charge(self._state, self._intent(payment_intent))
+            return copy.deepcopy(disputes.begin(self._state, charge, amount, reason, inquiry=inquiry))
+
+    def close_dispute(self, dispute: str, outcome: str) -> Obj:
+        """End a chargeback as "won" or "lost", an inquiry as "warning_closed". Gives the dispute.
+
+        Raises ValueError for another outcome, LookupError for an unknown dispute, StripeError if it is closed
+        or cannot end so.
+        """
+        if outcome not in disputes.OUTCOMES:
+            raise ValueError(f"outcome is one of {', '.join(disputes.OUTCOMES)}")
+        with self._state.lock:
+            found = self._find("dispute", dispute)
+            disputes.end(self._state, INTERNAL_REQUEST, found, outcome)
+            return copy.deepcopy(found)
+
+    def escalate_dispute(self, dispute: str) -> Obj:
+        """Make a chargeback of an inquiry; gives the dispute. Raises LookupError, or StripeError if it is none."""
+        with self._state.lock:
+            found = self._find("dispute", dispute)
+            disputes.escalate(self._state, found)
+            return copy.deepcopy(found)
+
+    def disputes(self, payment_intent: str | None = None) -> list[Obj]:
+        """Copies of the disputes, oldest first: all, or those of an intent."""
+        return self._of_payment("dispute", payment_intent)
+
+    def charges(self, payment_intent: str | None = None) -> list[Obj]:
+        """Copies of the charges, oldest first: all, or those of an intent, also failed ones."""
+        return self._of_payment("charge", payment_intent)
 
     def override_payment_intent(self, payment_intent: str, fields: Obj) -> Obj:
         """Set raw fields of an intent, such as ``amount_received``, to feign a mismatch. Emits nothing."""
@@ -197,13 +294,18 @@ class LocalStripe:
         return SignedEvent(body, webhooks.signature(body, secret, now() if timestamp is None else timestamp))
 
     def _intent(self, id: str) -> Obj:
-        intent = self._state.find("payment_intent", id)
-        if intent is None:
-            raise LookupError(f"No such payment_intent: {id}")
-        return intent
+        return self._find("payment_intent", id)
 
     def _event(self, id: str) -> Obj:
-        event = self._state.find("event", id)
-        if event is None:
-            raise LookupError(f"No such event: {id}")
-        return event
+        return self._find("event", id)
+
+    def _find(self, kind: str, id: str) -> Obj:
+        found = self._state.find(kind, id)
+        if found is None:
+            raise LookupError(f"No such {kind}: {id}")
+        return found
+
+    def _of_payment(self, kind: str, payment_intent: str | None) -> list[Obj]:
+        with self._state.lock:
+            found = self._state.of_kind(kind).values()
+            return copy.deepcopy([o for o in found if payment_intent in (None, o["payment_intent"])])

@@ -80,5 +80,10 @@ def page(state: State, kind: str, asked: Obj, wanted: Callable[[Obj], bool]) -> 
     return expanded(state, found, asked)
 
 
+def of_payment(obj: Obj, asked: Obj) -> bool:
+    """Whether ``obj`` belongs to the ``payment_intent`` and the ``charge`` that were asked for, if any."""
+    return all(obj[name] == asked[name] for name in ("charge", "payment_intent") if name in asked)
+
+
 def _in_time(created: int, bounds: dict[str, int]) -> bool:
     return all(_BOUNDS[name](created, bound) for name, bound in bounds.items())

@@ -63,11 +63,15 @@ INTERNAL_REQUEST = Request("POST", "", {})
 
 @dataclass
 class State:
-    """The one account of the local Stripe. ``objects`` maps a kind ("charge") and an id to an object."""
+    """The one account of the local Stripe. ``objects`` maps a kind ("charge") and an id to an object.
+
+    ``later`` takes what banks do by themselves after a while, such as the end of a pending refund.
+    """
 
     base_url: str = ""
     lock: threading.RLock = field(default_factory=threading.RLock)
     on_event: Callable[[Obj], None] = field(default=lambda _event: None)
+    later: Callable[[Callable[[], None]], None] = field(default=lambda _step: None)
     objects: dict[str, dict[str, Obj]] = field(default_factory=dict)
     cards: dict[str, TestCard] = field(default_factory=dict)
     authentications: dict[str, str] = field(default_factory=dict)

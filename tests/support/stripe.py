@@ -33,10 +33,10 @@ class StripeTestCase(SimpleTestCase):
         override.enable()
         self.addCleanup(override.disable)
 
-    def event_of(self, intent_id: str, kind: str = "payment_intent.succeeded") -> str:
-        """The id of the last event of this kind about this intent."""
+    def event_of(self, object_id: str, kind: str = "payment_intent.succeeded") -> str:
+        """The id of the last event of this kind about this intent, charge, refund or dispute."""
         return str(
-            [event["id"] for event in self.stripe.events(kind) if event["data"]["object"]["id"] == intent_id][
+            [event["id"] for event in self.stripe.events(kind) if event["data"]["object"]["id"] == object_id][
                 -1
             ]
         )
