@@ -51,13 +51,18 @@ def to_minor(amount: Decimal, currency: str) -> int:
 
     Raises CurrencyNotSupported (see check_precision), AmountTooSmall or AmountTooLarge.
     """
-    check_precision(amount, currency)
-    minor = int(amount.scaleb(exponent(currency)))
+    minor = minor_of(amount, currency)
     if minor <= 0 or amount < MINIMUM.get(currency, Decimal(0)):
         raise AmountTooSmall
     if minor > MAX_MINOR:
         raise AmountTooLarge
     return minor
+
+
+def minor_of(amount: Decimal, currency: str) -> int:
+    """The amount in minor units. Raises CurrencyNotSupported (see check_precision)."""
+    check_precision(amount, currency)
+    return int(amount.scaleb(exponent(currency)))
 
 
 def from_minor(minor: int, currency: str) -> Decimal:

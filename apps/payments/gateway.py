@@ -43,8 +43,16 @@ _places = threading.BoundedSemaphore(CALLS_AT_ONCE)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]{0,254}")
 
 
-class IntentNotFound(Exception):
-    """Stripe knows no such payment intent, or none that could be ours."""
+class NotAtStripe(Exception):
+    """Stripe knows no such object, or none that could be ours."""
+
+
+class RefundRefused(Exception):
+    """Stripe will not give this money back, and says why by a code such as `charge_already_refunded`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,34 @@ class Intent:
     @property
     def canceled(self) -> bool:
         return self.status == "canceled"
+
+
+@dataclass(frozen=True)
+class Refund:
+    """A refund as Stripe has it now, ours or one made in its dashboard. `amount` is in the major unit.
+
+    `status` is pending, requires_action, succeeded, failed or canceled; `reference` is our own UUID, or "".
+    """
+
+    id: str
+    intent_id: str
+    status: str
+    amount: Decimal
+    currency: str
+    reference: str
+    failure_reason: str
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """A dispute as Stripe has it now; `status` in Stripe's words ("Disputes": needs_response, won, lost …)."""
+
+    id: str
+    intent_id: str
+    status: str
+    amount: Decimal
+    currency: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -103,16 +139,67 @@ def create_intent(*, amount: Decimal, currency: str, order_id: UUID) -> Intent:
             return _intent(
                 _client().v1.payment_intents.create(params, {"idempotency_key": f"order-{order_id}-create"})
             )
-    except IntentNotFound as error:  # what was just made can't be missing: an answer that makes no sense
+    except NotAtStripe as error:  # what was just made can't be missing: an answer that makes no sense
         raise PaymentProviderUnavailable from error
 
 
 def fetch_intent(intent_id: str) -> Intent:
-    """The intent as it is at Stripe now. Raises IntentNotFound or PaymentProviderUnavailable."""
-    if not _IDENTIFIER.fullmatch(intent_id):
-        raise IntentNotFound
+    """The intent as it is at Stripe now. Raises NotAtStripe or PaymentProviderUnavailable."""
+    _check_identifier(intent_id)
     with _conversation():
         return _intent(_client().v1.payment_intents.retrieve(intent_id))
+
+
+def create_refund(*, intent_id: str, amount: Decimal, currency: str, reference: UUID) -> Refund:
+    """Ask Stripe to give this much of a payment back; asked again with the same reference, it does so once.
+
+    Raises RefundRefused when Stripe says no for good, or PaymentProviderUnavailable when it is not known
+    whether it did: ask again, within 24 hours (Stripe's docs, "Idempotent requests").
+    """
+    params: stripe.params.RefundCreateParams = {
+        "payment_intent": intent_id,
+        "amount": currencies.minor_of(amount, currency),
+        "metadata": {"refund_id": str(reference)},
+    }
+    with _conversation():
+        try:
+            found = _client().v1.refunds.create(params, {"idempotency_key": f"refund-{reference}"})
+        except stripe.InvalidRequestError as error:
+            log.warning("Stripe refused a refund: code %s, request %s", error.code, error.request_id)
+            raise RefundRefused(error.code or "refused") from error
+        try:
+            return _refund(found)
+        except NotAtStripe as error:  # what was just made can't be missing
+            raise PaymentProviderUnavailable from error
+
+
+def fetch_refund(refund_id: str) -> Refund:
+    """The refund as it is at Stripe now. Raises NotAtStripe or PaymentProviderUnavailable."""
+    _check_identifier(refund_id)
+    with _conversation():
+        return _refund(_client().v1.refunds.retrieve(refund_id))
+
+
+def refunds_of(intent_id: str) -> list[Refund]:
+    """Every refund of a payment, the oldest first. Raises NotAtStripe or PaymentProviderUnavailable."""
+    _check_identifier(intent_id)
+    with _conversation():
+        page = _client().v1.refunds.list({"payment_intent": intent_id, "limit": 100})
+        return [_refund(found) for found in page.auto_paging_iter()][::-1]
+
+
+def fetch_dispute(dispute_id: str) -> Dispute:
+    """The dispute as it is at Stripe now. Raises NotAtStripe or PaymentProviderUnavailable."""
+    _check_identifier(dispute_id)
+    with _conversation():
+        return _dispute(_client().v1.disputes.retrieve(dispute_id))
+
+
+def intent_id_of_charge(charge_id: str) -> str:
+    """The payment intent that a charge belongs to. Raises NotAtStripe or PaymentProviderUnavailable."""
+    _check_identifier(charge_id)
+    with _conversation():
+        return _id_of(getattr(_client().v1.charges.retrieve(charge_id), "payment_intent", None))
 
 
 def read_event(body: bytes, signature: str) -> Event:
@@ -170,7 +257,7 @@ def _conversation() -> Iterator[None]:
 
 def _refusal(error: stripe.InvalidRequestError) -> Callable[[], Exception]:
     known: dict[str | None, Callable[[], Exception]] = {
-        "resource_missing": IntentNotFound,
+        "resource_missing": NotAtStripe,
         "amount_too_small": AmountTooSmall,
         "amount_too_large": AmountTooLarge,
     }
@@ -196,10 +283,61 @@ def _intent(found: stripe.PaymentIntent) -> Intent:
             client_secret=getattr(found, "client_secret", "") or "",
         )
     except CurrencyNotSupported as error:  # another shop's, on the same account: we never ask for one
-        raise IntentNotFound from error
+        raise NotAtStripe from error
     except (AttributeError, TypeError, ArithmeticError) as error:
         log.error("Stripe: an intent in a shape that we don't know (%s)", type(error).__name__)
         raise PaymentProviderUnavailable from error
+
+
+def _refund(found: stripe.Refund) -> Refund:
+    try:
+        currency = found.currency.upper()
+        metadata = getattr(found, "metadata", None)
+        return Refund(
+            id=found.id,
+            intent_id=_id_of(getattr(found, "payment_intent", None)),
+            status=found.status or "",
+            amount=currencies.from_minor(found.amount, currency),
+            currency=currency,
+            reference=str(getattr(metadata, "refund_id", "") or ""),
+            failure_reason=str(getattr(found, "failure_reason", "") or ""),
+        )
+    except CurrencyNotSupported as error:
+        raise NotAtStripe from error
+    except (AttributeError, TypeError, ArithmeticError) as error:
+        log.error("Stripe: a refund in a shape that we don't know (%s)", type(error).__name__)
+        raise PaymentProviderUnavailable from error
+
+
+def _dispute(found: stripe.Dispute) -> Dispute:
+    try:
+        currency = found.currency.upper()
+        return Dispute(
+            id=found.id,
+            intent_id=_id_of(getattr(found, "payment_intent", None)),
+            status=found.status,
+            amount=currencies.from_minor(found.amount, currency),
+            currency=currency,
+            reason=found.reason,
+        )
+    except CurrencyNotSupported as error:
+        raise NotAtStripe from error
+    except (AttributeError, TypeError, ArithmeticError) as error:
+        log.error("Stripe: a dispute in a shape that we don't know (%s)", type(error).__name__)
+        raise PaymentProviderUnavailable from error
+
+
+def _id_of(reference: object) -> str:
+    """The id in a member that is an id, an expanded object, or null. Raises NotAtStripe for the last."""
+    found = reference if isinstance(reference, str) else getattr(reference, "id", None)
+    if not found:
+        raise NotAtStripe
+    return str(found)
+
+
+def _check_identifier(text: str) -> None:
+    if not _IDENTIFIER.fullmatch(text):
+        raise NotAtStripe
 
 
 def _client() -> stripe.StripeClient:

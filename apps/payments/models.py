@@ -190,7 +190,6 @@ class RefundOrigin(models.TextChoices):
     BUYER = "buyer"
     STAFF = "staff"
     STRIPE = "stripe", "Stripe's dashboard"
-    SYSTEM = "system"
 
 
 class RefundQuerySet(models.QuerySet["Refund"]):

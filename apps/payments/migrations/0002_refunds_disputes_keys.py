@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
                 ('reference', models.UUIDField(default=uuid.uuid4, editable=False, unique=True)),
                 ('amount', models.DecimalField(decimal_places=2, max_digits=12)),
                 ('status', models.CharField(choices=[('requested', 'Requested'), ('approved', 'Approved, being sent'), ('pending', 'Pending at Stripe'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('rejected', 'Rejected'), ('canceled', 'Canceled')], default='requested', max_length=10)),
-                ('origin', models.CharField(choices=[('buyer', 'Buyer'), ('staff', 'Staff'), ('stripe', "Stripe's dashboard"), ('system', 'System')], max_length=10)),
+                ('origin', models.CharField(choices=[('buyer', 'Buyer'), ('staff', 'Staff'), ('stripe', "Stripe's dashboard")], max_length=10)),
                 ('reason', models.CharField(blank=True, max_length=200)),
                 ('notes', models.TextField(blank=True, max_length=2000)),
                 ('decided_at', models.DateTimeField(blank=True, null=True)),

@@ -28,7 +28,7 @@ def settle_intent(intent_id: str) -> str:
         return "already completed"
     try:
         settled = settle(gateway.fetch_intent(intent_id))
-    except gateway.IntentNotFound:
+    except gateway.NotAtStripe:
         return "no such intent"
     except PaymentMismatch:
         return "mismatch: nothing issued"

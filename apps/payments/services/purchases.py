@@ -77,7 +77,7 @@ def confirm_payment(*, user: User, payment_intent_id: str) -> Transaction:
         return found
     try:
         intent = gateway.fetch_intent(payment_intent_id)
-    except gateway.IntentNotFound as error:
+    except gateway.NotAtStripe as error:
         raise TransactionNotFound from error
     settled = fulfilment.settle(intent)
     if settled is None or settled.pk != found.pk:
