@@ -43,3 +43,8 @@ class VoucherInactive(ConflictError):
 class ServiceMismatch(ConflictError):
     code = "service_mismatch"
     detail = "This voucher is for another service."
+
+
+class ExtensionBackwards(ConflictError):
+    code = "extension_backwards"
+    detail = "The new day must be after today and after the day until which it is valid already."

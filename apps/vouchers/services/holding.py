@@ -45,6 +45,30 @@ def sync_money_holds(
     return change_holds(locked(targets), wanted, reason=reason, actor=actor)
 
 
+@transaction.atomic
+def suspend_vouchers(voucher_ids: Iterable[int], *, actor: User, reason: str) -> int:
+    """Keep these vouchers from being redeemed until staff release them; how many changed."""
+    return change_holds(
+        locked(voucher_ids), lambda voucher: voucher.held_for | {Hold.SUSPENDED}, reason=reason, actor=actor
+    )
+
+
+@transaction.atomic
+def release_vouchers(voucher_ids: Iterable[int], *, actor: User, reason: str) -> int:
+    """End what staff did with `suspend_vouchers`, and no other hold; how many changed."""
+    return change_holds(
+        locked(voucher_ids), lambda voucher: voucher.held_for - {Hold.SUSPENDED}, reason=reason, actor=actor
+    )
+
+
+@transaction.atomic
+def void_vouchers(voucher_ids: Iterable[int], *, actor: User, reason: str) -> int:
+    """End these vouchers for good; how many changed."""
+    return change_holds(
+        locked(voucher_ids), lambda voucher: voucher.held_for | {Hold.VOIDED}, reason=reason, actor=actor
+    )
+
+
 def change_holds(
     vouchers: Iterable[Voucher],
     wanted: Callable[[Voucher], frozenset[Hold]],

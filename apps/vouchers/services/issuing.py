@@ -1,7 +1,7 @@
 """Issuing vouchers, with the terms of their sale."""
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -36,8 +36,12 @@ def terms_of(voucher_type: VoucherType) -> Terms:
 
 def expiry_of(issued_at: datetime, validity_days: int) -> datetime:
     """The last second of the day, in the project's time zone, that is `validity_days` after the issue."""
-    last_day = timezone.localdate(issued_at) + timedelta(days=validity_days)
-    return timezone.make_aware(datetime.combine(last_day, time(23, 59, 59)))
+    return end_of(timezone.localdate(issued_at) + timedelta(days=validity_days))
+
+
+def end_of(day: date) -> datetime:
+    """The last second of a day in the project's time zone."""
+    return timezone.make_aware(datetime.combine(day, time(23, 59, 59)))
 
 
 CODE_TRIES = 3

@@ -1,0 +1,57 @@
+"""Giving a voucher more time. `expiry_date` stays the last second of a day in the project's time zone."""
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.users.models import User
+from apps.vouchers.errors import ExtensionBackwards, VoucherInactive, VoucherNotFound
+from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherEventKind
+
+from .holding import locked
+from .issuing import end_of
+
+
+@transaction.atomic
+def extend_voucher(*, voucher_id: int, until: date, actor: User, reason: str) -> Voucher:
+    """Let a voucher, expired or not, be redeemed until the end of that day; recorded with actor and reason.
+
+    Raises VoucherNotFound, VoucherInactive for one that is void, or ExtensionBackwards.
+    """
+    found = locked([voucher_id])
+    if not found:
+        raise VoucherNotFound
+    (voucher,) = found
+    if voucher.held_for & {Hold.VOIDED, Hold.REFUNDED}:
+        raise VoucherInactive(reason=voucher.inactive_reason)
+    expiry = end_of(until)
+    if expiry <= max(voucher.expiry_date, timezone.now()):
+        raise ExtensionBackwards
+    _extend(voucher, expiry, reason=reason, actor=actor)
+    return voucher
+
+
+@transaction.atomic
+def give_days_back(voucher_ids: Iterable[int], *, days: int, reason: str) -> None:
+    """Move the expiry of these vouchers so many days on: they could not be redeemed for as long."""
+    if days <= 0:
+        return
+    for voucher in locked(voucher_ids):
+        expiry = end_of(timezone.localdate(voucher.expiry_date) + timedelta(days=days))
+        _extend(voucher, expiry, reason=reason, actor=None)
+
+
+def _extend(voucher: Voucher, expiry: datetime, *, reason: str, actor: User | None) -> None:
+    before = voucher.expiry_date
+    voucher.expiry_date = expiry
+    # Only this column: the counter of uses is never written back from what was read.
+    voucher.save(update_fields=("expiry_date",))
+    VoucherEvent.objects.create(
+        voucher=voucher,
+        kind=VoucherEventKind.EXTENDED,
+        actor=actor,
+        reason=reason,
+        details={"from": before.isoformat(), "to": expiry.isoformat()},
+    )
