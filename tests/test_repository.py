@@ -44,7 +44,8 @@ ROUTES = """
     /api/users/profile/ /api/users/profile/update/ /api/users/change-password/ /api/users/export/
     /media/profile-pictures/0123456789abcdef0123456789abcdef.webp
     /api/vouchers/types/ /api/vouchers/my-vouchers/ /api/vouchers/purchase/ /api/vouchers/redeem/
-    /api/vouchers/detail/2345-6789-ABCD-EFGH/ /api/vouchers/stats/ /api/vouchers/usage-history/
+    /api/vouchers/detail/2345-6789-ABCD-EFGH/ /api/vouchers/detail/2345-6789-ABCD-EFGH/qr/
+    /api/vouchers/stats/ /api/vouchers/usage-history/
     /api/payments/create-payment-intent/ /api/payments/create-intent/ /api/payments/confirm-payment/
     /api/payments/confirm/ /api/payments/history/ /api/payments/transaction/1/ /api/payments/webhook/
     /api/analytics/dashboard/ /api/analytics/user/ /api/analytics/revenue/

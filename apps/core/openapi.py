@@ -49,7 +49,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 def documented(
     summary: str,
     *,
-    answers: Mapping[int, Any],
+    answers: Mapping[Any, Any],
     errors: Iterable[type[DomainError]] = (),
     request: Any = None,
     operation_id: str,
@@ -58,6 +58,7 @@ def documented(
 ) -> Callable[[View], View]:
     """Describe one method of a view: its body, its answers by status, and the named errors that it may raise.
 
+    An answer that is not JSON stands under (status, media type).
     `idempotent`: it takes the header Idempotency-Key.
     """
     if idempotent:

@@ -14,6 +14,8 @@ ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 BASE: Final = len(ALPHABET)
 LENGTH: Final = 16
 _VALUE_OF = {symbol: value for value, symbol in enumerate(ALPHABET)}
+FRAGMENT: Final = "#code="  # ends the link that a QR code holds; the code follows
+_LINKED = re.compile(rf"{FRAGMENT}([^#]*)\Z", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[\s\-\u2010-\u2015\u2212]+")
 
 
@@ -48,9 +50,11 @@ def check_symbol(symbols: str) -> str:
 def parse(typed: str) -> str:
     """The 16 symbols of a code typed in any case, with or without dashes and spaces.
 
+    It may also be the link of a QR code, as a scanner types it out. Of whichever site: paper outlives addresses.
     Raises CodeMalformed; no look-up is needed to find a typing mistake.
     """
-    symbols = _SEPARATORS.sub("", typed[:100])
+    linked = _LINKED.search(typed)
+    symbols = _SEPARATORS.sub("", (linked[1] if linked else typed)[:100])
     if not symbols.isascii():  # the long s, for one, would become an S
         raise CodeMalformed
     symbols = symbols.upper()

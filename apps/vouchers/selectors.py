@@ -31,17 +31,27 @@ def vouchers_of(user: User) -> QuerySet[Voucher]:
     return Voucher.objects.owned_by(user).select_related("voucher_type").order_by("-purchase_date", "-id")
 
 
-def voucher_with_usages(*, code: str, user: User) -> Voucher:
-    """A voucher with its type and uses, for its owner and for staff; raises VoucherNotFound for anyone else.
+def voucher_seen_by(user: User, *, code: str) -> Voucher:
+    """A voucher with its type, for its owner and for staff; raises VoucherNotFound for anyone else.
 
     A malformed code is a voucher that isn't there.
     """
+    return _seen_by(user, Voucher.objects.select_related("voucher_type"), code)
+
+
+def voucher_with_usages(*, code: str, user: User) -> Voucher:
+    """The same with its uses."""
+    return _seen_by(user, Voucher.objects.select_related("voucher_type").prefetch_related("usages"), code)
+
+
+def _seen_by(user: User, vouchers: QuerySet[Voucher], code: str) -> Voucher:
     try:
         symbols = codes.parse(code)
     except codes.CodeMalformed as error:
         raise VoucherNotFound from error
-    vouchers = Voucher.objects.all() if user.is_staff else Voucher.objects.owned_by(user)
-    voucher = vouchers.select_related("voucher_type").prefetch_related("usages").filter(code=symbols).first()
+    if not user.is_staff:
+        vouchers = vouchers.filter(user=user)
+    voucher = vouchers.filter(code=symbols).first()
     if voucher is None:
         raise VoucherNotFound
     return voucher

@@ -100,8 +100,14 @@ class VoucherDetailOutput(VoucherOutput):
         fields = (*VoucherOutput.Meta.fields, "usages")
 
 
+class QrInput(serializers.Serializer[Any]):
+    format = serializers.ChoiceField(choices=("svg", "png"), default="svg")
+
+
 class RedeemInput(KnownFieldsSerializer):
-    code = serializers.CharField(max_length=100)
+    code = serializers.CharField(
+        max_length=500, help_text="As it is shown, in any case, or the link that its QR code holds."
+    )
     service_type = serializers.CharField(
         max_length=50, required=False, allow_null=True, allow_blank=True, default=None
     )

@@ -4,23 +4,27 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from django.utils import timezone
 from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.types import OpenApiTypes
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core import limits
+from apps.core.files import WhateverIsAccepted, file_response
 from apps.core.openapi import documented
 from apps.core.pagination import Pages
 from apps.core.views import PublicView
 from apps.users.callers import caller
 
-from . import errors, selectors, services
+from . import errors, qr, selectors, services
 from .filters import UsageFilters, VoucherFilters
 from .models import Voucher, VoucherUsage
 from .serializers import (
+    QrInput,
     RedeemInput,
     RedeemOutput,
     StatisticsOutput,
@@ -103,6 +107,26 @@ class VoucherDetail(APIView):
     def get(self, request: Request, code: str) -> Response:
         voucher = selectors.voucher_with_usages(code=code, user=caller(request))
         return Response(VoucherDetailOutput(voucher).data)
+
+
+class VoucherQr(APIView):
+    content_negotiation_class = WhateverIsAccepted
+
+    @documented(
+        "A voucher's QR code, for its owner and staff: the address where the web client redeems it.",
+        operation_id="voucher_qr",
+        parameters=[QrInput],
+        answers={(200, "image/svg+xml"): OpenApiTypes.BINARY, (200, "image/png"): OpenApiTypes.BINARY},
+        errors=(errors.VoucherNotFound,),
+    )
+    def get(self, request: Request, code: str) -> HttpResponse:
+        given = QrInput(data=request.query_params)
+        given.is_valid(raise_exception=True)
+        voucher = selectors.voucher_seen_by(caller(request), code=code)
+        name = f"voucher-{voucher.code[-4:]}.{given.validated_data['format']}"
+        if given.validated_data["format"] == "png":
+            return file_response(qr.png(voucher.code), media_type="image/png", name=name, inline=True)
+        return file_response(qr.svg(voucher.code), media_type="image/svg+xml", name=name, inline=True)
 
 
 class Stats(APIView):

@@ -1,0 +1,44 @@
+"""Reading what the app prints, as a printer and a scanner would."""
+
+import io
+from typing import Any
+
+import pypdfium2
+import zxingcpp
+from PIL import Image
+
+
+def picture(content: bytes) -> Image.Image:
+    """A picture from its bytes."""
+    return Image.open(io.BytesIO(content))
+
+
+def links_in(image: Image.Image) -> list[str]:
+    """What the QR codes in a picture say."""
+    return [found.text for found in zxingcpp.read_barcodes(image)]
+
+
+def pages_of(pdf: bytes, dpi: int = 150) -> list[Image.Image]:
+    """The pages as a printer prints them."""
+    document = pypdfium2.PdfDocument(pdf)
+    return [page.render(scale=dpi / 72).to_pil() for page in document]
+
+
+def text_of(pdf: bytes) -> str:
+    """All text on the pages, with single spaces."""
+    document = pypdfium2.PdfDocument(pdf)
+    return " ".join(" ".join(page.get_textpage().get_text_bounded() for page in document).split())
+
+
+def metadata_of(pdf: bytes) -> dict[str, str]:
+    """What the document says of itself."""
+    return pypdfium2.PdfDocument(pdf).get_metadata_dict()
+
+
+def marks_of(pdf: bytes) -> list[tuple[int, tuple[float, float, float, float]]]:
+    """Page number and bounds (left, bottom, right, top, in points) of each piece of text and each drawing."""
+    document = pypdfium2.PdfDocument(pdf)
+    found: list[tuple[int, Any]] = []
+    for number, page in enumerate(document):
+        found += [(number, piece.get_bounds()) for piece in page.get_objects()]
+    return found
