@@ -85,6 +85,31 @@ class LocalStripeTestCase(unittest.TestCase):
         values = {"amount": 1000, "currency": "usd", "allowed_payment_method_types": ["card"], **params}
         return self.client.v1.payment_intents.create(values)  # type: ignore[arg-type]
 
+    def paid(self, payment_method: str = "pm_card_visa", **params: Any) -> str:
+        """The id of an intent of 10.00 USD that was paid."""
+        intent = self.create(**params).id
+        self.server.pay(intent, payment_method)
+        return intent
+
+    def charge_of(self, intent: str) -> stripe.Charge:
+        """The charge that paid an intent, as the SDK sees it."""
+        paid = self.client.v1.payment_intents.retrieve(intent, {"expand": ["latest_charge"]})
+        assert isinstance(paid.latest_charge, stripe.Charge)
+        return paid.latest_charge
+
+    def refusal(self, call: Callable[..., object], *args: Any, **more: Any) -> stripe.InvalidRequestError:
+        """Make a call that must be refused and change nothing; gives the error."""
+        before = (self.server.events(), self.server.refunds(), self.server.disputes(), self.server.charges())
+        with self.assertRaises(stripe.InvalidRequestError) as caught:
+            call(*args, **more)
+        after = (self.server.events(), self.server.refunds(), self.server.disputes(), self.server.charges())
+        self.assertEqual(after, before)
+        return caught.exception
+
+    def new_types(self, seen: int) -> list[str]:
+        """The types of the events after the first ``seen``."""
+        return self.types()[seen:]
+
     def api(self, method: str, path: str, data: Any = None, headers: dict[str, str] | None = None) -> Reply:
         """A call with the secret key; ``data`` is a form as mapping, or raw bytes."""
         body = urlencode(data).encode() if isinstance(data, dict) else data

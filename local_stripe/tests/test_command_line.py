@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import unittest
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,19 @@ class CommandLineTests(unittest.TestCase):
             event = stripe.Webhook.construct_event(body, headers["Stripe-Signature"], "whsec_cli")
             self.assertEqual(event.type, "payment_intent.created")
 
+    def test_a_pending_refund_settles_by_itself(self) -> None:
+        _, url = self.run_it("--settle-after", "0", stdin=subprocess.DEVNULL)
+        key = {"Authorization": "Bearer sk_test_x"}
+        form = b"amount=1000&currency=usd&payment_method=pm_card_pendingRefund&confirm=true"
+        form += b"&allowed_payment_method_types[]=card"
+        intent = call("POST", f"{url}/v1/payment_intents", form, key).json["id"]
+        made = call("POST", f"{url}/v1/refunds", f"payment_intent={intent}".encode(), key).json
+        self.assertEqual(made["status"], "pending")
+        deadline = time.monotonic() + 5
+        while call("GET", f"{url}/v1/refunds/{made['id']}", None, key).json["status"] != "succeeded":
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+
     def test_signals_end_it_at_once(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(signal=number):
@@ -80,7 +94,11 @@ class CommandLineTests(unittest.TestCase):
         self.assertEqual(done.stderr, expected)
 
     def test_bad_options_are_said_in_one_line(self) -> None:
-        for options in (("--port", "99999"), ("--port", "0", "--webhook-url", "nonsense")):
+        for options in (
+            ("--port", "99999"),
+            ("--port", "0", "--webhook-url", "nonsense"),
+            ("--port", "0", "--settle-after", "-1"),
+        ):
             with self.subTest(options=options):
                 done = self.fail_with(*options)
                 self.assertEqual((done.returncode, done.stdout), (1, ""))

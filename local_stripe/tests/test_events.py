@@ -46,7 +46,24 @@ class EventTests(LocalStripeTestCase):
                 {"types": ["payment_intent.succeeded", "charge.succeeded"]},
                 ["payment_intent.succeeded", "charge.succeeded"],
             ),
-            ({"type": "refund.created"}, []),
+            ({"type": "refund.*"}, []),
+        ):
+            with self.subTest(params=params):
+                found = self.client.v1.events.list(params)  # type: ignore[arg-type]
+                self.assertEqual([event.type for event in found.data], types)
+
+    def test_it_finds_what_became_of_the_money(self) -> None:
+        intent = self.paid()
+        self.server.refund(intent, 100)
+        self.server.dispute(intent)
+        for params, types in (
+            ({"type": "refund.*"}, ["refund.created"]),
+            (
+                {"type": "charge.dispute.*"},
+                ["charge.dispute.funds_withdrawn", "charge.dispute.created"],
+            ),
+            ({"types": ["refund.created", "charge.refunded"]}, ["charge.refunded", "refund.created"]),
+            ({"types": ["refund.created"], "delivery_success": False}, []),
         ):
             with self.subTest(params=params):
                 found = self.client.v1.events.list(params)  # type: ignore[arg-type]

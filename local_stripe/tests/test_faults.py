@@ -114,6 +114,88 @@ class FaultTests(LocalStripeTestCase):
         url, key = f"{self.server.base_url}/v1/payment_intents", {"Authorization": "Bearer sk_test_x"}
         call("POST", url, b"amount=1000&currency=usd", key, timeout=0.2)
 
+    def test_an_error_after_a_refund_gives_the_money_back_once(self) -> None:
+        for value, error in ((True, stripe.APIError), ("drop", stripe.APIConnectionError)):
+            with self.subTest(value=value):
+                self.server.reset()
+                intent = self.paid()
+                self.fault(method="POST", path="/v1/refunds", effect_then_error=value)
+                with self.assertRaises(error):
+                    self.refund_once(intent)
+                [made] = self.server.refunds(intent)
+                if value == "drop":
+                    self.assertEqual(self.refund_once(intent).id, made["id"])
+                else:
+                    with self.assertRaises(stripe.APIError):
+                        self.refund_once(intent)
+                self.assertTrue(self.server.requests()[-1]["replayed"])
+                self.assertEqual([r["id"] for r in self.server.refunds(intent)], [made["id"]])
+                found = self.client.v1.refunds.list({"payment_intent": intent}).data
+                self.assertEqual([refund.id for refund in found], [made["id"]])
+
+    def test_a_fault_before_a_refund_leaves_the_money(self) -> None:
+        for fault, error in (
+            ({"status": 500}, stripe.APIError),
+            ({"status": 429}, stripe.RateLimitError),
+            ({"drop": True}, stripe.APIConnectionError),
+        ):
+            with self.subTest(fault=fault):
+                self.server.reset()
+                intent = self.paid()
+                self.fault(method="POST", path="/v1/refunds", **fault)
+                with self.assertRaises(error):
+                    self.refund_once(intent)
+                self.assertEqual(self.server.refunds(), [])
+                self.assertEqual(self.charge_of(intent).amount_refunded, 0)
+                self.assertEqual(self.refund_once(intent).amount, 400)
+
+    def refund_once(self, intent: str) -> stripe.Refund:
+        return self.client.v1.refunds.create(
+            {"payment_intent": intent, "amount": 400}, {"idempotency_key": "refund-1"}
+        )
+
+    def test_a_delay_holds_a_refund_up_or_only_its_answer(self) -> None:
+        # A webhook then overtakes the answer. As above, nobody waits for the end.
+        for when, refunds in (("delay", 0), ("effect_then_delay", 1)):
+            with self.subTest(when=when):
+                self.server.reset()
+                intent = self.paid()
+                self.fault(path="/v1/refunds", **{when: 60})
+                url, key = f"{self.server.base_url}/v1/refunds", {"Authorization": "Bearer sk_test_x"}
+                with self.assertRaises(OSError):
+                    call("POST", url, f"payment_intent={intent}".encode(), key, timeout=0.2)
+                deadline = time.monotonic() + 2
+                while len(self.server.refunds()) != refunds:
+                    self.assertLess(time.monotonic(), deadline)
+                    time.sleep(0.01)
+
+    def test_every_new_route_can_be_struck(self) -> None:
+        intent = self.paid()
+        refund = self.server.refund(intent, 100)["id"]
+        dispute = self.server.dispute(intent)["id"]
+        refunds, disputes = self.client.v1.refunds, self.client.v1.disputes
+        before = self.server.events()
+        for struck in (
+            lambda: refunds.retrieve(refund),
+            lambda: refunds.list(),
+            lambda: refunds.update(refund, {"metadata": {"a": "1"}}),
+            lambda: refunds.cancel(refund),
+            lambda: disputes.retrieve(dispute),
+            lambda: disputes.list(),
+            lambda: disputes.update(dispute, {"metadata": {"a": "1"}}),
+            lambda: disputes.close(dispute),
+            lambda: self.client.v1.charges.list(),
+            lambda: self.client.v1.events.list(),
+        ):
+            self.fault(path="^/v1/(refunds|disputes|charges|events)", status=503)
+            with self.assertRaises(stripe.APIError):
+                struck()
+        self.assertEqual((self.server.faults(), self.server.events()), ([], before))
+        self.fault(method="POST", path="/v1/disputes/", effect_then_error=True)
+        with self.assertRaises(stripe.APIError):
+            disputes.close(dispute)
+        self.assertEqual(disputes.retrieve(dispute).status, "lost")
+
     def test_a_nonsensical_fault_is_refused(self) -> None:
         for fault in (
             {},
