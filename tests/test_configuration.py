@@ -65,6 +65,7 @@ UNREADABLE = [
     ("TRUSTED_PROXY_COUNT", "perhaps"),
     ("TRUSTED_PROXY_COUNT", "-1"),
     ("DEFAULT_CURRENCY", "dollars"),
+    ("REVERSAL_WINDOW_DAYS", "perhaps"),
     ("TIME_ZONE", "Mars/Olympus"),
     ("LOG_LEVEL", "LOUD"),
     ("LOG_FORM", "prose"),

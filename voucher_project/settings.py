@@ -227,6 +227,10 @@ LIMIT_PASSWORD_RESET_PER_NETWORK = read("LIMIT_PASSWORD_RESET_PER_NETWORK", rate
 LIMIT_REDEEM_FAILURES_PER_ACCOUNT = read("LIMIT_REDEEM_FAILURES_PER_ACCOUNT", rate("30/15m"), cast=rate)
 LIMIT_REDEEM_FAILURES_PER_NETWORK = read("LIMIT_REDEEM_FAILURES_PER_NETWORK", rate("120/15m"), cast=rate)
 
+# --- Vouchers -------------------------------------------------------------------------------------------------
+
+REVERSAL_WINDOW_DAYS = read("REVERSAL_WINDOW_DAYS", 7, cast=count)
+
 # --- Money ----------------------------------------------------------------------------------------------------
 
 DEFAULT_CURRENCY = read("DEFAULT_CURRENCY", "USD", cast=currency)

@@ -1,12 +1,18 @@
-"""The facts that stand in the way of redeeming or buying."""
+"""The facts that stand in the way of what people want to do with vouchers."""
 
-from apps.core.errors import ConflictError, NotFoundError
+from apps.core.errors import ConflictError, InvalidError, NotFoundError, UnavailableError
 
 from .codes import CodeMalformed
 
 __all__ = [
+    "AlreadyReversed",
     "CodeMalformed",
+    "ExtensionBackwards",
+    "ReasonInvalid",
+    "ReversalTooLate",
     "ServiceMismatch",
+    "UsageNotFound",
+    "VoucherChanging",
     "VoucherExpired",
     "VoucherInactive",
     "VoucherNotFound",
@@ -40,6 +46,12 @@ class VoucherInactive(ConflictError):
     detail = "This voucher is not active."
 
 
+class VoucherChanging(UnavailableError):
+    """Between being refused and being asked why, it became one that is not to be refused."""
+
+    detail = "The voucher has just changed. Please send the request again."
+
+
 class ServiceMismatch(ConflictError):
     code = "service_mismatch"
     detail = "This voucher is for another service."
@@ -48,3 +60,23 @@ class ServiceMismatch(ConflictError):
 class ExtensionBackwards(ConflictError):
     code = "extension_backwards"
     detail = "The new day must be after today and after the day until which it is valid already."
+
+
+class UsageNotFound(NotFoundError):
+    code = "usage_not_found"
+    detail = "There is no such use."
+
+
+class AlreadyReversed(ConflictError):
+    code = "already_reversed"
+    detail = "This use was given back before."
+
+
+class ReversalTooLate(ConflictError):
+    code = "reversal_too_late"
+    detail = "This use is too long ago to be given back."
+
+
+class ReasonInvalid(InvalidError):
+    code = "reason_invalid"
+    detail = "Give a reason, in at most 500 characters."

@@ -12,6 +12,7 @@ from .holding import (
 from .issuing import CODE_TRIES, Terms, expiry_of, issue_vouchers, save_voucher_type, terms_of
 from .redeeming import erase_details, redeem_voucher
 from .reissuing import reissue_voucher
+from .reversing import reverse_usage
 
 __all__ = [
     "CODE_TRIES",
@@ -26,6 +27,7 @@ __all__ = [
     "redeem_voucher",
     "reissue_voucher",
     "release_vouchers",
+    "reverse_usage",
     "save_voucher_type",
     "suspend_vouchers",
     "sync_money_holds",
