@@ -5,8 +5,11 @@ The rows are post_office's. They are written here and not by its `mail.send`, wh
 """
 
 import logging
+import re
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -19,6 +22,8 @@ from django.utils import timezone
 from post_office.connections import connections as servers
 from post_office.models import PRIORITY, STATUS, Email, Log
 
+from .logs import without_secrets
+
 log = logging.getLogger(__name__)
 
 WAITING: Final = (STATUS.queued, STATUS.requeued)
@@ -26,15 +31,45 @@ WAITING: Final = (STATUS.queued, STATUS.requeued)
 LEASE: Final = timedelta(minutes=10)
 BATCH: Final = 100
 BUDGET: Final = 60.0  # seconds after which a run starts no further mail
+_CONTROL: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file that goes with a mail."""
+
+    name: str
+    content: bytes
+    media_type: str
+
+
+_makers: dict[str, Callable[..., Attachment]] = {}
+
+
+def register_attachment(name: str, make: Callable[..., Attachment]) -> None:
+    """Say who makes the attachment `name`, from the `ready` of an AppConfig.
+
+    `make` runs whenever the mail is about to be sent, with the arguments that `queue` was given.
+    """
+    _makers[name] = make
 
 
 def queue(
-    *, to: str, subject: str, template: str, context: dict[str, Any], expires_at: datetime | None = None
+    *,
+    to: str,
+    subject: str,
+    template: str,
+    context: dict[str, Any],
+    expires_at: datetime | None = None,
+    headers: dict[str, str] | None = None,
+    attach: tuple[str, dict[str, Any]] | None = None,
 ) -> None:
     """Put a mail into the queue: `template`.txt and `template`.html, rendered with `context`.
 
     Call it in the transaction of what the mail reports. It is not sent after `expires_at`. An empty `to` makes
     a row that counts as sent: for whoever must not be told, by the time that it takes, that nobody gets mail.
+    `attach` is the name of an attachment (see `register_attachment`) and JSON values for its maker: the row holds
+    these, and the file is made when the mail is sent, so that none lies about.
     """
     message = render_to_string(f"{template}.txt", context)
     html_message = render_to_string(f"{template}.html", context)
@@ -44,12 +79,14 @@ def queue(
         Email.objects.create(
             from_email=settings.DEFAULT_FROM_EMAIL,
             to=recipients,
-            subject=subject,
+            subject=_CONTROL.sub(" ", subject).strip(),  # a line break would end the header
             message=message,
             html_message=html_message,
             status=STATUS.queued if recipients else STATUS.sent,
             priority=PRIORITY.medium,
             expires_at=expires_at,
+            headers=headers,
+            context={"attach": attach} if attach else None,
         )
     except ValidationError:
         log.warning("A mail was not queued: its recipient's or our own address can't be used")
@@ -130,6 +167,7 @@ def _reserve(email: Email) -> bool:
 def _send(email: Email) -> bool:
     mine = Email.objects.filter(pk=email.pk, status__in=WAITING)
     try:
+        _attach(email)
         email.dispatch(commit=False, disconnect_after_delivery=False)
     except Exception as error:  # noqa: BLE001 - whatever a mail server does, the next mail has its turn
         servers.close()
@@ -142,11 +180,23 @@ def _send(email: Email) -> bool:
             number_of_retries=tried,
             last_updated=timezone.now(),
         )
-        failure = {"exception_type": type(error).__name__, "message": str(error), "status": STATUS.failed}
+        failure = {
+            "exception_type": type(error).__name__,
+            "message": without_secrets(str(error)),
+            "status": STATUS.failed,
+        }
         Log.objects.update_or_create(email=email, defaults=failure)  # the last one tells enough
         return False
     mine.update(status=STATUS.sent, last_updated=timezone.now())
     return True
+
+
+def _attach(email: Email) -> None:
+    """Make what the row says should go with the mail. Raises whatever its maker raises."""
+    if wanted := (email.context or {}).get("attach"):
+        name, arguments = wanted
+        made = _makers[name](**arguments)
+        email.email_message().attach(made.name, made.content, made.media_type)
 
 
 class _Sender:

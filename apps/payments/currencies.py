@@ -68,3 +68,14 @@ def minor_of(amount: Decimal, currency: str) -> int:
 def from_minor(minor: int, currency: str) -> Decimal:
     """The amount that so many minor units are. Raises CurrencyNotSupported."""
     return Decimal(minor).scaleb(-exponent(currency))
+
+
+def shown(amount: Decimal, currency: str) -> str:
+    """The amount as people read it, with as many places as its currency has: 1,250 JPY."""
+    try:
+        places = exponent(currency)
+    except CurrencyNotSupported:
+        places = 2
+    if amount != round(amount, places):
+        places = 2
+    return f"{amount:,.{places}f}\N{NO-BREAK SPACE}{currency}"

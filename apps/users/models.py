@@ -1,6 +1,6 @@
 """People who sign in by e-mail, and what they tell about themselves."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
@@ -9,6 +9,8 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from . import passwords
+
+CLOSED_DOMAIN: Final = "closed.invalid"  # RFC 2606: nobody's, ever
 
 if TYPE_CHECKING:
     EmailField = models.EmailField[str, str]
@@ -94,6 +96,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Django's, and the epoch besides: with another, the sessions of API and admin alike are over."""
         signed = f"{self.password}:{self.sessions_epoch}"
         return salted_hmac("users.User.sessions", signed, secret=secret, algorithm="sha256").hexdigest()
+
+    @property
+    def mail_address(self) -> str:
+        """Where mail reaches them; empty once the account is closed, as the address was erased."""
+        return "" if self.email.endswith(f"@{CLOSED_DOMAIN}") else self.email
 
     @property
     def full_name(self) -> str:

@@ -3,7 +3,7 @@
 import datetime
 import uuid
 from contextlib import suppress
-from typing import Any, Final, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.hashers import make_password
@@ -15,11 +15,10 @@ from django.db import IntegrityError, transaction
 
 from . import passwords, personal_data, pictures, selectors
 from .errors import AccountClosed, InvalidFields, SuperuserAccount, WrongPassword
-from .models import User, UserProfile
+from .models import CLOSED_DOMAIN, User, UserProfile
 
 EMAIL_TAKEN = [("unique", "There is an account with this e-mail address.")]
 WRONG_PASSWORD = [("password_incorrect", "This is not your password.")]
-CLOSED_DOMAIN: Final = "closed.invalid"  # RFC 2606: nobody's, ever
 LONGEST_EMAIL = 254
 PERSON_FIELDS = ("first_name", "last_name")
 PROFILE_FIELDS = ("phone_number", "address", "date_of_birth")
