@@ -15,6 +15,8 @@ from apps.payments.errors import PaymentMismatch
 from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
 from apps.vouchers import services as voucher_services
 
+from . import notices
+
 log = logging.getLogger(__name__)
 
 
@@ -67,7 +69,7 @@ def _locked_transaction_of(intent: gateway.Intent) -> Transaction | None:
     ours = Q(stripe_payment_intent_id=intent.id)
     if reference := _uuid(intent.order_id):
         ours |= Q(reference=reference, stripe_payment_intent_id=None)
-    rows = Transaction.objects.select_for_update(of=("self",)).select_related("voucher_type")
+    rows = Transaction.objects.select_for_update(of=("self",)).select_related("voucher_type", "user")
     return rows.filter(ours).order_by(F("stripe_payment_intent_id").asc(nulls_last=True)).first()
 
 
@@ -111,6 +113,7 @@ def complete(paid: Transaction) -> Transaction:
     paid.status = TransactionStatus.COMPLETED
     paid.completed_at = now
     paid.save(update_fields=("status", "completed_at", "updated_at"))
+    notices.queue_receipt(paid)
     return paid
 
 
