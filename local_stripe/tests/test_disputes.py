@@ -91,8 +91,9 @@ class OpenTests(LocalStripeTestCase):
         self.assertEqual(self.server.dispute(intent)["amount"], 600)
         refunded = self.paid()
         self.server.refund(refunded)
-        with self.assertRaises(StripeError):
-            self.server.dispute(refunded)
+        for amount in (None, 400):
+            with self.assertRaises(StripeError):
+                self.server.dispute(refunded, amount)
         self.assertEqual(self.server.disputes(refunded), [])
 
     def test_a_pending_refund_stops_when_the_bank_takes_the_money(self) -> None:

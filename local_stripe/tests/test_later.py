@@ -84,7 +84,7 @@ class PatienceTests(LocalStripeTestCase):
         self.assertEqual(self.server.disputes()[0]["status"], "under_review")
 
     def test_somebody_may_be_faster_and_a_reset_forgets(self) -> None:
-        with LocalStripe(settle_after=0.1) as server:
+        with LocalStripe(settle_after=0.1) as server, self.assertNoLogs("local_stripe"):
             refunds = client_of(server).v1.refunds
 
             def refund() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest import mock
 
@@ -172,6 +173,15 @@ class CreateTests(RefundTestCase):
                 {"payment_intent": intent, "amount": 500}, {"idempotency_key": "refund-1"}
             )
         self.assertEqual(len(self.server.refunds()), 1)
+
+    def test_refunds_at_once_never_exceed_what_was_paid(self) -> None:
+        for _ in range(10):
+            intent = self.paid()
+            with ThreadPoolExecutor(8) as together:
+                form = {"payment_intent": intent, "amount": "300"}
+                answers = list(together.map(lambda form: self.api("POST", "/v1/refunds", form), [form] * 8))
+            self.assertEqual(sorted(answer.status for answer in answers), [200] * 3 + [400] * 5)
+            self.assertEqual(self.charge_of(intent).amount_refunded, 900)
 
     def test_a_refusal_is_kept_under_its_key(self) -> None:
         intent = self.paid()
