@@ -45,6 +45,7 @@ TABLE: Final = {
     "PATCH /api/users/profile/": SIGNED_IN,
     "PATCH /api/users/profile/update/": SIGNED_IN,
     "GET /api/vouchers/detail/{code}/": OWNER_AND_STAFF,
+    "GET /api/vouchers/detail/{code}/pdf/": OWNER_AND_STAFF,
     "GET /api/vouchers/detail/{code}/qr/": OWNER_AND_STAFF,
     "GET /api/vouchers/my-vouchers/": SIGNED_IN,
     "POST /api/vouchers/purchase/": SIGNED_IN,

@@ -45,7 +45,7 @@ ROUTES = """
     /media/profile-pictures/0123456789abcdef0123456789abcdef.webp
     /api/vouchers/types/ /api/vouchers/my-vouchers/ /api/vouchers/purchase/ /api/vouchers/redeem/
     /api/vouchers/detail/2345-6789-ABCD-EFGH/ /api/vouchers/detail/2345-6789-ABCD-EFGH/qr/
-    /api/vouchers/stats/ /api/vouchers/usage-history/
+    /api/vouchers/detail/2345-6789-ABCD-EFGH/pdf/ /api/vouchers/stats/ /api/vouchers/usage-history/
     /api/payments/create-payment-intent/ /api/payments/create-intent/ /api/payments/confirm-payment/
     /api/payments/confirm/ /api/payments/history/ /api/payments/transaction/1/ /api/payments/webhook/
     /api/analytics/dashboard/ /api/analytics/user/ /api/analytics/revenue/

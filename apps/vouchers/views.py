@@ -20,7 +20,7 @@ from apps.core.pagination import Pages
 from apps.core.views import PublicView
 from apps.users.callers import caller
 
-from . import errors, qr, selectors, services
+from . import errors, printing, qr, selectors, services
 from .filters import UsageFilters, VoucherFilters
 from .models import Voucher, VoucherUsage
 from .serializers import (
@@ -127,6 +127,24 @@ class VoucherQr(APIView):
         if given.validated_data["format"] == "png":
             return file_response(qr.png(voucher.code), media_type="image/png", name=name, inline=True)
         return file_response(qr.svg(voucher.code), media_type="image/svg+xml", name=name, inline=True)
+
+
+class VoucherPdf(APIView):
+    content_negotiation_class = WhateverIsAccepted
+
+    @documented(
+        "A voucher to print, for its owner and staff.",
+        operation_id="voucher_pdf",
+        answers={(200, "application/pdf"): OpenApiTypes.BINARY},
+        errors=(errors.VoucherNotFound,),
+    )
+    def get(self, request: Request, code: str) -> HttpResponse:
+        voucher = selectors.voucher_seen_by(caller(request), code=code)
+        return file_response(
+            printing.voucher_pdf([voucher]),
+            media_type="application/pdf",
+            name=f"voucher-{voucher.code[-4:]}.pdf",
+        )
 
 
 class Stats(APIView):

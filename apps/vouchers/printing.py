@@ -1,0 +1,229 @@
+"""Vouchers on paper: one on a page of its own, or eight to a sheet to cut apart.
+
+The page says what held when it was printed: a voucher that can't be redeemed then has no QR code and says why.
+Its code stands on the page alone, not in what the document says of itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from apps.core import typesetting as type_
+from apps.core.typesetting import Paper, paper
+
+from . import qr
+from .models import InactiveReason, Voucher, VoucherStatus
+
+COLUMNS: Final = 2
+ROWS: Final = 4
+WARNING: Final = "Whoever holds this code can use it. Keep it like cash."
+WHY_INACTIVE: Final = {
+    InactiveReason.REFUND_PENDING: "A refund was asked for.",
+    InactiveReason.REFUNDED: "It was refunded.",
+    InactiveReason.DISPUTED: "Its payment is disputed.",
+    InactiveReason.WITHDRAWN: "The service was withdrawn.",
+    InactiveReason.BY_STAFF: "It was stopped by staff.",
+}
+
+
+def voucher_pdf(vouchers: Sequence[Voucher]) -> bytes:
+    """A PDF to print: one voucher as a page (A5 landscape), several as sheets of eight (A4), in their order.
+
+    Needs each voucher's type loaded. The same vouchers at the same minute give the same bytes. Raises ValueError
+    for none at all.
+    """
+    if not vouchers:
+        raise ValueError("There is no voucher to print.")
+    now = timezone.now()
+    if len(vouchers) == 1:
+        with paper(type_.A5_LANDSCAPE, title="Voucher") as page:
+            _page(page, vouchers[0], now)
+            return page.pdf()
+    with paper(type_.A4, title="Vouchers") as sheet:
+        for index, voucher in enumerate(vouchers):
+            place = index % (COLUMNS * ROWS)
+            if place == 0:
+                if index:
+                    sheet.next_page()
+                _cutting_lines(sheet)
+            row, column = divmod(place, COLUMNS)
+            _ticket(sheet, column * sheet.width / COLUMNS, row * sheet.height / ROWS, voucher, now)
+        return sheet.pdf()
+
+
+@dataclass(frozen=True)
+class _Words:
+    """What is printed of a voucher besides its code and name. `obstacle` is empty if it can be redeemed."""
+
+    service: str
+    last_day: str
+    last_minute: str
+    uses: str
+    value: str
+    obstacle: str
+    address: str
+
+
+def _words(voucher: Voucher, now: datetime) -> _Words:
+    end = timezone.localtime(voucher.expiry_date)
+    if voucher.total_uses == 1:
+        uses = "1 use" if voucher.uses_remaining else "None left"
+    else:
+        uses = f"{voucher.uses_remaining:,} of {voucher.total_uses:,} left"
+    obstacles = {
+        VoucherStatus.ACTIVE: "",
+        VoucherStatus.EXPIRED: f"It expired on {_day(end)}.",
+        VoucherStatus.USED: "It has no uses left.",
+        VoucherStatus.INACTIVE: WHY_INACTIVE.get(voucher.inactive_reason, "It was stopped."),  # type: ignore[call-overload]
+    }
+    return _Words(
+        service=f"Service: {voucher.service_type}",
+        last_day=_day(end),
+        last_minute=f"{end:%H:%M}, {_zone()} time",
+        uses=uses,
+        value=f"{voucher.face_value:,.2f} {voucher.currency}" if voucher.face_value else "",
+        obstacle=obstacles[voucher.status_at(now)],
+        address=qr.address_of(voucher.code).partition("#")[0].split("://")[-1],
+    )
+
+
+def _page(page: Paper, voucher: Voucher, now: datetime) -> None:
+    words = _words(voucher, now)
+    left, right = 12.0, page.width - 12
+    column, side = 122.0, 58.0
+
+    page.box(0, 0, page.width, 16, fill=type_.ALERT if words.obstacle else type_.ACCENT)
+    page.text(left, 10.2, "VOUCHER", face=type_.BOLD, size=13, colour=type_.WHITE, spacing=0.8)
+    said = f"Not valid. {words.obstacle}" if words.obstacle else words.address.partition("/")[0]
+    page.text(right, 10.2, said, face=type_.BOLD, size=11, colour=type_.WHITE, align="right", width=130)
+
+    y = page.block(
+        left, 23, voucher.voucher_type.name, width=column, most=3, face=type_.BOLD, sizes=(26, 22, 18, 15, 12)
+    )
+    page.text(left, y + 4.5, words.service, size=9, colour=type_.SOFT, width=column)
+
+    page.box(left, 60, column, 24, fill=type_.TINT, line=type_.RULE, radius=2)
+    _label(page, left + 6, 67, "Code")
+    _code(page, left + 6, 78, voucher, words, size=23, room=column - 12)
+
+    _fact(page, left, 92, 48, "Valid until", words.last_day, words.last_minute)
+    _fact(page, left + 52, 92, 34, "Uses", words.uses)
+    if words.value:
+        _fact(page, left + 90, 92, 34, "Value", words.value)
+
+    page.line(left, 110, right, 110)
+    if words.obstacle:
+        _refusal(page, right - side, 25, side, 59, words, big=20, small=10)
+        page.text(left, 119, "This voucher could not be redeemed when this page was printed.", size=10)
+    else:
+        page.box(right - side, 25, side, 59, line=type_.RULE, radius=2)
+        page.squares(right - side + 2, 26, side - 4, qr.modules(voucher.code))
+        page.text(right - side / 2, 81.5, "Scan to redeem", size=8, colour=type_.SOFT, align="centre")
+        _label(page, left, 117, "How to redeem")
+        online = f"Online: scan the QR code, or open {words.address} and type in the code."
+        page.text(left, 123, online, size=10, width=right - left)
+        page.text(left, 128, "At a service desk: show this page.", size=10)
+        page.text(left, 134.5, WARNING, face=type_.BOLD, size=10)
+    page.text(
+        left,
+        141.5,
+        f"Printed {_moment(now)}. Uses and state are those of that moment.",
+        size=7.5,
+        colour=type_.SOFT,
+        width=right - left,
+    )
+
+
+def _ticket(sheet: Paper, x: float, y: float, voucher: Voucher, now: datetime) -> None:
+    words = _words(voucher, now)
+    width, pad = sheet.width / COLUMNS, 7.0
+    left, right = x + pad, x + width - pad
+    side = 36.0
+    column = right - side - 3 - left
+
+    below = sheet.block(
+        left, y + 7, voucher.voucher_type.name, width=column, most=3, face=type_.BOLD, sizes=(12, 10.5, 9, 8)
+    )
+    sheet.text(left, below + 3, words.service, size=7, colour=type_.SOFT, width=column)
+    _label(sheet, left, y + 31, "Valid until", size=6.5)
+    sheet.text(left, y + 35.3, words.last_day, face=type_.BOLD, size=9.5, width=column)
+    sheet.text(left, y + 38.6, words.last_minute, size=6.5, colour=type_.SOFT, width=column)
+    sheet.text(left, y + 43, " · ".join(filter(None, (words.uses, words.value))), size=8, width=column)
+
+    sheet.box(left, y + 46, right - left, 10, fill=type_.TINT, line=type_.RULE, radius=1.5)
+    _code(sheet, left + 4, y + 52.9, voucher, words, size=15, room=right - left - 8)
+    if words.obstacle:
+        _refusal(sheet, right - side, y + 8, side, side - 4, words, big=13, small=8)
+        how = "This voucher could not be redeemed when this page was printed."
+    else:
+        sheet.squares(right - side + 1, y + 6, side, qr.modules(voucher.code))
+        how = f"Scan it, or open {words.address} and type in the code."
+        sheet.text(left, y + 64.6, WARNING, face=type_.BOLD, size=7, width=right - left)
+    sheet.text(left, y + 60.8, how, size=7, colour=type_.SOFT, width=right - left)
+    sheet.text(left, y + 68, f"Printed {_moment(now)}", size=6, colour=type_.SOFT, width=right - left)
+
+
+def _code(
+    page: Paper, x: float, y: float, voucher: Voucher, words: _Words, *, size: float, room: float
+) -> None:
+    """The code; struck out if it can't be redeemed."""
+    colour = type_.SOFT if words.obstacle else type_.INK
+    wide = page.text(x, y, voucher.shown_code, face=type_.MONO, size=size, colour=colour, width=room)
+    if words.obstacle:
+        middle = y - size * 0.12
+        page.line(x - 1, middle, x + wide + 1, middle, colour=type_.ALERT, thick=0.6)
+
+
+def _refusal(
+    page: Paper, x: float, y: float, width: float, height: float, words: _Words, *, big: float, small: float
+) -> None:
+    """What stands where the QR code of a valid voucher is."""
+    page.box(x, y, width, height, line=type_.ALERT, thick=0.8, radius=2)
+    middle = x + width / 2
+    page.text(
+        middle, y + height * 0.42, "NOT VALID", face=type_.BOLD, size=big, colour=type_.ALERT, align="centre"
+    )
+    page.block(
+        middle,
+        y + height * 0.5,
+        words.obstacle,
+        width=width - 6,
+        most=3,
+        sizes=(small,),
+        align="centre",
+    )
+
+
+def _fact(page: Paper, x: float, y: float, width: float, label: str, value: str, beneath: str = "") -> None:
+    _label(page, x, y, label)
+    page.block(x, y + 1, value, width=width, most=1, face=type_.BOLD, sizes=(12, 10, 8.5, 7))
+    page.text(x, y + 10, beneath, size=8, colour=type_.SOFT, width=width)
+
+
+def _label(page: Paper, x: float, y: float, label: str, size: float = 7.5) -> None:
+    page.text(x, y, label.upper(), size=size, colour=type_.SOFT, spacing=0.25)
+
+
+def _cutting_lines(sheet: Paper) -> None:
+    for column in range(1, COLUMNS):
+        x = column * sheet.width / COLUMNS
+        sheet.line(x, 0, x, sheet.height, colour=type_.FAINT, thick=0.2, dashed=True)
+    for row in range(1, ROWS):
+        y = row * sheet.height / ROWS
+        sheet.line(0, y, sheet.width, y, colour=type_.FAINT, thick=0.2, dashed=True)
+
+
+def _day(local: datetime) -> str:
+    return date_format(local, "j F Y")
+
+
+def _moment(now: datetime) -> str:
+    return f"{date_format(timezone.localtime(now), 'j F Y, H:i')}, {_zone()} time"
+
+
+def _zone() -> str:
+    return timezone.get_current_timezone_name().replace("_", " ")
