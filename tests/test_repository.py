@@ -42,12 +42,14 @@ ROUTES = """
     /api/auth/register/ /api/auth/login/ /api/auth/token/refresh/ /api/auth/refresh/ /api/auth/token/verify/
     /api/auth/logout/ /api/auth/profile/ /api/auth/password-reset/ /api/auth/password-reset-confirm/
     /api/users/profile/ /api/users/profile/update/ /api/users/change-password/ /api/users/export/
+    /api/users/unsubscribe/
     /media/profile-pictures/0123456789abcdef0123456789abcdef.webp
     /api/vouchers/types/ /api/vouchers/my-vouchers/ /api/vouchers/purchase/ /api/vouchers/redeem/
     /api/vouchers/detail/2345-6789-ABCD-EFGH/ /api/vouchers/detail/2345-6789-ABCD-EFGH/qr/
     /api/vouchers/detail/2345-6789-ABCD-EFGH/pdf/ /api/vouchers/stats/ /api/vouchers/usage-history/
     /api/payments/create-payment-intent/ /api/payments/create-intent/ /api/payments/confirm-payment/
     /api/payments/confirm/ /api/payments/history/ /api/payments/transaction/1/ /api/payments/webhook/
+    /api/payments/refund/request/ /api/payments/refunds/
     /api/analytics/dashboard/ /api/analytics/user/ /api/analytics/revenue/
 """.split()
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from .environment import count, currency, one_of, rate, read, time_zone, words
+from .environment import count, currency, days, one_of, rate, read, time_zone, words
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "1.0.0"
@@ -40,9 +40,9 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "apps.core",  # before post_office: it replaces the command that sends mail
     "post_office",
     "rest_framework",
-    "apps.core",
     "apps.users",
     "apps.authentication",
     "apps.vouchers",
@@ -211,6 +211,7 @@ CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "X-Request-ID", "Idempotent-Replay
 CSRF_COOKIE_DOMAIN = read("CSRF_COOKIE_DOMAIN") or None
 CSRF_TRUSTED_ORIGINS = [origin for origin in CORS_ALLOWED_ORIGINS if origin != "*"]
 FRONTEND_URL = read("FRONTEND_URL", "http://localhost:3000")
+API_URL = read("API_URL", "http://localhost:8000" if DEBUG else f"https://{(ALLOWED_HOSTS or [''])[0]}")
 
 # --- Limits ---------------------------------------------------------------------------------------------------
 
@@ -266,6 +267,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "apply waiting Stripe events": {"task": "payments.apply_waiting_events", "schedule": 60.0},
     "send waiting mail": {"task": "core.send_queued_mail", "schedule": 60.0},
     "remove old mail": {"task": "core.remove_old_mail", "schedule": 3600.0},
+    "send expiry reminders": {"task": "vouchers.send_expiry_reminders", "schedule": 3600.0},
+    "remove old idempotency keys": {
+        "task": "payments.remove_old_idempotency_keys",
+        "schedule": 3600.0,
+    },
     "remove old sessions": {"task": "authentication.remove_old_sessions", "schedule": 24 * 3600.0},
 }
 
@@ -288,6 +294,7 @@ SEND_MAIL_IN_PROCESS = not CELERY_BROKER_URL
 MAIL_RETRY_AFTER = timedelta(minutes=5)
 MAIL_MAX_RETRIES = 12 * 24  # a day
 KEEP_MAIL = timedelta(days=7)
+REMINDER_DAYS = read("REMINDER_DAYS", [30, 7, 1], cast=days)
 POST_OFFICE = {
     "LOG_LEVEL": 1,  # failures only
     "SENDING_ORDER": ["-priority", "id"],

@@ -8,11 +8,16 @@ class PaymentsConfig(AppConfig):
     def ready(self) -> None:
         from apps.users import personal_data
 
-        from . import selectors, serializers
+        from . import selectors, serializers, services
 
         personal_data.register(
             "transactions",
             export=lambda user: (
                 serializers.TransactionOutput(selectors.transactions_of(user), many=True).data
             ),
+        )
+        personal_data.register(
+            "refunds",
+            export=lambda user: serializers.RefundOutput(selectors.refunds_of(user), many=True).data,
+            erase=lambda user: services.erase_reasons(user=user),
         )

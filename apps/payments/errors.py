@@ -18,6 +18,31 @@ class PaymentMismatch(ConflictError):
     detail = "The payment does not match the purchase. Nothing was issued; we are looking into it."
 
 
+class NotPaid(ConflictError):
+    code = "not_paid"
+    detail = "This transaction has not been paid."
+
+
+class NothingToRefund(ConflictError):
+    code = "nothing_to_refund"
+    detail = "Nothing of this payment can be refunded: its vouchers are used, expired, or on their way back."
+
+
+class PaymentDisputed(ConflictError):
+    code = "payment_disputed"
+    detail = "The bank is looking into this payment. It can't be refunded until that has ended."
+
+
+class RefundNotFound(NotFoundError):
+    code = "refund_not_found"
+    detail = "There is no such refund."
+
+
+class RefundDecided(ConflictError):
+    code = "refund_decided"
+    detail = "This refund has been decided already."
+
+
 class AmountTooSmall(InvalidError):
     code = "amount_too_small"
     detail = "The amount is too small to be paid by card."

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -38,6 +39,7 @@ RETRIES: Final = 1
 CALLS_AT_ONCE: Final = 4  # half of gunicorn.conf.py's threads: the rest answer while Stripe hangs
 PLACE_WAIT: Final = 0.5  # seconds for which a call waits for one of these places
 SIGNATURE_TOLERANCE: Final = 300
+CLOCK_TOLERANCE: Final = 300  # seconds by which Stripe's clock and ours may differ
 
 _places = threading.BoundedSemaphore(CALLS_AT_ONCE)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]{0,254}")
@@ -148,6 +150,27 @@ def fetch_intent(intent_id: str) -> Intent:
     _check_identifier(intent_id)
     with _conversation():
         return _intent(_client().v1.payment_intents.retrieve(intent_id))
+
+
+def find_intent(*, order_id: UUID, since: datetime) -> Intent | None:
+    """The intent that was made for an order after `since` (aware), where its id was not noted; None if none was.
+
+    Looks through Stripe's list of that hour, not its search, which lags behind. Raises
+    PaymentProviderUnavailable.
+    """
+    first = int(since.timestamp()) - CLOCK_TOLERANCE
+    span: stripe.params.PaymentIntentListParams = {
+        "created": {"gte": first, "lte": first + 3600},
+        "limit": 100,
+    }
+    with _conversation():
+        for found in _client().v1.payment_intents.list(span).auto_paging_iter():
+            if str(getattr(getattr(found, "metadata", None), "order_id", "") or "") == str(order_id):
+                try:
+                    return _intent(found)
+                except NotAtStripe:
+                    return None
+    return None
 
 
 def create_refund(*, intent_id: str, amount: Decimal, currency: str, reference: UUID) -> Refund:

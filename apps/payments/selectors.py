@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from apps.users.models import User
 
 from .errors import TransactionNotFound
-from .models import Transaction
+from .models import Refund, Transaction
 
 
 def transactions_of(user: User) -> QuerySet[Transaction]:
@@ -19,3 +19,9 @@ def transaction_of(user: User, transaction_id: int) -> Transaction:
     if found is None:
         raise TransactionNotFound
     return found
+
+
+def refunds_of(user: User) -> QuerySet[Refund]:
+    """The refunds of the user's payments, whoever asked for them, with their vouchers, newest first."""
+    refunds = Refund.objects.filter(transaction__user=user).select_related("transaction")
+    return refunds.prefetch_related("lines__voucher").order_by("-created_at", "-id")

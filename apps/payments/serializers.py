@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.core.filters import LARGEST_ID
 from apps.core.serializers import KnownFieldsSerializer, MoneyField, StrictIntegerField, UTCDateTimeField
 from apps.vouchers.serializers import VoucherOutput, VoucherTypeOutput
 
-from .models import Transaction, TransactionStatus
+from .models import Refund, RefundStatus, Transaction, TransactionStatus
 
 
 class PurchaseInput(KnownFieldsSerializer):
@@ -105,3 +106,63 @@ class ConfirmOutput(serializers.Serializer[Any]):
     transaction = TransactionOutput()
     vouchers = VoucherOutput(many=True)
     voucher_codes = serializers.ListField(child=serializers.CharField())
+
+
+@extend_schema_field({"oneOf": [{"type": "integer", "minimum": 1}, {"type": "string", "maxLength": 255}]})
+class PaymentIdField(serializers.Field):
+    """A transaction's number, as a number or as text, or its payment intent."""
+
+    def to_internal_value(self, data: Any) -> int | str:
+        if isinstance(data, int) and not isinstance(data, bool) and 0 < data <= LARGEST_ID:
+            return data
+        if isinstance(data, str) and data.isascii() and 0 < len(data) <= 255:
+            if not data.isdigit():
+                return data
+            if len(data) <= 19 and 0 < int(data) <= LARGEST_ID:
+                return int(data)
+        raise serializers.ValidationError("Give the number of a transaction, or its payment intent.", "invalid")
+
+
+class RefundInput(KnownFieldsSerializer):
+    payment_id = PaymentIdField(help_text="A transaction's number, or its payment intent.")
+    reason = serializers.CharField(max_length=200)
+    notes = serializers.CharField(
+        max_length=2000, required=False, allow_blank=True, allow_null=True, default=""
+    )
+
+    def validate_notes(self, value: str | None) -> str:
+        return value or ""
+
+
+class RefundOutput(serializers.ModelSerializer[Refund]):
+    payment_id = serializers.IntegerField(source="transaction_id")
+    status = serializers.ChoiceField(choices=RefundStatus.choices)
+    amount = MoneyField()
+    currency = serializers.CharField(source="transaction.currency")
+    voucher_codes = serializers.SerializerMethodField(
+        help_text="The vouchers that it gives the money back for."
+    )
+    created_at = UTCDateTimeField()
+    updated_at = UTCDateTimeField()
+    finished_at = UTCDateTimeField(allow_null=True)
+
+    class Meta:
+        model = Refund
+        fields = (
+            "id",
+            "payment_id",
+            "status",
+            "amount",
+            "currency",
+            "reason",
+            "notes",
+            "decision_note",
+            "voucher_codes",
+            "created_at",
+            "updated_at",
+            "finished_at",
+        )
+        read_only_fields = fields
+
+    def get_voucher_codes(self, refund: Refund) -> list[str]:
+        return [line.voucher.shown_code for line in refund.lines.all()]

@@ -8,6 +8,8 @@ urlpatterns = [
     path("confirm-payment/", views.ConfirmPayment.as_view(), name="confirm-payment"),
     path("history/", views.History.as_view(), name="history"),
     path("transaction/<int:transaction_id>/", views.TransactionDetail.as_view(), name="transaction"),
+    path("refund/request/", views.RequestRefund.as_view(), name="refund-request"),
+    path("refunds/", views.Refunds.as_view(), name="refunds"),
     path("webhook/", views.Webhook.as_view(), name="webhook"),
     # Names that the older web client knows.
     path("create-intent/", views.CreateIntent.as_view(), name="create-intent"),

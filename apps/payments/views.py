@@ -1,5 +1,6 @@
 """Buying vouchers, and what Stripe has to say about it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.core import idempotency
 from apps.core.openapi import documented
 from apps.core.pagination import Pages
 from apps.users.callers import caller
@@ -21,7 +23,7 @@ from apps.vouchers.errors import VoucherTypeNotFound
 
 from . import errors, selectors, services, webhooks
 from .filters import TransactionFilters
-from .models import Transaction
+from .models import Refund, Transaction
 from .serializers import (
     ConfirmInput,
     ConfirmOutput,
@@ -29,6 +31,8 @@ from .serializers import (
     PaymentIntentOutput,
     PurchaseInput,
     PurchaseOutput,
+    RefundInput,
+    RefundOutput,
     TransactionDetailOutput,
     TransactionOutput,
 )
@@ -46,42 +50,62 @@ class StartPurchase(APIView):
     """What the two addresses that start a purchase share; they differ in the shape of the answer."""
 
     input_class: type[PurchaseInput] = PurchaseInput
+    operation: str
 
-    def start(self, request: Request) -> services.Purchase:
+    def start(self, request: Request, answer_of: Callable[[services.Purchase], Any]) -> Response:
         given = self.input_class(data=request.data)
         given.is_valid(raise_exception=True)
-        return services.start_purchase(user=caller(request), **given.validated_data)
+        key = idempotency.request_key(request.headers, operation=self.operation, body=request.data)
+        started = services.start_purchase(user=caller(request), key=key, **given.validated_data)
+        if started.first_answer is not None:
+            answer = {**started.first_answer, "client_secret": started.client_secret}
+            return Response(answer, status=201, headers=idempotency.REPLAYED)
+        answer = dict(answer_of(started))
+        services.answered(caller(request), key, {**answer, "client_secret": None})
+        return Response(answer, status=201)
 
 
 class Purchase(StartPurchase):
+    operation = "purchase"
+
     @documented(
         "Start a purchase; a free type is issued at once.",
         operation_id="purchase",
         request=PurchaseInput,
         answers={201: PurchaseOutput},
         errors=PURCHASE_ERRORS,
+        idempotent=True,
     )
     def post(self, request: Request) -> Response:
-        started = self.start(request)
+        return self.start(request, self.answer_of)
+
+    @staticmethod
+    def answer_of(started: services.Purchase) -> Any:
         answer = {
             "transaction": started.transaction,
             "vouchers": started.transaction.vouchers if started.transaction.is_paid else (),
             "client_secret": started.client_secret,
             "publishable_key": settings.STRIPE_PUBLISHABLE_KEY,
         }
-        return Response(PurchaseOutput(answer).data, status=201)
+        return PurchaseOutput(answer).data
 
 
 class CreatePaymentIntent(StartPurchase):
+    operation = "create_payment_intent"
+
     @documented(
         "Start a purchase and get what Stripe.js needs to pay it.",
         operation_id="create_payment_intent",
         request=PurchaseInput,
         answers={201: PaymentIntentOutput},
         errors=PURCHASE_ERRORS,
+        idempotent=True,
     )
     def post(self, request: Request) -> Response:
-        started = self.start(request)
+        return self.start(request, self.answer_of)
+
+    @staticmethod
+    def answer_of(started: services.Purchase) -> Any:
         answer = {
             "transaction_id": started.transaction.pk,
             "payment_intent_id": started.transaction.stripe_payment_intent_id,
@@ -90,7 +114,7 @@ class CreatePaymentIntent(StartPurchase):
             "amount": started.transaction.amount,
             "currency": started.transaction.currency,
         }
-        return Response(PaymentIntentOutput(answer).data, status=201)
+        return PaymentIntentOutput(answer).data
 
 
 class CreateIntent(CreatePaymentIntent):
@@ -105,6 +129,7 @@ class CreateIntent(CreatePaymentIntent):
         request=OlderPurchaseInput,
         answers={201: PaymentIntentOutput},
         errors=PURCHASE_ERRORS,
+        idempotent=True,
     )
     def post(self, request: Request) -> Response:
         return super().post(request)
@@ -171,6 +196,51 @@ class TransactionDetail(APIView):
     def get(self, request: Request, transaction_id: int) -> Response:
         transaction = selectors.transaction_of(caller(request), transaction_id)
         return Response(TransactionDetailOutput(transaction).data)
+
+
+class RequestRefund(APIView):
+    @documented(
+        "Ask for the money of a payment's unused vouchers: they are held at once, staff decide.",
+        operation_id="request_refund",
+        request=RefundInput,
+        answers={201: RefundOutput},
+        errors=(
+            errors.TransactionNotFound,
+            errors.NotPaid,
+            errors.NothingToRefund,
+            errors.PaymentDisputed,
+        ),
+        idempotent=True,
+    )
+    def post(self, request: Request) -> Response:
+        given = RefundInput(data=request.data)
+        given.is_valid(raise_exception=True)
+        user = caller(request)
+        key = idempotency.request_key(request.headers, operation="request_refund", body=request.data)
+        earlier = services.earlier_request(user, key)
+        if earlier is not None and earlier.answer is not None:
+            return Response(earlier.answer, status=201, headers=idempotency.REPLAYED)
+        refund = services.request_refund(user=user, key=key, **given.validated_data)
+        answer = dict(RefundOutput(refund).data)
+        services.answered(user, key, answer)
+        return Response(answer, status=201)
+
+
+class Refunds(ListAPIView[Refund]):
+    queryset = Refund.objects.none()  # tells the schema the model
+    serializer_class = RefundOutput
+    pagination_class = Pages
+
+    def get_queryset(self) -> QuerySet[Refund]:
+        return selectors.refunds_of(caller(self.request))
+
+    @documented(
+        "The refunds of my payments, newest first.",
+        operation_id="refunds",
+        answers={200: RefundOutput(many=True)},
+    )
+    def get(self, request: Request, *arguments: Any, **options: Any) -> Response:
+        return super().get(request, *arguments, **options)
 
 
 @method_decorator(csrf_exempt, name="dispatch")

@@ -22,6 +22,16 @@ HANDLERS: Final[Mapping[str, Callable[[str], str]]] = {
     "payment_intent.processing": services.settle_intent,
     "payment_intent.payment_failed": services.settle_intent,
     "payment_intent.canceled": services.settle_intent,
+    "refund.created": services.settle_refund,
+    "refund.updated": services.settle_refund,
+    "refund.failed": services.settle_refund,
+    "charge.refund.updated": services.settle_refund,
+    "charge.refunded": services.settle_refunds_of_charge,
+    "charge.dispute.created": services.settle_dispute,
+    "charge.dispute.updated": services.settle_dispute,
+    "charge.dispute.closed": services.settle_dispute,
+    "charge.dispute.funds_withdrawn": services.settle_dispute,
+    "charge.dispute.funds_reinstated": services.settle_dispute,
 }
 
 

@@ -1,12 +1,39 @@
 """What can be done with money, by use case. See docs/locking.md for what is locked, and in which order."""
 
+from .disputes import apply_dispute, settle_dispute
 from .fulfilment import settle, settle_intent
+from .idempotency import answered, earlier_request, remove_old_keys
 from .purchases import Purchase, confirm_payment, start_purchase
+from .refunds import (
+    apply_refund,
+    approve_refund,
+    erase_reasons,
+    execute_refund,
+    reject_refund,
+    request_refund,
+    request_refund_by_staff,
+    settle_refund,
+    settle_refunds_of_charge,
+)
 
 __all__ = [
     "Purchase",
+    "answered",
+    "apply_dispute",
+    "apply_refund",
+    "approve_refund",
     "confirm_payment",
+    "earlier_request",
+    "erase_reasons",
+    "execute_refund",
+    "reject_refund",
+    "remove_old_keys",
+    "request_refund",
+    "request_refund_by_staff",
     "settle",
+    "settle_dispute",
     "settle_intent",
+    "settle_refund",
+    "settle_refunds_of_charge",
     "start_purchase",
 ]

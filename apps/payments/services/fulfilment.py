@@ -25,16 +25,25 @@ def settle_intent(intent_id: str) -> str:
 
     Raises PaymentProviderUnavailable.
     """
-    known = Transaction.objects.filter(stripe_payment_intent_id=intent_id).first()
-    if known is not None and known.is_paid:
-        return "already completed"
     try:
-        settled = settle(gateway.fetch_intent(intent_id))
+        settled = paid_transaction_of(intent_id)
     except gateway.NotAtStripe:
         return "no such intent"
     except PaymentMismatch:
         return "mismatch: nothing issued"
     return f"transaction {settled.pk} {settled.status}" if settled else "not one of ours"
+
+
+def paid_transaction_of(intent_id: str) -> Transaction | None:
+    """Our transaction for an intent, fulfilled first if it is paid and was not yet; None if it is not ours.
+
+    For what may reach us before the success does. Raises NotAtStripe, PaymentMismatch or
+    PaymentProviderUnavailable.
+    """
+    known = Transaction.objects.filter(stripe_payment_intent_id=intent_id).first()
+    if known is not None and known.is_paid:
+        return known
+    return settle(gateway.fetch_intent(intent_id))
 
 
 def settle(intent: gateway.Intent) -> Transaction | None:

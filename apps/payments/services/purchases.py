@@ -5,58 +5,93 @@ Stripe is never called inside a database transaction: our row is committed first
 
 import logging
 from dataclasses import dataclass, field
+from typing import Any
 
-from django.db import transaction as database
-
+from apps.core.idempotency import RequestKey
 from apps.payments import gateway
 from apps.payments.errors import (
     AmountTooLarge,
     AmountTooSmall,
     PaymentMismatch,
     PaymentNotCompleted,
+    PaymentProviderUnavailable,
     TransactionNotFound,
 )
 from apps.payments.models import Transaction
 from apps.users.models import User
 from apps.vouchers import selectors as voucher_selectors
 from apps.vouchers import services as voucher_services
-from apps.vouchers.models import VoucherType
 
-from . import fulfilment
+from . import fulfilment, idempotency
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Purchase:
-    """A purchase that was started; `client_secret` lets the buyer's browser pay, None if nothing is to pay."""
+    """A purchase that was started; `client_secret` lets the buyer's browser pay, None if nothing is to pay.
+
+    `first_answer` is what the same request was answered before, without the client secret, which is never kept.
+    """
 
     transaction: Transaction
     client_secret: str | None = field(repr=False)
+    first_answer: dict[str, Any] | None = field(default=None, repr=False)
 
 
-def start_purchase(*, user: User, voucher_type_id: int, quantity: int) -> Purchase:
+def start_purchase(
+    *, user: User, voucher_type_id: int, quantity: int, key: RequestKey | None = None
+) -> Purchase:
     """Record the purchase at today's price and terms, and ask Stripe for the means to pay it.
 
-    A free type is issued at once. Raises VoucherTypeNotFound, AmountTooSmall, AmountTooLarge,
-    CurrencyNotSupported, or PaymentProviderUnavailable: then the transaction stays pending and unpaid.
+    A free type is issued at once. The same request under the same key goes on with the purchase that it started
+    before, whatever became of that. Raises VoucherTypeNotFound, AmountTooSmall, AmountTooLarge,
+    CurrencyNotSupported, IdempotencyKeyReused, RequestInProgress, or PaymentProviderUnavailable: then the
+    transaction stays pending and unpaid.
     """
-    voucher_type = voucher_selectors.type_on_sale(voucher_type_id)
-    if voucher_type.price == 0:
-        with database.atomic():
-            started = _record(user, voucher_type, quantity)
-            return Purchase(fulfilment.complete(started), client_secret=None)
-    gateway.check_price(voucher_type.price, quantity, voucher_type.currency)
-    started = _record(user, voucher_type, quantity)
+    earlier = idempotency.earlier_request(user, key)
+    if earlier is None:
+        started = _record(user, voucher_type_id, quantity, key)
+    else:
+        if earlier.answer is None:
+            idempotency.take_over(earlier)
+        assert earlier.transaction, "a key is committed with what it started"
+        started = earlier.transaction
+    first_answer = earlier.answer if earlier else None
+    if started.amount == 0:
+        return Purchase(started, None, first_answer)
     try:
+        intent = _intent_of(started, asked_before=earlier is not None)
+    except (AmountTooSmall, AmountTooLarge):
+        fulfilment.fail(started)
+        idempotency.forget(user, key)
+        raise
+    except PaymentProviderUnavailable:
+        idempotency.let_go(user, key)
+        raise
+    return Purchase(started, intent.client_secret, first_answer)
+
+
+def _intent_of(started: Transaction, *, asked_before: bool) -> gateway.Intent:
+    """The means to pay a transaction; its row is committed, so whatever happens now it is found again.
+
+    `asked_before`: Stripe may have made the intent although we never learned of it. It is looked for first: after
+    an error Stripe would repeat that error under the same idempotency key.
+    """
+    if started.stripe_payment_intent_id:
+        try:
+            return gateway.fetch_intent(started.stripe_payment_intent_id)
+        except gateway.NotAtStripe as error:
+            raise PaymentProviderUnavailable from error
+    intent = None
+    if asked_before:
+        intent = gateway.find_intent(order_id=started.reference, since=started.created_at)
+    if intent is None:
         intent = gateway.create_intent(
             amount=started.amount, currency=started.currency, order_id=started.reference
         )
-    except (AmountTooSmall, AmountTooLarge):
-        fulfilment.fail(started)
-        raise
     fulfilment.remember_intent(started, intent.id)
-    return Purchase(started, client_secret=intent.client_secret)
+    return intent
 
 
 def confirm_payment(*, user: User, payment_intent_id: str) -> Transaction:
@@ -88,16 +123,23 @@ def confirm_payment(*, user: User, payment_intent_id: str) -> Transaction:
     return settled
 
 
-def _record(user: User, voucher_type: VoucherType, quantity: int) -> Transaction:
-    terms = voucher_services.terms_of(voucher_type)
-    return Transaction.objects.create(
-        user=user,
-        voucher_type=voucher_type,
-        quantity=quantity,
-        unit_price=terms.face_value,
-        amount=terms.face_value * quantity,
-        currency=terms.currency,
-        service_type=terms.service_type,
-        validity_days=terms.validity_days,
-        max_uses=terms.max_uses,
-    )
+def _record(user: User, voucher_type_id: int, quantity: int, key: RequestKey | None) -> Transaction:
+    """The row of a new purchase, committed; a free one is completed with it."""
+    with idempotency.starting(user, key) as note:
+        voucher_type = voucher_selectors.type_on_sale(voucher_type_id)
+        terms = voucher_services.terms_of(voucher_type)
+        if terms.face_value:
+            gateway.check_price(terms.face_value, quantity, terms.currency)
+        started = Transaction.objects.create(
+            user=user,
+            voucher_type=voucher_type,
+            quantity=quantity,
+            unit_price=terms.face_value,
+            amount=terms.face_value * quantity,
+            currency=terms.currency,
+            service_type=terms.service_type,
+            validity_days=terms.validity_days,
+            max_uses=terms.max_uses,
+        )
+        note(transaction=started)
+        return started if terms.face_value else fulfilment.complete(started)

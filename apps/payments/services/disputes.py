@@ -1,0 +1,103 @@
+"""Disputes: the buyer's bank takes a payment back, or asks about it (Stripe's docs, "Disputes").
+
+While one is open the vouchers of the payment are suspended. Won, they come back with the days that were lost;
+lost, they are void.
+"""
+
+import logging
+from datetime import datetime
+from typing import Final
+
+from django.db import transaction as database
+from django.utils import timezone
+
+from apps.payments import gateway
+from apps.payments.errors import PaymentMismatch
+from apps.payments.models import Dispute, DisputeOutcome, Transaction
+from apps.vouchers import services as voucher_services
+
+from . import fulfilment, notices
+from .refunds import cancel_requests
+from .returns import locked_transaction, rebalance
+
+log = logging.getLogger(__name__)
+
+OUTCOME_OF: Final = {
+    "won": DisputeOutcome.WON,
+    "warning_closed": DisputeOutcome.WON,
+    "prevented": DisputeOutcome.WON,
+    "lost": DisputeOutcome.LOST,
+}
+TRIES: Final = 3
+
+
+def settle_dispute(stripe_dispute_id: str) -> str:
+    """Bring the books in line with a dispute at Stripe, for webhooks and reconciliation; what came of it.
+
+    Raises PaymentProviderUnavailable.
+    """
+    for _ in range(TRIES):
+        read_at = _last_change(stripe_dispute_id)
+        try:
+            found = gateway.fetch_dispute(stripe_dispute_id)
+            paid = fulfilment.paid_transaction_of(found.intent_id)
+        except gateway.NotAtStripe:
+            return "no such dispute"
+        except PaymentMismatch:
+            return "mismatch: nothing issued"
+        if paid is None:
+            return "not one of ours"
+        if not paid.is_paid:
+            return f"transaction {paid.pk} {paid.status}"
+        applied = apply_dispute(found, read_at=read_at)
+        if applied is not None:
+            return f"dispute {applied.pk} {applied.stripe_status}"
+    return "overtaken: another brings it up to date"
+
+
+def apply_dispute(found: gateway.Dispute, *, read_at: datetime | None) -> Dispute | None:
+    """Apply a dispute, fetched from Stripe just now; None if our row has moved since `read_at`: fetch again.
+
+    A dispute's status goes to and fro, so an older answer must not undo a newer one. Raises TransactionNotFound.
+    """
+    with database.atomic():
+        paid = locked_transaction(Transaction.objects.filter(stripe_payment_intent_id=found.intent_id))
+        if _last_change(found.id) != read_at:
+            return None
+        now = timezone.now()
+        dispute = Dispute.objects.filter(stripe_dispute_id=found.id).first() or Dispute(
+            stripe_dispute_id=found.id, transaction=paid, opened_at=now
+        )
+        was_open = dispute.pk is None or dispute.outcome == DisputeOutcome.OPEN
+        outcome = OUTCOME_OF.get(found.status, DisputeOutcome.OPEN)
+        changed = dispute.pk is None or dispute.outcome != outcome
+        dispute.amount, dispute.reason, dispute.stripe_status = found.amount, found.reason, found.status
+        dispute.outcome = outcome
+        if outcome == DisputeOutcome.OPEN:
+            dispute.closed_at = None
+        elif dispute.closed_at is None:
+            dispute.closed_at = now
+        dispute.save()
+        if changed:
+            if outcome == DisputeOutcome.LOST:
+                cancel_requests(paid, reason="The payment was lost to a dispute.")
+            rebalance(paid, reason=f"Dispute {dispute.pk} {outcome.label.lower()}")
+            if outcome == DisputeOutcome.WON and was_open:
+                _give_days_back(paid, dispute)
+            if outcome == DisputeOutcome.OPEN:
+                notices.dispute_opened(dispute)
+            else:
+                notices.dispute_closed(dispute)
+            log.warning("Dispute %s of transaction %s: %s", dispute.pk, paid.pk, found.status)
+    return dispute
+
+
+def _give_days_back(paid: Transaction, dispute: Dispute) -> None:
+    days = (timezone.localdate() - timezone.localdate(dispute.opened_at)).days
+    voucher_ids = paid.sold_vouchers.values_list("voucher_id", flat=True)
+    voucher_services.give_days_back(voucher_ids, days=days, reason=f"Dispute {dispute.pk} won")
+
+
+def _last_change(stripe_dispute_id: str) -> datetime | None:
+    rows = Dispute.objects.filter(stripe_dispute_id=stripe_dispute_id)
+    return rows.values_list("updated_at", flat=True).first()

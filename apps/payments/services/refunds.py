@@ -1,0 +1,403 @@
+"""Giving money back: the vouchers are held first, then Stripe is asked, then they are voided or let go.
+
+A refund is requested (by the buyer, or by staff), approved or rejected by staff, sent to Stripe, and ends as
+Stripe says. One that was made in Stripe's dashboard is taken over by the books as it is.
+"""
+
+import logging
+from collections.abc import Collection
+from decimal import ROUND_CEILING, Decimal
+from typing import Final
+from uuid import UUID
+
+from django.db import transaction as database
+from django.utils import timezone
+
+from apps.core.idempotency import RequestKey
+from apps.payments import gateway
+from apps.payments.errors import (
+    NothingToRefund,
+    NotPaid,
+    PaymentDisputed,
+    PaymentMismatch,
+    RefundDecided,
+    RefundNotFound,
+    TransactionNotFound,
+)
+from apps.payments.models import (
+    UNDER_WAY,
+    DisputeOutcome,
+    Refund,
+    RefundedVoucher,
+    RefundOrigin,
+    RefundStatus,
+    Transaction,
+)
+from apps.users.models import User
+from apps.vouchers.models import Hold, Voucher
+
+from . import fulfilment, idempotency, notices
+from .returns import locked_transaction, locked_vouchers, rebalance
+
+log = logging.getLogger(__name__)
+
+# What a status at Stripe is to us ("Refunds": requires_action waits for the buyer's bank details).
+STATUS_OF: Final = {
+    "pending": RefundStatus.PENDING,
+    "requires_action": RefundStatus.PENDING,
+    "succeeded": RefundStatus.SUCCEEDED,
+    "failed": RefundStatus.FAILED,
+    "canceled": RefundStatus.CANCELED,
+}
+# A refund only moves on: an answer that was fetched earlier and applied later undoes nothing.
+_RANK: Final = {
+    RefundStatus.REQUESTED: 0,
+    RefundStatus.APPROVED: 1,
+    RefundStatus.PENDING: 2,
+    RefundStatus.SUCCEEDED: 3,
+    RefundStatus.FAILED: 4,
+    RefundStatus.CANCELED: 4,
+    RefundStatus.REJECTED: 4,
+}
+_UNREFUNDABLE: Final = frozenset(Hold) - {Hold.WITHDRAWN}
+
+
+def request_refund(
+    *, user: User, payment_id: int | str, reason: str, notes: str = "", key: RequestKey | None = None
+) -> Refund:
+    """Ask for the money of all unused vouchers of one's payment: they are held at once, staff decide.
+
+    `payment_id` is the transaction's number or its payment intent. The same request under the same key gives the
+    refund that it asked for before. Raises TransactionNotFound, NotPaid, PaymentDisputed, NothingToRefund (used,
+    expired and held vouchers are not refunded), IdempotencyKeyReused or RequestInProgress.
+    """
+    earlier = idempotency.earlier_request(user, key)
+    if earlier is not None and earlier.refund is not None:
+        return earlier.refund
+    with idempotency.starting(user, key) as note:
+        mine = Transaction.objects.owned_by(user)
+        paid = locked_transaction(
+            mine.filter(pk=payment_id)
+            if isinstance(payment_id, int)
+            else mine.filter(stripe_payment_intent_id=payment_id)
+        )
+        _check_refundable(paid)
+        now = timezone.now()
+        vouchers = [
+            voucher
+            for voucher in locked_vouchers(paid)
+            if not voucher.uses_made and voucher.expiry_date > now and not voucher.held_for & _UNREFUNDABLE
+        ]
+        refund = _record(paid, vouchers, origin=RefundOrigin.BUYER, by=user, reason=reason, notes=notes)
+        note(refund=refund)
+    return refund
+
+
+@database.atomic
+def request_refund_by_staff(
+    *, transaction_id: int, actor: User, reason: str, voucher_ids: Collection[int] | None = None
+) -> Refund:
+    """Ask for the money of these vouchers of a payment (None: of all unused ones), for staff; not decided yet.
+
+    Expired vouchers and those that staff suspended or voided may be refunded, used ones not. Raises
+    TransactionNotFound, NotPaid, PaymentDisputed or NothingToRefund.
+    """
+    paid = locked_transaction(Transaction.objects.filter(pk=transaction_id))
+    _check_refundable(paid)
+    barred = {Hold.REFUNDED, Hold.REFUND_PENDING}
+    vouchers = [
+        voucher
+        for voucher in locked_vouchers(paid)
+        if not voucher.uses_made
+        and not voucher.held_for & barred
+        and (voucher_ids is None or voucher.pk in voucher_ids)
+    ]
+    if voucher_ids is not None and len(vouchers) != len(set(voucher_ids)):
+        raise NothingToRefund
+    return _record(paid, vouchers, origin=RefundOrigin.STAFF, by=actor, reason=reason, notes="")
+
+
+def approve_refund(*, refund_id: int, actor: User, note: str = "") -> Refund:
+    """Decide that a refund is made, and make it. Raises RefundNotFound, RefundDecided, PaymentDisputed.
+
+    Raises PaymentProviderUnavailable when it is not known whether Stripe made it: it stays approved, and
+    `execute_refund` goes on with it.
+    """
+    with database.atomic():
+        refund = _locked_refund(refund_id)
+        if refund.status != RefundStatus.REQUESTED:
+            raise RefundDecided
+        if refund.transaction.disputes.filter(outcome=DisputeOutcome.OPEN).exists():
+            raise PaymentDisputed
+        _decide(refund, actor, note)
+        refund.status = RefundStatus.APPROVED
+        refund.save()
+    return _send(refund)
+
+
+def reject_refund(*, refund_id: int, actor: User, note: str) -> Refund:
+    """Decide that a refund is not made: its vouchers are let go. Raises RefundNotFound or RefundDecided."""
+    with database.atomic():
+        refund = _locked_refund(refund_id)
+        if refund.status != RefundStatus.REQUESTED:
+            raise RefundDecided
+        _decide(refund, actor, note)
+        _end(refund, RefundStatus.REJECTED)
+        rebalance(refund.transaction, reason=f"Refund {refund.pk} rejected", actor=actor)
+        notices.refund_decided(refund)
+        return refund
+
+
+def execute_refund(refund_id: int) -> Refund:
+    """Go on with a refund that was approved, when it is not known what Stripe did; changes nothing for others.
+
+    Stripe is asked for it first: after an error it would repeat that error under the same idempotency key.
+    Raises RefundNotFound or PaymentProviderUnavailable.
+    """
+    refund = Refund.objects.select_related("transaction").filter(pk=refund_id).first()
+    if refund is None:
+        raise RefundNotFound
+    if refund.status != RefundStatus.APPROVED or refund.stripe_refund_id:
+        return refund
+    for made in gateway.refunds_of(_intent_id_of(refund)):
+        if made.reference == str(refund.reference):
+            apply_refund(made)
+            return Refund.objects.get(pk=refund_id)
+    return _send(refund)
+
+
+def _send(refund: Refund) -> Refund:
+    """Ask Stripe to make a refund, and apply its answer.
+
+    When Stripe refuses, what it did refund is taken over first, and only then are vouchers let go.
+    """
+    intent_id = _intent_id_of(refund)
+    try:
+        made = gateway.create_refund(
+            intent_id=intent_id,
+            amount=refund.amount,
+            currency=refund.transaction.currency,
+            reference=refund.reference,
+        )
+    except gateway.RefundRefused as error:
+        for each in gateway.refunds_of(intent_id):
+            apply_refund(each)
+        _fail(refund, error.code)
+    else:
+        apply_refund(made)
+    return Refund.objects.get(pk=refund.pk)
+
+
+@database.atomic
+def _fail(refund: Refund, code: str) -> None:
+    refused = _locked_refund(refund.pk)
+    if refused.status == RefundStatus.APPROVED:
+        refused.failure_reason = code
+        _end(refused, RefundStatus.FAILED)
+        rebalance(refused.transaction, reason=f"Refund {refund.pk} refused by Stripe")
+        notices.refund_decided(refused)
+    log.error("Refund %s was refused by Stripe: %s", refund.pk, code)
+
+
+def settle_refund(stripe_refund_id: str) -> str:
+    """Bring the books in line with a refund at Stripe, for webhooks and reconciliation; what came of it.
+
+    Raises PaymentProviderUnavailable.
+    """
+    try:
+        found = gateway.fetch_refund(stripe_refund_id)
+    except gateway.NotAtStripe:
+        return "no such refund"
+    return _settle(found.intent_id, [found])
+
+
+def settle_refunds_of_charge(charge_id: str) -> str:
+    """The same for all refunds of a charge."""
+    try:
+        intent_id = gateway.intent_id_of_charge(charge_id)
+        return _settle(intent_id, gateway.refunds_of(intent_id))
+    except gateway.NotAtStripe:
+        return "no such payment"
+
+
+def apply_refund(found: gateway.Refund) -> Refund | None:
+    """Apply a refund, fetched from Stripe just now, to the books; None if its payment is not one of ours.
+
+    One that we don't know was made in Stripe's dashboard: it takes the place of requests that were not sent
+    yet, and voids as many vouchers as it pays for, those first that were never used.
+    """
+    with database.atomic():
+        try:
+            paid = locked_transaction(Transaction.objects.filter(stripe_payment_intent_id=found.intent_id))
+        except TransactionNotFound:
+            return None
+        refund = _known(paid, found) or _adopt(paid, found)
+        status = STATUS_OF.get(found.status, RefundStatus.PENDING)
+        if refund.stripe_refund_id and _RANK[status] <= _RANK[RefundStatus(refund.status)]:
+            return refund
+        if status in (RefundStatus.PENDING, RefundStatus.SUCCEEDED) and not refund.lines.exists():
+            _allot(paid, refund)
+        refund.stripe_refund_id = found.id
+        refund.failure_reason = found.failure_reason
+        if status in UNDER_WAY:
+            refund.status = status
+            refund.save(update_fields=("status", "stripe_refund_id", "failure_reason", "updated_at"))
+        else:
+            _end(refund, status)
+        rebalance(paid, reason=f"Refund {refund.pk} {RefundStatus(refund.status).label.lower()}")
+        notices.refund_decided(refund)
+    if status == RefundStatus.FAILED:
+        log.error("Refund %s of transaction %s failed: %s", refund.pk, paid.pk, found.failure_reason)
+    return refund
+
+
+def cancel_requests(paid: Transaction, *, reason: str, until_fits: Decimal | None = None) -> None:
+    """Cancel refunds that Stripe does not know, the newest first: all that were not decided yet.
+
+    With `until_fits`, only until that much more can be refunded, and then approved ones too. The caller holds
+    the lock of the transaction's row, and rebalances.
+    """
+    waiting = list(paid.refunds.filter(status=RefundStatus.REQUESTED).order_by("-pk"))
+    if until_fits is not None:
+        approved = paid.refunds.filter(status=RefundStatus.APPROVED, stripe_refund_id=None)
+        waiting += approved.order_by("-pk")
+    for refund in waiting:
+        if until_fits is not None and _left_of(paid) >= until_fits:
+            return
+        refund.decision_note = reason
+        _end(refund, RefundStatus.CANCELED)
+
+
+@database.atomic
+def erase_reasons(*, user: User) -> None:
+    """Empty what the user wrote into refund requests, and forget the keys of their requests."""
+    Refund.objects.filter(requested_by=user, origin=RefundOrigin.BUYER).update(reason="", notes="")
+    idempotency.forget_all(user)
+
+
+def _settle(intent_id: str, refunds: Collection[gateway.Refund]) -> str:
+    try:
+        paid = fulfilment.paid_transaction_of(intent_id)
+    except gateway.NotAtStripe:
+        return "no such payment"
+    except PaymentMismatch:
+        return "mismatch: nothing issued"
+    if paid is None:
+        return "not one of ours"
+    if not paid.is_paid:
+        return f"transaction {paid.pk} {paid.status}"
+    applied = [refund for refund in map(apply_refund, refunds) if refund]
+    return ", ".join(f"refund {refund.pk} {refund.status}" for refund in applied)[:200] or "no refunds"
+
+
+def _check_refundable(paid: Transaction) -> None:
+    if not paid.is_paid:
+        raise NotPaid
+    if paid.disputes.filter(outcome=DisputeOutcome.OPEN).exists():
+        raise PaymentDisputed
+    if paid.unit_price == 0 or paid.disputes.filter(outcome=DisputeOutcome.LOST).exists():
+        raise NothingToRefund
+
+
+def _record(
+    paid: Transaction,
+    vouchers: Collection[Voucher],
+    *,
+    origin: RefundOrigin,
+    by: User,
+    reason: str,
+    notes: str,
+) -> Refund:
+    if not vouchers:
+        raise NothingToRefund
+    refund = Refund.objects.create(
+        transaction=paid,
+        amount=paid.unit_price * len(vouchers),
+        origin=origin,
+        requested_by=by,
+        reason=reason,
+        notes=notes,
+    )
+    RefundedVoucher.objects.bulk_create(
+        RefundedVoucher(refund=refund, voucher=voucher) for voucher in vouchers
+    )
+    rebalance(paid, reason=f"Refund {refund.pk} requested", actor=by)
+    notices.refund_requested(refund)
+    return refund
+
+
+def _intent_id_of(refund: Refund) -> str:
+    intent_id = refund.transaction.stripe_payment_intent_id
+    assert intent_id, "what was paid has an intent"
+    return intent_id
+
+
+def _locked_refund(refund_id: int) -> Refund:
+    """The refund, with its transaction's row locked: that lock is the one that guards refunds too."""
+    transaction_id = Refund.objects.filter(pk=refund_id).values_list("transaction_id", flat=True).first()
+    if transaction_id is None:
+        raise RefundNotFound
+    paid = locked_transaction(Transaction.objects.filter(pk=transaction_id))
+    refund = Refund.objects.get(pk=refund_id)
+    refund.transaction = paid
+    return refund
+
+
+def _decide(refund: Refund, actor: User, note: str) -> None:
+    refund.decided_by, refund.decided_at, refund.decision_note = actor, timezone.now(), note
+
+
+def _end(refund: Refund, status: RefundStatus) -> None:
+    refund.status = status
+    refund.finished_at = timezone.now()
+    refund.save()
+    if status != RefundStatus.SUCCEEDED:
+        refund.lines.update(live=False)
+
+
+def _known(paid: Transaction, found: gateway.Refund) -> Refund | None:
+    refunds = paid.refunds.select_related("transaction")
+    known = refunds.filter(stripe_refund_id=found.id).first()
+    reference = _uuid(found.reference)
+    if known is None and reference:
+        known = refunds.filter(reference=reference, stripe_refund_id=None).first()
+    return known
+
+
+def _adopt(paid: Transaction, found: gateway.Refund) -> Refund:
+    """A row for a refund that was made without us."""
+    if STATUS_OF.get(found.status) not in (RefundStatus.FAILED, RefundStatus.CANCELED):
+        cancel_requests(paid, reason="Refunded in Stripe's dashboard instead.", until_fits=found.amount)
+    return Refund.objects.create(
+        transaction=paid,
+        amount=found.amount,
+        origin=RefundOrigin.STRIPE,
+        status=RefundStatus.APPROVED,
+        reason="Made in Stripe's dashboard.",
+    )
+
+
+def _allot(paid: Transaction, refund: Refund) -> None:
+    """Choose the vouchers that a refund pays for, rounded up; those first that were never used."""
+    if not paid.unit_price:
+        return
+    live = RefundedVoucher.objects.filter(refund__transaction=paid, live=True)
+    taken = set(live.values_list("voucher_id", flat=True))
+    left = [each for each in locked_vouchers(paid) if each.uses_remaining and each.pk not in taken]
+    pays_for = int((refund.amount / paid.unit_price).to_integral_value(ROUND_CEILING))
+    RefundedVoucher.objects.bulk_create(
+        RefundedVoucher(refund=refund, voucher=voucher)
+        for voucher in sorted(left, key=lambda voucher: voucher.uses_made)[:pays_for]
+    )
+
+
+def _left_of(paid: Transaction) -> Decimal:
+    going = paid.refunds.filter(status__in=(*UNDER_WAY, RefundStatus.SUCCEEDED))
+    return paid.amount - sum(going.values_list("amount", flat=True), Decimal(0))
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
