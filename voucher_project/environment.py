@@ -47,6 +47,16 @@ def count(text: str) -> int:
     return int(text)
 
 
+def days(text: str) -> list[int]:
+    """Numbers of days with commas between, such as "30,7,1", or "none"."""
+    if text.strip().lower() == "none":
+        return []
+    found = [count(part) for part in text.split(",")]
+    if max(found) > 3650:
+        raise ValueError("Ten years at most.")
+    return found
+
+
 def currency(text: str) -> str:
     """A currency's three letters (ISO 4217), in capitals."""
     if not re.fullmatch("[A-Za-z]{3}", text.strip()):

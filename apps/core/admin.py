@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import post_office.admin  # noqa: F401 - registers what is unregistered here
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest

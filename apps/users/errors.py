@@ -22,6 +22,11 @@ class WrongPassword(InvalidFields):
     """Whoever is signed in doesn't know the account's password."""
 
 
+class UnsubscribeLinkInvalid(InvalidError):
+    code = "unsubscribe_link_invalid"
+    detail = "This is not a link of ours. Reminders can be turned off in the profile, too."
+
+
 class SuperuserAccount(ConflictError):
     """The account of a superuser, who would lock everybody out of the admin by closing it."""
 

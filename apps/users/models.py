@@ -122,6 +122,7 @@ class UserProfile(models.Model):
     address = models.CharField(max_length=500, blank=True)
     date_of_birth = models.DateField(null=True, blank=True)
     profile_picture = models.ImageField(upload_to="profile-pictures/", blank=True)
+    expiry_reminders = models.BooleanField(default=True, help_text="Mail before vouchers expire.")
 
     def __str__(self) -> str:
         return f"Profile of {self.user_id}"

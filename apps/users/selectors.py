@@ -29,6 +29,7 @@ def profile_of(user: User) -> dict[str, Any]:
         "address": found.profile.address,
         "date_of_birth": found.profile.date_of_birth,
         "profile_picture": picture.url if picture else None,
+        "expiry_reminders": found.profile.expiry_reminders,
         "is_staff": found.is_staff,
         "date_joined": found.date_joined,
         "last_login": found.last_login,

@@ -60,6 +60,12 @@ class PictureField(serializers.FileField):
         return None if data == "" else super().to_internal_value(data)
 
 
+class SwitchField(serializers.BooleanField):
+    """On or off. Left out it stays as it is, in a form too: that of a browser sends nothing for off."""
+
+    default_empty_html = serializers.empty
+
+
 class ProfileInput(serializers.Serializer[Any]):
     """Other members, such as `email` and `is_staff`, are read-only and ignored."""
 
@@ -69,6 +75,7 @@ class ProfileInput(serializers.Serializer[Any]):
     address = serializers.CharField(max_length=500, allow_blank=True, required=False)
     date_of_birth = BirthDateField(allow_null=True, required=False)
     profile_picture = PictureField(allow_null=True, required=False)
+    expiry_reminders = SwitchField(required=False, help_text="Whether to mail before vouchers expire.")
 
     def to_internal_value(self, data: Any) -> Any:
         """A client that sends back what it was given sends the picture's own address: it stays as it is."""
@@ -81,6 +88,10 @@ class ProfileInput(serializers.Serializer[Any]):
             if data["profile_picture"] == picture_url(request.user, request):
                 data = {name: value for name, value in data.items() if name != "profile_picture"}
         return super().to_internal_value(data)
+
+
+class UnsubscribeInput(serializers.Serializer[Any]):
+    token = serializers.CharField(max_length=200)
 
 
 class ExportOutput(serializers.Serializer[Any]):
@@ -105,6 +116,7 @@ class UserOutput(serializers.Serializer[User]):
     address = serializers.CharField(source="profile.address")
     date_of_birth = serializers.DateField(source="profile.date_of_birth", allow_null=True)
     profile_picture = serializers.SerializerMethodField()
+    expiry_reminders = serializers.BooleanField(source="profile.expiry_reminders")
     is_staff = serializers.BooleanField()
     date_joined = UTCDateTimeField()
 

@@ -13,15 +13,15 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 
-from . import passwords, personal_data, pictures, selectors
-from .errors import AccountClosed, InvalidFields, SuperuserAccount, WrongPassword
+from . import passwords, personal_data, pictures, reminder_links, selectors
+from .errors import AccountClosed, InvalidFields, SuperuserAccount, UnsubscribeLinkInvalid, WrongPassword
 from .models import CLOSED_DOMAIN, User, UserProfile
 
 EMAIL_TAKEN = [("unique", "There is an account with this e-mail address.")]
 WRONG_PASSWORD = [("password_incorrect", "This is not your password.")]
 LONGEST_EMAIL = 254
 PERSON_FIELDS = ("first_name", "last_name")
-PROFILE_FIELDS = ("phone_number", "address", "date_of_birth")
+PROFILE_FIELDS = ("phone_number", "address", "date_of_birth", "expiry_reminders")
 
 
 class Changes(TypedDict, total=False):
@@ -33,6 +33,7 @@ class Changes(TypedDict, total=False):
     address: str
     date_of_birth: datetime.date | None
     profile_picture: "UploadedFile[Any] | None"
+    expiry_reminders: bool
 
 
 def create_account(
@@ -177,6 +178,16 @@ def update_profile(*, user: User, **changes: Unpack[Changes]) -> User:
                 pictures.removal_of(stored)()
         raise
     return selectors.user_with_profile(user.pk)
+
+
+def turn_off_reminders(*, token: str) -> None:
+    """Mail no more reminders to the user whom the token of a reminder names; done again, it changes nothing.
+
+    Raises UnsubscribeLinkInvalid.
+    """
+    user_id = reminder_links.user_id_of(token)
+    if user_id is None or not UserProfile.objects.filter(user_id=user_id).update(expiry_reminders=False):
+        raise UnsubscribeLinkInvalid
 
 
 def _keep(upload: "UploadedFile[Any] | None") -> str:

@@ -7,18 +7,20 @@ from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404, HttpRequest
 from django.utils import timezone
 from django.views.decorators.http import require_safe
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core.openapi import documented
 from apps.core.parsers import StrictJSONParser
+from apps.core.views import PublicView
 
 from . import personal_data, pictures, services
 from .callers import caller
-from .errors import AccountClosed
-from .parsers import UploadParser
-from .serializers import ExportOutput, ProfileInput, UserOutput
+from .errors import AccountClosed, UnsubscribeLinkInvalid
+from .parsers import PlainFormParser, UploadParser
+from .serializers import ExportOutput, ProfileInput, UnsubscribeInput, UserOutput
 
 
 @require_safe
@@ -44,6 +46,30 @@ class Export(APIView):
                 "Cache-Control": "no-store",
             },
         )
+
+
+class Unsubscribe(PublicView):
+    """Where the link in a reminder leads, through the web client, and where mail programs post (RFC 8058).
+
+    These send a form that says only `List-Unsubscribe=One-Click`; their token is in the address.
+    """
+
+    parser_classes = (StrictJSONParser, PlainFormParser, UploadParser)
+
+    @documented(
+        "Mail no more reminders to whoever got the one that this token is from.",
+        operation_id="unsubscribe",
+        request=UnsubscribeInput,
+        answers={204: None},
+        errors=(UnsubscribeLinkInvalid,),
+        parameters=[OpenApiParameter("token", str, description="Instead of the member of the body.")],
+    )
+    def post(self, request: Request) -> Response:
+        in_address = request.query_params.get("token")
+        given = UnsubscribeInput(data={"token": in_address} if in_address else request.data)
+        given.is_valid(raise_exception=True)
+        services.turn_off_reminders(token=given.validated_data["token"])
+        return Response(status=204)
 
 
 class Profile(APIView):

@@ -125,10 +125,10 @@ class TheQueue(ApiTestCase):
         with time_machine.travel(timezone.now() + mail.LEASE + timedelta(seconds=1), tick=False):
             self.assertEqual(mail.send_waiting(), 1)
 
-    def test_post_office_s_own_command_finds_it(self):
+    def test_post_office_finds_it_and_its_command_is_ours(self):
         queue()
         self.assertEqual(list(get_queued()), list(Email.objects.all()))
-        self.assertEqual(get_commands()["send_queued_mail"], "post_office")
+        self.assertEqual(get_commands()["send_queued_mail"], "apps.core")
 
     def test_what_was_dealt_with_goes_after_a_week_and_what_waits_stays(self):
         for to in ("sent@example.com", "new@example.com", "failed@example.com", "waits@example.com"):

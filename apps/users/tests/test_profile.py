@@ -21,6 +21,7 @@ MEMBERS = {
     "address",
     "date_of_birth",
     "profile_picture",
+    "expiry_reminders",
     "is_staff",
     "date_joined",
 }
@@ -92,6 +93,33 @@ class OnesOwnProfile(ApiTestCase):
                     self.assertEqual(response.json(), expected)
                     self.assertEqual(self.api.get(URL).json(), expected)
         self.assertEqual(User.objects.get(pk=self.other_customer.pk).first_name, "Otto")
+
+    def test_reminders_are_on_until_they_are_turned_off(self):
+        for url in ADDRESSES:
+            self.assertIs(self.api.get(url).json()["expiry_reminders"], True)
+            for off, on in ((False, True), ("false", "true")):
+                for value, stored in ((off, False), (on, True)):
+                    response = self.api.patch(url, {"expiry_reminders": value})
+                    self.assertEqual(response.status_code, 200, response.content)
+                    self.assertIs(response.json()["expiry_reminders"], stored)
+                    self.assertIs(UserProfile.objects.get(user=self.customer).expiry_reminders, stored)
+        for odd in (None, "", "maybe", 2, [], {}):
+            self.assertEqual(self.refused(expiry_reminders=odd).keys(), {"expiry_reminders"})
+
+    def test_a_form_that_does_not_name_the_reminders_leaves_them_as_they_are(self):
+        names = {"first_name": "Clara", "last_name": "Client"}
+        for stored in (True, False):
+            self.api.patch(URL, {"expiry_reminders": stored})
+            for method in (self.api.put, self.api.patch):
+                response = method(URL, names, format="multipart")
+                self.assertEqual(response.status_code, 200, response.content)
+                self.assertIs(response.json()["expiry_reminders"], stored)
+        self.assertIs(
+            self.api.put(URL, {**names, "expiry_reminders": "true"}, format="multipart").json()[
+                "expiry_reminders"
+            ],
+            True,
+        )
 
     def test_an_empty_patch_changes_nothing(self):
         before = self.stored()
