@@ -16,14 +16,13 @@ from importlib.util import find_spec
 from typing import Any
 from unittest import skipUnless
 from urllib.parse import urlencode
-from uuid import uuid4
 
 from django.test import override_settings
 
-from apps.payments import gateway
-from apps.payments.models import SoldVoucher, Transaction
+from apps.payments import gateway, services
+from apps.payments.models import RefundStatus, SoldVoucher, Transaction
 from apps.users.tests.factories import make_user
-from apps.vouchers.models import Voucher
+from apps.vouchers.models import Hold, Voucher
 from apps.vouchers.tests.factories import make_type
 from tests.support.cases import ApiTestCase
 
@@ -110,24 +109,38 @@ class WitnessTests(ApiTestCase):
         self.assertEqual(document["stripe_status"], "requires_payment_method")
         self.assertEqual(Voucher.objects.count(), 0)
 
-    def test_what_is_given_back_there_in_parts_is_read_as_such(self):
-        intent_id = self.start(price="12.50", currency="USD")
+    def test_what_is_given_back_there_in_parts_voids_as_many_vouchers(self):
+        intent_id = self.start(price="12.50", currency="USD", quantity=3)
         self.pay(intent_id)
         self.assertEqual(self.confirm(intent_id).status_code, 200)
-        reference = uuid4()
-        ours = gateway.create_refund(
-            intent_id=intent_id, amount=Decimal("12.50"), currency="USD", reference=reference
+        paid = Transaction.objects.get()
+        first, second, _ = Voucher.objects.order_by("pk")
+        staff = make_user(is_staff=True)
+        asked = services.request_refund_by_staff(
+            transaction_id=paid.pk, actor=staff, reason="Asked for", voucher_ids=[first.pk]
         )
-        self.assertEqual((ours.status, ours.intent_id, ours.currency), ("succeeded", intent_id, "USD"))
-        self.assertEqual((ours.amount, ours.reference), (Decimal("12.50"), str(reference)))
-        self.assertEqual(gateway.fetch_refund(ours.id), ours)
-        _, made = ask(self.witness, "GET", f"/v1/refunds/{ours.id}")
-        self.assertEqual((made["amount"], made["metadata"]), (1250, {"refund_id": str(reference)}))
-        # And one that we did not ask for, as in Stripe's Dashboard.
-        asked = {"payment_intent": intent_id, "amount": 500}
-        _, theirs = ask(self.witness, "POST", "/v1/refunds", asked)
-        found = {refund.id: (refund.amount, refund.reference) for refund in gateway.refunds_of(intent_id)}
-        self.assertEqual(found, {ours.id: (ours.amount, str(reference)), theirs["id"]: (Decimal("5.00"), "")})
+        made = services.approve_refund(refund_id=asked.pk, actor=staff)
+        self.assertEqual((made.status, made.amount), (RefundStatus.SUCCEEDED, Decimal("12.50")))
+        _, there = ask(self.witness, "GET", f"/v1/refunds/{made.stripe_refund_id}")
+        self.assertEqual((there["amount"], there["currency"]), (1250, "usd"))
+        self.assertEqual(there["metadata"], {"refund_id": str(made.reference)})
+        self.assertRefunded(paid, "12.50", [first])
+        # One that we did not ask for, as in Stripe's dashboard.
+        form = {"payment_intent": intent_id, "amount": 1250}
+        _, theirs = ask(self.witness, "POST", "/v1/refunds", form)
+        self.assertEqual(
+            {found.id: found.amount for found in gateway.refunds_of(intent_id)},
+            {made.stripe_refund_id: Decimal("12.50"), theirs["id"]: Decimal("12.50")},
+        )
+        services.settle_refund(theirs["id"])
+        self.assertRefunded(paid, "25.00", [first, second])
+
+    def assertRefunded(self, paid, amount, vouchers):
+        """So much of the payment is back, and these vouchers are void, no others."""
+        paid.refresh_from_db()
+        self.assertEqual((paid.amount_refunded, paid.amount_refunding), (Decimal(amount), 0))
+        void = [voucher.pk for voucher in Voucher.objects.order_by("pk") if Hold.REFUNDED in voucher.held_for]
+        self.assertEqual(void, [voucher.pk for voucher in vouchers])
 
 
 def ask(base: str, method: str, path: str, form: dict[str, object] | None = None) -> tuple[int, Any]:
