@@ -38,6 +38,7 @@ TABLE: Final = {
     "GET /api/payments/refunds/": SIGNED_IN,
     "GET /api/payments/history/": SIGNED_IN,
     "GET /api/payments/transaction/{transaction_id}/": OWNER,
+    "GET /api/payments/transaction/{transaction_id}/receipt/": OWNER,
     "GET /api/test/": PUBLIC,
     "POST /api/users/change-password/": SIGNED_IN,
     "GET /api/users/export/": SIGNED_IN,

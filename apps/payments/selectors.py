@@ -4,7 +4,7 @@ from django.db.models import QuerySet
 
 from apps.users.models import User
 
-from .errors import TransactionNotFound
+from .errors import NotPaid, TransactionNotFound
 from .models import Refund, Transaction
 
 
@@ -18,6 +18,19 @@ def transaction_of(user: User, transaction_id: int) -> Transaction:
     found = transactions_of(user).filter(pk=transaction_id).first()
     if found is None:
         raise TransactionNotFound
+    return found
+
+
+def paid_transaction(transaction_id: int, *, among: QuerySet[Transaction]) -> Transaction:
+    """One paid transaction with its buyer, of those that the caller may see.
+
+    Raises TransactionNotFound, also where it is not `among` them, and NotPaid.
+    """
+    found = among.select_related("voucher_type", "user").filter(pk=transaction_id).first()
+    if found is None:
+        raise TransactionNotFound
+    if not found.is_paid:
+        raise NotPaid
     return found
 
 

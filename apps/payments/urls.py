@@ -8,6 +8,7 @@ urlpatterns = [
     path("confirm-payment/", views.ConfirmPayment.as_view(), name="confirm-payment"),
     path("history/", views.History.as_view(), name="history"),
     path("transaction/<int:transaction_id>/", views.TransactionDetail.as_view(), name="transaction"),
+    path("transaction/<int:transaction_id>/receipt/", views.Receipt.as_view(), name="receipt"),
     path("refund/request/", views.RequestRefund.as_view(), name="refund-request"),
     path("refunds/", views.Refunds.as_view(), name="refunds"),
     path("webhook/", views.Webhook.as_view(), name="webhook"),

@@ -10,18 +10,20 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.types import OpenApiTypes
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core import idempotency
+from apps.core.files import WhateverIsAccepted, file_response
 from apps.core.openapi import documented
 from apps.core.pagination import Pages
 from apps.users.callers import caller
 from apps.vouchers.errors import VoucherTypeNotFound
 
-from . import errors, selectors, services, webhooks
+from . import errors, receipts, selectors, services, webhooks
 from .filters import TransactionFilters
 from .models import Refund, Transaction
 from .serializers import (
@@ -196,6 +198,25 @@ class TransactionDetail(APIView):
     def get(self, request: Request, transaction_id: int) -> Response:
         transaction = selectors.transaction_of(caller(request), transaction_id)
         return Response(TransactionDetailOutput(transaction).data)
+
+
+class Receipt(APIView):
+    content_negotiation_class = WhateverIsAccepted
+
+    @documented(
+        "The receipt of one of my payments, to print or to hand on: it has no codes.",
+        operation_id="receipt",
+        answers={(200, "application/pdf"): OpenApiTypes.BINARY},
+        errors=(errors.TransactionNotFound, errors.NotPaid),
+    )
+    def get(self, request: Request, transaction_id: int) -> HttpResponse:
+        mine = selectors.transactions_of(caller(request))
+        transaction = selectors.paid_transaction(transaction_id, among=mine)
+        return file_response(
+            receipts.receipt_pdf(transaction),
+            media_type="application/pdf",
+            name=receipts.file_name(transaction),
+        )
 
 
 class RequestRefund(APIView):

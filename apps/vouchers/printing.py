@@ -85,10 +85,17 @@ def _words(voucher: Voucher, now: datetime) -> _Words:
         last_day=_day(end),
         last_minute=f"{end:%H:%M}, {_zone()} time",
         uses=uses,
-        value=f"{voucher.face_value:,.2f} {voucher.currency}" if voucher.face_value else "",
+        value=_value(voucher),
         obstacle=obstacles[voucher.status_at(now)],
         address=qr.address_of(voucher.code).partition("#")[0].split("://")[-1],
     )
+
+
+def _value(voucher: Voucher) -> str:
+    if not voucher.face_value:
+        return ""
+    # Without .00, which yen and francs have not.
+    return f"{voucher.face_value:,.2f}".removesuffix(".00") + f"\N{NO-BREAK SPACE}{voucher.currency}"
 
 
 def _page(page: Paper, voucher: Voucher, now: datetime) -> None:
