@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+from apps.payments import services
 from apps.payments.models import Transaction
 from apps.users.tests.factories import make_staff, make_user
 from apps.vouchers.models import Voucher
@@ -32,7 +33,7 @@ class PaidTestCase(StripeTestCase):
         body = {"voucher_type_id": self.type.pk, "quantity": quantity}
         return self.api.post(INTENT, body, **options)
 
-    def buy(self, quantity: int = 2, method: str = "pm_card_visa") -> Transaction:
+    def buy(self, quantity: int = 2, method: str = "pm_card_visa") -> Any:
         """A paid transaction, whose events were not delivered."""
         intent_id = self.start(quantity).json()["payment_intent_id"]
         self.stripe.pay(intent_id, method)
@@ -41,6 +42,11 @@ class PaidTestCase(StripeTestCase):
 
     def ask(self, paid: Transaction, **options: Any) -> Any:
         return self.api.post(REFUND, {"payment_id": paid.pk, "reason": "Not needed"}, **options)
+
+    def refund(self, paid: Any) -> Any:
+        """A refund that the buyer asked for and staff approved."""
+        asked = self.ask(paid)
+        return services.approve_refund(refund_id=asked.json()["id"], actor=self.staff)
 
     def redeem(self, voucher: Voucher) -> Any:
         return self.api.post(REDEEM, {"code": voucher.code})
