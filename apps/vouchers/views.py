@@ -9,16 +9,18 @@ from django.utils import timezone
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.types import OpenApiTypes
 from rest_framework.generics import ListAPIView
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.core import limits
+from apps.core import idempotency, limits
 from apps.core.files import WhateverIsAccepted, file_response
 from apps.core.openapi import documented
 from apps.core.pagination import Pages
 from apps.core.views import PublicView
 from apps.users.callers import caller
+from apps.users.errors import AccountClosed
 
 from . import errors, printing, qr, selectors, services
 from .filters import UsageFilters, VoucherFilters
@@ -76,25 +78,43 @@ class Redeem(APIView):
             errors.VoucherUsedUp,
             errors.VoucherInactive,
             errors.ServiceMismatch,
+            AccountClosed,
         ),
+        idempotent=True,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
+        key = idempotency.request_key(request.headers, operation="redeem", body=request.data)
+        # Before every rule: what was answered once is answered again, whatever has changed since.
+        if key and (earlier := services.earlier_answer(user=caller(request), key=key)):
+            return _response(earlier)
         given = RedeemInput(data=request.data)
         given.is_valid(raise_exception=True)
+        asked = {"user": caller(request), **given.validated_data}
         counters = (
             limits.Counter("LIMIT_REDEEM_FAILURES_PER_ACCOUNT", str(caller(request).pk)),
             limits.Counter("LIMIT_REDEEM_FAILURES_PER_NETWORK", limits.network_of(request)),
         )
         limits.check(*counters)
         try:
-            usage = services.redeem_voucher(user=caller(request), **given.validated_data)
+            if key:
+                return _response(services.redeem_once(key=key, render=_rendered, **asked))
+            return _response(services.Answer(_rendered(services.redeem_voucher(**asked))))
         except (errors.CodeMalformed, errors.VoucherNotFound):
             # Counted afterwards, unlike a password: however many valid codes are redeemed at once, none is
             # refused; and of wrong codes at once, no more than the limit learn that they are wrong.
             limits.take(*counters)
             raise
-        answer = {"message": "Voucher redeemed.", "voucher": usage.voucher, "usage": usage}
-        return Response(RedeemOutput(answer).data)
+
+
+def _rendered(usage: VoucherUsage) -> str:
+    answer = {"message": "Voucher redeemed.", "voucher": usage.voucher, "usage": usage}
+    text: bytes = JSONRenderer().render(RedeemOutput(answer).data)
+    return text.decode()
+
+
+def _response(answer: services.Answer) -> HttpResponse:
+    headers = idempotency.REPLAYED if answer.replayed else None
+    return HttpResponse(answer.text, content_type=JSONRenderer.media_type, headers=headers)
 
 
 class VoucherDetail(APIView):

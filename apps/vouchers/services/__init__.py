@@ -10,25 +10,30 @@ from .holding import (
     void_vouchers,
 )
 from .issuing import CODE_TRIES, Terms, expiry_of, issue_vouchers, save_voucher_type, terms_of
-from .redeeming import erase_details, redeem_voucher
+from .redeeming import Answer, earlier_answer, erase_details, redeem_once, redeem_voucher
 from .reissuing import reissue_voucher
+from .reminding import send_expiry_reminders
 from .reversing import reverse_usage
 
 __all__ = [
     "CODE_TRIES",
+    "Answer",
     "Terms",
     "change_holds",
+    "earlier_answer",
     "erase_details",
     "expiry_of",
     "extend_voucher",
     "give_days_back",
     "issue_vouchers",
     "locked",
+    "redeem_once",
     "redeem_voucher",
     "reissue_voucher",
     "release_vouchers",
     "reverse_usage",
     "save_voucher_type",
+    "send_expiry_reminders",
     "suspend_vouchers",
     "sync_money_holds",
     "terms_of",

@@ -1,23 +1,29 @@
 """Taking a use from a voucher. See docs/locking.md for what is locked, and in which order."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from apps.core.errors import DomainError, UnavailableError
+from apps.core.errors import DomainError
+from apps.core.idempotency import RequestKey
+from apps.users.errors import AccountClosed
 from apps.users.models import User
 from apps.vouchers import codes
 from apps.vouchers.errors import (
     ServiceMismatch,
+    VoucherChanging,
     VoucherExpired,
     VoucherInactive,
     VoucherNotFound,
     VoucherUsedUp,
 )
 from apps.vouchers.models import Voucher, VoucherStatus, VoucherUsage
+
+from .holding import locked
 
 
 @transaction.atomic
@@ -31,8 +37,73 @@ def redeem_voucher(
     voucher's own row: PostgreSQL re-evaluates only those after it has waited for another transaction.
 
     Returns the usage, with its voucher and the voucher's type loaded. Raises CodeMalformed, VoucherNotFound,
-    VoucherInactive, VoucherUsedUp, VoucherExpired or ServiceMismatch, and then nothing has changed.
+    VoucherInactive, VoucherUsedUp, VoucherExpired, ServiceMismatch or VoucherChanging, and then nothing has
+    changed.
     """
+    return _take_use(code=code, user=user, service_type=service_type, details=details)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a redemption was answered, as text; `replayed` if it is the answer to an earlier request."""
+
+    text: str = field(repr=False)
+    replayed: bool = False
+
+
+def earlier_answer(*, user: User, key: RequestKey) -> Answer | None:
+    """The answer to the redemption that the user made under this key, however long ago; None if there was none.
+
+    Raises IdempotencyKeyReused if that was another request.
+    """
+    kept = VoucherUsage.objects.filter(user=user, idempotency_key=key.key)
+    found = list(kept.order_by().values_list("request_hash", "answer"))
+    if not found:
+        return None
+    [(request_hash, text)] = found
+    key.check(request_hash)
+    if text is None:
+        raise AccountClosed  # and its details erased, after this request had signed in
+    return Answer(text, replayed=True)
+
+
+def redeem_once(
+    *,
+    key: RequestKey,
+    render: Callable[[VoucherUsage], str],
+    code: str,
+    user: User,
+    service_type: str | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> Answer:
+    """Redeem as `redeem_voucher` does, once for ever under the user's key; `render` words the answer.
+
+    The answer is kept with the use, in one transaction. Whoever sends the same again gets it again, whatever
+    became of the voucher. A refused request is not kept. Raises as `redeem_voucher`, and IdempotencyKeyReused.
+    """
+    try:
+        with transaction.atomic():
+            usage = _take_use(code=code, user=user, service_type=service_type, details=details, key=key)
+            # As text: jsonb would put its members in another order and write its numbers in another way.
+            usage.answer = render(usage)
+            usage.save(update_fields=("answer",))
+            return Answer(usage.answer)
+    except (DomainError, IntegrityError):
+        # The same request at the same instant may have been first, and taken the last use or the key: it has
+        # committed, or this one would still wait for the voucher's row or the key's place in the index.
+        if earlier := earlier_answer(user=user, key=key):
+            return earlier
+        raise
+
+
+def _take_use(
+    *,
+    code: str,
+    user: User,
+    service_type: str | None,
+    details: Mapping[str, Any] | None,
+    key: RequestKey | None = None,
+) -> VoucherUsage:
     symbols = codes.parse(code)
     candidates = Voucher.objects.filter(code=symbols).redeemable(Now())
     if service_type is not None:
@@ -42,6 +113,9 @@ def redeem_voucher(
     if voucher is None:
         raise VoucherNotFound
     if not changed:
+        if key:
+            # The same request may be at it, a moment earlier, with an expiry that this one missed: wait for it.
+            locked([voucher.pk])
         raise _refusal(voucher, service_type)
     return VoucherUsage.objects.create(
         voucher=voucher,
@@ -51,6 +125,8 @@ def redeem_voucher(
         used_at=min(voucher.read_at, voucher.expiry_date),
         details=dict(details or {}),
         use_no=voucher.uses_made + voucher.uses_reversed,
+        idempotency_key=key.key if key else None,
+        request_hash=key.request_hash if key else "",
     )
 
 
@@ -65,9 +141,9 @@ def _refusal(voucher: Voucher, service_type: str | None) -> DomainError:
             return VoucherExpired()
         case VoucherStatus.USED:
             return VoucherUsedUp()
-    return UnavailableError("The voucher has just changed. Please send the request again.")
+    return VoucherChanging()
 
 
 def erase_details(*, user: User) -> None:
-    """Empty what the user wrote into the redemptions that they made; the redemptions stay."""
-    VoucherUsage.objects.filter(user=user).update(details={})
+    """Empty what the user wrote into the redemptions that they made; these stay, and so do their keys."""
+    VoucherUsage.objects.filter(user=user).update(details={}, answer=None)

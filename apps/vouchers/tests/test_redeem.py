@@ -209,6 +209,68 @@ class RedeemTests(ApiTestCase):
         self.assertProblem(response, 415, "unsupported_media_type")
         self.assertRefused(voucher, self.api.get(URL), 405, "method_not_allowed")
 
+    def test_details_have_4096_bytes_of_json_and_no_more(self):
+        voucher = make_voucher(owner=self.customer, voucher_type=make_type(max_uses=50))
+        frame = len(json.dumps({"t": ""}))
+        for name in ("details", "service_data"):
+            for letter in ("x", "\u00e9", "\u20ac", "\U0001f600", '"', "\n"):
+                size = len(json.dumps(letter, ensure_ascii=False).encode()) - 2
+                fits, rest = divmod(4096 - frame, size)
+                text = letter * fits + "x" * rest
+                with self.subTest(name, letter=letter):
+                    response = self.redeem(voucher.code, **{name: {"t": text}})
+                    self.assertEqual(response.status_code, 200, response.content)
+                    self.assertEqual(VoucherUsage.objects.latest("id").details, {"t": text})
+                    voucher.refresh_from_db()
+                    response = self.redeem(voucher.code, **{name: {"t": text + "x"}})
+                    document = self.assertRefused(voucher, response, 400, "validation_error")
+                    self.assertEqual(document["errors"]["details"][0]["code"], "too_large")
+
+    def test_details_are_clean_json_to_the_last_digit(self):
+        voucher = make_voucher(owner=self.customer, voucher_type=make_type(max_uses=50))
+        head = f'{{"code": "{voucher.code}", "details": '
+        deep = lambda depth: '{"a":' * depth + "1" + "}" * depth  # noqa: E731
+        taken = (
+            deep(31),
+            '{"n": %s}' % ("9" * 32),
+            '{"n": -1e22}',
+            '{"n": -1e-400}',
+            '{"\\u0001": "\\u001f"}',
+        )
+        refused = (
+            deep(32),
+            '{"n": %s}' % ("9" * 33),
+            '{"n": 1e32}',
+            '{"n": -1e308}',
+            '{"n": 1e309}',
+            '{"n": -1e400}',
+            '{"n": 0.%s}' % ("1" * 31),
+            '{"n": NaN}',
+            '{"n": Infinity}',
+            '{"n": [-Infinity]}',
+            '{"n": "\\u0000"}',
+            '{"\\u0000": 1}',
+            '{"n": ["\\ud800"]}',
+            '{"\\udfff": 1}',
+            '{"n": "\\udc00\\ud800"}',
+            '{"n": 1, "n": 1}',
+            '{"n": [{"m": 1, "m": 2}]}',
+        )
+        for details in taken:
+            with self.subTest(details[:40]):
+                response = self.api.generic(
+                    "POST", URL, f"{head}{details}}}", content_type="application/json"
+                )
+                self.assertEqual(response.status_code, 200, response.content)
+                self.assertEqual(VoucherUsage.objects.latest("id").details, json.loads(details))
+        voucher.refresh_from_db()
+        for details in refused:
+            with self.subTest(details[:40]):
+                response = self.api.generic(
+                    "POST", URL, f"{head}{details}}}", content_type="application/json"
+                )
+                self.assertRefused(voucher, response, 400, "parse_error")
+
     def test_a_huge_body_is_refused_by_its_size(self):
         response = self.redeem("x", details={"text": "x" * 300_000})
         self.assertProblem(response, 413, "body_too_large")

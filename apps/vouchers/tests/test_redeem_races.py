@@ -1,14 +1,18 @@
-"""Of N simultaneous redeems of a voucher with k uses left, exactly k succeed."""
+"""Of N simultaneous redeems of a voucher with k uses left exactly k succeed, and of N under one key exactly one."""
 
 import time
+from contextlib import suppress
+from datetime import timedelta
 from unittest.mock import patch
 
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.users.tests.factories import make_user
 from apps.vouchers import codes, services
 from apps.vouchers.errors import VoucherUsedUp
 from apps.vouchers.models import Voucher, VoucherUsage
+from apps.vouchers.services import redeeming
 from apps.vouchers.tests.factories import make_type, make_voucher
 from tests.support.cases import RaceTestCase
 
@@ -67,3 +71,114 @@ class RedeemRaceTests(RaceTestCase):
         with patch.object(services, "redeem_voucher", redeem_by_reading_first):
             outcomes = [self.race(uses=1) for _ in range(3)]
         self.assertTrue(any(outcome != self.right(1) for outcome in outcomes), outcomes)
+
+
+def redeem_and_keep_the_key_after(*, key, render, **asked):
+    """A broken twin: the key and the answer are kept when the use is taken already, in another transaction."""
+    usage = services.redeem_voucher(**asked)
+    time.sleep(0.005)
+    usage.answer = render(usage)
+    with suppress(IntegrityError):
+        kept = {"idempotency_key": key.key, "request_hash": key.request_hash, "answer": usage.answer}
+        VoucherUsage.objects.filter(pk=usage.pk).update(**kept)
+    return services.Answer(usage.answer)
+
+
+def redeem_without_a_second_look(*, key, render, **asked):
+    """A broken twin: whoever finds the last use or the key taken does not look by whom."""
+    with transaction.atomic():
+        usage = redeeming._take_use(**asked, key=key)
+        usage.answer = render(usage)
+        usage.save(update_fields=("answer",))
+        return services.Answer(usage.answer)
+
+
+class OneKeyRaceTests(RaceTestCase):
+    COPIES = 20
+
+    def race(self, uses):
+        """One round: (answers that a client can't make sense of, different bodies, uses taken, usages)."""
+        holder = make_user()
+        voucher = make_voucher(owner=holder, voucher_type=make_type(max_uses=uses))
+        clients = [self.signed_in(holder) for _ in range(4)]
+        body = {"code": voucher.shown_code, "details": {"round": uses}}
+        answers = self.together(
+            *(
+                lambda client=clients[number % 4]: client.post(URL, body, HTTP_IDEMPOTENCY_KEY="once")
+                for number in range(self.COPIES)
+            )
+        )
+        done = [answer for answer in answers if answer.status_code == 200]
+        replayed = [answer for answer in done if answer.headers.get("Idempotent-Replayed") == "true"]
+        again = [
+            answer for answer in answers if answer.status_code == 503 and "Retry-After" in answer.headers
+        ]
+        again += [answer for answer in answers if b"request_in_progress" in answer.content]
+        voucher.refresh_from_db()
+        return {
+            "lost": len(answers) - len(done) - len(again),
+            "first": len(done) - len(replayed),
+            "bodies": len({answer.content for answer in done}),
+            "taken": voucher.uses_made,
+            "usages": voucher.usages.count(),
+        }
+
+    RIGHT = {"lost": 0, "first": 1, "bodies": 1, "taken": 1, "usages": 1}
+
+    def test_one_use_is_taken_and_every_answer_is_the_same(self):
+        for uses in (1, 10):
+            for round_no in range(self.rounds):
+                with self.subTest(uses=uses, round=round_no):
+                    self.assertEqual(self.race(uses), self.RIGHT)
+
+    def test_the_same_race_catches_a_key_that_is_kept_too_late(self):
+        with patch.object(services, "redeem_once", redeem_and_keep_the_key_after):
+            outcomes = [self.race(uses=10) for _ in range(3)]
+        self.assertTrue(any(outcome["taken"] > 1 for outcome in outcomes), outcomes)
+
+    def test_the_same_race_catches_a_loser_who_does_not_look_again(self):
+        with (
+            patch.object(services, "redeem_once", redeem_without_a_second_look),
+            self.assertLogs("django.request", "ERROR"),  # the schema's guard stops what the twin lets through
+        ):
+            outcomes = [self.race(uses) for uses in (1, 10, 1)]
+        self.assertTrue(all(outcome["taken"] == 1 for outcome in outcomes), outcomes)
+        self.assertTrue(any(outcome["lost"] for outcome in outcomes), outcomes)
+
+    def test_one_key_for_two_vouchers_redeems_one_of_them(self):
+        for round_no in range(self.rounds):
+            with self.subTest(round=round_no):
+                holder = make_user()
+                vouchers = [make_voucher(owner=holder) for _ in range(2)]
+                answers = self.together(*map(self.keyed_redeem, [holder] * 8, vouchers * 4))
+                taken = [not Voucher.objects.get(pk=voucher.pk).uses_remaining for voucher in vouchers]
+                self.assertEqual(sorted(taken), [False, True])
+                expected = [200 if took else 422 for took in taken] * 4
+                self.assertEqual([answer.status_code for answer in answers], expected)
+
+    def test_a_copy_that_meets_the_expiry_waits_for_the_one_that_was_in_time(self):
+        """One takes the use just in time, and is slow to commit; the voucher expires; a copy comes."""
+        holder = make_user()
+        voucher = make_voucher(owner=holder)
+        first, copy = [self.keyed_redeem(holder, voucher) for _ in range(2)]
+
+        def late_copy():
+            time.sleep(0.8)
+            return copy()
+
+        def slow_take_use(*, take_use=redeeming._take_use, **asked):
+            usage = take_use(**asked)
+            time.sleep(1.2)
+            return usage
+
+        soon = timezone.now() + timedelta(seconds=0.6)
+        Voucher.objects.filter(pk=voucher.pk).update(expiry_date=soon)
+        with patch.object(redeeming, "_take_use", slow_take_use):
+            answers = self.together(first, late_copy)
+        self.assertEqual([answer.status_code for answer in answers], [200, 200], answers[1].content)
+        self.assertEqual(answers[0].content, answers[1].content)
+        self.assertEqual(voucher.usages.count(), 1)
+
+    def keyed_redeem(self, holder, voucher):
+        client = self.signed_in(holder)
+        return lambda: client.post(URL, {"code": voucher.code}, HTTP_IDEMPOTENCY_KEY="once")
