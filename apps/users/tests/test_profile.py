@@ -103,7 +103,8 @@ class OnesOwnProfile(ApiTestCase):
                     self.assertEqual(response.status_code, 200, response.content)
                     self.assertIs(response.json()["expiry_reminders"], stored)
                     self.assertIs(UserProfile.objects.get(user=self.customer).expiry_reminders, stored)
-        for odd in (None, "", "maybe", 2, [], {}):
+        oddities: tuple[object, ...] = (None, "", "maybe", 2, [], {})
+        for odd in oddities:
             self.assertEqual(self.refused(expiry_reminders=odd).keys(), {"expiry_reminders"})
 
     def test_a_form_that_does_not_name_the_reminders_leaves_them_as_they_are(self):

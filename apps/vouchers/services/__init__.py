@@ -13,6 +13,7 @@ from .issuing import CODE_TRIES, Terms, expiry_of, issue_vouchers, save_voucher_
 from .redeeming import Answer, earlier_answer, erase_details, redeem_once, redeem_voucher
 from .reissuing import reissue_voucher
 from .reminding import send_expiry_reminders
+from .reminding import send_expiry_reminders
 from .reversing import reverse_usage
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "release_vouchers",
     "reverse_usage",
     "save_voucher_type",
+    "send_expiry_reminders",
     "send_expiry_reminders",
     "suspend_vouchers",
     "sync_money_holds",

@@ -1,0 +1,146 @@
+"""Mail to owners before their vouchers expire: once for each voucher and each number of days in the settings.
+
+How many days are left is counted in the project's time zone. A voucher gets the mail of the smallest number of
+days that it has reached, so whoever was not told for a while is told once. It gets none for a number of days that
+it had reached on the day of its issue, and none twice for the same number, also when it was extended since.
+"""
+
+import logging
+import time as clock
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from itertools import islice
+from typing import Final
+
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Value, When
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from apps.core import mail
+from apps.users import reminder_links
+from apps.users.models import User, UserProfile
+from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind
+
+log = logging.getLogger(__name__)
+
+OWNERS_AT_ONCE: Final = 1000
+EVENTS_AT_ONCE: Final = 2000
+LISTED: Final = 50  # vouchers that a mail names; of the others it tells how many
+
+
+def send_expiry_reminders(*, now: datetime, budget: float | None = None) -> int:
+    """Queue a mail to each owner of vouchers that are due for one; how many mails.
+
+    After `budget` seconds no further owner is begun: the next run goes on. Any number of runs may go on at once.
+    """
+    started = clock.monotonic()
+    queued = 0
+    for owner_id in _owners(now):
+        if budget is not None and clock.monotonic() - started > budget:
+            break
+        try:
+            queued += _remind(owner_id, now)
+        except DatabaseError:
+            raise
+        except Exception:  # the next owner has their turn
+            log.exception("No reminder for user %s", owner_id)
+    return queued
+
+
+def _owners(now: datetime) -> Iterator[int]:
+    """Who has a voucher that is due, by number."""
+    due = _due(now).filter(user__is_active=True, user__profile__expiry_reminders=True)
+    chunk, last = OWNERS_AT_ONCE, 0
+    while chunk == OWNERS_AT_ONCE:
+        after = due.filter(user_id__gt=last).order_by("user_id").values_list("user_id", flat=True).distinct()
+        owner_ids = list(after[:OWNERS_AT_ONCE])
+        yield from owner_ids
+        chunk, last = len(owner_ids), max(owner_ids, default=last)
+
+
+@transaction.atomic
+def _remind(owner_id: int, now: datetime) -> bool:
+    """Tell one owner of all vouchers that are due; whether there was anything to tell.
+
+    The lock on the profile is what lets one run of several do it. Whoever holds it is another run, or changes the
+    profile or closes the account right now: then the next run looks again.
+    """
+    if not _lock(owner_id):
+        return False
+    owner = User.objects.filter(
+        pk=owner_id, is_active=True
+    ).first()  # read after the lock: it may be closed by now
+    if owner is None:
+        return False
+    due = _due(now).filter(user_id=owner_id)
+    listed = list(due.select_related("voucher_type").order_by("expiry_date", "id")[: LISTED + 1])
+    if not listed:
+        return False
+    total, last = len(listed), listed[-1].expiry_date
+    if total > LISTED:
+        totals = due.aggregate(total=Count("pk"), last=Max("expiry_date"))
+        total, last = totals["total"], totals["last"]
+    _remember(due.values_list("pk", "due_offset"), now)  # type: ignore[misc]  # it is an annotation
+    soonest = date_format(timezone.localtime(listed[0].expiry_date), "j F Y")
+    mail.queue(
+        to=owner.mail_address,
+        subject=(
+            f"Your voucher expires on {soonest}" if total == 1 else f"{total} of your vouchers expire soon"
+        ),
+        template="vouchers/expiry_reminder",
+        context={
+            "vouchers": listed[:LISTED],
+            "total": total,
+            "more": max(0, total - LISTED),
+            "link": settings.FRONTEND_URL,
+            "unsubscribe_link": reminder_links.page_for(owner_id),
+        },
+        headers=reminder_links.headers_for(owner_id),
+        expires_at=last,
+    )
+    return True
+
+
+def _lock(owner_id: int) -> bool:
+    """Whether this owner is ours to remind, and wants to be."""
+    wants = UserProfile.objects.filter(user_id=owner_id, expiry_reminders=True)
+    return wants.select_for_update(skip_locked=True).first() is not None
+
+
+def _remember(due: "QuerySet[Voucher, tuple[int, int]]", now: datetime) -> None:
+    """Note which vouchers are told of, and for which number of days, so that none is told of again."""
+    rows = due.iterator(EVENTS_AT_ONCE)
+    while chunk := list(islice(rows, EVENTS_AT_ONCE)):
+        VoucherEvent.objects.bulk_create(
+            VoucherEvent(voucher_id=pk, kind=VoucherEventKind.REMINDED, at=now, offset_days=offset)
+            for pk, offset in chunk
+        )
+
+
+def _due(now: datetime) -> QuerySet[Voucher]:
+    """Usable vouchers that should be told of and were not, each with its number of days in `due_offset`."""
+    today = timezone.localdate(now)
+    offsets = sorted(set(settings.REMINDER_DAYS))
+    if not offsets:
+        return Voucher.objects.none()
+    reached = [When(expiry_date__lt=_end_of(today, offset), then=Value(offset)) for offset in offsets]
+    reached_since_the_issue = Q()
+    for offset in offsets:
+        day_before = F("expiry_date") - timedelta(days=offset + 1)
+        reached_since_the_issue |= Q(due_offset=offset, purchase_date__lte=day_before)
+    told = VoucherEvent.objects.filter(
+        voucher=OuterRef("pk"), kind=VoucherEventKind.REMINDED, offset_days=OuterRef("due_offset")
+    )
+    return (
+        Voucher.objects.redeemable(now)
+        .filter(expiry_date__lt=_end_of(today, offsets[-1]))
+        .annotate(due_offset=Case(*reached, output_field=IntegerField()))
+        .filter(reached_since_the_issue, ~Exists(told))
+    )
+
+
+def _end_of(today: date, days: int) -> datetime:
+    """The end of the local day that is so many days after today."""
+    return timezone.make_aware(datetime.combine(today + timedelta(days=days + 1), time.min))
