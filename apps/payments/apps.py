@@ -6,10 +6,12 @@ class PaymentsConfig(AppConfig):
     label = "payments"
 
     def ready(self) -> None:
+        from apps.core import mail
         from apps.users import personal_data
 
         from . import selectors, serializers, services
 
+        mail.register_attachment(services.RECEIPT, services.receipt_attachment)
         personal_data.register(
             "transactions",
             export=lambda user: (

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.core import idempotency
+from apps.core import idempotency, limits
 from apps.core.files import WhateverIsAccepted, file_response
 from apps.core.openapi import documented
 from apps.core.pagination import Pages
@@ -217,6 +217,19 @@ class Receipt(APIView):
             media_type="application/pdf",
             name=receipts.file_name(transaction),
         )
+
+    @documented(
+        "Have the mail with the codes and the receipt of one of my payments sent again.",
+        operation_id="receipt_again",
+        answers={202: None},
+        errors=(errors.TransactionNotFound, errors.NotPaid),
+    )
+    def post(self, request: Request, transaction_id: int) -> Response:
+        mine = selectors.transactions_of(caller(request))
+        transaction = selectors.paid_transaction(transaction_id, among=mine)
+        limits.take(limits.Counter("LIMIT_RECEIPTS", str(caller(request).pk)))
+        services.queue_receipt(transaction)
+        return Response(status=202)
 
 
 class RequestRefund(APIView):

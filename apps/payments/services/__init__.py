@@ -3,6 +3,7 @@
 from .disputes import apply_dispute, settle_dispute
 from .fulfilment import settle, settle_intent
 from .idempotency import answered, earlier_request, remove_old_keys
+from .notices import RECEIPT, queue_receipt, receipt_attachment
 from .purchases import Purchase, confirm_payment, start_purchase
 from .refunds import (
     apply_refund,
@@ -17,6 +18,7 @@ from .refunds import (
 )
 
 __all__ = [
+    "RECEIPT",
     "Purchase",
     "answered",
     "apply_dispute",
@@ -26,6 +28,8 @@ __all__ = [
     "earlier_request",
     "erase_reasons",
     "execute_refund",
+    "queue_receipt",
+    "receipt_attachment",
     "reject_refund",
     "remove_old_keys",
     "request_refund",

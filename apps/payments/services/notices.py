@@ -15,12 +15,13 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from apps.core import mail
-from apps.payments import currencies
+from apps.payments import currencies, receipts
 from apps.payments.models import Dispute, DisputeOutcome, Refund, RefundOrigin, RefundStatus, Transaction
 from apps.vouchers.models import InactiveReason, Voucher, VoucherStatus
 
 log = logging.getLogger(__name__)
 
+RECEIPT: Final = "payments.receipt"
 WHY_INACTIVE: Final = {
     InactiveReason.REFUND_PENDING: "Can't be used at the moment: a refund is under way",
     InactiveReason.REFUNDED: "Refunded: it can't be used any more",
@@ -60,9 +61,9 @@ DECIDED: Final = {
 
 
 def queue_receipt(transaction: Transaction) -> bool:
-    """Mail the buyer the codes of a paid transaction, each with its state as it is now, and what was paid.
+    """Mail the buyer the codes of a paid transaction, each with its state as it is now, and the receipt as PDF.
 
-    Returns whether there is anybody to send it to.
+    Done again, it sends another. Returns whether there is anybody to send it to.
     """
     now = timezone.now()
     name = transaction.voucher_type.name
@@ -89,7 +90,14 @@ def queue_receipt(transaction: Transaction) -> bool:
                 for voucher in transaction.vouchers
             ],
         },
+        attach=(RECEIPT, {"transaction_id": transaction.pk}),
     )
+
+
+def receipt_attachment(*, transaction_id: int) -> mail.Attachment:
+    """The receipt of a paid transaction as PDF, for the mail that is about to be sent."""
+    paid = Transaction.objects.select_related("voucher_type", "user").get(pk=transaction_id)
+    return mail.Attachment(receipts.file_name(paid), receipts.receipt_pdf(paid), "application/pdf")
 
 
 def refund_requested(refund: Refund) -> bool:
