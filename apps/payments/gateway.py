@@ -296,11 +296,14 @@ def _intent(found: stripe.PaymentIntent) -> Intent:
     try:
         currency = found.currency.upper()
         metadata = getattr(found, "metadata", None)
+        received = getattr(found, "amount_received", None)
+        if received is None:  # which Stripe may leave out; we never capture a part
+            received = found.amount if found.status == "succeeded" else 0
         return Intent(
             id=found.id,
             status=found.status,
             amount=currencies.from_minor(found.amount, currency),
-            amount_received=currencies.from_minor(getattr(found, "amount_received", 0) or 0, currency),
+            amount_received=currencies.from_minor(received, currency),
             currency=currency,
             order_id=str(getattr(metadata, "order_id", "") or ""),
             client_secret=getattr(found, "client_secret", "") or "",

@@ -120,7 +120,9 @@ class PaymentIdField(serializers.Field):
                 return data
             if len(data) <= 19 and 0 < int(data) <= LARGEST_ID:
                 return int(data)
-        raise serializers.ValidationError("Give the number of a transaction, or its payment intent.", "invalid")
+        raise serializers.ValidationError(
+            "Give the number of a transaction, or its payment intent.", "invalid"
+        )
 
 
 class RefundInput(KnownFieldsSerializer):
