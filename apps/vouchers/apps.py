@@ -19,3 +19,7 @@ class VouchersConfig(AppConfig):
             export=lambda user: serializers.UsageOutput(selectors.usages_by(user), many=True).data,
             erase=lambda user: services.erase_details(user=user),
         )
+        personal_data.register(
+            "batches",
+            export=lambda user: serializers.BatchOutput(selectors.batches_of(user), many=True).data,
+        )

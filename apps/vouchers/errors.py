@@ -6,8 +6,11 @@ from .codes import CodeMalformed
 
 __all__ = [
     "AlreadyReversed",
+    "BatchDiffers",
+    "BatchIncomplete",
     "CodeMalformed",
     "ExtensionBackwards",
+    "OwnerInactive",
     "ReasonInvalid",
     "ReversalTooLate",
     "ServiceMismatch",
@@ -80,3 +83,18 @@ class ReversalTooLate(ConflictError):
 class ReasonInvalid(InvalidError):
     code = "reason_invalid"
     detail = "Give a reason, in at most 500 characters."
+
+
+class BatchDiffers(ConflictError):
+    code = "batch_differs"
+    detail = "There is a batch with this label, and it was asked for with other terms."
+
+
+class BatchIncomplete(ConflictError):
+    code = "batch_incomplete"
+    detail = "This batch is not complete yet: its codes can be exported once all are issued."
+
+
+class OwnerInactive(ConflictError):
+    code = "owner_inactive"
+    detail = "This account is not active: nothing is issued to it."

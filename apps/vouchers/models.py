@@ -111,6 +111,7 @@ class Batch(models.Model):
     class Meta:
         ordering = ("-created_at", "-id")
         verbose_name_plural = "batches"
+        permissions = (("export_codes", "Can export the full codes of a batch"),)
         constraints = (
             models.CheckConstraint(condition=Q(quantity__gte=1), name="vouchers_batch_of_one_or_more"),
             models.CheckConstraint(condition=Q(face_value__gte=0), name="vouchers_batch_value_not_negative"),
@@ -129,6 +130,7 @@ class BatchExport(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
     )
     codes = models.PositiveIntegerField(help_text="How many codes the file has.")
+    note = models.CharField(max_length=200, blank=True, help_text="By which way, if nobody was signed in.")
 
     class Meta:
         ordering = ("-at", "-id")

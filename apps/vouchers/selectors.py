@@ -10,7 +10,7 @@ from apps.users.models import User
 
 from . import codes
 from .errors import VoucherNotFound, VoucherTypeNotFound
-from .models import Voucher, VoucherStatus, VoucherType, VoucherUsage, status_condition
+from .models import Batch, Voucher, VoucherStatus, VoucherType, VoucherUsage, status_condition
 
 
 def types_on_sale() -> QuerySet[VoucherType]:
@@ -64,6 +64,11 @@ def usages_by(user: User) -> QuerySet[VoucherUsage]:
         .select_related("voucher__voucher_type")
         .order_by("-used_at", "-id")
     )
+
+
+def batches_of(user: User) -> QuerySet[Batch]:
+    """What was issued to the user in bulk, newest first."""
+    return Batch.objects.filter(owner=user).order_by("-created_at", "-id")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from apps.core.serializers import KnownFieldsSerializer, MoneyField, UTCDateTimeField
 
-from .models import InactiveReason, Voucher, VoucherStatus, VoucherType, VoucherUsage
+from .models import Batch, InactiveReason, Voucher, VoucherStatus, VoucherType, VoucherUsage
 
 MAX_DETAILS_BYTES = 4096
 
@@ -90,6 +90,15 @@ class UsageOutput(serializers.ModelSerializer[VoucherUsage]):
             "details",
             "use_no",
         )
+        read_only_fields = fields
+
+
+class BatchOutput(serializers.ModelSerializer[Batch]):
+    created_at = UTCDateTimeField()
+
+    class Meta:
+        model = Batch
+        fields = ("label", "quantity", "created_at")
         read_only_fields = fields
 
 

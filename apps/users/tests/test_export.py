@@ -37,7 +37,17 @@ class ExportingOnesData(ApiTestCase):
         found = response.json()
         self.assertEqual(
             found.keys(),
-            {"exported_at", "profile", "mails", "sessions", "vouchers", "usages", "transactions"},
+            {
+                "exported_at",
+                "profile",
+                "mails",
+                "sessions",
+                "vouchers",
+                "usages",
+                "batches",
+                "transactions",
+                "refunds",
+            },
         )
         self.assertEqual(found["profile"]["email"], "carla@example.com")
         self.assertEqual(found["profile"]["address"], "1 Main Street")
@@ -78,7 +88,7 @@ class ExportingOnesData(ApiTestCase):
     def test_however_much_it_is_it_takes_the_same_queries(self):
         self.fill()
         for _ in range(2):
-            with self.assertQueries(7):  # who asks; and one for each part
+            with self.assertQueries(9):  # who asks; and one for each part
                 self.assertEqual(self.api.get(URL).status_code, 200)
             self.fill(times=3)
 

@@ -1,0 +1,35 @@
+"""What commands call things by: a type by its name or number, a user by the address."""
+
+from django.core.management.base import CommandError
+
+from apps.users.models import User
+from apps.vouchers.models import VoucherType
+
+
+def type_called(text: str) -> VoucherType:
+    """The voucher type with this name or number. Raises CommandError if there is none, or one for each."""
+    found = set(VoucherType.objects.filter(name=text))
+    if text.isascii() and text.isdecimal() and int(text) < 2**63:
+        found |= set(VoucherType.objects.filter(pk=int(text)))
+    if len(found) > 1:
+        raise CommandError(f"“{text}” is the name of one type and the number of another: rename the first.")
+    if not found:
+        names = "".join(f"\n  {kind.pk}: {kind.name}" for kind in VoucherType.objects.all()[:50])
+        raise CommandError(f"There is no voucher type “{text}”. There are:{names or ' none'}")
+    return found.pop()
+
+
+def user_called(email: str) -> User:
+    """The user with this e-mail address, in any case. Raises CommandError if there is none."""
+    user = User.objects.filter(email=email).first()
+    if user is None:
+        raise CommandError(f"There is no user {email}.")
+    return user
+
+
+def staff_called(email: str) -> User:
+    """The member of staff with this address, who answers for what a command does. Raises CommandError."""
+    user = user_called(email)
+    if not (user.is_staff and user.is_active):
+        raise CommandError(f"{email} is not an active member of staff.")
+    return user

@@ -1,0 +1,149 @@
+"""Issuing many vouchers to one owner without a purchase, and letting their codes out in a file.
+
+A batch is issued in chunks, each a transaction of its own that locks the batch's row and counts what is there.
+So a run that was killed can be followed by another, and of several at once none goes over the quantity.
+"""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Final
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from apps.users.models import User
+from apps.vouchers.errors import BatchDiffers, BatchIncomplete, OwnerInactive, VoucherTypeNotFound
+from apps.vouchers.models import Batch, BatchExport, Voucher, VoucherType
+
+from .issuing import Terms, issue_vouchers, terms_of
+
+CHUNK: Final = 2000  # about a third of a second: nobody who needs the same rows waits for long
+LARGEST: Final = 1_000_000
+
+
+def open_batch(
+    *,
+    voucher_type: VoucherType,
+    owner: User,
+    quantity: int,
+    label: str = "",
+    face_value: Decimal | None = None,
+    actor: User | None = None,
+) -> Batch:
+    """The batch with this label, made if there is none, with the terms of the type at this moment.
+
+    `quantity` is 1 to LARGEST; without a label it gets one of its own; `face_value` (None: the type's price) is
+    in the type's currency. Nothing is issued yet. Raises BatchDiffers if the label belongs to a batch that was
+    asked for otherwise, and for one that is not complete VoucherTypeNotFound (not on sale) or OwnerInactive.
+    """
+    terms = terms_of(voucher_type)
+    asked = {"voucher_type": voucher_type, "owner": owner, "quantity": quantity}
+    if face_value is not None:
+        asked["face_value"] = face_value
+    found = Batch.objects.filter(label=label).first() if label else None
+    if found is None:
+        _check(voucher_type, owner)
+        new = Batch(
+            label=label or _own_label(voucher_type, owner),
+            **{"face_value": terms.face_value, **asked},
+            service_type=terms.service_type,
+            currency=terms.currency,
+            validity_days=terms.validity_days,
+            max_uses=terms.max_uses,
+            created_by=actor,
+        )
+        try:
+            with transaction.atomic():
+                new.save(force_insert=True)
+            return new
+        except IntegrityError:  # another run was a moment faster
+            found = Batch.objects.filter(label=label).first()
+            if found is None:
+                raise
+    differing = [name for name, value in asked.items() if getattr(found, name) != value]
+    if differing:
+        raise BatchDiffers(differing=differing)
+    if found.completed_at is None:
+        _check(found.voucher_type, found.owner)
+    return found
+
+
+def issue_rest(
+    *, batch: Batch, told: Callable[[int], object] = lambda issued: None, chunk: int = CHUNK
+) -> int:
+    """Issue what the batch lacks; how many vouchers it lacked and got from this call.
+
+    `told` hears after each chunk how many vouchers there are. Raises VoucherTypeNotFound when the type was taken
+    off sale meanwhile, or OwnerInactive; what was issued stays, and a later call goes on.
+    """
+    made, issued = 0, -1
+    while issued < batch.quantity:
+        more, issued = _issue_chunk(batch.pk, chunk)
+        made += more
+        told(issued)
+    batch.refresh_from_db()
+    return made
+
+
+@transaction.atomic
+def _issue_chunk(batch_id: int, at_most: int) -> tuple[int, int]:
+    """Issue the next vouchers of a batch; how many, and how many there are now."""
+    batch = Batch.objects.select_for_update(no_key=True).get(pk=batch_id)
+    issued = Voucher.objects.filter(batch=batch).count()
+    more = min(batch.quantity - issued, at_most)
+    if more > 0:
+        # Locked, so that nothing is issued after the type was taken off sale: see withdrawing.py.
+        voucher_type = VoucherType.objects.select_for_update(no_key=True).get(pk=batch.voucher_type_id)
+        _check(voucher_type, batch.owner)
+        issue_vouchers(
+            voucher_type_id=voucher_type.pk,
+            owner_id=batch.owner_id,
+            quantity=more,
+            terms=Terms(
+                service_type=batch.service_type,
+                face_value=batch.face_value,
+                currency=batch.currency,
+                validity_days=batch.validity_days,
+                max_uses=batch.max_uses,
+            ),
+            issued_at=timezone.now(),
+            actor_id=batch.created_by_id,
+            reason=f"Batch {batch.label}",
+            batch_id=batch.pk,
+        )
+        issued += more
+    if issued >= batch.quantity and batch.completed_at is None:
+        batch.completed_at = timezone.now()
+        batch.save(update_fields=("completed_at",))
+    return max(more, 0), issued
+
+
+def export_codes(*, batch: Batch, actor: User | None = None, note: str = "") -> Iterator[Voucher]:
+    """The vouchers of a complete batch in the order of their issue, for a file with their full codes.
+
+    Who asked is recorded first, with how many codes they get; `note` says by which way where there is no actor.
+    Raises BatchIncomplete.
+    """
+    if batch.completed_at is None:
+        raise BatchIncomplete
+    BatchExport.objects.create(batch=batch, actor=actor, codes=batch.quantity, note=note)
+    return _vouchers_of(batch)
+
+
+def _vouchers_of(batch: Batch, page: int = 5000) -> Iterator[Voucher]:
+    last = 0
+    while found := list(Voucher.objects.filter(batch=batch, pk__gt=last).order_by("pk")[:page]):
+        yield from found
+        last = found[-1].pk
+
+
+def _check(voucher_type: VoucherType, owner: User) -> None:
+    if not voucher_type.is_active:
+        raise VoucherTypeNotFound("This type is not on sale: nothing is issued of it.")
+    if not owner.is_active:
+        raise OwnerInactive
+
+
+def _own_label(voucher_type: VoucherType, owner: User) -> str:
+    """Names the owner by number: a label outlives the account and its address."""
+    return f"{voucher_type.name[:120]} for user {owner.pk}, {timezone.now():%Y-%m-%d %H:%M:%S.%f}"
