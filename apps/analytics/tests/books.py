@@ -1,0 +1,95 @@
+"""Books in which everything has happened that can happen to a purchase and to a voucher, by the services."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from apps.payments import services
+from apps.payments.models import Refund, Transaction
+from apps.payments.tests.money import PaidTestCase
+from apps.users.tests.factories import make_user
+from apps.vouchers import services as voucher_services
+from apps.vouchers.models import Voucher, VoucherUsage
+from apps.vouchers.services import batches
+from apps.vouchers.tests.factories import make_type
+
+
+class BooksTestCase(PaidTestCase):
+    """A mix-in; see the module."""
+
+    def fill(self) -> None:
+        """Each kind of purchase once; the transactions and vouchers that tests need get names."""
+        self.whole = self.buy(3)
+        self.start(1)  # stays pending
+        self.refused = Transaction.objects.get(pk=self.start(1).json()["transaction_id"])
+        services.settle_intent(self.canceled(self.refused))
+        self.refund()
+        self.dispute()
+        self.use()
+        self.keep()
+
+    def canceled(self, unpaid: Transaction) -> str:
+        """The id of its intent, canceled at Stripe."""
+        intent_id = unpaid.stripe_payment_intent_id
+        assert intent_id
+        self.stripe.override_payment_intent(intent_id, {"status": "canceled"})
+        return intent_id
+
+    def refund(self) -> None:
+        self.refunded, self.in_part, self.asked = self.buy(1), self.buy(2), self.buy(2)
+        self.redeem(self.in_part.vouchers[0])
+        for paid in (self.refunded, self.in_part):
+            services.approve_refund(refund_id=self.ask(paid).json()["id"], actor=self.staff)
+        self.ask(self.asked)
+        rejected = self.ask(self.buy(1)).json()["id"]
+        services.reject_refund(refund_id=rejected, actor=self.staff, note="No")
+        elsewhere = self.buy(3)
+        assert elsewhere.stripe_payment_intent_id
+        made = self.stripe.refund(elsewhere.stripe_payment_intent_id, 1500)
+        services.settle_refund(made["id"])
+
+    def dispute(self) -> None:
+        self.disputed, self.won, self.lost = self.buy(2), self.buy(1), self.buy(2)
+        self.redeem(self.lost.vouchers[0])
+        for paid, outcome in ((self.disputed, None), (self.won, "won"), (self.lost, "lost")):
+            assert paid.stripe_payment_intent_id
+            dispute = self.stripe.dispute(paid.stripe_payment_intent_id)["id"]
+            services.settle_dispute(dispute)
+            if outcome:
+                self.stripe.close_dispute(dispute, outcome)
+                services.settle_dispute(dispute)
+
+    def use(self) -> None:
+        """A voucher of three uses: two made, one of them given back, another made."""
+        self.type = make_type(max_uses=3)
+        self.multiple: Voucher = self.buy(1).vouchers[0]
+        for _ in range(2):
+            self.redeem(self.multiple)
+        first = VoucherUsage.objects.get(voucher=self.multiple, use_no=1)
+        voucher_services.reverse_usage(usage_id=first.pk, actor=self.staff, reason="A slip")
+        self.redeem(self.multiple)
+
+    def keep(self) -> None:
+        """What staff do with vouchers; free ones, ones of another currency, and a batch."""
+        self.type = make_type(price=0)
+        self.start(2)
+        self.type = make_type(currency="EUR")
+        held, free, extended, reissued, void = self.buy(5).vouchers
+        by = {"actor": self.staff, "reason": "Because"}
+        voucher_services.suspend_vouchers([held.pk, free.pk], **by)
+        voucher_services.release_vouchers([free.pk], **by)
+        self.redeem(free)
+        voucher_services.void_vouchers([void.pk], **by)
+        until = timezone.localdate() + timedelta(days=800)
+        voucher_services.extend_voucher(voucher_id=extended.pk, until=until, **by)
+        voucher_services.reissue_voucher(voucher_id=reissued.pk, **by)
+        self.suspended = held
+        self.batch: Any = batches.open_batch(
+            voucher_type=self.type, owner=make_user(), quantity=3, label="A school"
+        )
+        batches.issue_rest(batch=self.batch)
+        self.given = Voucher.objects.filter(batch=self.batch).order_by("pk")[0]
+
+    def refund_of(self, paid: Transaction) -> Refund:
+        return Refund.objects.get(transaction=paid)

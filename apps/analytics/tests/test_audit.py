@@ -1,0 +1,317 @@
+"""The audit finds nothing in books that are in order, and each fault that is planted in them."""
+
+import random
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.apps import apps
+from django.db import connection, transaction
+from django.db.models import F
+from django.test.utils import CaptureQueriesContext, override_settings
+from django.utils import timezone
+from post_office.models import STATUS, Email
+
+from apps.analytics.audit import RULES, audit
+from apps.payments import services
+from apps.payments.models import (
+    Dispute,
+    IdempotencyKey,
+    RefundedVoucher,
+    SoldVoucher,
+    StripeEvent,
+    Transaction,
+)
+from apps.users.tests.factories import make_user
+from apps.vouchers import codes
+from apps.vouchers import services as voucher_services
+from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherUsage
+from apps.vouchers.tests.factories import held, make_voucher
+from tests.support.books import broken_rules
+from tests.support.cases import ApiTestCase
+
+from .books import BooksTestCase
+from .factories import fill_books
+
+
+class AuditTests(BooksTestCase, ApiTestCase):
+    def test_books_in_which_everything_has_happened_are_in_order(self):
+        self.assertEqual(broken_rules(), {})
+        self.fill()
+        self.assertEqual(broken_rules(), {})
+
+    def test_it_reads_each_table_as_a_whole(self):
+        self.fill()
+        with CaptureQueriesContext(connection) as few:
+            audit()
+        self.type = self.whole.voucher_type
+        for _ in range(5):
+            paid = self.buy(4)
+            self.redeem(paid.vouchers[0])
+            self.ask(paid)
+        with CaptureQueriesContext(connection) as more:
+            audit()
+        self.assertEqual(len(few), len(more))
+
+    def test_figures_are_right_for_any_books_and_in_any_time_zone(self):
+        now = timezone.now()
+        chance = random.Random(8)
+        moments = [now - timedelta(hours=chance.randrange(2000)) for _ in range(50)]
+        users = [make_user(), make_user()]
+        fill_books(chance, users=users, moments=moments, now=now, purchases=40)
+        for zone in ("UTC", "Pacific/Auckland", "America/New_York"):
+            with override_settings(TIME_ZONE=zone):
+                self.assertNotIn("figures_shown", broken_rules())
+
+
+class PlantedFaultTests(BooksTestCase, ApiTestCase):
+    """Each fault is written past the services, and where the schema forbids it, past the schema."""
+
+    def setUp(self):
+        super().setUp()
+        self.fill()
+        self.tried: set[str] = set()
+
+    def plant(self, rule: str, write: Callable[[], Any], row: Any, *, past: Iterable[str] = ()) -> None:
+        """`write` breaks the rule, which then names exactly `row`; `past` are constraints in its way."""
+        self.tried.add(rule)
+        with self.subTest(rule), transaction.atomic():
+            for name in past:
+                self.drop(name)
+            changed = write()
+            self.assertNotIn(changed, (0, (0, {})))
+            expected = [row.pk] if row else []
+            found = broken_rules()
+            self.assertIn(rule, found)
+            if expected:
+                self.assertEqual(found[rule], expected)
+            transaction.set_rollback(True)
+
+    def drop(self, constraint: str) -> None:
+        with connection.cursor() as cursor:
+            if connection.vendor == "sqlite":
+                cursor.execute("PRAGMA ignore_check_constraints = ON")
+                self.addCleanup(self.check_again)
+                return
+            (table,) = (
+                model._meta.db_table
+                for model in apps.get_models()
+                if constraint in {each.name for each in model._meta.constraints}
+            )
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {constraint}")
+
+    @staticmethod
+    def check_again() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA ignore_check_constraints = OFF")
+
+    def one_more_voucher(self) -> SoldVoucher:
+        return SoldVoucher.objects.create(
+            transaction=self.whole, line_no=4, voucher=make_voucher(owner=self.customer)
+        )
+
+    def untold_voucher(self) -> Voucher:
+        """One whose history does not tell how it came to be."""
+        voucher = Voucher.objects.get(pk=self.given.pk)
+        voucher.pk, voucher.code = None, codes.make()
+        voucher.save()
+        return voucher
+
+    def use_at(self, voucher: Voucher, at: datetime) -> VoucherUsage:
+        return VoucherUsage.objects.create(
+            voucher=voucher, user=self.customer, service_type=voucher.service_type, used_at=at, use_no=1
+        )
+
+    def let_go_by_half(self) -> Voucher:
+        """A voucher that was held for two reasons, of which one has ended."""
+        voucher_services.suspend_vouchers([self.asked.vouchers[0].pk], actor=self.staff, reason="Odd")
+        refund = self.refund_of(self.asked)
+        services.reject_refund(refund_id=refund.pk, actor=self.staff, note="No")
+        return self.asked.vouchers[0]
+
+    def change(self, row: Any, **fields: Any) -> Callable[[], int]:
+        return lambda: type(row).objects.filter(pk=row.pk).update(**fields)
+
+    def test_each_rule_finds_its_fault(self):
+        self.plant_in_vouchers()
+        self.plant_in_uses()
+        self.plant_in_money()
+        self.plant_in_holds()
+        self.plant_in_what_waits()
+        self.plant_in_figures()
+        self.assertEqual(self.tried, {rule.name for rule in RULES})
+
+    def plant_in_vouchers(self) -> None:
+        whole, pending = self.whole, Transaction.objects.filter(status="pending")[0]
+        sold = whole.sold_vouchers.last()
+        for row, change in (
+            (whole, {"transaction": whole, "line_no": 3}),
+            (whole, {"transaction": whole, "line_no": 2}),
+        ):
+            self.plant("vouchers_per_transaction", SoldVoucher.objects.filter(**change).delete, row)
+        self.plant("vouchers_per_transaction", self.change(sold, line_no=7), whole)
+        self.plant("vouchers_per_transaction", self.one_more_voucher, whole)
+        self.plant(
+            "vouchers_per_transaction",
+            lambda: SoldVoucher.objects.create(transaction=pending, line_no=1, voucher=self.given),
+            pending,
+        )
+        self.plant("voucher_origin", SoldVoucher.objects.filter(pk=sold.pk).delete, sold.voucher)
+        self.plant("voucher_origin", self.change(sold.voucher, batch=self.batch), sold.voucher)
+        self.plant(
+            "voucher_origin",
+            lambda: SoldVoucher.objects.create(transaction=pending, line_no=1, voucher=self.given),
+            self.given,
+        )
+        self.plant("batch_size", self.change(self.batch, quantity=2), self.batch)
+        self.plant("batch_size", self.change(self.batch, quantity=4), self.batch)
+        self.plant(
+            "one_issue",
+            lambda: VoucherEvent.objects.create(voucher=self.given, kind="issued"),
+            self.given,
+        )
+        self.plant("one_issue", self.untold_voucher, None)
+        for voucher in (sold.voucher, self.given):
+            for changes in (
+                {"face_value": 11},
+                {"currency": "CHF"},
+                {"service_type": "another"},
+                {"total_uses": 2, "uses_remaining": 2},
+                {"user": make_user()},
+                {"expiry_date": F("expiry_date") - timedelta(days=2)},
+                {"expiry_date": F("expiry_date") + timedelta(days=2)},
+                {"voucher_type": self.multiple.voucher_type},
+            ):
+                self.plant("terms_of_sale", self.change(voucher, **changes), voucher)
+
+    def plant_in_uses(self) -> None:
+        multiple, unused = self.multiple, self.whole.vouchers[0]
+        last = multiple.usages.get(use_no=3)
+        self.plant(
+            "uses_within_total",
+            self.change(unused, uses_remaining=2),
+            unused,
+            past=["vouchers_voucher_uses_within_total"],
+        )
+        self.plant("uses_counted", self.change(multiple, uses_remaining=0), multiple)
+        self.plant("uses_counted", VoucherUsage.objects.filter(pk=last.pk).delete, multiple)
+        self.plant("uses_numbered", self.change(last, use_no=4), multiple)
+        self.plant("reversals_counted", self.change(multiple, uses_reversed=2), multiple)
+        self.plant(
+            "reversals_counted",
+            lambda: UsageReversal.objects.create(
+                usage=last, reversed_at=timezone.now(), actor=self.staff, reason="Again"
+            ),
+            multiple,
+        )
+        expiry = multiple.expiry_date
+        self.plant("uses_in_time", self.change(last, used_at=expiry + timedelta(seconds=1)), last)
+        self.plant("uses_in_time", self.change(last, used_at=F("used_at") - timedelta(hours=1)), last)
+        self.plant("uses_of_service", self.change(last, service_type="another"), last)
+        later = timezone.now() + timedelta(minutes=5)
+        self.plant("uses_while_held", lambda: self.use_at(self.suspended, later), None)
+        used = VoucherUsage.objects.get(voucher=self.lost.vouchers[0])
+        self.plant("uses_while_held", self.change(used, used_at=later), used)
+        self.plant("uses_while_held", lambda: self.use_at(self.let_go_by_half(), later), None)
+
+    def plant_in_money(self) -> None:
+        whole, in_part, asked, refunded = self.whole, self.in_part, self.asked, self.refunded
+        self.plant(
+            "amount_of_transaction",
+            self.change(whole, amount=31),
+            whole,
+            past=["payments_amount_is_quantity_times_price"],
+        )
+        self.plant("status_of_transaction", self.change(refunded, status="completed"), refunded)
+        self.plant(
+            "status_of_transaction",
+            self.change(whole, completed_at=None),
+            whole,
+            past=["payments_completed_at_if_paid"],
+        )
+        self.plant(
+            "status_of_transaction",
+            self.change(whole, status="refunded"),
+            whole,
+            past=["payments_refunded_in_full"],
+        )
+        self.plant("status_of_transaction", self.change(self.refused, amount_refunding=1), self.refused)
+        self.plant("paid_at_stripe", self.change(whole, stripe_payment_intent_id=None), whole)
+        self.plant(
+            "refunds_within_amount",
+            self.change(asked, amount_refunding=21),
+            asked,
+            past=["payments_refunded_within_amount"],
+        )
+        for row, amount in ((asked, 10), (asked, 0), (whole, 10)):
+            self.plant("refunds_under_way", self.change(row, amount_refunding=amount), row)
+        self.plant("refunds_under_way", self.change(self.refund_of(asked), amount=5), asked)
+        for row, amount in ((in_part, 5), (in_part, 0), (whole, 10), (self.lost, 5), (self.lost, 0)):
+            self.plant("refunds_done", self.change(row, amount_refunded=amount, status="completed"), row)
+        self.plant("refunds_done", self.change(self.refund_of(in_part), amount=4), in_part)
+        (line,) = RefundedVoucher.objects.filter(refund__transaction=in_part)
+        for row in (asked, self.lost):
+            self.plant("redeemable_value", self.change(row.vouchers[1], **held()), row)
+        self.plant("refunded_vouchers", self.change(line, live=False), line)
+        self.plant("refunded_vouchers", self.change(line, voucher=whole.vouchers[0]), line)
+        dead = RefundedVoucher.objects.get(refund__status="rejected")
+        self.plant("refunded_vouchers", self.change(dead, live=True), dead)
+        self.plant("refund_of_vouchers", self.change(dead.refund, amount=9), dead.refund)
+
+    def plant_in_holds(self) -> None:
+        free = self.whole.vouchers[0]
+        odd = "vouchers_voucher_inactive_with_a_reason"
+        for changes in (
+            {"is_active": False},
+            {"holds": "suspended"},
+            {"is_active": False, "holds": "suspended", "inactive_reason": "disputed"},
+            {"is_active": False, "holds": "suspended voided", "inactive_reason": "by_staff"},
+        ):
+            self.plant("holds_told", self.change(free, **changes), free, past=[odd])
+        waiting = self.asked.vouchers[0]
+        for rule, hold, row in (
+            ("held_for_refund", "refund_pending", waiting),
+            ("held_as_refunded", "refunded", self.refunded.vouchers[0]),
+            ("held_as_refunded", "refunded", self.lost.vouchers[1]),
+            ("held_as_disputed", "disputed", self.disputed.vouchers[1]),
+        ):
+            self.plant(rule, self.change(row, **held()), row)
+            changes = {"is_active": False, "holds": hold, "inactive_reason": hold}
+            self.plant(rule, self.change(free, **changes), free)
+        self.plant(
+            "held_as_disputed",
+            lambda: Dispute.objects.filter(outcome="open").update(outcome="won", closed_at=timezone.now()),
+            None,
+        )
+
+    def plant_in_what_waits(self) -> None:
+        now = timezone.now()
+        event = StripeEvent.objects.create(stripe_id="evt_1", type="x", object_id="pi_1")
+        self.plant("events_applied", self.change(event, received_at=now - timedelta(minutes=6)), event)
+        Email.objects.all().delete()
+        letter = Email.objects.create(
+            from_email="a@example.com", to=["b@example.com"], subject="Hello", status=STATUS.queued
+        )
+        self.plant("mail_sent", self.change(letter, created=now - timedelta(minutes=11)), letter)
+        key = IdempotencyKey.objects.create(user=self.customer, key="k", request_hash="h")
+        self.plant("keys_answered", self.change(key, running_until=now + timedelta(hours=1)), key)
+        pending = Transaction.objects.filter(status="pending")[0]
+        self.plant("transactions_ended", self.change(pending, created_at=now - timedelta(hours=27)), pending)
+        refund = self.refund_of(self.asked)
+        self.plant(
+            "refunds_sent",
+            self.change(refund, status="approved", decided_at=now - timedelta(minutes=61)),
+            refund,
+        )
+
+    def plant_in_figures(self) -> None:
+        self.plant(
+            "figures_shown",
+            self.change(self.whole, completed_at=None),
+            None,
+            past=["payments_completed_at_if_paid"],
+        )
+        self.plant(
+            "figures_shown", self.change(self.given, purchase_date=timezone.now() + timedelta(days=9)), None
+        )

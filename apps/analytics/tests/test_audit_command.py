@@ -1,0 +1,103 @@
+"""`manage.py audit`: what it writes, and its exit status."""
+
+import json
+import os
+import subprocess
+import sys
+from io import StringIO
+
+from django.conf import settings
+from django.core.management import CommandError, call_command
+
+from apps.analytics.audit import RULES
+from apps.vouchers.models import Voucher
+from tests.support.cases import ApiTestCase
+from tests.support.runner import home
+
+from .books import BooksTestCase
+
+
+def run(*options: str) -> tuple[int, str]:
+    """The command's exit status, and what it wrote."""
+    output = StringIO()
+    try:
+        call_command("audit", *options, stdout=output, stderr=output)
+    except CommandError as error:
+        return error.returncode, f"{output.getvalue()}{error}"
+    return 0, output.getvalue()
+
+
+class CommandTests(BooksTestCase, ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.fill()
+
+    def spoil(self):
+        """More faults than are listed: 25 vouchers of no sale; and one of a value that it was not sold for."""
+        voucher = Voucher.objects.get(pk=self.given.pk)
+        for number in range(25):
+            voucher.pk, voucher.code, voucher.batch = None, f"{number:016d}", None
+            voucher.save()
+        Voucher.objects.filter(pk=self.given.pk).update(face_value=99)
+
+    def test_it_says_that_all_rules_hold(self):
+        status, text = run()
+        self.assertEqual(status, 0, text)
+        self.assertEqual(text.count("  holds   "), len(RULES))
+        self.assertIn("All rules hold.", text)
+
+    def test_it_names_what_breaks_a_rule_and_counts_what_it_does_not_name(self):
+        self.spoil()
+        status, text = run()
+        self.assertEqual(status, 1)
+        self.assertIn("BROKEN  voucher_origin: A voucher was sold by one paid transaction", text)
+        self.assertRegex(text, r"25 found: voucher (\d+, ){19}\d+ and 5 more")
+        self.assertIn(f"1 found: voucher {self.given.pk}\n", text)
+        self.assertTrue(text.endswith(f"3 of {len(RULES)} rules do not hold."), text[-100:])
+
+    def test_json_has_every_rule_with_what_was_found(self):
+        status, text = run("--json")
+        document = json.loads(text)
+        self.assertEqual((status, document.keys()), (0, {"at", "clean", "rules"}))
+        self.assertIs(document["clean"], True)
+        self.assertEqual([rule["name"] for rule in document["rules"]], [rule.name for rule in RULES])
+        self.spoil()
+        status, text = run("--json")
+        document = json.loads(text[: text.rindex("}") + 1])
+        self.assertEqual((status, document["clean"]), (1, False))
+        broken = {rule["name"]: rule for rule in document["rules"] if rule["found"]}
+        self.assertEqual(broken.keys(), {"voucher_origin", "one_issue", "terms_of_sale"})
+        self.assertEqual(
+            broken["terms_of_sale"],
+            {
+                "name": "terms_of_sale",
+                "rule": next(rule.sentence for rule in RULES if rule.name == "terms_of_sale"),
+                "about": "voucher",
+                "found": 1,
+                "ids": [self.given.pk],
+                "notes": [],
+            },
+        )
+        self.assertEqual((broken["one_issue"]["found"], len(broken["one_issue"]["ids"])), (25, 20))
+
+    def test_it_writes_no_code(self):
+        Voucher.objects.update(face_value=99, holds="", is_active=True, inactive_reason="", uses_reversed=1)
+        for options in ([], ["--json"]):
+            status, text = run(*options)
+            self.assertEqual(status, 1)
+            for voucher in Voucher.objects.all():
+                for form in (voucher.code, voucher.shown_code):
+                    self.assertNotIn(form, text)
+
+    def test_a_database_that_cannot_be_read_is_told_from_books_that_are_wrong(self):
+        empty = home() / "empty.sqlite3"
+        done = subprocess.run(
+            [sys.executable, "manage.py", "audit"],
+            cwd=settings.BASE_DIR,
+            env={**os.environ, "DATABASE_URL": f"sqlite:///{empty}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+        self.assertRegex(done.stderr, r"^CommandError: The database failed at \w+: OperationalError\.\n$")
