@@ -56,7 +56,7 @@ class ExportingOnesData(ApiTestCase):
         self.assertEqual({voucher["code"] for voucher in found["vouchers"]}, self.codes())
         self.assertEqual([usage["details"] for usage in found["usages"]], [{"index": "0123"}])
         self.assertEqual({paid["status"] for paid in found["transactions"]}, {"completed", "pending"})
-        self.assertEqual([mail["subject"] for mail in found["mails"]], ["Set a new password"])
+        self.assertIn("Set a new password", [mail["subject"] for mail in found["mails"]])
         self.assertEqual(found["mails"][0].keys(), {"subject", "created_at", "status"})
 
     def codes(self):
