@@ -247,6 +247,9 @@ if DEBUG and not STRIPE_SECRET_KEY:
     STRIPE_WEBHOOK_SECRETS = ["whsec_local"]
     STRIPE_API_BASE = read("STRIPE_API_BASE", "http://127.0.0.1:12111")
 
+# A purchase that nobody paid is canceled at Stripe, and then given up.
+ABANDONED_AFTER = timedelta(hours=read("ABANDONED_AFTER_HOURS", 24, cast=count))
+
 # --- Background jobs ------------------------------------------------------------------------------------------
 
 CELERY_BROKER_URL = read("CELERY_BROKER_URL", REDIS_URL)
@@ -269,6 +272,16 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "send waiting mail": {"task": "core.send_queued_mail", "schedule": 60.0},
     "remove old mail": {"task": "core.remove_old_mail", "schedule": 3600.0},
     "send expiry reminders": {"task": "vouchers.send_expiry_reminders", "schedule": 3600.0},
+    "reconcile with Stripe": {
+        "task": "payments.reconcile",
+        "schedule": 15 * 60.0,
+        "kwargs": {"hours": 2},
+    },
+    "reconcile four days with Stripe": {
+        "task": "payments.reconcile",
+        "schedule": 24 * 3600.0,
+        "kwargs": {"hours": 96},
+    },
     "remove old idempotency keys": {
         "task": "payments.remove_old_idempotency_keys",
         "schedule": 3600.0,

@@ -10,11 +10,11 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import stripe
@@ -30,6 +30,8 @@ from .errors import (
 )
 
 log = logging.getLogger(__name__)
+
+Ours = TypeVar("Ours")
 
 stripe.enable_telemetry = False
 
@@ -150,6 +152,37 @@ def fetch_intent(intent_id: str) -> Intent:
     _check_identifier(intent_id)
     with _conversation():
         return _intent(_client().v1.payment_intents.retrieve(intent_id))
+
+
+def cancel_intent(intent_id: str) -> Intent:
+    """Cancel an intent, so that nobody can pay it any more; the intent as it is after that.
+
+    One that was paid or canceled meanwhile is left so (Stripe: payment_intent_unexpected_state). Raises
+    NotAtStripe or PaymentProviderUnavailable.
+    """
+    _check_identifier(intent_id)
+    with _conversation():
+        try:
+            return _intent(_client().v1.payment_intents.cancel(intent_id))
+        except stripe.InvalidRequestError as error:
+            if error.code != "payment_intent_unexpected_state":
+                raise
+            return _intent(_client().v1.payment_intents.retrieve(intent_id))
+
+
+def intents_created(since: datetime, until: datetime) -> Iterator[Intent]:
+    """Stripe's list of the intents made between two aware times, page by page. Raises PaymentProviderUnavailable."""
+    return _listed(lambda page: _client().v1.payment_intents.list(page), _intent, since, until)
+
+
+def refunds_created(since: datetime, until: datetime) -> Iterator[Refund]:
+    """The same for refunds."""
+    return _listed(lambda page: _client().v1.refunds.list(page), _refund, since, until)
+
+
+def disputes_created(since: datetime, until: datetime) -> Iterator[Dispute]:
+    """The same for disputes."""
+    return _listed(lambda page: _client().v1.disputes.list(page), _dispute, since, until)
 
 
 def find_intent(*, order_id: UUID, since: datetime) -> Intent | None:
@@ -313,6 +346,26 @@ def _intent(found: stripe.PaymentIntent) -> Intent:
     except (AttributeError, TypeError, ArithmeticError) as error:
         log.error("Stripe: an intent in a shape that we don't know (%s)", type(error).__name__)
         raise PaymentProviderUnavailable from error
+
+
+def _listed(
+    ask: Callable[[Any], Any], read: Callable[[Any], Ours], since: datetime, until: datetime
+) -> Iterator[Ours]:
+    """What of a list of Stripe's could be ours. A place among the calls is taken for a page, not between pages."""
+    page: dict[str, Any] = {
+        "created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())},
+        "limit": 100,
+    }
+    more = True
+    while more:
+        with _conversation():
+            answer = ask(page)
+        for found in answer.data:
+            with suppress(NotAtStripe):
+                yield read(found)
+        more = bool(answer.has_more and answer.data)
+        if more:
+            page["starting_after"] = answer.data[-1].id
 
 
 def _refund(found: stripe.Refund) -> Refund:

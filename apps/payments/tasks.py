@@ -1,9 +1,12 @@
 """Background jobs of payments. None of them is needed for a purchase to complete; each may run twice."""
 
+from datetime import timedelta
+
 from celery import shared_task
 from django.utils import timezone
 
 from . import services, webhooks
+from .services import reconciliation
 
 
 @shared_task(name="payments.apply_waiting_events")
@@ -16,3 +19,14 @@ def apply_waiting_events() -> int:
 def remove_old_idempotency_keys() -> int:
     """Delete idempotency keys that need no longer be known; how many."""
     return services.remove_old_keys(timezone.now())
+
+
+@shared_task(name="payments.reconcile", soft_time_limit=3600, time_limit=3700)
+def reconcile(hours: int) -> int:
+    """Bring the books in line with Stripe, so many hours back; how many differences a person must look at."""
+    now = timezone.now()
+    try:
+        report = reconciliation.reconcile(since=now - timedelta(hours=hours), until=now, apply=True)
+    except reconciliation.AlreadyRunning:
+        return 0
+    return len(report.open)

@@ -1,0 +1,358 @@
+"""Comparing the books with Stripe, both ways, and bringing them in line with it.
+
+Needed because a webhook can be lost for good (Stripe's docs, "Process undelivered webhook events"), and because
+a process may die between two steps. Looks only, unless told to repair.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
+from typing import Final, TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.core.single_flight import alone
+from apps.payments import gateway
+from apps.payments.errors import PaymentMismatch, PaymentProviderUnavailable
+from apps.payments.models import (
+    PAID,
+    Dispute,
+    DisputeOutcome,
+    Refund,
+    RefundStatus,
+    Transaction,
+    TransactionStatus,
+)
+
+from . import fulfilment
+from .disputes import settle_dispute
+from .refunds import STATUS_OF, execute_refund, settle_refund
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+
+GRACE: Final = timedelta(minutes=5)  # what is younger may still be on its way
+PAGE: Final = 100
+PAUSE: Final = 0.05  # seconds between single look-ups: Stripe takes 25 a second of a test account
+BACK_OFF: Final = (1.0, 4.0)  # seconds before a call is tried again
+PAYABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_action")
+
+
+class AlreadyRunning(Exception):
+    """Another reconciliation runs now."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where the books and Stripe do not say the same. `name` is stable: docs/operations.md says how to repair it."""
+
+    name: str
+    about: str
+    repaired: bool = False
+
+
+@dataclass
+class Report:
+    """What a reconciliation found; `complete` is False when Stripe could not be asked to the end."""
+
+    differences: list[Difference] = field(default_factory=list)
+    checked: dict[str, int] = field(default_factory=dict)
+    complete: bool = True
+
+    @property
+    def open(self) -> list[Difference]:
+        """The differences that are still there."""
+        return [each for each in self.differences if not each.repaired]
+
+
+def reconcile(*, since: datetime, until: datetime, apply: bool) -> Report:
+    """Compare the books with Stripe: everything unfinished, and all that was made between two aware times.
+
+    With `apply` each difference that can be repaired is: paid ones are fulfilled, canceled ones given up, abandoned
+    ones canceled at Stripe first and then given up, refunds and disputes brought in line. Without it nothing
+    changes here or at Stripe. Raises AlreadyRunning.
+    """
+    with alone("reconcile") as mine:
+        if not mine:
+            raise AlreadyRunning
+        run = _Run(apply)
+        try:
+            for step in (run.unfinished, run.refunds_under_way, run.open_disputes):
+                step()
+            run.intents(since, until)
+            run.refunds(since, until)
+            run.disputes(since, until)
+        except PaymentProviderUnavailable:
+            run.report.complete = False
+    for difference in run.report.differences:
+        log.warning(
+            "Reconciliation: %s, %s%s",
+            difference.name,
+            difference.about,
+            ", repaired" if difference.repaired else "",
+        )
+    return run.report
+
+
+class _Run:
+    """One reconciliation."""
+
+    def __init__(self, apply: bool) -> None:
+        self.apply = apply
+        self.report = Report()
+        self.seen: set[tuple[str, str]] = set()
+
+    # --- What we have not finished -----------------------------------------------------------------------------
+
+    def unfinished(self) -> None:
+        """Every pending transaction is looked up at Stripe, and finished, failed or released."""
+        pending = Transaction.objects.filter(
+            status=TransactionStatus.PENDING, created_at__lt=timezone.now() - GRACE
+        )
+        for transaction in pending.order_by("pk").iterator(PAGE):
+            self.count("unfinished transactions")
+            time.sleep(PAUSE)
+            self.look_up(transaction)
+
+    def look_up(self, transaction: Transaction) -> None:
+        about = f"transaction {transaction.pk}"
+        abandoned = transaction.created_at < timezone.now() - settings.ABANDONED_AFTER
+        try:
+            intent = patiently(partial(self.intent_of, transaction))
+        except gateway.NotAtStripe:
+            self.found("intent_not_at_stripe", f"{about}, {transaction.stripe_payment_intent_id}")
+            return
+        if intent is None:
+            if abandoned:
+                self.found("abandoned", about, partial(self.give_up, transaction))
+        elif intent.succeeded:
+            self.found(
+                "paid_not_fulfilled", f"{about}, {intent.id}", partial(self.settle, intent), transaction.pk
+            )
+        elif intent.canceled:
+            self.found("canceled_not_failed", f"{about}, {intent.id}", partial(self.settle, intent))
+        elif intent.status in PAYABLE and abandoned:
+            self.found("abandoned", f"{about}, {intent.id}", partial(self.cancel, intent.id))
+
+    def intent_of(self, transaction: Transaction) -> gateway.Intent | None:
+        if transaction.stripe_payment_intent_id:
+            return gateway.fetch_intent(transaction.stripe_payment_intent_id)
+        return gateway.find_intent(order_id=transaction.reference, since=transaction.created_at)
+
+    def give_up(self, transaction: Transaction) -> bool:
+        fulfilment.fail(transaction)
+        return True
+
+    def cancel(self, intent_id: str) -> bool:
+        """At Stripe first; one that was paid in the last moment is fulfilled."""
+        return self.settle(gateway.cancel_intent(intent_id))
+
+    def settle(self, intent: gateway.Intent) -> bool:
+        try:
+            return fulfilment.settle(intent) is not None
+        except PaymentMismatch:
+            return False
+
+    def refunds_under_way(self) -> None:
+        """Refunds that were approved and perhaps not sent, and those that wait for a bank."""
+        under_way = Refund.objects.filter(
+            status__in=(RefundStatus.APPROVED, RefundStatus.PENDING), updated_at__lt=timezone.now() - GRACE
+        )
+        for refund in under_way.order_by("pk").iterator(PAGE):
+            self.count("refunds under way")
+            time.sleep(PAUSE)
+            if refund.stripe_refund_id is None:
+                self.found("refund_not_sent", f"refund {refund.pk}", partial(self.send, refund))
+                continue
+            try:
+                made = patiently(partial(gateway.fetch_refund, refund.stripe_refund_id))
+            except gateway.NotAtStripe:
+                self.found("refund_not_at_stripe", f"refund {refund.pk}, {refund.stripe_refund_id}")
+            else:
+                self.compare_refund(made, refund)
+
+    def send(self, refund: Refund) -> bool:
+        return execute_refund(refund.pk).status != RefundStatus.APPROVED
+
+    def open_disputes(self) -> None:
+        """Disputes whose end we may have missed."""
+        for dispute in Dispute.objects.filter(outcome=DisputeOutcome.OPEN).order_by("pk").iterator(PAGE):
+            self.count("open disputes")
+            time.sleep(PAUSE)
+            try:
+                made = patiently(partial(gateway.fetch_dispute, dispute.stripe_dispute_id))
+            except gateway.NotAtStripe:
+                self.found("dispute_not_at_stripe", f"dispute {dispute.pk}, {dispute.stripe_dispute_id}")
+            else:
+                self.compare_dispute(made, dispute)
+
+    # --- Stripe's own list, and back ---------------------------------------------------------------------------
+
+    def intents(self, since: datetime, until: datetime) -> None:
+        """Each paid intent with our metadata has one transaction, of the same amount; and the reverse."""
+        grace = timezone.now() - GRACE
+        paid_at_stripe: set[str] = set()
+        for page in pages(gateway.intents_created(since, until)):
+            ours = _transactions_of(page)
+            for intent in page:
+                self.count("intents at Stripe")
+                transaction = ours.get(intent.id) or ours.get(intent.order_id)
+                if intent.succeeded:
+                    paid_at_stripe.add(intent.id)
+                if transaction is None:
+                    if intent.succeeded and _uuid(intent.order_id):
+                        self.found("paid_unknown_order", f"{intent.id}, order {intent.order_id}")
+                    continue
+                about = f"transaction {transaction.pk}, {intent.id}"
+                if transaction.is_paid and transaction.stripe_payment_intent_id != intent.id:
+                    if intent.succeeded:
+                        self.found("paid_twice", about)
+                elif intent.succeeded and not _agree(transaction, intent):
+                    self.found("amount_mismatch", about)
+                elif intent.succeeded and not transaction.is_paid and transaction.created_at < grace:
+                    self.found("paid_not_fulfilled", about, partial(self.settle, intent), transaction.pk)
+        claimed = Transaction.objects.filter(
+            status__in=PAID, amount__gt=0, created_at__gte=since, created_at__lte=until
+        )
+        for transaction in claimed.order_by("pk").iterator(PAGE):
+            self.count("paid transactions")
+            if transaction.stripe_payment_intent_id in paid_at_stripe:
+                continue
+            try:
+                intent_id = transaction.stripe_payment_intent_id or ""
+                succeeded = patiently(partial(gateway.fetch_intent, intent_id)).succeeded
+            except gateway.NotAtStripe:
+                succeeded = False
+            if not succeeded:
+                self.found("fulfilled_not_paid", f"transaction {transaction.pk}")
+
+    def refunds(self, since: datetime, until: datetime) -> None:
+        """Each refund of our payments is in the books, as it is at Stripe; and the reverse."""
+        at_stripe: set[str] = set()
+        for page in pages(gateway.refunds_created(since, until)):
+            intent_ids = {made.intent_id for made in page}
+            ours = set(
+                Transaction.objects.filter(stripe_payment_intent_id__in=intent_ids).values_list(
+                    "stripe_payment_intent_id", flat=True
+                )
+            )
+            known = {
+                refund.stripe_refund_id: refund
+                for refund in Refund.objects.filter(stripe_refund_id__in=[made.id for made in page])
+            }
+            for made in page:
+                self.count("refunds at Stripe")
+                at_stripe.add(made.id)
+                if made.intent_id in ours:
+                    self.compare_refund(made, known.get(made.id))
+        claimed = Refund.objects.filter(
+            status=RefundStatus.SUCCEEDED, created_at__gte=since, created_at__lte=until
+        )
+        for refund in claimed.exclude(stripe_refund_id=None).order_by("pk").iterator(PAGE):
+            refund_id = refund.stripe_refund_id or ""
+            if refund_id in at_stripe:
+                continue
+            try:
+                self.compare_refund(patiently(partial(gateway.fetch_refund, refund_id)), refund)
+            except gateway.NotAtStripe:
+                self.found("refund_not_at_stripe", f"refund {refund.pk}, {refund_id}")
+
+    def disputes(self, since: datetime, until: datetime) -> None:
+        """Each dispute of our payments is in the books, as it is at Stripe."""
+        for page in pages(gateway.disputes_created(since, until)):
+            intent_ids = {made.intent_id for made in page}
+            ours = set(
+                Transaction.objects.filter(stripe_payment_intent_id__in=intent_ids).values_list(
+                    "stripe_payment_intent_id", flat=True
+                )
+            )
+            rows = Dispute.objects.filter(stripe_dispute_id__in=[made.id for made in page])
+            known = {dispute.stripe_dispute_id: dispute for dispute in rows}
+            for made in page:
+                self.count("disputes at Stripe")
+                if made.intent_id in ours:
+                    self.compare_dispute(made, known.get(made.id))
+
+    def compare_refund(self, made: gateway.Refund, known: Refund | None) -> None:
+        status = STATUS_OF.get(made.status, RefundStatus.PENDING)
+        if known is not None and (known.status, known.amount) == (status, made.amount):
+            return
+        name = "refund_unknown" if known is None else "refund_moved"
+        self.found(name, made.id, lambda: settle_refund(made.id).startswith("refund "), made.id)
+
+    def compare_dispute(self, made: gateway.Dispute, known: Dispute | None) -> None:
+        if known is not None and known.stripe_status == made.status:
+            return
+        name = "dispute_unknown" if known is None else "dispute_moved"
+        self.found(name, made.id, lambda: settle_dispute(made.id).startswith("dispute "), made.id)
+
+    # --- Notes -------------------------------------------------------------------------------------------------
+
+    def count(self, what: str) -> None:
+        self.report.checked[what] = self.report.checked.get(what, 0) + 1
+
+    def found(
+        self,
+        name: str,
+        about: str,
+        repair: Callable[[], bool] | None = None,
+        key: object = None,
+    ) -> None:
+        """Note a difference, once, and repair it if that can be done and is wanted."""
+        mark = (name, str(key or about))
+        if mark in self.seen:
+            return
+        self.seen.add(mark)
+        repaired = bool(self.apply and repair and patiently(repair))
+        self.report.differences.append(Difference(name, about, repaired))
+
+
+def patiently(call: Callable[[], Item]) -> Item:
+    """Call Stripe, and again after a while when it does not answer or has too much to do."""
+    for wait in BACK_OFF:
+        try:
+            return call()
+        except PaymentProviderUnavailable:
+            time.sleep(wait)
+    return call()
+
+
+def pages(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """The items, so many at a time."""
+    iterator = iter(items)
+    while page := list(islice(iterator, PAGE)):
+        yield page
+
+
+def _transactions_of(intents: list[gateway.Intent]) -> dict[str, Transaction]:
+    """Our transactions for these intents, by intent and by order id."""
+    references = [reference for intent in intents if (reference := _uuid(intent.order_id))]
+    rows = Transaction.objects.filter(
+        Q(stripe_payment_intent_id__in=[intent.id for intent in intents]) | Q(reference__in=references)
+    )
+    found: dict[str, Transaction] = {}
+    for transaction in rows:
+        found[str(transaction.reference)] = transaction
+        if transaction.stripe_payment_intent_id:
+            found[transaction.stripe_payment_intent_id] = transaction
+    return found
+
+
+def _agree(transaction: Transaction, intent: gateway.Intent) -> bool:
+    due = (transaction.amount, transaction.currency, str(transaction.reference))
+    return due == (intent.amount_received, intent.currency, intent.order_id)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
