@@ -179,3 +179,6 @@ class VoucherUsageAdmin(FoundByCode, LookedAtAdmin):
     @admin.display(description="voucher type", ordering="voucher__voucher_type__name")
     def voucher_type(self, usage: VoucherUsage) -> str:
         return usage.voucher.voucher_type.name
+
+
+from . import batch_admin  # noqa: E402, F401 - the screens for batches

@@ -1,6 +1,7 @@
 """Reads of voucher types, vouchers and their uses."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 
@@ -69,6 +70,34 @@ def usages_by(user: User) -> QuerySet[VoucherUsage]:
 def batches_of(user: User) -> QuerySet[Batch]:
     """What was issued to the user in bulk, newest first."""
     return Batch.objects.filter(owner=user).order_by("-created_at", "-id")
+
+
+@dataclass(frozen=True)
+class BatchCounts:
+    """The vouchers of a batch: all that were issued, and of these how many are in each status."""
+
+    issued: int = 0
+    active: int = 0
+    used: int = 0
+    expired: int = 0
+    inactive: int = 0
+
+
+def batch_counts(batch_ids: Collection[int], *, now: datetime) -> dict[int, BatchCounts]:
+    """The counts of these batches at `now`, in one query."""
+    by_status = {status.value: Count("pk", filter=status_condition(status, now)) for status in VoucherStatus}
+    rows = (
+        Voucher.objects.filter(batch_id__in=batch_ids)
+        .order_by()
+        .values("batch_id")
+        .annotate(issued=Count("pk"), **by_status)
+    )
+    names = [field.name for field in fields(BatchCounts)]
+    found = {
+        row["batch_id"]: BatchCounts(**{name: row[name] for name in names})  # type: ignore[literal-required]
+        for row in rows
+    }
+    return {batch_id: found.get(batch_id, BatchCounts()) for batch_id in batch_ids}
 
 
 @dataclass(frozen=True)

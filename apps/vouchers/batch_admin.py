@@ -1,0 +1,260 @@
+"""Batches for staff: what was issued in bulk and what became of it, issuing more, and exporting the codes.
+
+No page shows a code. They leave in the exported file alone, and each export is recorded.
+"""
+
+from decimal import Decimal
+from typing import Any, ClassVar, Final
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import ForeignKey, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from unfold.decorators import action
+from unfold.views import ChangeList
+
+from apps.core.errors import DomainError
+from apps.core.screens import LookedAtAdmin, LookedAtInline
+from apps.users.callers import caller
+from apps.users.models import User
+
+from . import batch_csv, codes, selectors
+from .models import Batch, BatchExport, Voucher, VoucherType
+from .services import batches
+
+AT_ONCE: Final = 5000  # about two seconds: more than that is for the command
+
+
+class BatchForm(forms.ModelForm):
+    def clean_quantity(self) -> int:
+        quantity: int = self.cleaned_data["quantity"]
+        if not 1 <= quantity <= AT_ONCE:
+            raise forms.ValidationError(
+                f"1 to {AT_ONCE:,} at once. For more there is: manage.py issue_vouchers", code="too_many"
+            )
+        return quantity
+
+    def clean_face_value(self) -> Decimal | None:
+        value: Decimal | None = self.cleaned_data["face_value"]
+        if value is not None and value < 0:
+            raise forms.ValidationError("0 or more.", code="min_value")
+        return value
+
+
+class Counted(ChangeList):
+    """Counts the vouchers of the batches on the page, all in one query."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        counts = selectors.batch_counts([batch.pk for batch in self.result_list], now=timezone.now())
+        for batch in self.result_list:
+            batch.counts = counts[batch.pk]
+
+
+class ExportInline(LookedAtInline):
+    model = BatchExport
+    verbose_name_plural = "exports of the codes"
+    fields = ("at", "actor", "note", "codes")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BatchExport]:
+        exports: QuerySet[BatchExport] = super().get_queryset(request)
+        return exports.select_related("actor")
+
+
+class VoucherInline(LookedAtInline):
+    model = Voucher
+    fields = ("masked_code", "status", "uses", "expiry_date")
+    readonly_fields = ("masked_code", "status", "uses")
+    ordering = ("pk",)
+    show_change_link = True
+
+    @admin.display(description="code")
+    def masked_code(self, voucher: Voucher) -> str:
+        return codes.masked(voucher.code)
+
+    @admin.display(description="status")
+    def status(self, voucher: Voucher) -> str:
+        return str(voucher.status_at(timezone.now()).label)
+
+    @admin.display(description="uses made")
+    def uses(self, voucher: Voucher) -> str:
+        return f"{voucher.uses_made} of {voucher.total_uses}"
+
+
+@admin.register(Batch)
+class BatchAdmin(LookedAtAdmin):
+    form = BatchForm
+    list_display = (
+        "label",
+        "voucher_type",
+        "owner",
+        "issued",
+        "active",
+        "used",
+        "expired",
+        "inactive",
+        "created_at",
+    )
+    list_filter = ("voucher_type", "created_at")
+    list_select_related = ("voucher_type", "owner")
+    list_per_page = 20
+    search_fields = ("label", "owner__email")
+    search_help_text = "Part of a label, or an e-mail address"
+    autocomplete_fields = ("owner",)
+    add_fields = ("voucher_type", "owner", "quantity", "face_value", "label")
+    fieldsets = (
+        (None, {"fields": ("label", "voucher_type", "owner")}),
+        ("Vouchers", {"fields": (("issued", "active", "used", "expired", "inactive"),)}),
+        (
+            "Terms",
+            {"fields": (("service_type", "face_value", "currency"), ("validity_days", "max_uses"))},
+        ),
+        ("Times", {"fields": (("created_at", "completed_at", "created_by"),)}),
+    )
+    readonly_fields = ("issued", "active", "used", "expired", "inactive")
+    inlines: ClassVar = [ExportInline, VoucherInline]
+    actions_detail = ("export_codes",)
+
+    # --- Looking ----------------------------------------------------------------------------------------------
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return Counted
+
+    @admin.display(description="issued")
+    def issued(self, batch: Batch) -> str:
+        issued = _counts(batch).issued
+        return f"{issued:,}" if issued == batch.quantity else f"{issued:,} of {batch.quantity:,}"
+
+    @admin.display(description="active")
+    def active(self, batch: Batch) -> str:
+        return f"{_counts(batch).active:,}"
+
+    @admin.display(description="used")
+    def used(self, batch: Batch) -> str:
+        return f"{_counts(batch).used:,}"
+
+    @admin.display(description="expired")
+    def expired(self, batch: Batch) -> str:
+        return f"{_counts(batch).expired:,}"
+
+    @admin.display(description="held")
+    def inactive(self, batch: Batch) -> str:
+        return f"{_counts(batch).inactive:,}"
+
+    # --- Issuing ----------------------------------------------------------------------------------------------
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("vouchers.add_batch")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Batch | None = None) -> Any:
+        if obj is None:
+            about = "The owner has them at once, with the terms that the type has now."
+            return ((None, {"fields": self.add_fields, "description": about}),)
+        return super().get_fieldsets(request, obj)
+
+    def get_inlines(self, request: HttpRequest, obj: Batch | None) -> list[Any]:
+        return list(self.inlines) if obj else []
+
+    def get_form(
+        self, request: HttpRequest, obj: Batch | None = None, change: bool = False, **options: Any
+    ) -> Any:
+        form = super().get_form(request, obj, change, **options)
+        if obj is None:
+            value = form.base_fields["face_value"]
+            value.required = False
+            value.help_text = "Of each, in the currency of the type. Empty: its price."
+            form.base_fields["label"].help_text = "The same label is never issued twice."
+        return form
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **options: Any
+    ) -> Any:
+        """Nothing is issued of a type off sale or to an account that is not active."""
+        if db_field.name == "voucher_type":
+            options["queryset"] = VoucherType.objects.on_sale()
+        if db_field.name == "owner":
+            options["queryset"] = User.objects.filter(is_active=True)
+        return super().formfield_for_foreignkey(db_field, request, **options)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """A label from when the page was opened: sent twice, the form issues one batch."""
+        label = f"{timezone.localtime():%Y-%m-%d %H:%M:%S} by user {caller(request).pk}"
+        return {"label": label, **super().get_changeform_initial_data(request)}
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        try:
+            response: HttpResponse = super().add_view(
+                request, form_url, {**(extra_context or {}), "title": "Issue vouchers"}
+            )
+        except DomainError as error:  # between the check of the form and the issue
+            messages.error(request, error.detail)
+            return redirect(request.get_full_path())
+        return response
+
+    def save_model(self, request: HttpRequest, obj: Batch, form: Any, change: bool) -> None:
+        """In the transaction of the request: all of the batch, or nothing."""
+        given = form.cleaned_data
+        batch = batches.open_batch(
+            voucher_type=given["voucher_type"],
+            owner=given["owner"],
+            quantity=given["quantity"],
+            label=given["label"],
+            face_value=given["face_value"],
+            actor=caller(request),
+        )
+        batches.issue_rest(batch=batch)
+        obj.__dict__.update(batch.__dict__)
+
+    # --- Exporting --------------------------------------------------------------------------------------------
+
+    def has_export_codes_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("vouchers.export_codes")
+
+    @action(
+        description="Export codes (CSV)",
+        url_path="export-codes",
+        permissions=["view", "export_codes"],
+        icon="download",
+    )
+    def export_codes(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Asks on GET; on POST sends the file."""
+        batch: Batch | None = self.get_object(request, object_id)
+        if batch is None:
+            missing: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return missing
+        if request.method == "POST":
+            try:
+                vouchers = batches.export_codes(batch=batch, actor=caller(request))
+            except DomainError as error:
+                messages.error(request, error.detail)
+                return redirect(reverse("admin:vouchers_batch_change", args=(batch.pk,)))
+            self.log_change(request, batch, f"Exported {batch.quantity} codes.")
+            return StreamingHttpResponse(
+                batch_csv.lines(batch, vouchers),
+                content_type="text/csv; charset=utf-8",
+                headers={
+                    "Content-Disposition": f'attachment; filename="batch-{batch.pk}-codes.csv"',
+                    "X-Content-Type-Options": "nosniff",
+                },
+            )
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Export codes",
+            "opts": self.opts,
+            "object": batch,
+            "original": batch,
+            "exports": batch.exports.select_related("actor")[:20],
+        }
+        return TemplateResponse(request, "admin/vouchers/batch/export_codes.html", context)
+
+
+def _counts(batch: Any) -> selectors.BatchCounts:
+    """Of a page of batches they are counted already; of one batch here, once."""
+    if not hasattr(batch, "counts"):
+        batch.counts = selectors.batch_counts([batch.pk], now=timezone.now())[batch.pk]
+    counts: selectors.BatchCounts = batch.counts
+    return counts
