@@ -71,7 +71,7 @@ class ClosingAnAccount(ApiTestCase):
         self.assertEqual(customer.profile.phone_number, "555 0100")
         self.assertEqual(len(files()), 1)
         self.assertEqual(VoucherUsage.objects.get().details, {"name": "Carla C."})
-        self.assertEqual(Email.objects.count(), 2)
+        self.assertEqual(Email.objects.count(), 3)  # the receipt, and two links
         self.assertEqual(self.api.get(URL).status_code, 200)
         return document
 

@@ -36,7 +36,7 @@ class ReconcileTestCase(PaidTestCase):
             call_command("reconcile_payments", "--json", *arguments, stdout=output, stderr=StringIO())
             status = 0
         except SystemExit as ended:
-            status = ended.code
+            status = int(ended.code or 0)
         self.assertEqual(status, expect, output.getvalue())
         self.report = json.loads(output.getvalue()) if output.getvalue() else {}
         return [(each["name"], each["repaired"]) for each in self.report.get("differences", ())]
