@@ -9,7 +9,7 @@ from django.utils import timezone
 from apps.payments import errors, gateway, services
 from apps.payments.models import IdempotencyKey, Refund, RefundedVoucher, Transaction
 from apps.payments.services import returns
-from apps.users.tests.factories import make_user
+from apps.users.tests.factories import PASSWORD, make_user
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Voucher, VoucherEvent
 from apps.vouchers.tests.factories import make_type
@@ -121,6 +121,19 @@ class RequestTests(PaidTestCase, ApiTestCase):
         for _ in range(2):
             self.assertProblem(self.ask(paid, **key), 409, "nothing_to_refund")
         self.assertEqual(IdempotencyKey.objects.count(), 0)
+
+    def test_closing_the_account_empties_what_the_buyer_wrote_and_keeps_the_books(self):
+        paid = self.buy(1)
+        body = {"payment_id": paid.pk, "reason": "My daughter is ill", "notes": "Call me"}
+        self.api.post(REFUND, body, headers={"Idempotency-Key": "a refund"})
+        self.assertEqual(self.api.get("/api/users/export/").json()["refunds"][0]["notes"], "Call me")
+        closed = self.api.delete("/api/users/profile/", {"password": PASSWORD})
+        self.assertEqual(closed.status_code, 204, closed.content)
+        refund = Refund.objects.get()
+        self.assertEqual((refund.reason, refund.notes, refund.amount), ("", "", Decimal(10)))
+        self.assertEqual(IdempotencyKey.objects.count(), 0)
+        services.approve_refund(refund_id=refund.pk, actor=self.staff)
+        self.assertEqual(self.books(paid)[0], "refunded")
 
     def test_a_buyer_sees_their_own_refunds_in_few_queries(self):
         for _ in range(3):
