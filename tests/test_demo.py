@@ -12,6 +12,7 @@ from django.conf import settings
 from django.test import SimpleTestCase
 
 from tests.support.runner import home
+from tests.support.server import answers, free_port
 
 START = 60  # seconds
 
@@ -72,19 +73,6 @@ class DemoTests(SimpleTestCase):
         )
         self.assertEqual(process.wait(START), 1)
         self.assertRegex(process.stdout.read(), "^CommandError: The demo .*DEBUG=True.\n$")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def get(url: str) -> bytes:

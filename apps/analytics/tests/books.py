@@ -24,7 +24,7 @@ class BooksTestCase(PaidTestCase):
         self.start(1)  # stays pending
         self.refused = Transaction.objects.get(pk=self.start(1).json()["transaction_id"])
         services.settle_intent(self.canceled(self.refused))
-        self.refund()
+        self.give_back()
         self.dispute()
         self.use()
         self.keep()
@@ -36,7 +36,7 @@ class BooksTestCase(PaidTestCase):
         self.stripe.override_payment_intent(intent_id, {"status": "canceled"})
         return intent_id
 
-    def refund(self) -> None:
+    def give_back(self) -> None:
         self.refunded, self.in_part, self.asked = self.buy(1), self.buy(2), self.buy(2)
         self.redeem(self.in_part.vouchers[0])
         for paid in (self.refunded, self.in_part):
