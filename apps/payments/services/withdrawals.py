@@ -1,0 +1,146 @@
+"""Giving the money back for what was never used of a service that was withdrawn."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.utils import timezone
+
+from apps.payments.errors import NothingToRefund, PaymentDisputed, RefundDecided
+from apps.payments.models import DisputeOutcome, Refund, RefundStatus, SoldVoucher, Transaction
+from apps.users.models import User
+from apps.vouchers.models import Hold, VoucherType
+
+from .refunds import approve_refund, execute_refund, request_refund_by_staff
+
+# What staff or a bank have their hands on is left to them; the rest is on its way back, or was.
+_LEFT_ALONE = frozenset(Hold) - {Hold.WITHDRAWN}
+
+
+@dataclass(frozen=True)
+class Refundable:
+    """What is left to refund of a type: so many vouchers of so many payments, and how much by currency."""
+
+    vouchers: int
+    payments: int
+    amounts: dict[str, Decimal]
+
+
+def refundable_of(voucher_type: VoucherType, *, now: datetime) -> Refundable:
+    """What `refund_unused` would ask the money back for, if all that is usable were withdrawn at `now`."""
+    rows = (
+        _unused(voucher_type, now)
+        .values("transaction__currency")
+        .annotate(
+            vouchers=Count("pk"),
+            payments=Count("transaction", distinct=True),
+            amount=Sum("transaction__unit_price"),
+        )
+        .order_by("transaction__currency")
+    )
+    return Refundable(
+        vouchers=sum(row["vouchers"] for row in rows),
+        payments=sum(row["payments"] for row in rows),
+        amounts={row["transaction__currency"]: row["amount"] for row in rows},
+    )
+
+
+@dataclass
+class Refunded:
+    """What came of it, in vouchers where nothing else is said."""
+
+    made: int = 0
+    under_way: int = 0
+    failed: int = 0
+    disputed_payments: int = 0
+
+
+def refund_unused(
+    *,
+    voucher_type: VoucherType,
+    actor: User,
+    reason: str,
+    told: Callable[[int], object] = lambda payments: None,
+) -> Refunded:
+    """Ask for the money of all vouchers of a type that are withdrawn and were never used, and approve it.
+
+    Refunds of such payments that wait for a decision, the buyers' own too, are approved with them; those that
+    were approved and not heard of go on. One payment after the other, so that it can be stopped and called
+    again; `told` hears how many are done. Vouchers without a payment, expired or used ones, those that staff
+    stopped, and payments in dispute are left alone. Raises PaymentProviderUnavailable.
+    """
+    outcome = Refunded()
+    for number, transaction_id in enumerate(_payments(voucher_type), start=1):
+        try:
+            _refund_payment(voucher_type, transaction_id, actor, reason, outcome)
+        except PaymentDisputed:
+            outcome.disputed_payments += 1
+        except (NothingToRefund, RefundDecided):
+            pass  # somebody else was at it at this moment
+        told(number)
+    return outcome
+
+
+def payments_to_refund(voucher_type: VoucherType) -> int:
+    """How many payments `refund_unused` would look at."""
+    return _concerned(voucher_type).count()
+
+
+def _refund_payment(
+    voucher_type: VoucherType, transaction_id: int, actor: User, reason: str, outcome: Refunded
+) -> None:
+    unused = _unused(voucher_type, timezone.now()).filter(
+        transaction=transaction_id, voucher__holds=Hold.WITHDRAWN
+    )
+    if voucher_ids := list(unused.values_list("voucher_id", flat=True)):
+        request_refund_by_staff(
+            transaction_id=transaction_id, actor=actor, reason=reason, voucher_ids=voucher_ids
+        )
+    open_ones = Refund.objects.filter(
+        transaction=transaction_id, status__in=(RefundStatus.REQUESTED, RefundStatus.APPROVED)
+    )
+    for refund in open_ones.order_by("pk"):
+        vouchers = refund.lines.count()
+        if refund.status == RefundStatus.REQUESTED:
+            refund = approve_refund(refund_id=refund.pk, actor=actor, note=reason)
+        else:
+            refund = execute_refund(refund.pk)
+        match refund.status:
+            case RefundStatus.SUCCEEDED:
+                outcome.made += vouchers
+            case RefundStatus.FAILED | RefundStatus.CANCELED:
+                outcome.failed += vouchers
+            case _:
+                outcome.under_way += vouchers
+
+
+def _unused(voucher_type: VoucherType, now: datetime) -> QuerySet[SoldVoucher]:
+    """The lines of payments whose vouchers were paid for, never used, and are stopped by nobody else."""
+    return SoldVoucher.objects.filter(
+        transaction__in=Transaction.objects.paid().filter(voucher_type=voucher_type, unit_price__gt=0),
+        voucher__uses_remaining=F("voucher__total_uses"),
+        voucher__expiry_date__gt=now,
+        voucher__holds__in=("", Hold.WITHDRAWN),
+    ).exclude(transaction__disputes__outcome=DisputeOutcome.LOST)
+
+
+def _concerned(voucher_type: VoucherType) -> QuerySet[Transaction]:
+    unused = _unused(voucher_type, timezone.now()).filter(voucher__holds=Hold.WITHDRAWN)
+    waiting = Refund.objects.filter(
+        transaction__voucher_type=voucher_type,
+        status__in=(RefundStatus.REQUESTED, RefundStatus.APPROVED),
+    )
+    return Transaction.objects.filter(
+        Q(pk__in=unused.values("transaction")) | Q(pk__in=waiting.values("transaction"))
+    )
+
+
+def _payments(voucher_type: VoucherType) -> Iterator[int]:
+    last = 0
+    while found := list(
+        _concerned(voucher_type).filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:500]
+    ):
+        yield from found
+        last = found[-1]

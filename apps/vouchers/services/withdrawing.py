@@ -1,0 +1,123 @@
+"""Withdrawing a service: its type goes off sale, and what is left of its vouchers can't be redeemed any more.
+
+Vouchers that were used in part are held too, as the service that their other uses are for is gone. Used, expired and
+void ones stay as they are. Everything goes in chunks, each a transaction of its own, and can be done again: what
+is held already is not touched.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.db import transaction
+from django.db.models import Count, F, Q, QuerySet
+from django.utils import timezone
+
+from apps.users.models import User
+from apps.vouchers.models import Hold, Voucher, VoucherType
+
+from .holding import change_holds, locked
+
+CHUNK: Final = 1000  # redeems of these vouchers wait for it: less than half a second
+VOID: Final = frozenset({Hold.VOIDED, Hold.REFUNDED})
+_VOID: Final = Q(holds__contains=Hold.VOIDED) | Q(holds__contains=Hold.REFUNDED)
+_WITHDRAWN: Final = Q(holds__contains=Hold.WITHDRAWN)
+
+
+@dataclass(frozen=True)
+class Left:
+    """The vouchers of a type: unused, used in part, or not to be redeemed anyway; and how many are withdrawn."""
+
+    unused: int
+    begun: int
+    used_up: int
+    expired: int
+    void: int
+    withdrawn: int
+
+
+def left_of(voucher_type: VoucherType, *, now: datetime) -> Left:
+    """What there is of a type at `now`, counted in one query; each voucher in one of the first five."""
+    usable = Q(uses_remaining__gt=0, expiry_date__gt=now) & ~_VOID
+    whole = Q(uses_remaining=F("total_uses"))
+    counts = {
+        "unused": usable & whole,
+        "begun": usable & ~whole,
+        "used_up": ~_VOID & Q(uses_remaining=0),
+        "expired": ~_VOID & Q(uses_remaining__gt=0, expiry_date__lte=now),
+        "void": _VOID,
+        "withdrawn": _WITHDRAWN,
+    }
+    vouchers = Voucher.objects.filter(voucher_type=voucher_type).order_by()
+    return Left(**vouchers.aggregate(**{name: Count("pk", filter=which) for name, which in counts.items()}))
+
+
+def withdraw_type(
+    *,
+    voucher_type: VoucherType,
+    reason: str,
+    actor: User | None = None,
+    told: Callable[[int], object] = lambda done: None,
+    chunk: int = CHUNK,
+) -> int:
+    """Take a type off sale, then hold each voucher of it that could still be redeemed; how many changed.
+
+    `told` hears after each chunk how many were looked at. What a payment that was under way brings later is found
+    when it is called again.
+    """
+    VoucherType.objects.filter(pk=voucher_type.pk, is_active=True).update(is_active=False)
+
+    def wanted(voucher: Voucher) -> frozenset[Hold]:
+        # Looked at again under the lock: a redemption may have taken the last use meanwhile.
+        usable = (
+            voucher.uses_remaining and voucher.expiry_date > timezone.now() and not voucher.held_for & VOID
+        )
+        return voucher.held_for | {Hold.WITHDRAWN} if usable else voucher.held_for
+
+    usable = Voucher.objects.filter(
+        ~_WITHDRAWN, ~_VOID, voucher_type=voucher_type, uses_remaining__gt=0, expiry_date__gt=timezone.now()
+    )
+    return _change(usable, wanted, reason=reason, actor=actor, told=told, chunk=chunk)
+
+
+def release_type(
+    *,
+    voucher_type: VoucherType,
+    reason: str,
+    actor: User | None = None,
+    told: Callable[[int], object] = lambda done: None,
+    chunk: int = CHUNK,
+) -> int:
+    """End what `withdraw_type` did to the vouchers, and no other hold; how many changed. The type stays off sale."""
+
+    def wanted(voucher: Voucher) -> frozenset[Hold]:
+        return voucher.held_for - {Hold.WITHDRAWN}
+
+    withdrawn = Voucher.objects.filter(_WITHDRAWN, voucher_type=voucher_type)
+    return _change(withdrawn, wanted, reason=reason, actor=actor, told=told, chunk=chunk)
+
+
+def _change(
+    vouchers: QuerySet[Voucher],
+    wanted: Callable[[Voucher], frozenset[Hold]],
+    *,
+    reason: str,
+    actor: User | None,
+    told: Callable[[int], object],
+    chunk: int,
+) -> int:
+    changed = done = 0
+    for ids in _chunks(vouchers, chunk):
+        with transaction.atomic():
+            changed += change_holds(locked(ids), wanted, reason=reason, actor=actor)
+        done += len(ids)
+        told(done)
+    return changed
+
+
+def _chunks(vouchers: QuerySet[Voucher], chunk: int) -> Iterator[list[int]]:
+    last = 0
+    while ids := list(vouchers.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:chunk]):
+        yield ids
+        last = ids[-1]
