@@ -226,6 +226,10 @@ class Refund(models.Model):
 
     class Meta:
         ordering = ("-created_at", "-id")
+        permissions = (
+            ("decide_refund", "Can approve and reject refunds, and send them again"),
+            ("make_refund", "Can refund vouchers without a request of the buyer"),
+        )
         indexes: ClassVar = [
             models.Index(fields=("requested_by", "-created_at", "-id"), name="payments_refunds_of_user"),
             models.Index(

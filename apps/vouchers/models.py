@@ -203,6 +203,12 @@ class Voucher(models.Model):
 
     class Meta:
         ordering = ("-purchase_date", "-id")
+        permissions = (
+            ("extend_voucher", "Can extend vouchers"),
+            ("suspend_voucher", "Can suspend and release vouchers"),
+            ("void_voucher", "Can void vouchers"),
+            ("reissue_voucher", "Can give vouchers a new code"),
+        )
         indexes: ClassVar = [
             models.Index(fields=("user", "-purchase_date", "-id"), name="vouchers_of_user_by_purchase"),
             models.Index(fields=("user", "expiry_date", "id"), name="vouchers_of_user_by_expiry"),
@@ -281,6 +287,7 @@ class VoucherUsage(models.Model):
 
     class Meta:
         ordering = ("-used_at", "-id")
+        permissions = (("reverse_usage", "Can give uses back"),)
         indexes: ClassVar = [
             models.Index(fields=("user", "-used_at", "-id"), name="usages_of_user_by_time"),
             models.Index(fields=("used_at",), name="usages_by_time"),
