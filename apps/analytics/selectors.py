@@ -7,8 +7,8 @@ What they mean, for the platform or for one owner:
   whenever that was, so both belong to the day of the purchase. Net is revenue less refunded.
 * A voucher is issued on its `purchase_date`. The vouchers issued in the period are active, used, expired or
   inactive as they are now, and these four add up to them.
-* A redemption is one use, at its `used_at`. An owner's redemptions are the uses of the vouchers that they
-  own, whoever redeemed them, as in the voucher statistics.
+* A redemption is one use, at its `used_at`, unless it was given back since, whenever that was. An owner's
+  redemptions are the uses of the vouchers that they own, whoever redeemed them, as in the voucher statistics.
 * Money is counted in one currency; purchases, vouchers and redemptions are counted in all of them.
 * Days are those of the project's time zone.
 """
@@ -202,12 +202,13 @@ def vouchers_active(now: datetime) -> int:
 
 def _books_of(owner: User | None) -> _Books:
     transactions = Transaction.objects.paid()
+    usages = VoucherUsage.objects.filter(reversal=None)
     if owner is None:
-        return _Books(transactions, Voucher.objects.all(), VoucherUsage.objects.all())
+        return _Books(transactions, Voucher.objects.all(), usages)
     return _Books(
         transactions.owned_by(owner),
         Voucher.objects.owned_by(owner),
-        VoucherUsage.objects.filter(voucher__user=owner),
+        usages.filter(voucher__user=owner),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
 from apps.users.models import User
 from apps.vouchers import codes
-from apps.vouchers.models import Hold, Voucher, VoucherType, VoucherUsage
+from apps.vouchers.models import Hold, UsageReversal, Voucher, VoucherType, VoucherUsage
 from apps.vouchers.tests.factories import make_type
 
 _numbers = count(1)
@@ -63,8 +63,20 @@ def use(voucher: Voucher, *, by: User, at: datetime) -> VoucherUsage:
     voucher.uses_remaining -= 1
     voucher.save(update_fields=["uses_remaining"])
     return VoucherUsage.objects.create(
-        voucher=voucher, user=by, service_type=voucher.service_type, used_at=at, use_no=voucher.uses_made
+        voucher=voucher,
+        user=by,
+        service_type=voucher.service_type,
+        used_at=at,
+        use_no=voucher.uses_made + voucher.uses_reversed,
     )
+
+
+def give_back(usage: VoucherUsage, *, by: User, at: datetime) -> UsageReversal:
+    """The reversal of a use at a moment."""
+    usage.voucher.uses_remaining += 1
+    usage.voucher.uses_reversed += 1
+    usage.voucher.save(update_fields=["uses_remaining", "uses_reversed"])
+    return UsageReversal.objects.create(usage=usage, reversed_at=at, actor=by, reason="by mistake")
 
 
 def vouchers_of(paid: Transaction) -> list[Voucher]:
@@ -93,16 +105,16 @@ def fill_books(
         if status in (TransactionStatus.PENDING, TransactionStatus.FAILED):
             _unpaid(buyer, voucher_type, status, chance.choice(moments))
             continue
+        quantity = chance.randint(1, 4)
+        share = Decimal(1 if status == TransactionStatus.REFUNDED else chance.choice((0, 0, 0.3)))
         paid = make_purchase(
             user=buyer,
             voucher_type=voucher_type,
             at=chance.choice(moments),
-            quantity=chance.randint(1, 4),
+            quantity=quantity,
             status=status,
+            amount_refunded=(voucher_type.price * quantity * share).quantize(Decimal("0.01")),
         )
-        share = 1 if status == TransactionStatus.REFUNDED else chance.choice((0, 0, 0.3))
-        paid.amount_refunded = (paid.amount * Decimal(share)).quantize(Decimal("0.01"))
-        paid.save()
         for voucher in vouchers_of(paid):
             voucher.purchase_date = chance.choice(moments)
             voucher.expiry_date = now + timedelta(days=chance.choice((-200, -1, 1, 300)))
@@ -110,7 +122,9 @@ def fill_books(
                 voucher.hold_for(frozenset({chance.choice(list(Hold))}))
             voucher.save()
             for _ in range(chance.randint(0, voucher.total_uses)):
-                use(voucher, by=chance.choice(users), at=chance.choice(moments))
+                usage = use(voucher, by=chance.choice(users), at=chance.choice(moments))
+                if chance.random() < 0.2:
+                    give_back(usage, by=chance.choice(users), at=now)
 
 
 def _unpaid(user: User, voucher_type: VoucherType, status: str, at: datetime) -> None:

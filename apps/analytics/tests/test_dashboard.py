@@ -14,7 +14,7 @@ from apps.vouchers.models import Hold
 from apps.vouchers.tests.factories import held, make_type
 from tests.support.cases import ApiTestCase
 
-from .factories import issue, make_purchase, use, vouchers_of
+from .factories import give_back, issue, make_purchase, use, vouchers_of
 
 DASHBOARD = "/api/analytics/dashboard/"
 PERSONAL = "/api/analytics/user/"
@@ -105,6 +105,30 @@ class DashboardTests(ApiTestCase):
                 }
             ],
         )
+
+    def test_a_use_that_was_given_back_is_no_redemption(self) -> None:
+        bought = make_purchase(
+            user=self.customer, voucher_type=make_type(max_uses=2), at=self.now, quantity=2
+        )
+        redeemer = make_user(date_joined=self.now - timedelta(days=400))
+        for voucher in vouchers_of(bought):
+            given_back = use(voucher, by=redeemer, at=self.now - timedelta(days=1))
+            give_back(given_back, by=self.staff, at=self.now)
+        kept = use(vouchers_of(bought)[0], by=self.other_customer, at=self.now)
+        for user in (self.customer, self.staff):
+            answer = self.figures(user, days=2)
+            totals = answer["totals"]
+            self.assertEqual((totals["redemptions"], totals["vouchers_active"]), (1, 2))
+            self.assertEqual([day["redemptions"] for day in answer["series"]], [0, 1])
+            self.assertEqual([row["redeemed"] for row in answer["by_voucher_type"]], [1])
+            self.assertEqual([event["type"] for event in answer["recent"]], ["purchase", "redemption"])
+        # Who bought, and who redeemed.
+        self.assertEqual(self.figures(self.staff, days=2)["users"]["active"], 2)
+        give_back(kept, by=self.staff, at=self.now)
+        answer = self.figures(self.customer)
+        self.assertEqual((answer["totals"]["redemptions"], len(answer["recent"])), (0, 1))
+        statistics = self.signed_in(self.customer).get("/api/vouchers/stats/").json()
+        self.assertEqual(statistics["total_redemptions"], 0)
 
     def test_it_counts_each_voucher_under_one_status(self) -> None:
         exam, at = make_type(max_uses=2), self.now - timedelta(days=1)

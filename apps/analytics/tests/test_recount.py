@@ -14,7 +14,7 @@ from django.utils import timezone
 from apps.payments.models import Transaction
 from apps.users.models import User
 from apps.users.tests.factories import make_customer, make_other_customer, make_staff
-from apps.vouchers.models import Voucher, VoucherUsage
+from apps.vouchers.models import UsageReversal, Voucher, VoucherUsage
 from tests.support.cases import ApiTestCase
 
 from .factories import fill_books
@@ -48,7 +48,9 @@ class Recount:
         vouchers = [row for row in Voucher.objects.all() if owner in (None, row.user)]
         self.vouchers = [row for row in vouchers if self.within(row.purchase_date)]
         self.all_vouchers = vouchers
-        uses = VoucherUsage.objects.select_related("voucher__user")
+        uses = VoucherUsage.objects.select_related("voucher__user").exclude(
+            pk__in=UsageReversal.objects.values("usage")
+        )
         self.uses = [row for row in uses if self.within(row.used_at) and owner in (None, row.voucher.user)]
 
     def day(self, moment: datetime | None) -> date:
