@@ -33,7 +33,7 @@ class LookedAt:
 
 
 class LookedAtAdmin(LookedAt, ModelAdmin):
-    actions = None
+    actions: tuple[str, ...] | None = None
     list_per_page = 50
     show_full_result_count = False
 

@@ -1,0 +1,207 @@
+"""Actions of the admin that ask first: for which rows, and why; then they call a service, case by case.
+
+On a list they are chosen for several rows, on the page of a row they are a button. A GET shows the form and does
+nothing. Each needs a permission of its own: without it nobody sees it, and whoever asks for it gets a 403.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Final
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from unfold.admin import ModelAdmin
+from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from .errors import DomainError
+from .logs import without_secrets
+
+AT_ONCE: Final = 100
+LONGEST_REASON: Final = 500
+NAMED: Final = 20  # rows that a page or a message names; of the others it tells how many
+
+
+class ReasonForm(forms.Form):
+    """Why it is done. A code in full that somebody writes into it is masked: the reason is shown to others."""
+
+    reason = forms.CharField(
+        max_length=LONGEST_REASON,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="It stays in the history, which the owner reads too.",
+    )
+
+    def clean_reason(self) -> str:
+        return without_secrets(self.cleaned_data["reason"])
+
+
+class NoQuestions(forms.Form):
+    """For what needs a yes and no more."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one call of a service is about: one row, or several that go together; and how people name it."""
+
+    rows: list[Any]
+    shown: str
+
+
+def each_alone(rows: Iterable[Any]) -> list[Case]:
+    return [Case([row], str(row)) for row in rows]
+
+
+def asks_first(
+    *,
+    permission: str,
+    description: str,
+    done: str,
+    about: str = "",
+    form: type[forms.Form] = ReasonForm,
+    cases: Callable[[Iterable[Any]], list[Case]] = each_alone,
+    at_once: int = AT_ONCE,
+    variant: ActionVariant = ActionVariant.DEFAULT,
+    icon: str | None = None,
+) -> Callable[[Callable[..., bool]], Any]:
+    """Make an action of a method `(self, request, rows, given)`, for `actions` and `actions_detail` of AskingAdmin.
+
+    The method gets the rows of one case and what the form has; it calls one service, and returns whether that
+    changed anything. A DomainError of one case is told to the staff, and the other cases go on. `permission` is
+    "app.codename", `done` begins the message of success and the entry in the log, and `about` tells what it does.
+    """
+
+    def decorate(act: Callable[..., bool]) -> Any:
+        @wraps(act)
+        def action(
+            self: AskingAdmin,
+            request: HttpRequest,
+            queryset: QuerySet[Any] | None = None,
+            *,
+            object_id: str | None = None,
+        ) -> HttpResponse | None:
+            if not (self.has_view_permission(request) and self.may(request, action)):
+                raise PermissionDenied
+            if object_id is not None:
+                row = self.get_object(request, unquote(object_id))
+                if row is None:
+                    missing: HttpResponse = self._get_obj_does_not_exist_redirect(
+                        request, self.opts, object_id
+                    )
+                    return missing
+                sent, rows = request.method == "POST", [row]
+            else:
+                assert queryset is not None
+                sent, rows = CONFIRMED in request.POST, list(queryset[: at_once + 1])
+                if len(rows) > at_once:
+                    messages.error(request, f"At most {at_once} at once. Nothing was done.")
+                    return None
+            given = form(request.POST if sent else None)
+            if sent and given.is_valid():
+                self.carry_out(request, action, cases(rows), given.cleaned_data)
+                return HttpResponseRedirect(self.address_of(rows[0])) if object_id is not None else None
+            return self.ask(request, action, rows, given, single=object_id is not None)
+
+        action.act, action.done, action.about, action.cases = act, done, about, cases  # type: ignore[attr-defined]
+        action.permission = permission  # type: ignore[attr-defined]
+        action.short_description = description  # type: ignore[attr-defined]
+        action.url_path = act.__name__.replace("_", "-")  # type: ignore[attr-defined]
+        action.icon, action.variant, action.attrs = icon, variant, {}  # type: ignore[attr-defined]
+        return action
+
+    return decorate
+
+
+CONFIRMED: Final = "confirmed"
+
+
+class AskingAdmin(ModelAdmin):
+    """A screen with actions that ask first (`asks_first`)."""
+
+    def may(self, request: HttpRequest, action: Any) -> bool:
+        """Whether who asks has the action's permission."""
+        permission = getattr(action, "permission", None)
+        return permission is None or request.user.has_perm(permission)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions: dict[str, Any] = super().get_actions(request)
+        return {name: found for name, found in actions.items() if self.may(request, found[0])}
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        actions: list[Any] = super().get_actions_detail(request, object_id)
+        return [found for found in actions if self.may(request, found.method)]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Refuses what nobody comes to by the page: an action that it does not offer them, numbers that are none."""
+        if request.method == "POST":
+            for name in request.POST.getlist("action"):
+                if name in (self.actions or ()) and not self.may(request, getattr(self, name)):
+                    raise PermissionDenied
+            chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+            if not all(pk.isascii() and pk.isdecimal() and len(pk) < 19 for pk in chosen):
+                raise BadRequest("No such rows")
+        response: HttpResponse = super().changelist_view(request, extra_context)
+        return response
+
+    def address_of(self, row: Any) -> str:
+        name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
+        return reverse(name, args=(row.pk,))
+
+    def ask(
+        self, request: HttpRequest, action: Any, rows: list[Any], form: forms.Form, *, single: bool
+    ) -> HttpResponse:
+        """The page that asks for confirmation and reason."""
+        cases = action.cases(rows)
+        hidden: list[tuple[str, Any]] = []
+        if not single:
+            hidden = [("action", action.__name__), *((ACTION_CHECKBOX_NAME, row.pk) for row in rows)]
+        names = self.opts.verbose_name if len(rows) == 1 else self.opts.verbose_name_plural
+        context = {
+            **self.admin_site.each_context(request),
+            "title": action.short_description,
+            "opts": self.opts,
+            "original": rows[0] if single else None,
+            "about": action.about,
+            "chosen": f"{len(rows)} {names}",
+            "cases": cases[:NAMED],
+            "more": max(0, len(cases) - NAMED),
+            "form": form,
+            "danger": action.variant is ActionVariant.DANGER,
+            "hidden": hidden,
+            # The address itself may hold a code that was searched for; what is left in GET does not.
+            "back": self.address_of(rows[0]) if single else f"{request.path}?{request.GET.urlencode()}",
+        }
+        return TemplateResponse(request, "core/asks_first.html", context)
+
+    def carry_out(self, request: HttpRequest, action: Any, cases: list[Case], given: dict[str, Any]) -> None:
+        """Do it, case by case, each in a transaction of its own; tell what came of it."""
+        changed, as_before = 0, 0
+        refused = defaultdict(list)
+        entry = ": ".join(filter(None, (action.done, given.get("reason"))))
+        for case in cases:
+            try:
+                did = action.act(self, request, case.rows, given)
+            except DomainError as error:
+                refused[error.detail].append(case.shown)
+                continue
+            if not did:
+                as_before += len(case.rows)
+                continue
+            changed += len(case.rows)
+            for row in case.rows:
+                self.log_change(request, row, entry)
+        for detail, names in refused.items():
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            messages.error(request, f"{', '.join(names[:NAMED])}{more}: {detail}")
+        if as_before:
+            messages.warning(request, f"Nothing to do: {as_before}.")
+        if changed:
+            messages.success(request, f"{action.done}: {changed}.")
