@@ -1,21 +1,29 @@
 """Giving a voucher another code, when the old one was lost or seen by others."""
 
+from datetime import datetime
+
+from django.conf import settings
 from django.db import transaction
 
+from apps.core import mail
 from apps.users.models import User
 from apps.vouchers import codes
-from apps.vouchers.errors import VoucherInactive, VoucherNotFound
+from apps.vouchers.errors import OwnerInactive, VoucherChanging, VoucherInactive, VoucherNotFound
 from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherEventKind
 
 from .holding import locked
 
 
 @transaction.atomic
-def reissue_voucher(*, voucher_id: int, actor: User, reason: str) -> Voucher:
-    """Give the voucher a new code; from now on the old one is unknown. Uses, value and expiry stay.
+def reissue_voucher(
+    *, voucher_id: int, actor: User, reason: str, decided_at: datetime | None = None
+) -> Voucher:
+    """Give the voucher a new code, and mail it to the owner; from now on the old one is unknown.
 
-    The same row keeps its place in the books, so that nothing is issued twice. Raises VoucherNotFound, or
-    VoucherInactive for one that is void.
+    The same row keeps its uses, value, expiry and place in the books, so that nothing is issued twice.
+    `decided_at` is when somebody looked and decided: a code that is younger than that stays, so that a form which
+    is sent twice makes one code. Raises VoucherNotFound, VoucherInactive for one that is void, OwnerInactive if
+    the account was closed (nobody would be told the new code), or VoucherChanging.
     """
     found = locked([voucher_id])
     if not found:
@@ -23,6 +31,10 @@ def reissue_voucher(*, voucher_id: int, actor: User, reason: str) -> Voucher:
     (voucher,) = found
     if voucher.held_for & {Hold.VOIDED, Hold.REFUNDED}:
         raise VoucherInactive(reason=voucher.inactive_reason)
+    if not voucher.user.mail_address:
+        raise OwnerInactive("The owner's account is closed: nobody would be told the new code.")
+    if decided_at and voucher.events.filter(kind=VoucherEventKind.REISSUED, at__gte=decided_at).exists():
+        raise VoucherChanging("This voucher got a new code a moment ago.")
     before = codes.masked(voucher.code)
     voucher.code = codes.make()
     voucher.save(update_fields=("code",))
@@ -32,5 +44,11 @@ def reissue_voucher(*, voucher_id: int, actor: User, reason: str) -> Voucher:
         actor=actor,
         reason=reason,
         details={"from": before, "to": codes.masked(voucher.code)},
+    )
+    mail.queue(
+        to=voucher.user.mail_address,
+        subject="Your voucher has a new code",
+        template="vouchers/new_code",
+        context={"voucher": voucher, "before": before, "link": settings.FRONTEND_URL},
     )
     return voucher
