@@ -1,8 +1,8 @@
-"""Screens for staff: what was paid and what Stripe told us. They are only looked at."""
+"""Screens for staff: what was paid, what went back, and what Stripe told us; staff decide about refunds."""
 
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -10,11 +10,15 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import display
 
+from apps.core.reasons import AskingAdmin, NoQuestions, asks_first
 from apps.core.screens import LookedAtAdmin, LookedAtInline
+from apps.users.callers import caller
 from apps.vouchers import admin as vouchers_admin
 
-from .models import SoldVoucher, StripeEvent, Transaction
+from . import services
+from .models import Dispute, Refund, RefundedVoucher, SoldVoucher, StripeEvent, Transaction
 
+MAILS_AT_ONCE = 100
 STATUS_COLOURS = {
     "Pending": "warning",
     "Completed": "success",
@@ -47,8 +51,21 @@ class SoldVoucherInline(LookedAtInline):
         return f"{sold.voucher.uses_made} of {sold.voucher.total_uses}"
 
 
+class RefundInline(LookedAtInline):
+    model = Refund
+    fk_name = "transaction"
+    fields = ("created_at", "amount", "status", "origin", "reason", "decided_by", "decision_note")
+    show_change_link = True
+
+
+class DisputeInline(LookedAtInline):
+    model = Dispute
+    fields = ("opened_at", "amount", "reason", "stripe_status", "outcome", "closed_at")
+    show_change_link = True
+
+
 @admin.register(Transaction)
-class TransactionAdmin(vouchers_admin.FoundByCode, LookedAtAdmin):
+class TransactionAdmin(vouchers_admin.FoundByCode, AskingAdmin, LookedAtAdmin):
     list_display = (
         "id",
         "created_at",
@@ -83,7 +100,38 @@ class TransactionAdmin(vouchers_admin.FoundByCode, LookedAtAdmin):
         ("Times", {"fields": (("created_at", "completed_at", "updated_at"),)}),
     )
     readonly_fields = ("amount_shown", "refunded_shown", "status_shown", "reference", "updated_at")
-    inlines: ClassVar = [SoldVoucherInline]
+    inlines: ClassVar = [SoldVoucherInline, RefundInline, DisputeInline]
+    actions = ("mail_receipt", "refund_unused")
+    actions_detail = ("refund_unused",)
+
+    @asks_first(
+        permission="payments.make_refund",
+        description="Ask for a refund of all unused vouchers",
+        done="Asked for a refund",
+        about="The vouchers are held at once; the refund is then approved or rejected among the refunds.",
+    )
+    def refund_unused(self, request: HttpRequest, rows: list[Transaction], given: dict[str, Any]) -> bool:
+        for transaction in rows:
+            services.request_refund_by_staff(
+                transaction_id=transaction.pk, actor=caller(request), reason=given["reason"][:200]
+            )
+        return True
+
+    @admin.action(description="Mail the receipt again", permissions=["mail_receipt"])
+    def mail_receipt(self, request: HttpRequest, queryset: QuerySet[Transaction]) -> None:
+        chosen = list(queryset.select_related("user", "voucher_type")[: MAILS_AT_ONCE + 1])
+        if len(chosen) > MAILS_AT_ONCE:
+            messages.error(request, f"At most {MAILS_AT_ONCE} at once. None was mailed.")
+            return
+        mailed = [each for each in chosen if each.is_paid and services.queue_receipt(each)]
+        for transaction in mailed:
+            self.log_change(request, transaction, "Mailed the receipt again.")
+        if len(mailed) < len(chosen):
+            messages.warning(request, f"Not paid, or the account is closed: {len(chosen) - len(mailed)}.")
+        messages.success(request, f"On their way: {len(mailed)}.")
+
+    def has_mail_receipt_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("payments.change_transaction")
 
     @admin.display(description="amount", ordering="amount")
     def amount_shown(self, transaction: Transaction) -> str:
@@ -98,6 +146,95 @@ class TransactionAdmin(vouchers_admin.FoundByCode, LookedAtAdmin):
     @display(description="status", ordering="status", label=STATUS_COLOURS)
     def status_shown(self, transaction: Transaction) -> str:
         return transaction.get_status_display()
+
+
+class RefundedVoucherInline(LookedAtInline):
+    model = RefundedVoucher
+    verbose_name_plural = "vouchers"
+    fields = ("voucher", "live")
+
+
+@admin.register(Refund)
+class RefundAdmin(AskingAdmin, LookedAtAdmin):
+    list_display = ("id", "created_at", "transaction_link", "amount", "status", "origin", "requested_by")
+    list_filter = ("status", "origin")
+    list_select_related = ("transaction", "requested_by")
+    search_fields = ("=id", "=transaction__id", "=stripe_refund_id", "transaction__user__email")
+    search_help_text = "A number, a transaction's number, a refund at Stripe, or an e-mail address"
+    fields = (
+        "transaction_link",
+        ("amount", "status", "origin"),
+        ("requested_by", "created_at"),
+        ("reason", "notes"),
+        ("decided_by", "decided_at", "decision_note"),
+        ("stripe_refund_id", "failure_reason", "finished_at"),
+    )
+    readonly_fields = ("transaction_link",)
+    inlines: ClassVar = [RefundedVoucherInline]
+    actions = ("approve", "reject", "send_again")
+    actions_detail = actions
+
+    @asks_first(
+        permission="payments.decide_refund",
+        description="Approve and refund",
+        done="Approved",
+        about="Stripe is asked to give the money back, and the vouchers are void.",
+    )
+    def approve(self, request: HttpRequest, rows: list[Refund], given: dict[str, Any]) -> bool:
+        for refund in rows:
+            services.approve_refund(refund_id=refund.pk, actor=caller(request), note=given["reason"])
+        return True
+
+    @asks_first(
+        permission="payments.decide_refund",
+        description="Reject",
+        done="Rejected",
+        about="The vouchers can be used again. The buyer reads the reason.",
+    )
+    def reject(self, request: HttpRequest, rows: list[Refund], given: dict[str, Any]) -> bool:
+        for refund in rows:
+            services.reject_refund(refund_id=refund.pk, actor=caller(request), note=given["reason"])
+        return True
+
+    @asks_first(
+        permission="payments.decide_refund",
+        description="Send again what was approved",
+        done="Sent again",
+        about="For a refund that stayed approved because Stripe did not answer.",
+        form=NoQuestions,
+    )
+    def send_again(self, request: HttpRequest, rows: list[Refund], given: dict[str, Any]) -> bool:
+        statuses = {services.execute_refund(refund.pk).status for refund in rows}
+        return statuses != {refund.status for refund in rows}
+
+    @admin.display(description="transaction")
+    def transaction_link(self, refund: Refund) -> str:
+        return _link_to(refund.transaction)
+
+
+@admin.register(Dispute)
+class DisputeAdmin(LookedAtAdmin):
+    list_display = ("opened_at", "transaction_link", "amount", "reason", "stripe_status", "outcome")
+    list_filter = ("outcome",)
+    list_select_related = ("transaction",)
+    search_fields = ("=stripe_dispute_id", "=transaction__id", "transaction__user__email")
+    search_help_text = "A dispute at Stripe, a transaction's number, or an e-mail address"
+    fields = (
+        "transaction_link",
+        ("stripe_dispute_id", "amount", "reason"),
+        ("stripe_status", "outcome"),
+        ("opened_at", "closed_at"),
+    )
+    readonly_fields = ("transaction_link",)
+
+    @admin.display(description="transaction")
+    def transaction_link(self, dispute: Dispute) -> str:
+        return _link_to(dispute.transaction)
+
+
+def _link_to(transaction: Transaction) -> str:
+    address = reverse("admin:payments_transaction_change", args=(transaction.pk,))
+    return format_html('<a class="text-primary-600" href="{}">{}</a>', address, transaction)
 
 
 class WaitingFilter(admin.SimpleListFilter):

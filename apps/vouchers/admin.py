@@ -5,6 +5,7 @@ Codes are worth money: no page shows one in full. Staff who were told a code fin
 
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import Count, F, Q, QuerySet, Sum
@@ -12,11 +13,15 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
+from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminDateWidget
 
+from apps.core.reasons import AskingAdmin, ReasonForm, asks_first
 from apps.core.screens import LookedAtAdmin, LookedAtInline
+from apps.users.callers import caller
 
-from . import codes
-from .models import Voucher, VoucherStatus, VoucherType, VoucherUsage, status_condition
+from . import codes, services
+from .models import Voucher, VoucherEvent, VoucherStatus, VoucherType, VoucherUsage, status_condition
 
 STATUS_COLOURS = {
     "Active": "success",
@@ -135,19 +140,85 @@ class UsageInline(LookedAtInline):
         return usages.select_related("user")
 
 
+class EventInline(LookedAtInline):
+    model = VoucherEvent
+    verbose_name_plural = "history"
+    fields = ("at", "kind", "hold", "actor", "reason", "details")
+    ordering = ("-id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[VoucherEvent]:
+        events: QuerySet[VoucherEvent] = super().get_queryset(request)
+        return events.select_related("actor")
+
+
+class ExtendForm(ReasonForm):
+    until = forms.DateField(widget=UnfoldAdminDateWidget(), help_text="The last day on which it is valid.")
+    field_order = ("until", "reason")
+
+
 @admin.register(Voucher)
-class VoucherAdmin(FoundByCode, LookedAtAdmin):
+class VoucherAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
     list_display = ("masked_code", "voucher_type", "user", "status", "uses", "purchase_date", "expiry_date")
     list_filter = (StatusFilter, "voucher_type", "inactive_reason")
     list_select_related = ("voucher_type", "user")
     search_fields = ("user__email",)
     fieldsets = (
         (None, {"fields": ("masked_code", "voucher_type", "service_type", "user")}),
-        ("State", {"fields": (("status", "inactive_reason"), "uses", ("purchase_date", "expiry_date"))}),
+        (
+            "State",
+            {"fields": (("status", "inactive_reason", "holds"), "uses", ("purchase_date", "expiry_date"))},
+        ),
         ("Paid", {"fields": (("face_value", "currency"),)}),
     )
-    readonly_fields = ("masked_code", "status", "uses", "service_type")
-    inlines: ClassVar = [UsageInline]
+    readonly_fields = ("masked_code", "status", "uses", "service_type", "holds")
+    inlines: ClassVar = [UsageInline, EventInline]
+    actions = ("extend", "suspend", "release", "reissue", "void")
+    actions_detail = actions
+
+    @asks_first(permission="vouchers.extend_voucher", description="Extend", done="Extended", form=ExtendForm)
+    def extend(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
+        for voucher in rows:
+            services.extend_voucher(voucher_id=voucher.pk, actor=caller(request), **given)
+        return True
+
+    @asks_first(
+        permission="vouchers.suspend_voucher",
+        description="Suspend",
+        done="Suspended",
+        about="They can't be redeemed until staff release them.",
+    )
+    def suspend(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
+        return bool(services.suspend_vouchers([each.pk for each in rows], actor=caller(request), **given))
+
+    @asks_first(
+        permission="vouchers.suspend_voucher",
+        description="Release what staff suspended",
+        done="Released",
+        about="Other holds, such as those of refunds and disputes, stay.",
+    )
+    def release(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
+        return bool(services.release_vouchers([each.pk for each in rows], actor=caller(request), **given))
+
+    @asks_first(
+        permission="vouchers.reissue_voucher",
+        description="Reissue with a new code",
+        done="Reissued",
+        about="The old code stops working at once. The owner finds the new one among their vouchers.",
+    )
+    def reissue(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
+        for voucher in rows:
+            services.reissue_voucher(voucher_id=voucher.pk, actor=caller(request), **given)
+        return True
+
+    @asks_first(
+        permission="vouchers.void_voucher",
+        description="Void for good",
+        done="Voided",
+        about="This can't be taken back, and gives no money back.",
+        variant=ActionVariant.DANGER,
+    )
+    def void(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
+        return bool(services.void_vouchers([each.pk for each in rows], actor=caller(request), **given))
 
     @admin.display(description="code")
     def masked_code(self, voucher: Voucher) -> str:
@@ -163,14 +234,31 @@ class VoucherAdmin(FoundByCode, LookedAtAdmin):
 
 
 @admin.register(VoucherUsage)
-class VoucherUsageAdmin(FoundByCode, LookedAtAdmin):
-    list_display = ("used_at", "masked_code", "voucher_type", "use_no", "user", "service_type")
+class VoucherUsageAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
+    list_display = ("used_at", "masked_code", "voucher_type", "use_no", "user", "service_type", "given_back")
     list_filter = ("voucher__voucher_type",)
-    list_select_related = ("voucher__voucher_type", "user")
+    list_select_related = ("voucher__voucher_type", "user", "reversal")
+    actions = ("reverse",)
+    actions_detail = actions
     code_field = "voucher__code"
     search_fields = ("user__email", "voucher__user__email")
     fields = ("voucher", "voucher_type", "use_no", "used_at", "user", "service_type", "details")
     readonly_fields = ("voucher_type",)
+
+    @asks_first(
+        permission="vouchers.reverse_usage",
+        description="Give the use back",
+        done="Given back",
+        about="The use stays in the books; its voucher can be redeemed once more.",
+    )
+    def reverse(self, request: HttpRequest, rows: list[VoucherUsage], given: dict[str, Any]) -> bool:
+        for usage in rows:
+            services.reverse_usage(usage_id=usage.pk, actor=caller(request), **given)
+        return True
+
+    @admin.display(description="given back", boolean=True)
+    def given_back(self, usage: VoucherUsage) -> bool:
+        return hasattr(usage, "reversal")
 
     @admin.display(description="code")
     def masked_code(self, usage: VoucherUsage) -> str:
