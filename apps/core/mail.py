@@ -4,6 +4,7 @@ The rows are post_office's. They are written here and not by its `mail.send`, wh
 (their names) as a template.
 """
 
+import atexit
 import logging
 import re
 import threading
@@ -31,6 +32,9 @@ WAITING: Final = (STATUS.queued, STATUS.requeued)
 LEASE: Final = timedelta(minutes=10)
 BATCH: Final = 100
 BUDGET: Final = 60.0  # seconds after which a run starts no further mail
+LAST_WAIT: Final = (
+    15.0  # seconds for which a process that ends waits for its own sender: one slow mail's time
+)
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 
 
@@ -204,16 +208,24 @@ class _Sender:
 
     def __init__(self) -> None:
         self._asked = threading.Event()
-        self._starting = threading.Lock()
+        self._idle = threading.Event()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
         """Have the waiting mail sent soon; returns at once."""
-        self._asked.set()
-        with self._starting:
+        with self._lock:
+            self._idle.clear()
+            self._asked.set()
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="mail", daemon=True)
                 self._thread.start()
+                atexit.register(self.finish)
+
+    def finish(self) -> None:
+        """Wait until nothing is being sent, as a command may end a moment after it woke the thread."""
+        if not self._idle.wait(LAST_WAIT):
+            log.warning("The process ends while mail is being sent; another goes on with it")
 
     def _run(self) -> None:
         while self._asked.wait():
@@ -225,6 +237,9 @@ class _Sender:
                 log.exception("The mail could not be sent")
             finally:
                 connection.close()
+                with self._lock:
+                    if not self._asked.is_set():
+                        self._idle.set()
 
 
 _sender = _Sender()

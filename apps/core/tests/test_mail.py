@@ -4,17 +4,18 @@ import threading
 import time
 from contextlib import contextmanager
 from datetime import timedelta
+from io import StringIO
 from unittest import mock
 
 import time_machine
 from django.core import mail as outbox
 from django.core.mail.backends.locmem import EmailBackend
-from django.core.management import get_commands
+from django.core.management import call_command, get_commands
 from django.db import transaction
 from django.test import override_settings
 from django.utils import timezone
 from post_office.mail import get_queued
-from post_office.models import STATUS, Email, Log
+from post_office.models import STATUS, Attachment, Email, Log
 
 from apps.core import mail, tasks
 from apps.users.tests.factories import make_staff, make_user
@@ -36,6 +37,12 @@ def queue(to="carla@example.com", **options):
 class Broken(EmailBackend):
     def send_messages(self, messages):
         raise ConnectionRefusedError("nobody listens")
+
+
+class Dying(EmailBackend):
+    def send_messages(self, messages):
+        super().send_messages(messages)
+        raise SystemExit  # nothing of ours catches it
 
 
 class Slow(EmailBackend):
@@ -144,6 +151,78 @@ class TheQueue(ApiTestCase):
         left = Email.objects.order_by("id").values_list("to", flat=True)
         self.assertEqual([to[0] for to in left], ["new@example.com", "waits@example.com"])
 
+    def test_a_subject_is_one_line_whatever_stands_in_it(self):
+        queue(subject="News\r\nBcc: victim@example.com\x00\u2028 of\tthe  day\n")
+        self.assertEqual(Email.objects.get().subject, "News Bcc: victim@example.com of the day")
+        self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(outbox.outbox[0].recipients(), ["carla@example.com"])
+
+    def test_the_command_sends_it_and_tells_what_waits(self):
+        queue()
+        queue(to="second@example.com")
+        Email.objects.filter(to="second@example.com").update(
+            scheduled_time=timezone.now() + timedelta(hours=1)
+        )
+        out = StringIO()
+        call_command("send_queued_mail", stdout=out)
+        self.assertEqual(out.getvalue(), "Sent: 1. Waiting: 1.\n")
+
+
+class Attachments(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.made = []
+        self.fails = False
+        makers = mock.patch.dict(mail._makers)
+        makers.start()
+        self.addCleanup(makers.stop)
+        mail.register_attachment("core.test", self.make)
+
+    def make(self, *, number):
+        if self.fails:
+            raise RuntimeError("no paper for 2345-6789-ABCD-EFGH")
+        self.made.append(number)
+        return mail.Attachment(f"number-{number}.pdf", b"%PDF-", "application/pdf")
+
+    def test_it_is_made_when_the_mail_is_sent_and_lies_nowhere_before(self):
+        queue(attach=("core.test", {"number": 5}))
+        self.assertEqual((self.made, Attachment.objects.count()), ([], 0))
+        self.assertEqual(mail.send_waiting(), 1)
+        (sent,) = outbox.outbox
+        self.assertEqual(sent.attachments, [("number-5.pdf", b"%PDF-", "application/pdf")])
+        parts = [part.get_content_type() for part in sent.message().walk() if not part.is_multipart()]
+        self.assertEqual(parts, ["text/plain", "text/html", "application/pdf"])
+        self.assertEqual((self.made, Attachment.objects.count()), ([5], 0))
+
+    def test_one_that_cannot_be_made_holds_up_no_other_and_is_tried_again(self):
+        queue(attach=("core.test", {"number": 5}))
+        queue(attach=("core.gone", {"number": 6}))
+        queue(to="other@example.com")
+        self.fails = True
+        now = timezone.now()
+        self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(outbox.outbox[0].to, ["other@example.com"])
+        waiting = Email.objects.exclude(status=STATUS.sent)
+        self.assertEqual([email.number_of_retries for email in waiting], [1, 1])
+        self.assertEqual(
+            [entry.exception_type for entry in Log.objects.order_by("id")], ["RuntimeError", "KeyError"]
+        )
+        self.assertEqual(Log.objects.earliest("id").message, "no paper for ***EFGH")
+        self.fails = False
+        with time_machine.travel(now + timedelta(minutes=6), tick=False):
+            self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(self.made, [5])
+
+    def test_a_sender_that_died_after_sending_sends_it_twice_rather_than_never(self):
+        queue(attach=("core.test", {"number": 5}))
+        with backend(Dying), self.assertRaises(SystemExit):
+            mail.send_waiting()
+        self.assertEqual(mail.send_waiting(), 0)
+        with time_machine.travel(timezone.now() + mail.LEASE + timedelta(seconds=1), tick=False):
+            self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(mail.send_waiting(), 0)
+        self.assertEqual(self.made, [5, 5])
+
 
 class SendingTogether(RaceTestCase):
     def sent(self):
@@ -186,6 +265,21 @@ class SendingInTheProcess(RaceTestCase):
                 self.assertFalse(done.wait(0.05))
             self.assertTrue(done.wait(10))
         self.assertEqual(Slow.sent, ["carla@example.com"])
+
+    def test_a_process_that_ends_waits_for_its_sender(self):
+        sent = []
+
+        def send():
+            time.sleep(0.05)
+            sent.append(1)
+
+        sender = mail._Sender()
+        with mock.patch.object(mail, "send_waiting", send), mock.patch("atexit.register"):
+            for _ in range(self.rounds):
+                sent.clear()
+                sender.wake()
+                sender.finish()
+                self.assertEqual(sent, [1])
 
 
 class MailInTheAdmin(ApiTestCase):

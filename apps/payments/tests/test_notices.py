@@ -1,0 +1,405 @@
+"""Mail to buyers: the receipt with the codes, and what becomes of refunds and disputes."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from unittest import mock
+
+import time_machine
+from django.core import mail as outbox
+from django.db import transaction
+from django.template import TemplateSyntaxError
+from django.test import override_settings
+from django.utils import timezone
+from post_office.models import STATUS, Email
+
+from apps.core import mail
+from apps.payments import currencies, gateway, receipts, services
+from apps.payments.models import Transaction
+from apps.payments.services import notices
+from apps.payments.tests.factories import intent_for, make_completed_transaction, make_transaction
+from apps.users import services as users
+from apps.users.models import User
+from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_user
+from apps.vouchers import services as vouchers
+from apps.vouchers.models import Hold, Voucher
+from apps.vouchers.tests.factories import held, make_type
+from apps.vouchers.tests.test_admin import AdminTestCase
+from tests.support.cases import ApiTestCase, RaceTestCase
+
+from .money import CONFIRM, PURCHASE, PaidTestCase
+
+TRANSACTIONS = "/admin/payments/transaction/"
+NBSP = "\N{NO-BREAK SPACE}"
+
+
+def address(transaction_id):
+    return f"/api/payments/transaction/{transaction_id}/receipt/"
+
+
+def subjects():
+    return list(Email.objects.order_by("id").values_list("subject", flat=True))
+
+
+class ReceiptsByHttp(PaidTestCase, ApiTestCase):
+    def test_confirms_and_webhooks_however_often_queue_one_mail_with_the_codes(self):
+        intent_id = self.start(2).json()["payment_intent_id"]
+        self.assertEqual(Email.objects.count(), 0)
+        self.stripe.pay(intent_id)
+        for _ in range(2):
+            self.assertEqual(self.api.post(CONFIRM, {"payment_intent_id": intent_id}).status_code, 200)
+            self.deliver_all("payment_intent.succeeded")
+        email = Email.objects.get()
+        self.assertEqual((email.to, email.status), ([self.customer.email], STATUS.queued))
+        self.assertEqual(email.subject, f"Your vouchers: 2 × {self.type.name}")
+        for voucher in Voucher.objects.all():
+            self.assertIn(voucher.shown_code, email.message)
+            self.assertIn(voucher.shown_code, email.html_message)
+
+    def test_it_goes_out_once_as_text_html_and_pdf(self):
+        paid = self.buy(1)
+        self.assertEqual((mail.send_waiting(), mail.send_waiting()), (1, 0))
+        (sent,) = outbox.outbox
+        self.assertEqual(sent.to, [self.customer.email])
+        ((name, content, media_type),) = sent.attachments
+        self.assertEqual((name, media_type), (f"receipt-{paid.pk}.pdf", "application/pdf"))
+        self.assertTrue(content.startswith(b"%PDF-") and content.rstrip().endswith(b"%%EOF"))
+
+    def test_a_free_type_brings_one_too(self):
+        free = make_type(name="Free", price="0.00", currency="XTS")
+        response = self.api.post(PURCHASE, {"voucher_type_id": free.pk, "quantity": 2})
+        self.assertEqual(response.status_code, 201, response.content)
+        email = Email.objects.get()
+        for voucher in response.json()["vouchers"]:
+            self.assertIn(voucher["code"], email.message)
+        self.assertIn(f"0.00{NBSP}XTS", email.message)
+
+    def test_a_payment_that_does_not_match_brings_none(self):
+        intent_id = self.start(1).json()["payment_intent_id"]
+        self.stripe.pay(intent_id)
+        self.stripe.override_payment_intent(intent_id, {"amount_received": 1})
+        with self.assertLogs("apps.payments", "ERROR"):
+            self.api.post(CONFIRM, {"payment_intent_id": intent_id})
+        self.assertEqual(Email.objects.count(), 0)
+
+    def test_a_refund_is_told_when_asked_for_and_when_it_ends(self):
+        paid = self.buy(2)
+        self.refund(paid)
+        requested, made = Email.objects.order_by("id")[1:]
+        self.assertEqual(
+            (requested.subject, made.subject), ("Your request for a refund", "Your refund has been made")
+        )
+        for email in (requested, made):
+            self.assertEqual(email.to, [self.customer.email])
+            for text in (email.message, email.html_message):
+                self.assertIn(f"20.00{NBSP}USD", text)
+                for voucher in paid.vouchers:
+                    self.assertIn(str(voucher), text)
+                    self.assertNotIn(voucher.shown_code, text)
+        self.assertNotIn("{", requested.message + made.message)
+
+    def test_a_rejected_refund_comes_with_what_staff_noted(self):
+        paid = self.buy(1)
+        note = "Used at the desk <b>{{ x }}</b>\nsorry"
+        services.reject_refund(refund_id=self.ask(paid).json()["id"], actor=self.staff, note=note)
+        email = Email.objects.latest("id")
+        self.assertEqual(email.subject, "Your refund was declined")
+        self.assertIn(note, email.message)
+        self.assertIn("&lt;b&gt;{{ x }}&lt;/b&gt;", email.html_message)
+        self.assertIn("released", email.message)
+
+    def test_a_refund_that_takes_its_time_or_comes_back_is_told_step_by_step(self):
+        for method, outcome, told in (
+            ("pm_card_pendingRefund", "succeeded", ["is on its way", "has been made"]),
+            ("pm_card_refundFail", "failed", ["has been made", "could not be made"]),
+        ):
+            Email.objects.all().delete()
+            refund = self.refund(self.buy(1, method))
+            self.stripe.settle_refund(refund.stripe_refund_id, outcome)
+            for _ in range(2):
+                services.settle_refund(refund.stripe_refund_id)
+            self.assertEqual(subjects()[2:], [f"Your refund {words}" for words in told])
+
+    def test_what_is_refunded_at_stripe_is_told_once(self):
+        paid = self.buy(1)
+        self.stripe.refund(paid.stripe_payment_intent_id)
+        for _ in range(2):
+            self.deliver_all("charge.refunded")
+        self.assertEqual(subjects()[1:], ["Your refund has been made"])
+
+    def test_a_dispute_is_told_when_it_opens_and_when_it_is_settled(self):
+        for outcome, words in (("won", "can be used again"), ("lost", "can't be used any more")):
+            Email.objects.all().delete()
+            paid = self.buy(1, "pm_card_createDispute")
+            for _ in range(2):
+                self.deliver_all("charge.dispute.created")
+            dispute = self.stripe.disputes(paid.stripe_payment_intent_id)[0]["id"]
+            self.stripe.close_dispute(dispute, outcome)
+            for _ in range(2):
+                self.deliver_all("charge.dispute.closed")
+            opened, closed = Email.objects.order_by("id")[1:]
+            self.assertEqual(
+                (opened.subject, closed.subject),
+                ("Your bank asks about a payment", "What your bank asked about is settled"),
+            )
+            self.assertIn(f"purchase {paid.pk}", opened.message)
+            self.assertIn(words, " ".join(closed.message.split()))
+
+
+class WhatAReceiptSays(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.customer = make_customer()
+
+    def receipt(self, paid):
+        Email.objects.all().delete()
+        self.assertTrue(services.queue_receipt(Transaction.objects.get(pk=paid.pk)))
+        return Email.objects.get()
+
+    def test_each_voucher_tells_what_it_is_good_for_by_then(self):
+        paid = make_completed_transaction(
+            user=self.customer, voucher_type=make_type(max_uses=3), quantity=len(Hold) + 3
+        )
+        numbered = list(paid.vouchers)
+        for voucher, hold in zip(numbered, Hold, strict=False):
+            Voucher.objects.filter(pk=voucher.pk).update(**held(hold))
+        Voucher.objects.filter(pk=numbered[-1].pk).update(uses_remaining=0)
+        Voucher.objects.filter(pk=numbered[-2].pk).update(expiry_date=datetime(2026, 3, 1, 12, tzinfo=UTC))
+        email = self.receipt(paid)
+        states = [line.strip() for line in email.message.splitlines() if line.startswith("      ")]
+        self.assertEqual(
+            [state.partition(":")[0] for state in states],
+            [
+                "Can't be used",
+                "Refunded",
+                "Can't be used at the moment",
+                "Can't be used at the moment",
+                "Can't be used",
+                "Can't be used",
+                f"Valid until {timezone.localtime(numbered[-3].expiry_date):%-d %B %Y}, 3 of 3 uses",
+                "Expired on 1 March 2026",
+                "Used",
+            ],
+        )
+
+    def test_a_code_that_was_replaced_is_not_in_it(self):
+        paid = make_completed_transaction(user=self.customer)
+        old = paid.vouchers[0].shown_code
+        vouchers.reissue_voucher(
+            voucher_id=paid.vouchers[0].pk, actor=make_user(is_staff=True), reason="Lost"
+        )
+        email = self.receipt(paid)
+        self.assertNotIn(old, email.message + email.html_message)
+        self.assertIn(paid.vouchers[0].shown_code, email.message)
+
+    def test_names_are_text_whatever_they_hold_and_the_buyers_is_not_in_it(self):
+        User.objects.update(first_name="Visit http://evil.example", last_name="{% debug %}")
+        name = "{{ vouchers }} <script>{% now 'Y' %}</script>\r\nBcc: victim@example.com"
+        paid = make_completed_transaction(user=self.customer, voucher_type=make_type(name=name))
+        email = self.receipt(paid)
+        self.assertIn("{{ vouchers }} <script>{% now 'Y' %}</script>", email.message)
+        self.assertIn("{{ vouchers }} &lt;script&gt;", email.html_message)
+        self.assertNotIn("<script", email.html_message)
+        self.assertNotRegex(email.subject, r"[\r\n]")
+        self.assertNotIn("evil", email.message + email.html_message + email.subject)
+        self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(outbox.outbox[0].recipients(), [self.customer.email])
+
+    def test_the_longest_names_and_numbers_fit(self):
+        paid = make_completed_transaction(
+            user=self.customer, voucher_type=make_type(name="W" * 200, price=Decimal("99999999.99")), quantity=100
+        )
+        email = self.receipt(paid)
+        self.assertIn(f"9,999,999,999.00{NBSP}USD", email.message)
+        self.assertEqual(mail.send_waiting(), 1)
+
+    def test_money_has_the_places_of_its_currency(self):
+        for currency, price, shown in (
+            ("JPY", "1250.00", "1,250"),
+            ("USD", "12.50", "12.50"),
+            ("BHD", "12.50", "12.500"),
+            ("JPY", "0.50", "0.50"),
+        ):
+            self.assertEqual(currencies.shown(Decimal(price), currency), f"{shown}{NBSP}{currency}")
+        kind = make_type(price=Decimal("1250.00"), currency="JPY")
+        paid = make_completed_transaction(
+            user=self.customer, voucher_type=kind, quantity=2, amount_refunded=Decimal("1250.00")
+        )
+        email = self.receipt(paid)
+        for text in (email.message, email.html_message):
+            self.assertIn(f"1,250{NBSP}JPY", text)
+            self.assertIn(f"2,500{NBSP}JPY", text)
+            self.assertNotIn("1,250.00", text)
+        self.assertIn(f"Refunded: 1,250{NBSP}JPY", email.message)
+
+    def test_times_are_those_of_the_project(self):
+        paid = make_completed_transaction(
+            user=self.customer, completed_at=datetime(2026, 3, 14, 22, 30, tzinfo=UTC)
+        )
+        with override_settings(TIME_ZONE="Africa/Nairobi"):
+            email = self.receipt(paid)
+        self.assertIn("15 March 2026, 01:30 EAT", email.message)
+        self.assertIn("15 March 2026, 01:30 EAT", email.html_message)
+
+    def test_nothing_in_it_is_fetched_from_elsewhere(self):
+        html = self.receipt(make_completed_transaction(user=self.customer)).html_message
+        for remote in ("<img", "<link", "<script", "url(", "src="):
+            self.assertNotIn(remote, html)
+
+
+class WhatStandsInNoWay(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.customer = make_customer()
+        self.pending = make_transaction(user=self.customer, quantity=2)
+
+    def assertCompletedWithoutMail(self):
+        self.assertTrue(Transaction.objects.get(pk=self.pending.pk).is_paid)
+        self.assertEqual((Voucher.objects.count(), Email.objects.count()), (2, 0))
+
+    def test_it_is_as_lasting_as_the_completion(self):
+        with self.assertRaises(RuntimeError), transaction.atomic():
+            services.settle(intent_for(self.pending))
+            raise RuntimeError
+        self.assertEqual((Voucher.objects.count(), Email.objects.count()), (0, 0))
+
+    def test_a_late_payment_of_a_closed_account_is_fulfilled_without_a_mail(self):
+        users.close_account(user=self.customer, password=PASSWORD)
+        services.settle(intent_for(self.pending))
+        self.assertCompletedWithoutMail()
+        self.assertFalse(services.queue_receipt(Transaction.objects.get(pk=self.pending.pk)))
+
+    def test_closing_the_account_takes_a_mail_that_waits_with_it(self):
+        services.settle(intent_for(self.pending))
+        users.close_account(user=self.customer, password=PASSWORD)
+        self.assertEqual((mail.send_waiting(), Email.objects.count()), (0, 0))
+
+    def test_a_text_that_cannot_be_written_is_logged_and_stops_no_payment(self):
+        with (
+            mock.patch.object(mail, "render_to_string", side_effect=TemplateSyntaxError),
+            self.assertLogs("apps.payments", "ERROR"),
+        ):
+            services.settle(intent_for(self.pending))
+        self.assertCompletedWithoutMail()
+
+    def test_an_address_that_no_mail_can_have_stops_no_payment(self):
+        User.objects.filter(pk=self.customer.pk).update(email="no address")
+        services.settle(intent_for(self.pending))
+        self.assertCompletedWithoutMail()
+
+    def test_a_receipt_that_cannot_be_drawn_now_is_sent_later_with_its_mail(self):
+        services.settle(intent_for(self.pending))
+        now = timezone.now()
+        with mock.patch.object(receipts, "receipt_pdf", side_effect=ValueError("no font")):
+            self.assertEqual(mail.send_waiting(), 0)
+        self.assertEqual(Email.objects.get().status, STATUS.requeued)
+        with time_machine.travel(now + timedelta(minutes=6), tick=False):
+            self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(len(outbox.outbox[0].attachments), 1)
+
+    def test_completing_costs_two_more_queries(self):
+        with self.assertQueries(
+            7
+        ):  # lock; vouchers, history, sale, transaction; the mail's vouchers, the mail
+            services.settle(intent_for(self.pending))
+
+
+class SendingItAgain(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.customer = make_customer()
+        self.api = self.signed_in(self.customer)
+        self.paid = make_completed_transaction(user=self.customer)
+        Email.objects.all().delete()
+
+    def test_the_buyer_has_it_sent_again(self):
+        with self.assertQueries(4):  # who asks, the transaction, its vouchers, the mail
+            response = self.api.post(address(self.paid.pk))
+        self.assertEqual((response.status_code, response.content), (202, b""))
+        self.assertIn(self.paid.vouchers[0].shown_code, Email.objects.get().message)
+        self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(len(outbox.outbox[0].attachments), 1)
+
+    def test_only_what_is_ones_own_and_paid(self):
+        unpaid = make_transaction(user=self.customer)
+        other = make_completed_transaction(user=make_other_customer())
+        Email.objects.all().delete()
+        self.assertProblem(self.api.post(address(other.pk)), 404, "transaction_not_found")
+        self.assertProblem(self.api.post(address(9999)), 404, "transaction_not_found")
+        self.assertProblem(self.api.post(address(10**20)), 404, "transaction_not_found")
+        self.assertProblem(self.api.post(address(unpaid.pk)), 409, "not_paid")
+        self.assertProblem(self.client.post(address(self.paid.pk)), 401, "not_authenticated")
+        self.assertEqual(Email.objects.count(), 0)
+
+    @override_settings(RATE_LIMITS_ENABLED=True, LIMIT_RECEIPTS=(2, 3600))
+    def test_not_too_often(self):
+        for _ in range(2):
+            self.assertEqual(self.api.post(address(self.paid.pk)).status_code, 202)
+        refused = self.signed_in(self.customer).post(address(self.paid.pk))
+        self.assertProblem(refused, 429, "rate_limited")
+        self.assertLessEqual(int(refused["Retry-After"]), 3600)
+        self.assertEqual(Email.objects.count(), 2)
+        self.assertEqual(self.api.get(address(self.paid.pk)).status_code, 200)
+
+
+class StaffSendIt(AdminTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.paid = make_completed_transaction(user=self.customer)
+        self.unpaid = make_transaction(user=self.customer)
+        closed = make_user()
+        self.closed = make_completed_transaction(user=closed)
+        users.close_account(user=closed, password=PASSWORD)
+        Email.objects.all().delete()
+
+    def again(self, *chosen):
+        body = {"action": "mail_receipt", "_selected_action": [str(each.pk) for each in chosen]}
+        return self.client.post(TRANSACTIONS, body, follow=True)
+
+    def test_staff_have_receipts_mailed_again_which_is_noted(self) -> None:
+        for person in (self.staff, self.desk):
+            self.client.force_login(person)
+            page = self.again(self.paid, self.unpaid, self.closed)
+            self.assertContains(page, "On their way: 1.")
+            self.assertContains(page, "Not paid, or the account is closed: 2.")
+            self.assertEqual(Email.objects.get().to, [self.customer.email])
+            Email.objects.all().delete()
+        history = self.page(f"{TRANSACTIONS}{self.paid.pk}/history/")
+        self.assertContains(history, "Mailed the receipt again.", count=2)
+
+    def test_not_very_many_at_once(self) -> None:
+        with mock.patch("apps.payments.admin.MAILS_AT_ONCE", 1):
+            self.assertContains(self.again(self.paid, self.closed), "At most 1 at once")
+        self.assertEqual(Email.objects.count(), 0)
+
+    def test_staff_without_the_right_send_nothing(self) -> None:
+        self.desk.user_permissions.remove(*self.desk.user_permissions.filter(codename="change_transaction"))
+        self.client.force_login(self.desk)
+        self.again(self.paid)
+        self.assertEqual(Email.objects.count(), 0)
+
+
+def settle_without_a_lock(intent: gateway.Intent) -> None:
+    """The twin that looks, and then writes."""
+    found = Transaction.objects.get(stripe_payment_intent_id=intent.id)
+    if found.is_paid:
+        return
+    time.sleep(0.01)
+    Transaction.objects.filter(pk=found.pk).update(status="completed", completed_at=timezone.now())
+    notices.queue_receipt(found)
+
+
+class SettlingTogether(RaceTestCase):
+    def mails(self, settle):
+        """How many receipts eight settlements of one payment at the same instant queue."""
+        Email.objects.all().delete()
+        intent = intent_for(make_transaction(user=make_user()))
+        self.together(*[lambda: settle(intent)] * 8)
+        return Email.objects.count()
+
+    def test_one_receipt_is_queued(self):
+        for _ in range(self.rounds):
+            self.assertEqual(self.mails(services.settle), 1)
+
+    def test_control_the_oracle_catches_a_settlement_that_locks_nothing(self):
+        self.assertGreater(max(self.mails(settle_without_a_lock) for _ in range(3)), 1)
