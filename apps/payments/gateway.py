@@ -32,6 +32,7 @@ from .errors import (
 log = logging.getLogger(__name__)
 
 Ours = TypeVar("Ours")
+Calling = Callable[[Callable[[], Any]], Any]
 
 stripe.enable_telemetry = False
 
@@ -170,19 +171,22 @@ def cancel_intent(intent_id: str) -> Intent:
             return _intent(_client().v1.payment_intents.retrieve(intent_id))
 
 
-def intents_created(since: datetime, until: datetime) -> Iterator[Intent]:
-    """Stripe's list of the intents made between two aware times, page by page. Raises PaymentProviderUnavailable."""
-    return _listed(lambda page: _client().v1.payment_intents.list(page), _intent, since, until)
+def intents_created(since: datetime, until: datetime, calling: Calling) -> Iterator[Intent]:
+    """Stripe's list of the intents made between two aware times, both included, page by page.
+
+    `calling` makes the call for each page, and may make it again. Raises PaymentProviderUnavailable.
+    """
+    return _listed(lambda page: _client().v1.payment_intents.list(page), _intent, since, until, calling)
 
 
-def refunds_created(since: datetime, until: datetime) -> Iterator[Refund]:
+def refunds_created(since: datetime, until: datetime, calling: Calling) -> Iterator[Refund]:
     """The same for refunds."""
-    return _listed(lambda page: _client().v1.refunds.list(page), _refund, since, until)
+    return _listed(lambda page: _client().v1.refunds.list(page), _refund, since, until, calling)
 
 
-def disputes_created(since: datetime, until: datetime) -> Iterator[Dispute]:
+def disputes_created(since: datetime, until: datetime, calling: Calling) -> Iterator[Dispute]:
     """The same for disputes."""
-    return _listed(lambda page: _client().v1.disputes.list(page), _dispute, since, until)
+    return _listed(lambda page: _client().v1.disputes.list(page), _dispute, since, until, calling)
 
 
 def find_intent(*, order_id: UUID, since: datetime) -> Intent | None:
@@ -349,23 +353,31 @@ def _intent(found: stripe.PaymentIntent) -> Intent:
 
 
 def _listed(
-    ask: Callable[[Any], Any], read: Callable[[Any], Ours], since: datetime, until: datetime
+    ask: Callable[[Any], Any],
+    read: Callable[[Any], Ours],
+    since: datetime,
+    until: datetime,
+    calling: Calling,
 ) -> Iterator[Ours]:
     """What of a list of Stripe's could be ours. A place among the calls is taken for a page, not between pages."""
-    page: dict[str, Any] = {
+    asked: dict[str, Any] = {
         "created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())},
         "limit": 100,
     }
+
+    def page() -> Any:
+        with _conversation():
+            return ask(asked)
+
     more = True
     while more:
-        with _conversation():
-            answer = ask(page)
+        answer = calling(page)
         for found in answer.data:
             with suppress(NotAtStripe):
                 yield read(found)
         more = bool(answer.has_more and answer.data)
         if more:
-            page["starting_after"] = answer.data[-1].id
+            asked["starting_after"] = answer.data[-1].id
 
 
 def _refund(found: stripe.Refund) -> Refund:

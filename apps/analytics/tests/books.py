@@ -76,7 +76,7 @@ class BooksTestCase(PaidTestCase):
         self.start(2)
         self.type = make_type(currency="EUR")
         held, free, extended, reissued, void = self.buy(5).vouchers
-        by = {"actor": self.staff, "reason": "Because"}
+        by: dict[str, Any] = {"actor": self.staff, "reason": "Because"}
         voucher_services.suspend_vouchers([held.pk, free.pk], **by)
         voucher_services.release_vouchers([free.pk], **by)
         self.redeem(free)

@@ -7,6 +7,7 @@ a process may die between two steps. Looks only, unless told to repair.
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -43,6 +44,11 @@ GRACE: Final = timedelta(minutes=5)  # what is younger may still be on its way
 PAGE: Final = 100
 PAUSE: Final = 0.05  # seconds between single look-ups: Stripe takes 25 a second of a test account
 BACK_OFF: Final = (1.0, 4.0)  # seconds before a call is tried again
+SILENCES: Final = (
+    3  # one after the other, and Stripe is away; a single one may be the fault of what was asked for
+)
+SPAN: Final = timedelta(days=1)  # compared at once, which bounds what is kept in memory
+SECOND: Final = timedelta(seconds=1)
 PAYABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_action")
 
 
@@ -87,11 +93,12 @@ def reconcile(*, since: datetime, until: datetime, apply: bool) -> Report:
         try:
             for step in (run.unfinished, run.refunds_under_way, run.open_disputes):
                 step()
-            run.intents(since, until)
-            run.refunds(since, until)
-            run.disputes(since, until)
+            for start, end in spans(since, until):
+                for compare in (run.intents, run.refunds, run.disputes):
+                    with run.going_on():
+                        compare(start, end)
         except PaymentProviderUnavailable:
-            run.report.complete = False
+            log.warning("Reconciliation: Stripe is away")
     for difference in run.report.differences:
         log.warning(
             "Reconciliation: %s, %s%s",
@@ -109,6 +116,20 @@ class _Run:
         self.apply = apply
         self.report = Report()
         self.seen: set[tuple[str, str]] = set()
+        self.silences = 0
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """What Stripe does not answer is left out, and the rest has its turn, unless Stripe seems to be away."""
+        try:
+            yield
+        except PaymentProviderUnavailable:
+            self.report.complete = False
+            self.silences += 1
+            if self.silences >= SILENCES:
+                raise
+        else:
+            self.silences = 0
 
     # --- What we have not finished -----------------------------------------------------------------------------
 
@@ -120,7 +141,8 @@ class _Run:
         for transaction in pending.order_by("pk").iterator(PAGE):
             self.count("unfinished transactions")
             time.sleep(PAUSE)
-            self.look_up(transaction)
+            with self.going_on():
+                self.look_up(transaction)
 
     def look_up(self, transaction: Transaction) -> None:
         about = f"transaction {transaction.pk}"
@@ -133,6 +155,8 @@ class _Run:
         if intent is None:
             if abandoned:
                 self.found("abandoned", about, partial(self.give_up, transaction))
+        elif intent.succeeded and not _agree(transaction, intent):
+            self.found("amount_mismatch", f"{about}, {intent.id}")
         elif intent.succeeded:
             self.found(
                 "paid_not_fulfilled", f"{about}, {intent.id}", partial(self.settle, intent), transaction.pk
@@ -157,9 +181,10 @@ class _Run:
 
     def settle(self, intent: gateway.Intent) -> bool:
         try:
-            return fulfilment.settle(intent) is not None
+            settled = fulfilment.settle(intent)
         except PaymentMismatch:
             return False
+        return settled is not None and settled.status != TransactionStatus.PENDING
 
     def refunds_under_way(self) -> None:
         """Refunds that were approved and perhaps not sent, and those that wait for a bank."""
@@ -169,38 +194,49 @@ class _Run:
         for refund in under_way.order_by("pk").iterator(PAGE):
             self.count("refunds under way")
             time.sleep(PAUSE)
-            if refund.stripe_refund_id is None:
-                self.found("refund_not_sent", f"refund {refund.pk}", partial(self.send, refund))
-                continue
-            try:
-                made = patiently(partial(gateway.fetch_refund, refund.stripe_refund_id))
-            except gateway.NotAtStripe:
-                self.found("refund_not_at_stripe", f"refund {refund.pk}, {refund.stripe_refund_id}")
-            else:
-                self.compare_refund(made, refund)
+            with self.going_on():
+                if refund.stripe_refund_id is None:
+                    self.found("refund_not_sent", f"refund {refund.pk}", partial(self.send, refund))
+                else:
+                    self.look_up_refund(refund, refund.stripe_refund_id)
+
+    def look_up_refund(self, refund: Refund, refund_id: str) -> None:
+        try:
+            made = patiently(partial(gateway.fetch_refund, refund_id))
+        except gateway.NotAtStripe:
+            self.found("refund_not_at_stripe", f"refund {refund.pk}, {refund_id}")
+        else:
+            self.compare_refund(made, refund)
 
     def send(self, refund: Refund) -> bool:
-        return execute_refund(refund.pk).status != RefundStatus.APPROVED
+        try:
+            return execute_refund(refund.pk).status != RefundStatus.APPROVED
+        except gateway.NotAtStripe:  # the payment that it is of
+            return False
 
     def open_disputes(self) -> None:
         """Disputes whose end we may have missed."""
         for dispute in Dispute.objects.filter(outcome=DisputeOutcome.OPEN).order_by("pk").iterator(PAGE):
             self.count("open disputes")
             time.sleep(PAUSE)
-            try:
-                made = patiently(partial(gateway.fetch_dispute, dispute.stripe_dispute_id))
-            except gateway.NotAtStripe:
-                self.found("dispute_not_at_stripe", f"dispute {dispute.pk}, {dispute.stripe_dispute_id}")
-            else:
-                self.compare_dispute(made, dispute)
+            with self.going_on():
+                self.look_up_dispute(dispute)
+
+    def look_up_dispute(self, dispute: Dispute) -> None:
+        try:
+            made = patiently(partial(gateway.fetch_dispute, dispute.stripe_dispute_id))
+        except gateway.NotAtStripe:
+            self.found("dispute_not_at_stripe", f"dispute {dispute.pk}, {dispute.stripe_dispute_id}")
+        else:
+            self.compare_dispute(made, dispute)
 
     # --- Stripe's own list, and back ---------------------------------------------------------------------------
 
-    def intents(self, since: datetime, until: datetime) -> None:
+    def intents(self, start: datetime, end: datetime) -> None:
         """Each paid intent with our metadata has one transaction, of the same amount; and the reverse."""
         grace = timezone.now() - GRACE
         paid_at_stripe: set[str] = set()
-        for page in pages(gateway.intents_created(since, until)):
+        for page in pages(gateway.intents_created(start, end - SECOND, patiently)):
             ours = _transactions_of(page)
             for intent in page:
                 self.count("intents at Stripe")
@@ -208,7 +244,9 @@ class _Run:
                 if intent.succeeded:
                     paid_at_stripe.add(intent.id)
                 if transaction is None:
-                    if intent.succeeded and _uuid(intent.order_id):
+                    if not _uuid(intent.order_id):
+                        self.count("intents of others")
+                    elif intent.succeeded:
                         self.found("paid_unknown_order", f"{intent.id}, order {intent.order_id}")
                     continue
                 about = f"transaction {transaction.pk}, {intent.id}"
@@ -220,24 +258,32 @@ class _Run:
                 elif intent.succeeded and not transaction.is_paid and transaction.created_at < grace:
                     self.found("paid_not_fulfilled", about, partial(self.settle, intent), transaction.pk)
         claimed = Transaction.objects.filter(
-            status__in=PAID, amount__gt=0, created_at__gte=since, created_at__lte=until
+            status__in=PAID, amount__gt=0, created_at__gte=start, created_at__lt=end
         )
         for transaction in claimed.order_by("pk").iterator(PAGE):
             self.count("paid transactions")
-            if transaction.stripe_payment_intent_id in paid_at_stripe:
-                continue
-            try:
-                intent_id = transaction.stripe_payment_intent_id or ""
-                succeeded = patiently(partial(gateway.fetch_intent, intent_id)).succeeded
-            except gateway.NotAtStripe:
-                succeeded = False
-            if not succeeded:
-                self.found("fulfilled_not_paid", f"transaction {transaction.pk}")
+            if transaction.stripe_payment_intent_id not in paid_at_stripe:
+                time.sleep(PAUSE)
+                with self.going_on():
+                    self.check_paid(transaction)
 
-    def refunds(self, since: datetime, until: datetime) -> None:
+    def check_paid(self, transaction: Transaction) -> None:
+        """One whose intent was not made on the same day, or never."""
+        about = f"transaction {transaction.pk}"
+        try:
+            intent = patiently(partial(gateway.fetch_intent, transaction.stripe_payment_intent_id or ""))
+        except gateway.NotAtStripe:
+            self.found("fulfilled_not_paid", about)
+            return
+        if not intent.succeeded:
+            self.found("fulfilled_not_paid", about)
+        elif not _agree(transaction, intent):
+            self.found("amount_mismatch", f"{about}, {intent.id}")
+
+    def refunds(self, start: datetime, end: datetime) -> None:
         """Each refund of our payments is in the books, as it is at Stripe; and the reverse."""
         at_stripe: set[str] = set()
-        for page in pages(gateway.refunds_created(since, until)):
+        for page in pages(gateway.refunds_created(start, end - SECOND, patiently)):
             intent_ids = {made.intent_id for made in page}
             ours = set(
                 Transaction.objects.filter(stripe_payment_intent_id__in=intent_ids).values_list(
@@ -254,20 +300,17 @@ class _Run:
                 if made.intent_id in ours:
                     self.compare_refund(made, known.get(made.id))
         claimed = Refund.objects.filter(
-            status=RefundStatus.SUCCEEDED, created_at__gte=since, created_at__lte=until
+            status=RefundStatus.SUCCEEDED, created_at__gte=start, created_at__lt=end
         )
         for refund in claimed.exclude(stripe_refund_id=None).order_by("pk").iterator(PAGE):
-            refund_id = refund.stripe_refund_id or ""
-            if refund_id in at_stripe:
-                continue
-            try:
-                self.compare_refund(patiently(partial(gateway.fetch_refund, refund_id)), refund)
-            except gateway.NotAtStripe:
-                self.found("refund_not_at_stripe", f"refund {refund.pk}, {refund_id}")
+            if refund.stripe_refund_id not in at_stripe:
+                time.sleep(PAUSE)
+                with self.going_on():
+                    self.look_up_refund(refund, refund.stripe_refund_id or "")
 
-    def disputes(self, since: datetime, until: datetime) -> None:
+    def disputes(self, start: datetime, end: datetime) -> None:
         """Each dispute of our payments is in the books, as it is at Stripe."""
-        for page in pages(gateway.disputes_created(since, until)):
+        for page in pages(gateway.disputes_created(start, end - SECOND, patiently)):
             intent_ids = {made.intent_id for made in page}
             ours = set(
                 Transaction.objects.filter(stripe_payment_intent_id__in=intent_ids).values_list(
@@ -282,11 +325,19 @@ class _Run:
                     self.compare_dispute(made, known.get(made.id))
 
     def compare_refund(self, made: gateway.Refund, known: Refund | None) -> None:
-        status = STATUS_OF.get(made.status, RefundStatus.PENDING)
-        if known is not None and (known.status, known.amount) == (status, made.amount):
-            return
-        name = "refund_unknown" if known is None else "refund_moved"
-        self.found(name, made.id, lambda: settle_refund(made.id).startswith("refund "), made.id)
+        if known is None:
+            self.found("refund_unknown", made.id, partial(self.take_over, made.id))
+        elif known.amount != made.amount:
+            self.found("refund_mismatch", f"refund {known.pk}, {made.id}")
+        elif known.status != STATUS_OF.get(made.status, RefundStatus.PENDING):
+            self.found("refund_moved", f"refund {known.pk}, {made.id}", partial(self.move, known, made.id))
+
+    def take_over(self, refund_id: str) -> bool:
+        return settle_refund(refund_id).startswith("refund ")
+
+    def move(self, known: Refund, refund_id: str) -> bool:
+        settle_refund(refund_id)
+        return Refund.objects.filter(pk=known.pk).exclude(status=known.status).exists()
 
     def compare_dispute(self, made: gateway.Dispute, known: Dispute | None) -> None:
         if known is not None and known.stripe_status == made.status:
@@ -311,8 +362,17 @@ class _Run:
         if mark in self.seen:
             return
         self.seen.add(mark)
-        repaired = bool(self.apply and repair and patiently(repair))
-        self.report.differences.append(Difference(name, about, repaired))
+        repaired = False
+        try:
+            repaired = bool(self.apply and repair and patiently(repair))
+        except PaymentProviderUnavailable:
+            raise
+        except (
+            Exception
+        ):  # one bad row must not keep the others from being repaired, at this run and every other
+            log.exception("Reconciliation: %s, %s could not be repaired", name, about)
+        finally:
+            self.report.differences.append(Difference(name, about, repaired))
 
 
 def patiently(call: Callable[[], Item]) -> Item:
@@ -323,6 +383,14 @@ def patiently(call: Callable[[], Item]) -> Item:
         except PaymentProviderUnavailable:
             time.sleep(wait)
     return call()
+
+
+def spans(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """The time between in parts, each without its end. The last ends a second later, and so has `until` in it."""
+    while until - since > SPAN:
+        yield since, since + SPAN
+        since += SPAN
+    yield since, until + SECOND
 
 
 def pages(items: Iterable[Item]) -> Iterator[list[Item]]:

@@ -8,8 +8,8 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from apps.authentication import services as authentication
 from apps.payments.models import IdempotencyKey, Transaction
+from apps.users.tests.factories import PASSWORD
 from apps.vouchers.models import Voucher
 from tests.support.books import broken_rules
 from tests.support.cases import RaceTestCase
@@ -25,7 +25,8 @@ CREATE, FETCH = ("POST", "/v1/payment_intents"), ("GET", "/v1/payment_intents/")
 class KilledTests(ReconcileTestCase, RaceTestCase):
     def setUp(self):
         super().setUp()
-        access = authentication.open_session(user=self.customer).access
+        who = {"email": self.customer.email, "password": PASSWORD}
+        access = self.client.post("/api/auth/login/", who).json()["access"]
         self.headers = {"Authorization": f"Bearer {access}"}
         self.server = self.started()
 
