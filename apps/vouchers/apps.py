@@ -15,6 +15,13 @@ class VouchersConfig(AppConfig):
             export=lambda user: serializers.VoucherOutput(selectors.vouchers_of(user), many=True).data,
         )
         personal_data.register(
+            "voucher_history",
+            export=lambda user: serializers.OwnHistoryOutput(
+                selectors.history_of_vouchers_of(user), many=True, context={"viewer": user}
+            ).data,
+            erase=lambda user: services.record_closing(user=user),
+        )
+        personal_data.register(
             "usages",
             export=lambda user: serializers.UsageOutput(selectors.usages_by(user), many=True).data,
             erase=lambda user: services.erase_details(user=user),

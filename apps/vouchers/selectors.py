@@ -5,13 +5,13 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count, F, Prefetch, QuerySet, Sum
 
 from apps.users.models import User
 
 from . import codes
 from .errors import VoucherNotFound, VoucherTypeNotFound
-from .models import Batch, Voucher, VoucherStatus, VoucherType, VoucherUsage, status_condition
+from .models import Batch, Voucher, VoucherEvent, VoucherStatus, VoucherType, VoucherUsage, status_condition
 
 
 def types_on_sale() -> QuerySet[VoucherType]:
@@ -40,9 +40,17 @@ def voucher_seen_by(user: User, *, code: str) -> Voucher:
     return _seen_by(user, Voucher.objects.select_related("voucher_type"), code)
 
 
-def voucher_with_usages(*, code: str, user: User) -> Voucher:
-    """The same with its uses."""
-    return _seen_by(user, Voucher.objects.select_related("voucher_type").prefetch_related("usages"), code)
+def voucher_with_history(*, code: str, user: User) -> Voucher:
+    """The same with its uses, and its history from the first event on."""
+    events = Prefetch("events", VoucherEvent.objects.select_related("actor").order_by("id"))
+    vouchers = Voucher.objects.select_related("voucher_type").prefetch_related("usages", events)
+    return _seen_by(user, vouchers, code)
+
+
+def history_of_vouchers_of(user: User) -> QuerySet[VoucherEvent]:
+    """What happened to the user's vouchers, one after the other, with voucher and actor."""
+    events = VoucherEvent.objects.filter(voucher__user=user).select_related("voucher", "actor")
+    return events.order_by("voucher_id", "id")
 
 
 def _seen_by(user: User, vouchers: QuerySet[Voucher], code: str) -> Voucher:

@@ -7,8 +7,17 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from apps.core.serializers import KnownFieldsSerializer, MoneyField, UTCDateTimeField
+from apps.users.models import User
 
-from .models import Batch, InactiveReason, Voucher, VoucherStatus, VoucherType, VoucherUsage
+from .models import (
+    Batch,
+    InactiveReason,
+    Voucher,
+    VoucherEvent,
+    VoucherStatus,
+    VoucherType,
+    VoucherUsage,
+)
 
 MAX_DETAILS_BYTES = 4096
 
@@ -102,11 +111,41 @@ class BatchOutput(serializers.ModelSerializer[Batch]):
         read_only_fields = fields
 
 
+class VoucherEventOutput(serializers.ModelSerializer[VoucherEvent]):
+    """`context["viewer"]` is who reads it: staff are told who acted, an owner only on which side they stand."""
+
+    at = UTCDateTimeField()
+    actor = serializers.SerializerMethodField(
+        help_text="`you`, `staff` or `system`; to staff the e-mail address, or `system`."
+    )
+
+    class Meta:
+        model = VoucherEvent
+        fields: tuple[str, ...] = ("kind", "reason", "at", "actor")
+        read_only_fields = fields
+
+    def get_actor(self, event: VoucherEvent) -> str:
+        viewer: User = self.context["viewer"]
+        if event.actor is None:
+            return "system"
+        if viewer.is_staff:
+            return event.actor.email
+        return "you" if event.actor == viewer else "staff"
+
+
+class OwnHistoryOutput(VoucherEventOutput):
+    voucher_code = serializers.CharField(source="voucher.shown_code")
+
+    class Meta(VoucherEventOutput.Meta):
+        fields = ("voucher_code", *VoucherEventOutput.Meta.fields)
+
+
 class VoucherDetailOutput(VoucherOutput):
     usages = UsageOutput(many=True)
+    history = VoucherEventOutput(many=True, source="events", help_text="All that happened to it but its uses.")
 
     class Meta(VoucherOutput.Meta):
-        fields = (*VoucherOutput.Meta.fields, "usages")
+        fields = (*VoucherOutput.Meta.fields, "usages", "history")
 
 
 class QrInput(serializers.Serializer[Any]):

@@ -119,14 +119,15 @@ def _response(answer: services.Answer) -> HttpResponse:
 
 class VoucherDetail(APIView):
     @documented(
-        "One voucher with its uses, for its owner and staff.",
+        "One voucher with its uses and its history, for its owner and staff.",
         operation_id="voucher_detail",
         answers={200: VoucherDetailOutput},
         errors=(errors.VoucherNotFound,),
     )
     def get(self, request: Request, code: str) -> Response:
-        voucher = selectors.voucher_with_usages(code=code, user=caller(request))
-        return Response(VoucherDetailOutput(voucher).data)
+        viewer = caller(request)
+        voucher = selectors.voucher_with_history(code=code, user=viewer)
+        return Response(VoucherDetailOutput(voucher, context={"viewer": viewer}).data)
 
 
 class VoucherQr(APIView):

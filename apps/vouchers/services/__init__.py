@@ -1,5 +1,6 @@
 """What can be done with vouchers, by use case. See docs/locking.md for what is locked, and in which order."""
 
+from .closing import record_closing
 from .extending import extend_voucher, give_days_back
 from .holding import (
     change_holds,
@@ -12,7 +13,6 @@ from .holding import (
 from .issuing import CODE_TRIES, Terms, expiry_of, issue_vouchers, save_voucher_type, terms_of
 from .redeeming import Answer, earlier_answer, erase_details, redeem_once, redeem_voucher
 from .reissuing import reissue_voucher
-from .reminding import send_expiry_reminders
 from .reminding import send_expiry_reminders
 from .reversing import reverse_usage
 
@@ -28,13 +28,13 @@ __all__ = [
     "give_days_back",
     "issue_vouchers",
     "locked",
+    "record_closing",
     "redeem_once",
     "redeem_voucher",
     "reissue_voucher",
     "release_vouchers",
     "reverse_usage",
     "save_voucher_type",
-    "send_expiry_reminders",
     "send_expiry_reminders",
     "suspend_vouchers",
     "sync_money_holds",

@@ -1,0 +1,24 @@
+"""Closing an account, as far as vouchers are concerned: they stay, and go on working for whoever holds the code."""
+
+from typing import Final
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.users.models import User
+from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind
+
+AT_ONCE: Final = 5000
+
+
+@transaction.atomic
+def record_closing(*, user: User) -> None:
+    """Note in the history of each of the user's vouchers that its owner closed the account."""
+    now = timezone.now()
+    owned = Voucher.objects.filter(user=user).order_by("pk")
+    last = 0
+    while ids := list(owned.filter(pk__gt=last).values_list("pk", flat=True)[:AT_ONCE]):
+        VoucherEvent.objects.bulk_create(
+            VoucherEvent(voucher_id=pk, kind=VoucherEventKind.CLOSED, at=now, actor=user) for pk in ids
+        )
+        last = ids[-1]
