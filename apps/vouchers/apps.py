@@ -16,9 +16,11 @@ class VouchersConfig(AppConfig):
         )
         personal_data.register(
             "voucher_history",
-            export=lambda user: serializers.OwnHistoryOutput(
-                selectors.history_of_vouchers_of(user), many=True, context={"viewer": user}
-            ).data,
+            export=lambda user: (
+                serializers.OwnHistoryOutput(
+                    selectors.history_of_vouchers_of(user), many=True, context={"viewer": user}
+                ).data
+            ),
             erase=lambda user: services.record_closing(user=user),
         )
         personal_data.register(

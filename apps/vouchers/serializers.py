@@ -142,7 +142,9 @@ class OwnHistoryOutput(VoucherEventOutput):
 
 class VoucherDetailOutput(VoucherOutput):
     usages = UsageOutput(many=True)
-    history = VoucherEventOutput(many=True, source="events", help_text="All that happened to it but its uses.")
+    history = VoucherEventOutput(
+        many=True, source="events", help_text="All that happened to it but its uses."
+    )
 
     class Meta(VoucherOutput.Meta):
         fields = (*VoucherOutput.Meta.fields, "usages", "history")
