@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from datetime import datetime, timedelta
 from io import StringIO
+from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
 
@@ -101,7 +102,7 @@ class WhatAReminderSays(RemindingTestCase):
         expiring(self.customer, 5)
         remind()
         mail.send_waiting()
-        (sent,) = outbox.outbox
+        sent: Any = outbox.outbox[0]
         lines = sent.message().as_bytes().decode().replace("\n ", "").splitlines()
         (header,) = [line for line in lines if line.startswith("List-Unsubscribe:")]
         self.assertIn("List-Unsubscribe-Post: List-Unsubscribe=One-Click", lines)
