@@ -7,11 +7,12 @@ from django.utils import timezone
 
 from apps.payments import services
 from apps.payments.models import Refund, Transaction
+from apps.payments.services import withdrawals
 from apps.payments.tests.money import PaidTestCase
 from apps.users.tests.factories import make_user
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Voucher, VoucherUsage
-from apps.vouchers.services import batches
+from apps.vouchers.services import batches, withdrawing
 from apps.vouchers.tests.factories import make_type
 
 
@@ -28,6 +29,7 @@ class BooksTestCase(PaidTestCase):
         self.dispute()
         self.use()
         self.keep()
+        self.withdraw()
 
     def canceled(self, unpaid: Transaction) -> str:
         """The id of its intent, canceled at Stripe."""
@@ -90,6 +92,15 @@ class BooksTestCase(PaidTestCase):
         )
         batches.issue_rest(batch=self.batch)
         self.given = Voucher.objects.filter(batch=self.batch).order_by("pk")[0]
+
+    def withdraw(self) -> None:
+        """A service ends: one use of three was made of one of its vouchers, the others go back."""
+        self.type = make_type(max_uses=3)
+        begun = self.buy(3).vouchers[0]
+        self.redeem(begun)
+        by: dict[str, Any] = {"voucher_type": self.type, "actor": self.staff, "reason": "It ends"}
+        withdrawing.withdraw_type(**by)
+        withdrawals.refund_unused(**by)
 
     def refund_of(self, paid: Transaction) -> Refund:
         return Refund.objects.get(transaction=paid)

@@ -11,11 +11,13 @@ from django.utils import timezone
 from apps.payments import gateway, services
 from apps.payments.errors import PaymentProviderUnavailable
 from apps.payments.models import Refund, Transaction
-from apps.payments.services import reconciliation
+from apps.payments.services import fulfilment, reconciliation
 from apps.vouchers.models import Voucher
 from tests.support.books import broken_rules
-from tests.support.cases import ApiTestCase
+from tests.support.cases import ApiTestCase, Client, RaceTestCase
 
+from .money import CONFIRM
+from .test_races import settle_without_the_lock
 from .test_reconcile import ReconcileTestCase
 
 INTENTS = "^/v1/payment_intents$"
@@ -199,3 +201,50 @@ class SpanTests(ReconcileTestCase, ApiTestCase):
         self.assertEqual(sorted(self.found_ids()), sorted(ids))
         self.assertEqual(self.report["checked"]["intents at Stripe"], 5)
         self.assertEqual(self.report["checked"]["paid transactions"], 2)
+
+
+class ReconcileRaceTests(ReconcileTestCase, RaceTestCase):
+    """Confirms, webhooks and reconciliations of one payment at the same instant."""
+
+    def setUp(self):
+        super().setUp()
+        waiting = patch.object(gateway, "PLACE_WAIT", 30)  # each waits its turn, however slow the machine
+        waiting.start()
+        self.addCleanup(waiting.stop)
+
+    def reconcile(self):
+        now = timezone.now()
+        try:
+            return reconciliation.reconcile(since=now - timedelta(hours=2), until=now, apply=True).complete
+        except reconciliation.AlreadyRunning:
+            return True
+
+    def race(self):
+        """How many vouchers one payment for two gave, and whether every caller was served."""
+        paid = self.paid_unnoticed()
+        self.age()
+        event_id = self.event_of(paid.stripe_payment_intent_id)
+        body = {"payment_intent_id": paid.stripe_payment_intent_id}
+        answers = self.together(
+            *[lambda: self.api.post(CONFIRM, body).status_code == 200] * 3,
+            *[lambda: self.deliver(event_id, Client()).status_code == 200] * 3,
+            *[self.reconcile] * 2,
+        )
+        return Voucher.objects.filter(sale__transaction=paid).count(), all(answers)
+
+    def test_one_of_them_fulfils_and_the_others_find_it_done(self):
+        for round_no in range(self.rounds):
+            self.assertEqual(self.race(), (2, True), f"round {round_no}")
+        self.assertEqual((self.run_it(), broken_rules()), ([], {}))
+
+    def test_the_same_race_catches_a_fulfilment_without_the_lock(self):
+        def unlocked(intent):
+            return Transaction.objects.filter(stripe_payment_intent_id=intent.id).first()
+
+        with (
+            patch.object(fulfilment, "settle", settle_without_the_lock),
+            patch.object(fulfilment, "_locked_transaction_of", unlocked),
+            self.assertLogs(level="ERROR"),  # the schema's guard stops what the twin lets through
+        ):
+            outcomes = [self.race() for _ in range(3)]
+        self.assertNotEqual(outcomes, [(2, True)] * 3)
