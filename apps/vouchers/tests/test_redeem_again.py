@@ -132,7 +132,7 @@ class RedeemAgain(ApiTestCase):
     def test_another_body_under_the_key_is_refused(self):
         first = self.first(details={"n": 1})
         other = make_voucher(owner=self.customer)
-        body: dict[str, Any]
+        body: Any
         for body in (
             {"code": other.shown_code, "details": {"n": 1}},
             {"code": self.voucher.code, "details": {"n": 1}},  # spelt otherwise: another text
