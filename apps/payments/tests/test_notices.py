@@ -207,7 +207,9 @@ class WhatAReceiptSays(ApiTestCase):
 
     def test_the_longest_names_and_numbers_fit(self):
         paid = make_completed_transaction(
-            user=self.customer, voucher_type=make_type(name="W" * 200, price=Decimal("99999999.99")), quantity=100
+            user=self.customer,
+            voucher_type=make_type(name="W" * 200, price=Decimal("99999999.99")),
+            quantity=100,
         )
         email = self.receipt(paid)
         self.assertIn(f"9,999,999,999.00{NBSP}USD", email.message)

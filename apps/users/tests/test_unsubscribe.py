@@ -85,7 +85,15 @@ class Unsubscribing(ApiTestCase):
         self.assertTrue(self.wants(self.customer) and self.wants(self.other))
 
     def test_without_a_token_it_says_what_is_missing(self):
-        bodies: tuple[object, ...] = ({}, {"token": ""}, {"token": None}, {"token": []}, {"token": "x" * 201}, [], "x")
+        bodies: tuple[object, ...] = (
+            {},
+            {"token": ""},
+            {"token": None},
+            {"token": []},
+            {"token": "x" * 201},
+            [],
+            "x",
+        )
         for body in bodies:
             self.assertProblem(self.api.post(URL, body), 400, "validation_error")
         self.assertProblem(self.one_click(URL), 400, "validation_error")
