@@ -104,17 +104,19 @@ def request_refund_by_staff(
     """
     paid = locked_transaction(Transaction.objects.filter(pk=transaction_id))
     _check_refundable(paid)
-    barred = {Hold.REFUNDED, Hold.REFUND_PENDING}
     vouchers = [
         voucher
         for voucher in locked_vouchers(paid)
-        if not voucher.uses_made
-        and not voucher.held_for & barred
-        and (voucher_ids is None or voucher.pk in voucher_ids)
+        if refundable_by_staff(voucher) and (voucher_ids is None or voucher.pk in voucher_ids)
     ]
     if voucher_ids is not None and len(vouchers) != len(set(voucher_ids)):
         raise NothingToRefund
     return _record(paid, vouchers, origin=RefundOrigin.STAFF, by=actor, reason=reason, notes="")
+
+
+def refundable_by_staff(voucher: Voucher) -> bool:
+    """Whether staff may ask for the money of a voucher that was paid for: unused, and not on its way back."""
+    return not voucher.uses_made and not voucher.held_for & {Hold.REFUNDED, Hold.REFUND_PENDING}
 
 
 def approve_refund(*, refund_id: int, actor: User, note: str = "") -> Refund:
@@ -235,7 +237,10 @@ def apply_refund(found: gateway.Refund) -> Refund | None:
         status = STATUS_OF.get(found.status, RefundStatus.PENDING)
         if refund.stripe_refund_id and _RANK[status] <= _RANK[RefundStatus(refund.status)]:
             return refund
-        if status in (RefundStatus.PENDING, RefundStatus.SUCCEEDED) and not refund.lines.exists():
+        if (
+            status in (RefundStatus.PENDING, RefundStatus.SUCCEEDED)
+            and not refund.lines.filter(live=True).exists()
+        ):
             _allot(paid, refund)
         refund.stripe_refund_id = found.id
         refund.failure_reason = found.failure_reason
@@ -378,17 +383,22 @@ def _adopt(paid: Transaction, found: gateway.Refund) -> Refund:
 
 
 def _allot(paid: Transaction, refund: Refund) -> None:
-    """Choose the vouchers that a refund pays for, rounded up; those first that were never used."""
+    """Choose the vouchers that a refund pays for; those first that were its own, then those never used.
+
+    All refunds of the payment together void as many as they pay for, rounded up: two halves void one, not two.
+    """
     if not paid.unit_price:
         return
     live = RefundedVoucher.objects.filter(refund__transaction=paid, live=True)
     taken = set(live.values_list("voucher_id", flat=True))
+    own = set(refund.lines.values_list("voucher_id", flat=True))
+    others = paid.refunds.exclude(pk=refund.pk).filter(status__in=(*UNDER_WAY, RefundStatus.SUCCEEDED))
+    total = sum(others.values_list("amount", flat=True), refund.amount)
+    pays_for = int((total / paid.unit_price).to_integral_value(ROUND_CEILING)) - len(taken)
     left = [each for each in locked_vouchers(paid) if each.uses_remaining and each.pk not in taken]
-    pays_for = int((refund.amount / paid.unit_price).to_integral_value(ROUND_CEILING))
-    RefundedVoucher.objects.bulk_create(
-        RefundedVoucher(refund=refund, voucher=voucher)
-        for voucher in sorted(left, key=lambda voucher: voucher.uses_made)[:pays_for]
-    )
+    left.sort(key=lambda voucher: (voucher.pk not in own, voucher.uses_made))
+    for voucher in left[: max(0, pays_for)]:
+        RefundedVoucher.objects.update_or_create(refund=refund, voucher=voucher, defaults={"live": True})
 
 
 def _left_of(paid: Transaction) -> Decimal:

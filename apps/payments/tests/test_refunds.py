@@ -283,6 +283,23 @@ class AtStripeTests(PaidTestCase, ApiTestCase):
             self.books(paid), ("completed", Decimal(0), Decimal(15), ["", "refunded", "refunded"])
         )
 
+    def test_two_halves_in_the_dashboard_void_one_voucher(self):
+        paid = self.buy(2)
+        for _ in range(2):
+            self.stripe.refund(paid.stripe_payment_intent_id, 500)
+        self.deliver_all("refund.created")
+        self.assertEqual(self.books(paid), ("completed", Decimal(0), Decimal(10), ["refunded", ""]))
+
+    def test_a_refund_that_was_given_up_here_and_made_at_stripe_voids_its_vouchers_after_all(self):
+        paid = self.buy(1)
+        refund = self.refund(paid)
+        refund.lines.update(live=False)
+        Refund.objects.update(status="failed", stripe_refund_id=None)
+        returns.rebalance(paid, reason="as if Stripe had refused")
+        self.assertEqual(self.books(paid)[3], [""])
+        services.settle_refund(refund.stripe_refund_id)
+        self.assertEqual(self.books(paid), ("refunded", Decimal(0), Decimal(10), ["refunded"]))
+
     def test_a_refund_in_the_dashboard_takes_the_place_of_a_request(self):
         paid = self.buy(2)
         self.ask(paid)
