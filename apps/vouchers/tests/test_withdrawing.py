@@ -168,6 +168,7 @@ class WithdrawOrIssueTests(RaceTestCase):
             with self.subTest(round=round_no):
                 self.assertEqual(self.race(), 0)
 
+    @skipUnless(connection.vendor == "postgresql", "SQLite runs whole transactions one after the other")
     def test_the_same_race_catches_an_issue_that_does_not_look_at_the_type(self):
         with patch.object(batches, "_check", lambda voucher_type, owner: None):
             outcomes = [self.race() for _ in range(4)]
