@@ -9,12 +9,11 @@ import logging
 import time as clock
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from itertools import islice
 from typing import Final
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
-from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Value, When
+from django.db import transaction
+from django.db.models import Case, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 from django.utils.formats import date_format
 
@@ -25,26 +24,29 @@ from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind
 
 log = logging.getLogger(__name__)
 
-OWNERS_AT_ONCE: Final = 1000
+OWNERS_AT_ONCE: Final = 10_000
 EVENTS_AT_ONCE: Final = 2000
 LISTED: Final = 50  # vouchers that a mail names; of the others it tells how many
+GIVE_UP: Final = 10  # owners for whom something went wrong: then it is not about them
 
 
 def send_expiry_reminders(*, now: datetime, budget: float | None = None) -> int:
     """Queue a mail to each owner of vouchers that are due for one; how many mails.
 
     After `budget` seconds no further owner is begun: the next run goes on. Any number of runs may go on at once.
+    What goes wrong for one owner is logged; after GIVE_UP of them it is raised.
     """
     started = clock.monotonic()
-    queued = 0
+    queued = failed = 0
     for owner_id in _owners(now):
         if budget is not None and clock.monotonic() - started > budget:
             break
         try:
             queued += _remind(owner_id, now)
-        except DatabaseError:
-            raise
-        except Exception:  # the next owner has their turn
+        except Exception:
+            failed += 1
+            if failed == GIVE_UP:
+                raise
             log.exception("No reminder for user %s", owner_id)
     return queued
 
@@ -78,11 +80,13 @@ def _remind(owner_id: int, now: datetime) -> bool:
     listed = list(due.select_related("voucher_type").order_by("expiry_date", "id")[: LISTED + 1])
     if not listed:
         return False
-    total, last = len(listed), listed[-1].expiry_date
-    if total > LISTED:
-        totals = due.aggregate(total=Count("pk"), last=Max("expiry_date"))
-        total, last = totals["total"], totals["last"]
-    _remember(due.values_list("pk", "due_offset"), now)  # type: ignore[misc]  # it is an annotation
+    told = [(voucher.pk, voucher.due_offset) for voucher in listed]  # type: ignore[attr-defined]  # annotated
+    last = listed[-1].expiry_date
+    if len(listed) > LISTED:
+        told = list(due.values_list("pk", "due_offset"))  # type: ignore[misc]
+        last = due.aggregate(last=Max("expiry_date"))["last"]
+    _remember(told, now)
+    total = len(told)
     soonest = date_format(timezone.localtime(listed[0].expiry_date), "j F Y")
     mail.queue(
         to=owner.mail_address,
@@ -109,13 +113,12 @@ def _lock(owner_id: int) -> bool:
     return wants.select_for_update(skip_locked=True).first() is not None
 
 
-def _remember(due: "QuerySet[Voucher, tuple[int, int]]", now: datetime) -> None:
+def _remember(told: list[tuple[int, int]], now: datetime) -> None:
     """Note which vouchers are told of, and for which number of days, so that none is told of again."""
-    rows = due.iterator(EVENTS_AT_ONCE)
-    while chunk := list(islice(rows, EVENTS_AT_ONCE)):
+    for start in range(0, len(told), EVENTS_AT_ONCE):
         VoucherEvent.objects.bulk_create(
             VoucherEvent(voucher_id=pk, kind=VoucherEventKind.REMINDED, at=now, offset_days=offset)
-            for pk, offset in chunk
+            for pk, offset in told[start : start + EVENTS_AT_ONCE]
         )
 
 
