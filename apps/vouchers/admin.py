@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import SEARCH_VAR
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Count, F, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
@@ -54,11 +54,14 @@ class FoundByCode(ModelAdmin):
         if code := getattr(request, "sought_code", None) or _code_in(search_term):
             return queryset.filter(pk__in=rows.filter(**{self.code_field: code}).values("pk")), False
         found, duplicates = super().get_search_results(request, queryset, search_term)
-        last_four = search_term.strip("· -").upper()
-        if len(last_four) != 4:
+        symbols = search_term.strip("· -")
+        if not codes.is_ending(symbols):
             return found, duplicates
-        ending = rows.filter(**{f"{self.code_field}__endswith": last_four})
-        return queryset.filter(Q(pk__in=found.order_by().values("pk")) | Q(pk__in=ending.values("pk"))), False
+        ending_so = rows.filter(**{f"{self.code_field}__last_four": symbols.upper()}).values("pk")
+        if "·" in search_term:  # as our pages show them
+            return queryset.filter(pk__in=ending_so), False
+        # Either by an index of its own: an OR of the two would read every row.
+        return queryset.filter(pk__in=found.order_by().values("pk").union(ending_so)), False
 
 
 def _code_in(typed: str) -> str | None:

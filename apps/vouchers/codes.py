@@ -65,6 +65,11 @@ def parse(typed: str) -> str:
     return symbols
 
 
+def is_ending(typed: str) -> bool:
+    """Whether this may be the last four symbols of a code, in any case."""
+    return len(typed) == 4 and typed.isascii() and all(symbol in _VALUE_OF for symbol in typed.upper())
+
+
 def shown(code: str) -> str:
     """The code as people see it: XXXX-XXXX-XXXX-XXXX."""
     return "-".join(code[start : start + 4] for start in range(0, LENGTH, 4))

@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from . import codes
+from .lookups import LastFour
 
 currency_code = RegexValidator(r"^[A-Z]{3}\Z", "Three capital letters (ISO 4217).")
 
@@ -178,7 +179,11 @@ class Voucher(models.Model):
     code = models.CharField(max_length=codes.LENGTH, unique=True, editable=False)
     voucher_type = models.ForeignKey(VoucherType, on_delete=models.PROTECT, related_name="vouchers")
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="vouchers", verbose_name="owner"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="vouchers",
+        verbose_name="owner",
+        db_index=False,  # two indexes below begin with it
     )
     service_type = models.SlugField(max_length=50, editable=False)
     face_value = models.DecimalField(max_digits=10, decimal_places=2, help_text="What was paid for it.")
@@ -210,9 +215,34 @@ class Voucher(models.Model):
             ("reissue_voucher", "Can give vouchers a new code"),
         )
         indexes: ClassVar = [
-            models.Index(fields=("user", "-purchase_date", "-id"), name="vouchers_of_user_by_purchase"),
-            models.Index(fields=("user", "expiry_date", "id"), name="vouchers_of_user_by_expiry"),
-            models.Index(fields=("purchase_date",), name="vouchers_by_purchase"),
+            # A user's list in its two orders, and all that it can be narrowed by: counting and skipping read no row.
+            models.Index(
+                fields=(
+                    "user",
+                    "-purchase_date",
+                    "-id",
+                    "is_active",
+                    "uses_remaining",
+                    "expiry_date",
+                    "voucher_type",
+                    "service_type",
+                ),
+                name="vouchers_of_user_by_purchase",
+            ),
+            models.Index(
+                fields=(
+                    "user",
+                    "expiry_date",
+                    "id",
+                    "is_active",
+                    "uses_remaining",
+                    "voucher_type",
+                    "service_type",
+                ),
+                name="vouchers_of_user_by_expiry",
+            ),
+            models.Index(fields=("-purchase_date", "-id"), name="vouchers_by_purchase"),
+            models.Index(LastFour("code"), name="vouchers_by_last_four"),
         ]
         constraints = (
             models.CheckConstraint(
@@ -270,6 +300,9 @@ class Voucher(models.Model):
         return max(0, (timezone.localdate(self.expiry_date) - timezone.localdate(now)).days)
 
 
+Voucher._meta.get_field("code").register_lookup(LastFour)
+
+
 class VoucherUsage(models.Model):
     """One use. Append-only; `use_no` counts the uses of a voucher from 1 without gaps."""
 
@@ -289,8 +322,8 @@ class VoucherUsage(models.Model):
         ordering = ("-used_at", "-id")
         permissions = (("reverse_usage", "Can give uses back"),)
         indexes: ClassVar = [
-            models.Index(fields=("user", "-used_at", "-id"), name="usages_of_user_by_time"),
-            models.Index(fields=("used_at",), name="usages_by_time"),
+            models.Index(fields=("user", "-used_at", "-id", "service_type"), name="usages_of_user_by_time"),
+            models.Index(fields=("-used_at", "-id"), name="usages_by_time"),
         ]
         constraints = (
             models.UniqueConstraint(fields=("voucher", "use_no"), name="vouchers_usage_number_once"),

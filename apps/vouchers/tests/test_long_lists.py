@@ -1,0 +1,254 @@
+"""Lists of many rows: what the database does for each filter, order and page; long ones page as short ones."""
+
+import json
+from datetime import timedelta
+from unittest.mock import patch
+
+from django.db import connection
+from django.test import TransactionTestCase
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from apps.core.pagination import LateRows
+from apps.users.models import User
+from apps.users.tests.factories import make_staff, make_user
+from apps.vouchers import codes
+from apps.vouchers.models import Voucher, VoucherStatus, VoucherUsage
+from tests.support.cases import ApiTestCase, Client, _Api
+
+from .factories import make_type
+
+MY, USES = "/api/vouchers/my-vouchers/", "/api/vouchers/usage-history/"
+MINE, ALL = 2000, 8000
+WHOLE_TABLE = {
+    "postgresql": r"Seq Scan on vouchers_voucher(usage)?\b",
+    "sqlite": r"(?m)^SCAN vouchers_voucher(usage)?$",  # with an index it would say which
+}
+
+
+def fill(mine: int, everyone: int) -> tuple[User, User]:
+    """Somebody with `mine` vouchers, among `everyone`'s, and staff."""
+    now = timezone.now()
+    owner, staff = make_user(), make_staff()
+    others = [make_user() for _ in range(10)]
+    kinds = [make_type(name=f"Kind {number}", service_type=f"service_{number}") for number in range(4)]
+
+    def voucher(number: int) -> Voucher:
+        kind = kinds[3] if number % 200 == 5 else kinds[number % 3]
+        held = number % 100 == 7
+        return Voucher(
+            code=codes.make(),
+            voucher_type=kind,
+            user=owner if number % (everyone // mine) == 0 else others[number % 10],
+            service_type=kind.service_type,
+            face_value=10,
+            currency="USD",
+            purchase_date=now - timedelta(seconds=number // 7),  # several at one instant, as a batch has
+            expiry_date=now + timedelta(days=number * 7919 % 400 - 100),
+            total_uses=1,
+            uses_remaining=int(number % 3 > 0),
+            is_active=not held,
+            holds="suspended" if held else "",
+            inactive_reason="by_staff" if held else "",
+        )
+
+    made = Voucher.objects.bulk_create((voucher(number) for number in range(everyone)), batch_size=2000)
+    VoucherUsage.objects.bulk_create(
+        (
+            VoucherUsage(
+                voucher=used,
+                user_id=used.user_id,
+                service_type=used.service_type,
+                used_at=used.purchase_date,
+                use_no=1,
+            )
+            for used in made
+            if not used.uses_remaining
+        ),
+        batch_size=2000,
+    )
+    return owner, staff
+
+
+class PlanTests(_Api, TransactionTestCase):
+    """Each query of each list, explained by the database itself. Not in a transaction: VACUUM can't be."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.owner, self.staff = fill(MINE, ALL)
+        tidy = ["ANALYZE"]
+        if connection.vendor == "postgresql":
+            # The plan must not depend on what earlier tests left in tables and indexes; then note what is visible.
+            tidy = ["VACUUM FULL vouchers_voucher, vouchers_voucherusage", "VACUUM ANALYZE"]
+        with connection.cursor() as cursor:
+            for statement in tidy:
+                cursor.execute(statement)
+
+    def plans_of(self, client: Client, path: str, query: dict[str, object]) -> list[str]:
+        """What the database does for each query about vouchers or uses that this request sends."""
+        with CaptureQueriesContext(connection) as captured:
+            response = client.get(path, query)
+        self.assertEqual(response.status_code, 200, response.content[:500])
+        asked = [each["sql"] for each in captured.captured_queries]
+        asked = [sql for sql in asked if sql.startswith("SELECT") and 'FROM "vouchers_voucher' in sql]
+        asked = [sql for sql in asked if 'FROM "vouchers_vouchertype"' not in sql]
+        explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+        plans = []
+        for sql in asked:
+            with connection.cursor() as cursor:
+                cursor.execute(f"{explain} {sql}")
+                plans.append("".join(f"{row[-1]}\n" for row in cursor.fetchall()) + sql[:2000])
+        return plans
+
+    def assertNoWholeTable(self, client: Client, path: str, query: dict[str, object]) -> list[str]:
+        plans = self.plans_of(client, path, query)
+        for plan in plans:
+            self.assertNotRegex(plan, WHOLE_TABLE[connection.vendor])
+        return plans
+
+    def queries(self) -> list[dict[str, object]]:
+        voucher = Voucher.objects.filter(user=self.owner)[1234]
+        return [
+            {},
+            *(
+                {"ordering": name}
+                for name in ("purchase_date", "-purchase_date", "expiry_date", "-expiry_date")
+            ),
+            *({"status": status.value} for status in VoucherStatus),
+            {"status": "inactive", "ordering": "expiry_date"},
+            {"voucher_type": voucher.voucher_type_id},
+            {"service_type": "service_3"},
+            {"service_type": "service_1", "status": "active"},
+            {"search": "kind"},
+            {"search": "kind 3"},
+            {"search": voucher.code},
+            {"search": voucher.code[-4:].lower()},
+        ]
+
+    def test_no_filter_order_or_page_of_my_vouchers_reads_the_whole_table(self) -> None:
+        client = self.signed_in(self.owner)
+        for query in self.queries():
+            with self.subTest(query=query):
+                self.assertNoWholeTable(client, MY, query)
+                self.assertNoWholeTable(client, MY, {**query, "page": "last"})
+
+    def test_counting_and_skipping_read_no_row(self) -> None:
+        client = self.signed_in(self.owner)
+        only = "Index Only Scan" if connection.vendor == "postgresql" else "USING COVERING INDEX"
+        for query in (
+            {"page": 30},
+            {"ordering": "expiry_date", "page": 30},
+            {"status": "active", "page": 10},
+            {"service_type": "service_1", "page": 10},
+            {"search": "kind", "page": 10},
+        ):
+            with self.subTest(query=query), patch.object(LateRows, "LONG", 100):
+                about_vouchers = self.assertNoWholeTable(client, MY, query)
+                counting, skipping, _ = about_vouchers[-3:]
+                self.assertIn(only, counting)
+                self.assertIn(only, skipping)
+
+    def test_no_filter_or_page_of_uses_reads_the_whole_table(self) -> None:
+        client = self.signed_in(self.owner)
+        today = timezone.localdate().isoformat()
+        for query in (
+            {},
+            {"page": 20},
+            {"service_type": "service_3"},
+            {"from": "2020-01-01", "to": "2020-02-01"},
+            {"to": today},
+        ):
+            with self.subTest(query=query):
+                self.assertNoWholeTable(client, USES, dict(query))
+
+    def test_staff_find_a_voucher_and_its_uses_without_reading_the_whole_table(self) -> None:
+        used = Voucher.objects.filter(user=self.owner, uses_remaining=0)[123]
+        client = Client()
+        client.force_login(self.staff)
+        for page in ("voucher", "voucherusage"):
+            address = f"/admin/vouchers/{page}/"
+            for typed in (used.code, f"····-{used.code[-4:]}"):
+                with self.subTest(page=page, typed=typed[-4:]):
+                    self.assertTrue(self.assertNoWholeTable(client, address, {"q": typed}))
+            with self.subTest(page=page, typed="an ending, or part of an address"):
+                for plan in self.plans_of(client, address, {"q": used.code[-4:].lower()}):
+                    self.assertIn("vouchers_by_last_four", plan)
+
+
+class LongListTests(ApiTestCase):
+    """The same lists as ever, with the way that is taken for long ones."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.owner, _ = fill(130, 260)
+        self.api = self.signed_in(self.owner)
+
+    def pages(self, path: str, **query: object) -> list[list[str]]:
+        """The identifying member of each row, by page."""
+        first = self.api.get(path, query).json()
+        pages = [first]
+        while following := pages[-1]["next"]:
+            pages.append(self.api.get(following).json())
+        self.assertEqual(
+            [len(pages), {page["count"] for page in pages}], [-(-first["count"] // 20), {first["count"]}]
+        )
+        return [[json.dumps(row, sort_keys=True) for row in page["results"]] for page in pages]
+
+    def test_every_page_is_the_same_as_of_a_short_list(self) -> None:
+        queries: list[dict[str, object]] = [
+            {},
+            *(
+                {"ordering": name}
+                for name in ("purchase_date", "-purchase_date", "expiry_date", "-expiry_date")
+            ),
+            {"status": "active"},
+            {"search": "kind"},
+            {"service_type": "service_1", "ordering": "expiry_date"},
+        ]
+        for path, asked in ((MY, queries), (USES, [{}, {"service_type": "service_0"}])):
+            for query in asked:
+                with self.subTest(path=path, query=query):
+                    plain = self.pages(path, **query)
+                    with patch.object(LateRows, "LONG", 10):
+                        self.assertEqual(self.pages(path, **query), plain)
+
+    def test_a_page_takes_one_query_more_however_long_the_list_is(self) -> None:
+        with patch.object(LateRows, "LONG", 10):
+            for query in ({}, {"page": 3}, {"page": 7}, {"status": "active", "page": 3}):
+                with self.assertQueries(4):  # who asks, count, ids, rows
+                    self.api.get(MY, query)
+        with self.assertQueries(3):
+            self.api.get(MY)
+
+    def test_pages_that_are_not_there_are_not_found(self) -> None:
+        with patch.object(LateRows, "LONG", 10):
+            for page in ("0", "-1", "8", "x", "9" * 40):
+                self.assertProblem(self.api.get(MY, {"page": page}), 404, "not_found")
+            self.assertEqual(len(self.api.get(MY, {"page": "last"}).json()["results"]), 10)
+
+
+class SearchTests(ApiTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.owner = make_user()
+        self.api = self.signed_in(self.owner)
+
+    def found(self, words: str) -> set[str]:
+        return {row["code"] for row in self.api.get(MY, {"search": words}).json()["results"]}
+
+    def test_four_symbols_may_be_a_name_and_the_end_of_a_code(self) -> None:
+        kind, other = make_type(name="Exam"), make_type(name="School")
+        fields = {"user": self.owner, "face_value": 1, "currency": "USD", "service_type": "x"}
+        fields |= {"expiry_date": timezone.now(), "total_uses": 1, "uses_remaining": 1}
+        named = Voucher.objects.create(code="2" * 16, voucher_type=kind, **fields)
+        ending = Voucher.objects.create(code="2" * 12 + "EXAM", voucher_type=other, **fields)
+        Voucher.objects.create(code="2" * 11 + "EXAM2", voucher_type=other, **fields)
+        Voucher.objects.create(code="3" * 12 + "EXAM", voucher_type=other, **{**fields, "user": make_user()})
+        self.assertEqual(self.found("exam"), {named.shown_code, ending.shown_code})
+
+    def test_what_can_not_be_the_end_of_a_code_is_not_looked_for(self) -> None:
+        for words in ("o0o0", "\u017f" * 4, "%%%%", "____", "abc", "abcde", "ßabc"):
+            self.assertFalse(codes.is_ending(words))
+            self.assertEqual(self.found(words), set())
+        for words in ("abcd", "2345", "ZzZz"):
+            self.assertTrue(codes.is_ending(words))
