@@ -4,7 +4,7 @@ On a list they are chosen for several rows, on the page of a row they are a butt
 nothing. Each needs a permission of its own: without it nobody sees it, and whoever asks for it gets a 403.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
@@ -28,6 +28,7 @@ from .logs import without_secrets
 
 AT_ONCE: Final = 100
 LONGEST_REASON: Final = 500
+NOTHING: Final = "Nothing to do"
 NAMED: Final = 20  # rows that a page or a message names; of the others it tells how many
 
 
@@ -71,15 +72,15 @@ def asks_first(
     at_once: int = AT_ONCE,
     variant: ActionVariant = ActionVariant.DEFAULT,
     icon: str | None = None,
-) -> Callable[[Callable[..., bool]], Any]:
+) -> Callable[[Callable[..., bool | str]], Any]:
     """Make an action of a method `(self, request, rows, given)`, for `actions` and `actions_detail` of AskingAdmin.
 
     The method gets the rows of one case and what the form has; it calls one service, and returns whether that
-    changed anything. A DomainError of one case is told to the staff, and the other cases go on. `permission` is
-    "app.codename", `done` begins the message of success and the entry in the log, and `about` tells what it does.
+    changed anything, or in a word what came of it. A DomainError of one case is told to the staff, and the other
+    cases go on. `permission` is "app.codename", `done` the word for what came of it, and `about` tells what it does.
     """
 
-    def decorate(act: Callable[..., bool]) -> Any:
+    def decorate(act: Callable[..., bool | str]) -> Any:
         @wraps(act)
         def action(
             self: AskingAdmin,
@@ -183,25 +184,22 @@ class AskingAdmin(ModelAdmin):
 
     def carry_out(self, request: HttpRequest, action: Any, cases: list[Case], given: dict[str, Any]) -> None:
         """Do it, case by case, each in a transaction of its own; tell what came of it."""
-        changed, as_before = 0, 0
+        changed: Counter[str] = Counter()
         refused = defaultdict(list)
-        entry = ": ".join(filter(None, (action.done, given.get("reason"))))
         for case in cases:
             try:
                 did = action.act(self, request, case.rows, given)
             except DomainError as error:
                 refused[error.detail].append(case.shown)
                 continue
-            if not did:
-                as_before += len(case.rows)
-                continue
-            changed += len(case.rows)
-            for row in case.rows:
-                self.log_change(request, row, entry)
+            word = action.done if did is True else did or NOTHING
+            changed[word] += len(case.rows)
+            if did:
+                for row in case.rows:
+                    self.log_change(request, row, ": ".join(filter(None, (word, given.get("reason")))))
         for detail, names in refused.items():
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             messages.error(request, f"{', '.join(names[:NAMED])}{more}: {detail}")
-        if as_before:
-            messages.warning(request, f"Nothing to do: {as_before}.")
-        if changed:
-            messages.success(request, f"{action.done}: {changed}.")
+        for word, rows in changed.items():
+            tell = messages.warning if word == NOTHING else messages.success
+            tell(request, f"{word}: {rows}.")

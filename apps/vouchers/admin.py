@@ -1,9 +1,12 @@
-"""Screens for staff: types are edited; vouchers and their uses are only looked at.
+"""Screens for staff: types are edited; vouchers, their uses and their history are looked at, and acted on by services.
 
 Codes are worth money: no page shows one in full. Staff who were told a code find its voucher by it.
 """
 
-from typing import Any, ClassVar
+import time as clock
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin
@@ -11,18 +14,31 @@ from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import Count, F, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import date_format
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.enums import ActionVariant
-from unfold.widgets import UnfoldAdminDateWidget
+from unfold.views import ChangeList
+from unfold.widgets import UnfoldAdminTextInputWidget
 
-from apps.core.reasons import AskingAdmin, ReasonForm, asks_first
+from apps.core.reasons import AskingAdmin, Case, ReasonForm, asks_first
 from apps.core.screens import LookedAtAdmin, LookedAtInline
 from apps.users.callers import caller
 
 from . import codes, services
-from .models import Voucher, VoucherEvent, VoucherStatus, VoucherType, VoucherUsage, status_condition
+from .models import (
+    Hold,
+    Voucher,
+    VoucherEvent,
+    VoucherEventKind,
+    VoucherStatus,
+    VoucherType,
+    VoucherUsage,
+    status_condition,
+)
 
+LONGEST_EXTENSION: Final = timedelta(days=36_500)  # as long as a type may be valid
 STATUS_COLOURS = {
     "Active": "success",
     "Used": "info",
@@ -71,6 +87,28 @@ def _code_in(typed: str) -> str | None:
         return None
 
 
+class TypesCounted(ChangeList):
+    """Counts the vouchers of the types on the page in one query, which reads the vouchers' rows once."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        usable = status_condition(VoucherStatus.ACTIVE, timezone.now())
+        counted = (
+            Voucher.objects.filter(voucher_type__in=[each.pk for each in self.result_list])
+            .order_by()
+            .values("voucher_type")
+            .annotate(
+                vouchers=Count("pk"),
+                made=Sum(F("total_uses") - F("uses_remaining")),
+                left=Sum("uses_remaining", filter=usable, default=0),
+            )
+            .values_list("voucher_type", "vouchers", "made", "left")
+        )
+        counts = {type_id: figures for type_id, *figures in counted}
+        for each in self.result_list:
+            each.issued, each.uses_made, each.uses_left = counts.get(each.pk, (0, 0, 0))
+
+
 @admin.register(VoucherType)
 class VoucherTypeAdmin(ModelAdmin):
     list_display = ("name", "service_type", "price_shown", "is_active", "issued", "uses_made", "uses_left")
@@ -87,14 +125,8 @@ class VoucherTypeAdmin(ModelAdmin):
         ),
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[VoucherType]:
-        active = status_condition(VoucherStatus.ACTIVE, timezone.now(), "vouchers__")
-        types: QuerySet[VoucherType] = super().get_queryset(request)
-        return types.annotate(
-            issued=Count("vouchers"),
-            uses_made=Sum(F("vouchers__total_uses") - F("vouchers__uses_remaining"), default=0),
-            uses_left=Sum("vouchers__uses_remaining", filter=active, default=0),
-        )
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return TypesCounted
 
     def has_delete_permission(self, request: HttpRequest, obj: VoucherType | None = None) -> bool:
         """A type that was sold stays; take it off sale instead."""
@@ -106,17 +138,17 @@ class VoucherTypeAdmin(ModelAdmin):
     def price_shown(self, voucher_type: VoucherType) -> str:
         return f"{voucher_type.price:,.2f}\N{NO-BREAK SPACE}{voucher_type.currency}"
 
-    @admin.display(description="issued", ordering="issued")
-    def issued(self, voucher_type: Any) -> int:
-        return int(voucher_type.issued)
+    @admin.display(description="issued")
+    def issued(self, voucher_type: Any) -> str:
+        return f"{voucher_type.issued:,}"
 
-    @admin.display(description="uses made", ordering="uses_made")
-    def uses_made(self, voucher_type: Any) -> int:
-        return int(voucher_type.uses_made)
+    @admin.display(description="uses made")
+    def uses_made(self, voucher_type: Any) -> str:
+        return f"{voucher_type.uses_made:,}"
 
-    @admin.display(description="uses left", ordering="uses_left")
-    def uses_left(self, voucher_type: Any) -> int:
-        return int(voucher_type.uses_left)
+    @admin.display(description="uses left")
+    def uses_left(self, voucher_type: Any) -> str:
+        return f"{voucher_type.uses_left:,}"
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -135,28 +167,65 @@ class StatusFilter(admin.SimpleListFilter):
 
 class UsageInline(LookedAtInline):
     model = VoucherUsage
-    fields = ("use_no", "used_at", "user", "service_type", "details")
+    fields = ("use_no", "used_at", "user", "service_type", "details", "given_back")
+    readonly_fields = ("given_back",)
     ordering = ("-use_no",)
+    show_change_link = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[VoucherUsage]:
         usages: QuerySet[VoucherUsage] = super().get_queryset(request)
-        return usages.select_related("user")
+        return usages.select_related("user", "reversal__actor")
+
+    @admin.display(description="given back")
+    def given_back(self, usage: VoucherUsage) -> str:
+        return _given_back(usage)
 
 
 class EventInline(LookedAtInline):
     model = VoucherEvent
     verbose_name_plural = "history"
-    fields = ("at", "kind", "hold", "actor", "reason", "details")
+    fields = ("at", "kind", "hold", "what", "actor", "reason")
+    readonly_fields = ("what",)
     ordering = ("-id",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[VoucherEvent]:
         events: QuerySet[VoucherEvent] = super().get_queryset(request)
         return events.select_related("actor")
 
+    @admin.display(description="what")
+    def what(self, event: VoucherEvent) -> str:
+        return _what(event)
+
 
 class ExtendForm(ReasonForm):
-    until = forms.DateField(widget=UnfoldAdminDateWidget(), help_text="The last day on which it is valid.")
+    until = forms.DateField(
+        label="Valid until the end of",
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
+        help_text="A day after today, and after the day until which it is valid already.",
+    )
     field_order = ("until", "reason")
+
+    def clean_until(self) -> date:
+        until: date = self.cleaned_data["until"]
+        today = timezone.localdate()
+        if not today < until <= today + LONGEST_EXTENSION:
+            raise forms.ValidationError("Choose a day after today, within a hundred years.", code="range")
+        return until
+
+
+class ReissueForm(ReasonForm):
+    opened_at = forms.FloatField(
+        required=False, min_value=0, max_value=2**33, initial=clock.time, widget=forms.HiddenInput
+    )
+
+    def clean_opened_at(self) -> datetime | None:
+        opened_at: float | None = self.cleaned_data["opened_at"]
+        return None if opened_at is None else datetime.fromtimestamp(opened_at, tz=UTC)
+
+
+def named(vouchers: Iterable[Voucher]) -> list[Case]:
+    """Each voucher by its last four symbols, with what tells it from others that end the same."""
+    return [Case([each], f"{each}, {each.voucher_type}, {each.user}") for each in vouchers]
 
 
 @admin.register(Voucher)
@@ -165,63 +234,85 @@ class VoucherAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
     list_filter = (StatusFilter, "voucher_type", "inactive_reason")
     list_select_related = ("voucher_type", "user")
     search_fields = ("user__email",)
-    fieldsets = (
-        (None, {"fields": ("masked_code", "voucher_type", "service_type", "user")}),
-        (
-            "State",
-            {"fields": (("status", "inactive_reason", "holds"), "uses", ("purchase_date", "expiry_date"))},
-        ),
+    fieldsets: tuple[Any, ...] = (
+        (None, {"fields": ("masked_code", "voucher_type", "service_type", "user", "batch")}),
+        ("State", {"fields": (("status", "held_for"), "uses", ("purchase_date", "expiry_date"))}),
         ("Paid", {"fields": (("face_value", "currency"),)}),
     )
-    readonly_fields = ("masked_code", "status", "uses", "service_type", "holds")
+    readonly_fields: tuple[str, ...] = ("masked_code", "status", "held_for", "uses", "service_type", "batch")
     inlines: ClassVar = [UsageInline, EventInline]
-    actions = ("extend", "suspend", "release", "reissue", "void")
+    actions: tuple[str, ...] = ("extend", "suspend", "release", "reissue", "void")
     actions_detail = actions
 
-    @asks_first(permission="vouchers.extend_voucher", description="Extend", done="Extended", form=ExtendForm)
+    @asks_first(
+        permission="vouchers.extend_voucher",
+        description="Extend",
+        done="Extended",
+        form=ExtendForm,
+        cases=named,
+        icon="event",
+    )
     def extend(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
-        for voucher in rows:
-            services.extend_voucher(voucher_id=voucher.pk, actor=caller(request), **given)
+        [voucher] = rows
+        services.extend_voucher(voucher_id=voucher.pk, actor=caller(request), **given)
         return True
 
     @asks_first(
         permission="vouchers.suspend_voucher",
         description="Suspend",
         done="Suspended",
-        about="They can't be redeemed until staff release them.",
+        about="What is suspended can't be redeemed until staff release it.",
+        cases=named,
+        icon="pause_circle",
     )
     def suspend(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
-        return bool(services.suspend_vouchers([each.pk for each in rows], actor=caller(request), **given))
+        [voucher] = rows
+        return bool(services.suspend_vouchers([voucher.pk], actor=caller(request), **given))
 
     @asks_first(
         permission="vouchers.suspend_voucher",
-        description="Release what staff suspended",
+        description="Release",
         done="Released",
-        about="Other holds, such as those of refunds and disputes, stay.",
+        about="Ends what staff suspended. Other holds stay: those of refunds, disputes and withdrawn services.",
+        cases=named,
+        icon="play_circle",
     )
     def release(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
-        return bool(services.release_vouchers([each.pk for each in rows], actor=caller(request), **given))
+        [voucher] = rows
+        return bool(services.release_vouchers([voucher.pk], actor=caller(request), **given))
 
     @asks_first(
         permission="vouchers.reissue_voucher",
-        description="Reissue with a new code",
+        description="Reissue",
         done="Reissued",
-        about="The old code stops working at once. The owner finds the new one among their vouchers.",
+        about="The old code stops working at once, on paper too. The new one goes to the owner by mail, and stands"
+        " in their account; it is not shown here.",
+        form=ReissueForm,
+        cases=named,
+        icon="autorenew",
     )
     def reissue(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
-        for voucher in rows:
-            services.reissue_voucher(voucher_id=voucher.pk, actor=caller(request), **given)
+        [voucher] = rows
+        services.reissue_voucher(
+            voucher_id=voucher.pk,
+            actor=caller(request),
+            reason=given["reason"],
+            decided_at=given["opened_at"],
+        )
         return True
 
     @asks_first(
         permission="vouchers.void_voucher",
-        description="Void for good",
+        description="Void",
         done="Voided",
-        about="This can't be taken back, and gives no money back.",
+        about="For good: nobody can make what is void work again. It gives no money back.",
+        cases=named,
         variant=ActionVariant.DANGER,
+        icon="block",
     )
     def void(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
-        return bool(services.void_vouchers([each.pk for each in rows], actor=caller(request), **given))
+        [voucher] = rows
+        return bool(services.void_vouchers([voucher.pk], actor=caller(request), **given))
 
     @admin.display(description="code")
     def masked_code(self, voucher: Voucher) -> str:
@@ -231,37 +322,63 @@ class VoucherAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
     def status(self, voucher: Voucher) -> str:
         return str(voucher.status_at(timezone.now()).label)
 
+    @admin.display(description="held for")
+    def held_for(self, voucher: Voucher) -> str:
+        return ", ".join(hold.label for hold in Hold if hold in voucher.held_for)
+
     @admin.display(description="uses made")
     def uses(self, voucher: Voucher) -> str:
         return f"{voucher.uses_made} of {voucher.total_uses}"
 
 
+class GivenBackFilter(admin.SimpleListFilter):
+    title = "given back"
+    parameter_name = "given_back"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[VoucherUsage]) -> QuerySet[VoucherUsage]:
+        if self.value() not in ("yes", "no"):
+            return queryset
+        return queryset.filter(reversal__isnull=self.value() == "no")
+
+
+def numbered(usages: Iterable[VoucherUsage]) -> list[Case]:
+    return [Case([each], f"Use {each.use_no} of {each.voucher}, by {each.user}") for each in usages]
+
+
 @admin.register(VoucherUsage)
 class VoucherUsageAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
     list_display = ("used_at", "masked_code", "voucher_type", "use_no", "user", "service_type", "given_back")
-    list_filter = ("voucher__voucher_type",)
-    list_select_related = ("voucher__voucher_type", "user", "reversal")
-    actions = ("reverse",)
-    actions_detail = actions
+    list_filter = ("voucher__voucher_type", GivenBackFilter)
+    list_select_related = ("voucher__voucher_type", "user", "reversal__actor")
     code_field = "voucher__code"
     search_fields = ("user__email", "voucher__user__email")
-    fields = ("voucher", "voucher_type", "use_no", "used_at", "user", "service_type", "details")
-    readonly_fields = ("voucher_type",)
+    fields = (
+        "voucher",
+        "voucher_type",
+        ("use_no", "used_at"),
+        ("user", "service_type"),
+        "details",
+        ("given_back", "why_given_back"),
+    )
+    readonly_fields = ("voucher_type", "given_back", "why_given_back")
+    actions = ("reverse",)
+    actions_detail = actions
 
     @asks_first(
         permission="vouchers.reverse_usage",
-        description="Give the use back",
+        description="Give back",
         done="Given back",
-        about="The use stays in the books; its voucher can be redeemed once more.",
+        about="The use stays in the books, and its voucher can be redeemed once more.",
+        cases=numbered,
+        icon="undo",
     )
     def reverse(self, request: HttpRequest, rows: list[VoucherUsage], given: dict[str, Any]) -> bool:
-        for usage in rows:
-            services.reverse_usage(usage_id=usage.pk, actor=caller(request), **given)
+        [usage] = rows
+        services.reverse_usage(usage_id=usage.pk, actor=caller(request), **given)
         return True
-
-    @admin.display(description="given back", boolean=True)
-    def given_back(self, usage: VoucherUsage) -> bool:
-        return hasattr(usage, "reversal")
 
     @admin.display(description="code")
     def masked_code(self, usage: VoucherUsage) -> str:
@@ -270,6 +387,62 @@ class VoucherUsageAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
     @admin.display(description="voucher type", ordering="voucher__voucher_type__name")
     def voucher_type(self, usage: VoucherUsage) -> str:
         return usage.voucher.voucher_type.name
+
+    @admin.display(description="given back")
+    def given_back(self, usage: VoucherUsage) -> str:
+        return _given_back(usage)
+
+    @admin.display(description="why it was given back")
+    def why_given_back(self, usage: VoucherUsage) -> str:
+        return usage.reversal.reason if hasattr(usage, "reversal") else ""
+
+
+@admin.register(VoucherEvent)
+class VoucherEventAdmin(FoundByCode, LookedAtAdmin):
+    list_display = ("at", "masked_code", "kind", "hold", "what", "actor", "reason")
+    list_filter = ("kind", "at")
+    list_select_related = ("voucher", "actor")
+    ordering = ("-id",)
+    code_field = "voucher__code"
+    search_fields = ("voucher__user__email", "actor__email")
+    fields = ("voucher", ("kind", "hold"), "at", "what", "actor", "reason")
+    readonly_fields = ("what",)
+
+    @admin.display(description="code")
+    def masked_code(self, event: VoucherEvent) -> str:
+        return codes.masked(event.voucher.code)
+
+    @admin.display(description="what")
+    def what(self, event: VoucherEvent) -> str:
+        return _what(event)
+
+
+def _given_back(usage: VoucherUsage) -> str:
+    if not hasattr(usage, "reversal"):
+        return ""
+    return f"{_day(usage.reversal.reversed_at)} by {usage.reversal.actor}"
+
+
+def _what(event: VoucherEvent) -> str:
+    """What the details of an event say, for people."""
+    details = event.details
+    match event.kind:
+        case VoucherEventKind.EXTENDED:
+            return f"{_day(details.get('from'))} to {_day(details.get('to'))}"
+        case VoucherEventKind.REISSUED:
+            return f"{details.get('from', '')} to {details.get('to', '')}"
+        case VoucherEventKind.REVERSED:
+            return f"Use {details.get('use_no', '')}"
+        case VoucherEventKind.REMINDED:
+            return f"{event.offset_days} days before it expires"
+    return ", ".join(f"{name}: {value}" for name, value in details.items())
+
+
+def _day(moment: datetime | str | None) -> str:
+    """A local day, also of a time in a history's details; as it is if it is none."""
+    if isinstance(moment, str):
+        moment = parse_datetime(moment) or moment
+    return date_format(timezone.localtime(moment)) if isinstance(moment, datetime) else moment or ""
 
 
 from . import batch_admin  # noqa: E402, F401 - the screens for batches
