@@ -3,6 +3,7 @@
 No page shows a code. They leave in the exported file alone, and each export is recorded.
 """
 
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
@@ -22,11 +23,12 @@ from apps.core.screens import LookedAtAdmin, LookedAtInline
 from apps.users.callers import caller
 from apps.users.models import User
 
-from . import batch_csv, codes, selectors
+from . import batch_csv, codes, printing, selectors
 from .models import Batch, BatchExport, Voucher, VoucherType
 from .services import batches
 
 AT_ONCE: Final = 5000  # about two seconds: more than that is for the command
+PRINTED_AT_ONCE: Final = 200  # about three seconds, for which other PDFs wait
 
 
 class BatchForm(forms.ModelForm):
@@ -117,7 +119,7 @@ class BatchAdmin(LookedAtAdmin):
     )
     readonly_fields = ("issued", "active", "used", "expired", "inactive")
     inlines: ClassVar = [ExportInline, VoucherInline]
-    actions_detail = ("export_codes",)
+    actions_detail = ("export_codes", "print_sheets")
 
     # --- Looking ----------------------------------------------------------------------------------------------
 
@@ -221,29 +223,70 @@ class BatchAdmin(LookedAtAdmin):
         icon="download",
     )
     def export_codes(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
-        """Asks on GET; on POST sends the file."""
+        """Asks on GET; on POST sends the codes as CSV."""
+
+        def table(batch: Batch, vouchers: Iterable[Voucher]) -> HttpResponseBase:
+            lines = batch_csv.lines(batch, vouchers)
+            return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+
+        return self._export(request, object_id, "Export codes", f"batch-{object_id}-codes.csv", table)
+
+    @action(
+        description="Print sheets (PDF)",
+        url_path="print-sheets",
+        permissions=["view", "export_codes"],
+        icon="print",
+    )
+    def print_sheets(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Asks on GET; on POST sends the vouchers to print, eight to a sheet."""
+
+        def sheets(batch: Batch, vouchers: Iterable[Voucher]) -> HttpResponseBase:
+            return HttpResponse(printing.sheets_pdf(vouchers), content_type="application/pdf")
+
+        return self._export(
+            request,
+            object_id,
+            "Print sheets",
+            f"batch-{object_id}-vouchers.pdf",
+            sheets,
+            at_most=PRINTED_AT_ONCE,
+        )
+
+    def _export(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        title: str,
+        filename: str,
+        rendered: Callable[[Batch, Iterable[Voucher]], HttpResponseBase],
+        *,
+        at_most: int | None = None,
+    ) -> HttpResponseBase:
+        """The page that asks; on POST what `rendered` makes of the batch, recorded as an export."""
         batch: Batch | None = self.get_object(request, object_id)
         if batch is None:
             missing: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return missing
+        back = redirect(reverse("admin:vouchers_batch_change", args=(batch.pk,)))
+        if at_most and batch.quantity > at_most:
+            messages.error(
+                request, f"At most {at_most} from here. For more there is: manage.py issue_vouchers --pdf"
+            )
+            return back
         if request.method == "POST":
             try:
-                vouchers = batches.export_codes(batch=batch, actor=caller(request))
+                vouchers = batches.export_codes(batch=batch, actor=caller(request), note=title)
             except DomainError as error:
                 messages.error(request, error.detail)
-                return redirect(reverse("admin:vouchers_batch_change", args=(batch.pk,)))
-            self.log_change(request, batch, f"Exported {batch.quantity} codes.")
-            return StreamingHttpResponse(
-                batch_csv.lines(batch, vouchers),
-                content_type="text/csv; charset=utf-8",
-                headers={
-                    "Content-Disposition": f'attachment; filename="batch-{batch.pk}-codes.csv"',
-                    "X-Content-Type-Options": "nosniff",
-                },
-            )
+                return back
+            self.log_change(request, batch, f"{title}: {batch.quantity}.")
+            response = rendered(batch, vouchers)
+            response.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
+            response.headers["X-Content-Type-Options"] = "nosniff"
+            return response
         context = {
             **self.admin_site.each_context(request),
-            "title": "Export codes",
+            "title": title,
             "opts": self.opts,
             "object": batch,
             "original": batch,

@@ -131,7 +131,7 @@ class BatchExport(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
     )
     codes = models.PositiveIntegerField(help_text="How many codes the file has.")
-    note = models.CharField(max_length=200, blank=True, help_text="By which way, if nobody was signed in.")
+    note = models.CharField(max_length=200, blank=True, help_text="By which way.")
 
     class Meta:
         ordering = ("-at", "-id")

@@ -4,7 +4,7 @@ The page says what held when it was printed: a voucher that can't be redeemed th
 Its code stands on the page alone, not in what the document says of itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -18,6 +18,9 @@ from apps.core.typesetting import Paper, paper
 from . import qr
 from .models import InactiveReason, Voucher, VoucherStatus
 
+MOST: Final = (
+    10_000  # vouchers in one file: two and a half minutes, 25 MB, and 330 MB of memory while it is made
+)
 COLUMNS: Final = 2
 ROWS: Final = 4
 WARNING: Final = "Whoever holds this code can use it. Keep it like cash."
@@ -30,19 +33,23 @@ WHY_INACTIVE: Final = {
 }
 
 
-def voucher_pdf(vouchers: Sequence[Voucher]) -> bytes:
-    """A PDF to print: one voucher as a page (A5 landscape), several as sheets of eight (A4), in their order.
+def voucher_pdf(voucher: Voucher) -> bytes:
+    """One voucher to print, as a page (A5 landscape). Needs its type loaded.
 
-    Needs each voucher's type loaded. The same vouchers at the same minute give the same bytes. Raises ValueError
-    for none at all.
+    The same voucher at the same minute gives the same bytes.
     """
-    if not vouchers:
-        raise ValueError("There is no voucher to print.")
+    with paper(type_.A5_LANDSCAPE, title="Voucher") as page:
+        _page(page, voucher, timezone.now())
+        return page.pdf()
+
+
+def sheets_pdf(vouchers: Iterable[Voucher]) -> bytes:
+    """Vouchers to print and cut apart, eight to a sheet (A4), in their order. Needs each one's type loaded.
+
+    Raises ValueError for none at all. Takes about 13 ms a voucher, for which other PDFs of this process wait.
+    """
     now = timezone.now()
-    if len(vouchers) == 1:
-        with paper(type_.A5_LANDSCAPE, title="Voucher") as page:
-            _page(page, vouchers[0], now)
-            return page.pdf()
+    index = -1
     with paper(type_.A4, title="Vouchers") as sheet:
         for index, voucher in enumerate(vouchers):
             place = index % (COLUMNS * ROWS)
@@ -52,6 +59,8 @@ def voucher_pdf(vouchers: Sequence[Voucher]) -> bytes:
                 _cutting_lines(sheet)
             row, column = divmod(place, COLUMNS)
             _ticket(sheet, column * sheet.width / COLUMNS, row * sheet.height / ROWS, voucher, now)
+        if index < 0:
+            raise ValueError("There is no voucher to print.")
         return sheet.pdf()
 
 

@@ -162,7 +162,7 @@ class VoucherPdf(APIView):
     def get(self, request: Request, code: str) -> HttpResponse:
         voucher = selectors.voucher_seen_by(caller(request), code=code)
         return file_response(
-            printing.voucher_pdf([voucher]),
+            printing.voucher_pdf(voucher),
             media_type="application/pdf",
             name=f"voucher-{voucher.code[-4:]}.pdf",
         )

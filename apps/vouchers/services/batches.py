@@ -119,10 +119,9 @@ def _issue_chunk(batch_id: int, at_most: int) -> tuple[int, int]:
 
 
 def export_codes(*, batch: Batch, actor: User | None = None, note: str = "") -> Iterator[Voucher]:
-    """The vouchers of a complete batch in the order of their issue, for a file with their full codes.
+    """The vouchers of a complete batch with their type, in the order of their issue, for a file with their codes.
 
-    Who asked is recorded first, with how many codes they get; `note` says by which way where there is no actor.
-    Raises BatchIncomplete.
+    Who asked is recorded first, with how many codes they get; `note` says by which way. Raises BatchIncomplete.
     """
     if batch.completed_at is None:
         raise BatchIncomplete
@@ -133,7 +132,9 @@ def export_codes(*, batch: Batch, actor: User | None = None, note: str = "") -> 
 def _vouchers_of(batch: Batch, page: int = 5000) -> Iterator[Voucher]:
     last = 0
     while found := list(Voucher.objects.filter(batch=batch, pk__gt=last).order_by("pk")[:page]):
-        yield from found
+        for voucher in found:
+            voucher.voucher_type = batch.voucher_type
+            yield voucher
         last = found[-1].pk
 
 

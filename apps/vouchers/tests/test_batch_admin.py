@@ -4,7 +4,9 @@ import csv
 import io
 from datetime import timedelta
 from decimal import Decimal
+from importlib.util import find_spec
 from typing import Any
+from unittest import skipUnless
 from unittest.mock import patch
 
 from django.contrib.admin.models import LogEntry
@@ -174,6 +176,7 @@ class ExportTests(BatchAdminTestCase):
         self.batch = self.make_batch(voucher_type=make_type(name="+1"), label="Class")
         self.change = f"{BATCHES}{self.batch.pk}/change/"
         self.export = f"{BATCHES}{self.batch.pk}/export-codes/"
+        self.sheets = f"{BATCHES}{self.batch.pk}/print-sheets/"
 
     def test_it_asks_first_and_then_sends_every_code(self) -> None:
         self.assertContains(self.page(self.change), self.export)
@@ -194,37 +197,70 @@ class ExportTests(BatchAdminTestCase):
         )
         self.assertEqual({(row["type"], row["batch"]) for row in rows}, {("'+1", "Class")})
 
+    @skipUnless(find_spec("pypdfium2") and find_spec("zxingcpp"), "comes with requirements-dev.txt")
+    def test_it_asks_first_and_then_sends_sheets_to_print(self) -> None:
+        from tests.support.paper import links_in, pages_of
+
+        self.assertContains(self.page(self.change), self.sheets)
+        self.assertTellsNoCode(self.page(self.sheets))
+        self.assertEqual(BatchExport.objects.count(), 0)
+        with self.assertNumQueries(8):  # whatever the vouchers
+            response = self.client.post(self.sheets)
+        self.assertEqual(response["Content-Type"], "application/pdf")
+        self.assertEqual(
+            response["Content-Disposition"], f'attachment; filename="batch-{self.batch.pk}-vouchers.pdf"'
+        )
+        self.assertIn("no-store", response["Cache-Control"])
+        [page] = pages_of(response.content)
+        scanned = {codes.parse(link) for link in links_in(page)}
+        self.assertEqual(scanned, {voucher.code for voucher in self.batch.vouchers.all()})
+
+    def test_more_than_two_hundred_are_printed_by_the_command(self) -> None:
+        Batch.objects.filter(pk=self.batch.pk).update(quantity=201)
+        for call in (self.client.get, self.client.post):
+            response = call(self.sheets, follow=True)
+            self.assertContains(response, "At most 200 from here")
+        self.assertEqual(BatchExport.objects.count(), 0)
+
     def test_each_export_is_recorded_and_shown(self) -> None:
         self.client.force_login(self.desk)
-        self.client.post(self.export)
-        export = BatchExport.objects.get()
-        self.assertEqual((export.actor, export.codes, export.batch), (self.desk, 4, self.batch))
-        self.assertEqual(LogEntry.objects.get().get_change_message(), "Exported 4 codes.")
+        for address, words in ((self.export, "Export codes"), (self.sheets, "Print sheets")):
+            with self.subTest(words):
+                self.client.post(address)
+                export = BatchExport.objects.latest("pk")
+                self.assertEqual((export.actor, export.codes, export.batch), (self.desk, 4, self.batch))
+                self.assertEqual(export.note, words)
+                self.assertEqual(LogEntry.objects.latest("pk").get_change_message(), f"{words}: 4.")
         for address in (self.change, self.export):
             self.assertContains(self.page(address), self.desk.email)
 
     def test_only_who_may_export_gets_them(self) -> None:
-        for names in (("view_batch", "add_batch", "change_batch"), ("export_codes",)):
-            self.may(*names)
-            for call in (self.client.get, self.client.post):
-                self.assertEqual(call(self.export).status_code, 403)
-        self.may("view_batch")
-        self.assertNotContains(self.client.get(self.change), self.export)
+        for address in (self.export, self.sheets):
+            for names in (("view_batch", "add_batch", "change_batch"), ("export_codes",)):
+                self.may(*names)
+                for call in (self.client.get, self.client.post):
+                    self.assertEqual(call(address).status_code, 403)
+            self.may("view_batch")
+            self.assertNotContains(self.client.get(self.change), address)
         self.assertEqual(BatchExport.objects.count(), 0)
         self.may("view_batch", "export_codes")
-        self.assertEqual(self.client.post(self.export).status_code, 200)
+        for address in (self.export, self.sheets):
+            self.assertEqual(self.client.post(address).status_code, 200)
 
     def test_without_the_csrf_token_nothing_leaves(self) -> None:
         self.client.handler.enforce_csrf_checks = True
-        self.assertEqual(self.client.post(self.export).status_code, 403)
+        for address in (self.export, self.sheets):
+            self.assertEqual(self.client.post(address).status_code, 403)
         self.assertEqual(BatchExport.objects.count(), 0)
 
     def test_a_batch_that_is_not_complete_is_not_exported(self) -> None:
         batch = batches.open_batch(voucher_type=make_type(), owner=self.customer, quantity=9)
-        response = self.client.post(f"{BATCHES}{batch.pk}/export-codes/", follow=True)
-        self.assertContains(response, "not complete")
+        for path in ("export-codes", "print-sheets"):
+            response = self.client.post(f"{BATCHES}{batch.pk}/{path}/", follow=True)
+            self.assertContains(response, "not complete")
         self.assertEqual(BatchExport.objects.count(), 0)
 
     def test_what_is_not_there_is_not_exported(self) -> None:
         for number in ("999999", "x", "9" * 30):
-            self.assertEqual(self.client.get(f"{BATCHES}{number}/export-codes/").status_code, 302)
+            for path in ("export-codes", "print-sheets"):
+                self.assertEqual(self.client.get(f"{BATCHES}{number}/{path}/").status_code, 302)

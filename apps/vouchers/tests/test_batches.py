@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import skipUnless
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
@@ -23,7 +25,7 @@ from django.utils import timezone
 
 from apps.users.models import User
 from apps.users.tests.factories import make_deactivated, make_staff, make_user
-from apps.vouchers import batch_csv, codes
+from apps.vouchers import batch_csv, codes, printing
 from apps.vouchers.errors import BatchDiffers, BatchIncomplete, OwnerInactive, VoucherTypeNotFound
 from apps.vouchers.models import Batch, BatchExport, Voucher, VoucherEvent, VoucherType
 from apps.vouchers.services import batches
@@ -228,7 +230,7 @@ class FileTests(Folder, ApiTestCase):
         self.issue(csv=str(self.folder / "again.csv"), label="x", by=staff.email)
         second, first = BatchExport.objects.all()
         self.assertEqual((first.actor, first.codes, second.actor, second.codes), (None, 5, staff, 5))
-        self.assertRegex(first.note, rf"^issue_vouchers, run by .*uid {os.getuid()}")
+        self.assertRegex(first.note, rf"^issue_vouchers --csv, run by .*uid {os.getuid()}")
         self.assertEqual(self.file.read_text(), (self.folder / "again.csv").read_text())
         self.assertEqual(Voucher.objects.count(), 5)
 
@@ -267,6 +269,47 @@ class FileTests(Folder, ApiTestCase):
             with self.assertRaisesRegex(CommandError, "written|folder|exists"):
                 self.issue(csv=str(place))
         self.assertEqual((Batch.objects.count(), Voucher.objects.count()), (0, 0))
+
+    @skipUnless(find_spec("pypdfium2") and find_spec("zxingcpp"), "comes with requirements-dev.txt")
+    def test_the_sheets_have_every_code_to_scan_and_nobody_else_can_read_them(self):
+        from tests.support.paper import links_in, pages_of
+
+        sheets = self.folder / "sheets.pdf"
+        said = self.issue(csv=str(self.file), pdf=str(sheets), count=11, label="Class")
+        self.assertIn(f"Wrote 11 codes to {sheets}.", said)
+        pages = pages_of(sheets.read_bytes())
+        self.assertEqual(len(pages), 2)
+        scanned = [link.partition("#code=")[2] for page in pages for link in links_in(page)]
+        self.assertEqual(sorted(scanned), sorted(row[0] for row in self.rows()[1:]))
+        self.assertEqual(stat.S_IMODE(sheets.stat().st_mode), 0o600)
+        paper, table = BatchExport.objects.all()
+        self.assertEqual((paper.codes, table.codes), (11, 11))
+        self.assertTrue(paper.note.startswith("issue_vouchers --pdf"))
+        self.assertEqual(sorted(self.folder.iterdir()), sorted([self.file, sheets]))
+
+    def test_what_can_not_be_printed_is_told_before_anything_is_issued(self):
+        sheets = str(self.folder / "sheets.pdf")
+        for words, options in (
+            ("10,000 vouchers at the most", {"pdf": sheets, "count": 10_001}),
+            ("same file", {"pdf": sheets, "csv": f"{self.folder}/../{self.folder.name}/sheets.pdf"}),
+            ("written", {"pdf": str(self.folder / "no/such/folder.pdf"), "csv": str(self.file)}),
+        ):
+            with self.assertRaisesRegex(CommandError, words):
+                self.issue(**options)
+        self.assertEqual((Batch.objects.count(), Voucher.objects.count()), (0, 0))
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_stopped_while_it_prints_it_leaves_no_file_and_says_how_to_go_on(self):
+        sheets = self.folder / "sheets.pdf"
+        with (
+            patch.object(printing, "sheets_pdf", side_effect=KeyboardInterrupt),
+            self.assertRaises(SystemExit) as stopped,
+        ):
+            self.issue(pdf=str(sheets), label="Class")
+        self.assertEqual(stopped.exception.code, 130)
+        self.assertEqual((Voucher.objects.count(), list(self.folder.iterdir())), (5, []))
+        self.issue(pdf=str(sheets), label="Class")
+        self.assertEqual((Voucher.objects.count(), list(self.folder.iterdir())), (5, [sheets]))
 
     def test_a_batch_that_is_not_complete_is_not_exported(self):
         batch = batches.open_batch(voucher_type=self.type, owner=self.owner, quantity=5)

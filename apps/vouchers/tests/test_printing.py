@@ -69,7 +69,7 @@ class PageTests(PrintingTestCase):
     def text(self, voucher):
         from tests.support.paper import text_of
 
-        return text_of(printing.voucher_pdf([voucher]))
+        return text_of(printing.voucher_pdf(voucher))
 
     def test_a_code_survives_print_and_scan(self):
         from tests.support.paper import links_in, pages_of
@@ -124,7 +124,7 @@ class PageTests(PrintingTestCase):
             cases.append((stopped, printing.WHY_INACTIVE[reason]))
         for voucher, why in cases:
             with self.subTest(why):
-                for printed in (printing.voucher_pdf([voucher]), printing.voucher_pdf([voucher] * 2)):
+                for printed in (printing.voucher_pdf(voucher), printing.sheets_pdf([voucher] * 2)):
                     text = text_of(printed)
                     self.assertIn("NOT VALID", text)
                     self.assertIn(why, text)
@@ -191,7 +191,7 @@ class PageTests(PrintingTestCase):
                 voucher = make_voucher(owner=self.owner, voucher_type=make_type(name=name[:200]))
                 response = self.get(voucher.code)
                 self.assertEqual(response.status_code, 200)
-                sheet = printing.voucher_pdf([voucher] * 8)
+                sheet = printing.sheets_pdf([voucher] * 8)
                 for printed, links in ((response.content, 1), (sheet, 8)):
                     self.assertEqual(
                         [link for page in pages_of(printed) for link in links_in(page)],
@@ -212,7 +212,7 @@ class SheetTests(PrintingTestCase):
 
         kind = make_type(name="School Application")
         vouchers = [make_voucher(owner=self.owner, voucher_type=kind) for _ in range(19)]
-        printed = printing.voucher_pdf(vouchers)
+        printed = printing.sheets_pdf(iter(vouchers))
         pages = pages_of(printed)
         self.assertEqual(len(pages), 3)
         links = [links_in(scanned(page)) for page in pages]
@@ -235,11 +235,12 @@ class SheetTests(PrintingTestCase):
             make_voucher(owner=self.owner, voucher_type=kind)
         vouchers = list(selectors.vouchers_of(self.owner))
         with time_machine.travel(timezone.now() + timedelta(minutes=1), tick=False), self.assertQueries(0):
-            self.assertEqual(printing.voucher_pdf(vouchers), printing.voucher_pdf(vouchers))
+            self.assertEqual(printing.sheets_pdf(vouchers), printing.sheets_pdf(vouchers))
+            self.assertEqual(printing.voucher_pdf(vouchers[0]), printing.voucher_pdf(vouchers[0]))
 
     def test_without_vouchers_there_is_nothing_to_print(self):
         with self.assertRaises(ValueError):
-            printing.voucher_pdf([])
+            printing.sheets_pdf([])
 
 
 def vars_of(voucher):

@@ -1,11 +1,11 @@
-"""`manage.py issue_vouchers`: many vouchers at once for one owner, and their codes in a file."""
+"""`manage.py issue_vouchers`: many vouchers at once for one owner, and their codes in a file, or on paper."""
 
 import contextlib
 import os
 import pwd
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import TracebackType
@@ -16,9 +16,10 @@ from django.db import OperationalError
 from tqdm import tqdm
 
 from apps.core.errors import DomainError
-from apps.vouchers import batch_csv
+from apps.users.models import User
+from apps.vouchers import batch_csv, printing
 from apps.vouchers.management.finding import staff_called, type_called, user_called
-from apps.vouchers.models import Batch
+from apps.vouchers.models import Batch, Voucher
 from apps.vouchers.services import batches
 
 LONGEST_LABEL: Final = 200
@@ -28,7 +29,7 @@ INTERRUPTED: Final = 130  # as shells say of SIGINT
 class Command(BaseCommand):
     help = (
         "Issues vouchers of a type to an owner as one batch. Killed in the middle, the same command with the same "
-        "--label goes on to exactly that many; when all are there, it can still write the file of codes."
+        "--label goes on to exactly that many; when all are there, it can still write the files of codes."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -36,6 +37,11 @@ class Command(BaseCommand):
         parser.add_argument("--owner", required=True, metavar="EMAIL", help="who gets them")
         parser.add_argument("--count", required=True, metavar="N", help="how many")
         parser.add_argument("--csv", metavar="FILE", help="write the full codes there, for you alone to read")
+        parser.add_argument(
+            "--pdf",
+            metavar="FILE",
+            help=f"write sheets to print and cut apart there, eight vouchers to a page; up to {printing.MOST:,}",
+        )
         parser.add_argument("--force", action="store_true", help="overwrite FILE")
         parser.add_argument("--label", help="of the batch; by default one is made")
         parser.add_argument(
@@ -50,6 +56,7 @@ class Command(BaseCommand):
         owner: str,
         count: str | int,
         csv: str | None,
+        pdf: str | None,
         force: bool,
         label: str | None,
         face_value: str | Decimal | None,
@@ -58,9 +65,19 @@ class Command(BaseCommand):
     ) -> None:
         quantity, label = _count(str(count)), _label(label) if label is not None else ""
         value = _amount(str(face_value)) if face_value is not None else None
+        if pdf and quantity > printing.MOST:
+            raise CommandError(
+                f"--pdf takes {printing.MOST:,} vouchers at the most. For more, take --csv to a printer's."
+            )
+        if csv and pdf and Path(csv).resolve() == Path(pdf).resolve():
+            raise CommandError("--csv and --pdf name the same file.")
         voucher_type, user = type_called(type), user_called(owner)
         actor = staff_called(by) if by else None
-        with PrivateFile(Path(csv), overwrite=force) if csv else contextlib.nullcontext() as file:
+        with contextlib.ExitStack() as stack:
+            table, sheets = (
+                stack.enter_context(PrivateFile(Path(name), overwrite=force)) if name else None
+                for name in (csv, pdf)
+            )
             try:
                 batch = batches.open_batch(
                     voucher_type=voucher_type,
@@ -71,12 +88,20 @@ class Command(BaseCommand):
                     actor=actor,
                 )
                 self.stdout.write(f"Batch {batch.pk}: {batch.label}")
-                self._issue(batch)
-                if file:
-                    note = f"issue_vouchers, run by {_os_user()}"[:200]
-                    vouchers = batches.export_codes(batch=batch, actor=actor, note=note)
-                    file.write(batch_csv.lines(batch, vouchers))
-                    self.stdout.write(f"Wrote {batch.quantity} codes to {csv}.")
+                try:
+                    self._issue(batch)
+                    if table:
+                        vouchers = self._exported(batch, actor, "--csv")
+                        table.write(line.encode() for line in batch_csv.lines(batch, vouchers))
+                        self.stdout.write(f"Wrote {batch.quantity} codes to {csv}.")
+                    if sheets:
+                        vouchers = self._exported(batch, actor, "--pdf")
+                        with progress_bar(batch.quantity) as progress:
+                            sheets.write([printing.sheets_pdf(_told(vouchers, progress))])
+                        self.stdout.write(f"Wrote {batch.quantity} codes to {pdf}.")
+                except KeyboardInterrupt:
+                    self.stderr.write(f"Stopped. What was issued stays; go on with --label '{batch.label}'.")
+                    sys.exit(INTERRUPTED)
             except DomainError as error:
                 differing = ", ".join(error.extra.get("differing", ()))
                 raise CommandError(
@@ -89,19 +114,25 @@ class Command(BaseCommand):
                 ) from error
 
     def _issue(self, batch: Batch) -> None:
-        with tqdm(
-            total=batch.quantity, unit=" vouchers", file=sys.stderr, disable=None, leave=False
-        ) as progress:
-            try:
-                made = batches.issue_rest(
-                    batch=batch, told=lambda issued: progress.update(issued - progress.n)
-                )
-            except KeyboardInterrupt:
-                progress.close()
-                self.stderr.write(f"Stopped. What was issued stays; go on with --label '{batch.label}'.")
-                sys.exit(INTERRUPTED)
+        with progress_bar(batch.quantity) as progress:
+            made = batches.issue_rest(batch=batch, told=lambda issued: progress.update(issued - progress.n))
         before = batch.quantity - made
         self.stdout.write(f"Issued {made} vouchers" + (f"; {before} were there before." if before else "."))
+
+    def _exported(self, batch: Batch, actor: User | None, way: str) -> Iterator[Voucher]:
+        note = f"issue_vouchers {way}, run by {_os_user()}"[:200]
+        return batches.export_codes(batch=batch, actor=actor, note=note)
+
+
+def progress_bar(total: int) -> Any:
+    """Shown on a terminal and nowhere else."""
+    return tqdm(total=total, unit=" vouchers", file=sys.stderr, disable=None, leave=False)
+
+
+def _told(vouchers: Iterable[Voucher], progress: Any) -> Iterator[Voucher]:
+    for voucher in vouchers:
+        yield voucher
+        progress.update()
 
 
 class PrivateFile:
@@ -127,11 +158,11 @@ class PrivateFile:
             raise CommandError(f"{self.path} can't be written: {error.strerror}.") from error
         return self
 
-    def write(self, lines: Iterable[str]) -> None:
-        """Write all lines, then give the file its name. Raises CommandError."""
+    def write(self, parts: Iterable[bytes]) -> None:
+        """Write all parts, then give the file its name. Raises CommandError."""
         try:
-            with open(self.descriptor, "w", encoding="utf-8", newline="", closefd=False) as file:
-                file.writelines(lines)
+            with open(self.descriptor, "wb", closefd=False) as file:
+                file.writelines(parts)
                 file.flush()
                 os.fsync(self.descriptor)
             if not self.overwrite:
