@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import SEARCH_VAR
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count, F, IntegerField, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -39,6 +40,7 @@ from .models import (
 )
 
 LONGEST_EXTENSION: Final = timedelta(days=36_500)  # as long as a type may be valid
+LONGEST_NUMBER: Final = 20
 STATUS_COLOURS = {
     "Active": "success",
     "Used": "info",
@@ -48,7 +50,7 @@ STATUS_COLOURS = {
 
 
 class FoundByCode(ModelAdmin):
-    """Search by a voucher's code in any form, by its last four symbols, and by `search_fields`."""
+    """Search by a voucher's code in any form, by its last four symbols, and by `search_fields` (text, or =exactly)."""
 
     code_field = "code"
     search_help_text = "A code, its last four symbols, or an e-mail address"
@@ -66,18 +68,33 @@ class FoundByCode(ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
+        """What the term may mean, each by an index of its own: an OR over several tables would read every row."""
+        typed = search_term.strip()
+        if not typed:
+            return queryset, False
         rows = self.model._default_manager.order_by()
-        if code := getattr(request, "sought_code", None) or _code_in(search_term):
-            return queryset.filter(pk__in=rows.filter(**{self.code_field: code}).values("pk")), False
-        found, duplicates = super().get_search_results(request, queryset, search_term)
-        symbols = search_term.strip("· -")
-        if not codes.is_ending(symbols):
-            return found, duplicates
-        ending_so = rows.filter(**{f"{self.code_field}__last_four": symbols.upper()}).values("pk")
-        if "·" in search_term:  # as our pages show them
-            return queryset.filter(pk__in=ending_so), False
-        # Either by an index of its own: an OR of the two would read every row.
-        return queryset.filter(pk__in=found.order_by().values("pk").union(ending_so)), False
+        symbols = typed.strip("· -")
+        if code := getattr(request, "sought_code", None) or _code_in(typed):
+            found = [rows.filter(**{self.code_field: code})]
+        else:
+            found = []
+            if "·" not in typed:  # with which our pages show the end of a code
+                for field in self.get_search_fields(request):
+                    found += self._by_field(rows, field, typed)
+            if codes.is_ending(symbols):
+                found.append(rows.filter(**{f"{self.code_field}__last_four": symbols.upper()}))
+        first, *others = [each.values("pk") for each in found] or [rows.none()]
+        return queryset.filter(pk__in=first.union(*others) if others else first), False
+
+    def _by_field(self, rows: QuerySet[Any], field: str, typed: str) -> list[QuerySet[Any]]:
+        """The rows in which a field has the text in it, or for a field named with = is it."""
+        if not field.startswith("="):
+            return [rows.filter(**{f"{field}__icontains": typed})]
+        path = field[1:]
+        if not isinstance(get_fields_from_path(self.model, path)[-1], IntegerField):
+            return [rows.filter(**{path: typed})]
+        number = typed.isascii() and typed.isdecimal() and len(typed) < LONGEST_NUMBER
+        return [rows.filter(**{path: int(typed)})] if number else []
 
 
 def _code_in(typed: str) -> str | None:

@@ -493,6 +493,34 @@ class ScreenTests(StaffTestCase):
         page = self.client.get(f"{REFUNDS}{self.asked.pk}/change/")
         self.assertContains(page, f'href="{TRANSACTIONS}{self.other.pk}/change/"')
 
+    def test_a_search_finds_by_each_thing_that_it_names_and_by_nothing_else(self):
+        person, code = self.customer.email, self.voucher.shown_code
+        ending = code[-4:].lower()
+        for screen, row, typed in (
+            (VOUCHERS, self.voucher, (person, person[1:5], code, ending, f" ····-{ending} ")),
+            (USAGES, self.usage, (person, self.used.code, self.used.code[-4:])),
+            (HISTORY, self.event, (person, code, ending)),
+            (TRANSACTIONS, self.paid, (person, str(self.paid.pk), self.paid.stripe_payment_intent_id, code)),
+            (REFUNDS, self.asked, (person, str(self.asked.pk), self.other.vouchers[0].code)),
+            (DISPUTES, self.dispute, (person, "dp_1", str(self.paid.pk), code, ending)),
+        ):
+            for words in typed:
+                with self.subTest(screen, words=words):
+                    self.assertIn(row, self.client.get(screen, {"q": words}).context["cl"].result_list)
+            for words in (
+                "nobody@",
+                "\u0663",
+                "9" * 19,
+                "9" * 20,
+                "9" * 5000,
+                f"····-{person[:4]}",
+                "%",
+                "a\0",
+            ):
+                with self.subTest(screen, words=words[:30]):
+                    found = self.client.get(screen, {"q": words}).context["cl"].result_list
+                    self.assertEqual(list(found) if "\0" not in words else [], [])
+
     def test_events_are_found_by_code_and_kind(self):
         found = self.client.get(HISTORY, {"q": self.voucher.shown_code}).context["cl"].result_list
         self.assertEqual({event.voucher_id for event in found}, {self.voucher.pk})
