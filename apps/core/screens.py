@@ -1,10 +1,14 @@
 """What screens of the admin share."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import Model
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
+
+
+# What may follow the name of a filter in an address: of a related row no more than which one it is.
+HARMLESS: Final = frozenset("exact in isnull gt gte lt lte id pk year month day".split())
 
 
 class LookedAt:
@@ -22,14 +26,19 @@ class LookedAt:
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """Only what the page offers to filter by.
 
-        Django lets the address filter by any column of the row: `?code__startswith=` would spell out, letter by
-        letter, what the page takes care not to show.
+        Django lets the address filter by any column of the row, and a filter by a related row would open all that
+        is behind it: `?code__startswith=` would spell out, letter by letter, what the page takes care not to show.
         """
         named = [getattr(self, "date_hierarchy", None), "pk", "id"]
         for entry in getattr(self, "list_filter", ()):
             field = entry[0] if isinstance(entry, tuple | list) else entry
             named.append(field if isinstance(field, str) else getattr(field, "parameter_name", None))
-        return any(name and (lookup == name or lookup.startswith(f"{name}__")) for name in named)
+        return any(name and _asks_no_more_than(name, lookup) for name in named)
+
+
+def _asks_no_more_than(name: str, lookup: str) -> bool:
+    begins, _, rest = lookup.partition(f"{name}__")
+    return lookup == name or (not begins and HARMLESS.issuperset(rest.split("__")))
 
 
 class LookedAtAdmin(LookedAt, ModelAdmin):
