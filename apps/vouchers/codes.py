@@ -14,6 +14,7 @@ ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 BASE: Final = len(ALPHABET)
 LENGTH: Final = 16
 _VALUE_OF = {symbol: value for value, symbol in enumerate(ALPHABET)}
+HIDDEN: Final = "-".join(["·" * 4] * 4)  # where even the last four symbols would tell too much
 FRAGMENT: Final = "#code="  # ends the link that a QR code holds; the code follows
 _LINKED = re.compile(rf"{FRAGMENT}([^#]*)\Z", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[\s\-\u2010-\u2015\u2212]+")

@@ -5,13 +5,33 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Count, F, Prefetch, QuerySet, Sum
+from django.db.models import (
+    BooleanField,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Sum,
+)
 
 from apps.users.models import User
 
 from . import codes
 from .errors import VoucherNotFound, VoucherTypeNotFound
-from .models import Batch, Voucher, VoucherEvent, VoucherStatus, VoucherType, VoucherUsage, status_condition
+from .models import (
+    Batch,
+    Voucher,
+    VoucherEvent,
+    VoucherEventKind,
+    VoucherStatus,
+    VoucherType,
+    VoucherUsage,
+    status_condition,
+)
 
 
 def types_on_sale() -> QuerySet[VoucherType]:
@@ -67,10 +87,16 @@ def _seen_by(user: User, vouchers: QuerySet[Voucher], code: str) -> Voucher:
 
 
 def usages_by(user: User) -> QuerySet[VoucherUsage]:
-    """The redemptions that the user made, newest first, with voucher and type."""
+    """The redemptions that the user made, newest first, with voucher and type.
+
+    `code_is_new` tells that somebody else's voucher got a new code, which is not for who used the old one.
+    """
+    reissued = VoucherEvent.objects.filter(voucher=OuterRef("voucher"), kind=VoucherEventKind.REISSUED)
+    someone_elses = ~Q(voucher__user=user)
     return (
         VoucherUsage.objects.filter(user=user)
         .select_related("voucher__voucher_type")
+        .annotate(code_is_new=ExpressionWrapper(someone_elses & Exists(reissued), BooleanField()))
         .order_by("-used_at", "-id")
     )
 

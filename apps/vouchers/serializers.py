@@ -9,6 +9,7 @@ from rest_framework import serializers
 from apps.core.serializers import KnownFieldsSerializer, MoneyField, UTCDateTimeField
 from apps.users.models import User
 
+from . import codes
 from .models import (
     Batch,
     InactiveReason,
@@ -84,7 +85,9 @@ class VoucherOutput(serializers.ModelSerializer[Voucher]):
 
 
 class UsageOutput(serializers.ModelSerializer[VoucherUsage]):
-    voucher_code = serializers.CharField(source="voucher.shown_code")
+    voucher_code = serializers.SerializerMethodField(
+        help_text="Hidden (`····-····-····-····`) if it is someone else's and got a new code since."
+    )
     voucher_type_name = serializers.CharField(source="voucher.voucher_type.name")
     used_at = UTCDateTimeField()
 
@@ -100,6 +103,9 @@ class UsageOutput(serializers.ModelSerializer[VoucherUsage]):
             "use_no",
         )
         read_only_fields = fields
+
+    def get_voucher_code(self, usage: VoucherUsage) -> str:
+        return codes.HIDDEN if getattr(usage, "code_is_new", False) else usage.voucher.shown_code
 
 
 class BatchOutput(serializers.ModelSerializer[Batch]):
