@@ -6,7 +6,6 @@ from django.db.models import Model
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
-
 # What may follow the name of a filter in an address: of a related row no more than which one it is.
 HARMLESS: Final = frozenset("exact in isnull gt gte lt lte id pk year month day".split())
 

@@ -383,9 +383,10 @@ def _adopt(paid: Transaction, found: gateway.Refund) -> Refund:
 
 
 def _allot(paid: Transaction, refund: Refund) -> None:
-    """Choose the vouchers that a refund pays for; those first that were its own, then those never used.
+    """Choose the vouchers that a refund pays for: those first that were its own, then those never used.
 
-    All refunds of the payment together void as many as they pay for, rounded up: two halves void one, not two.
+    Those that are used up come last: held, they get no use back. All refunds of the payment together void as many as
+    they pay for, rounded up: two halves void one, not two.
     """
     if not paid.unit_price:
         return
@@ -395,8 +396,8 @@ def _allot(paid: Transaction, refund: Refund) -> None:
     others = paid.refunds.exclude(pk=refund.pk).filter(status__in=(*UNDER_WAY, RefundStatus.SUCCEEDED))
     total = sum(others.values_list("amount", flat=True), refund.amount)
     pays_for = int((total / paid.unit_price).to_integral_value(ROUND_CEILING)) - len(taken)
-    left = [each for each in locked_vouchers(paid) if each.uses_remaining and each.pk not in taken]
-    left.sort(key=lambda voucher: (voucher.pk not in own, voucher.uses_made))
+    left = [each for each in locked_vouchers(paid) if each.pk not in taken]
+    left.sort(key=lambda voucher: (not voucher.uses_remaining, voucher.pk not in own, voucher.uses_made))
     for voucher in left[: max(0, pays_for)]:
         RefundedVoucher.objects.update_or_create(refund=refund, voucher=voucher, defaults={"live": True})
 

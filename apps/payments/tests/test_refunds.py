@@ -10,9 +10,11 @@ from apps.payments import errors, gateway, services
 from apps.payments.models import IdempotencyKey, Refund, RefundedVoucher, Transaction
 from apps.payments.services import returns
 from apps.users.tests.factories import PASSWORD, make_user
+from apps.vouchers import errors as voucher_errors
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Voucher, VoucherEvent
 from apps.vouchers.tests.factories import make_type
+from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase
 
 from .money import CONFIRM, REFUND, REFUNDS, PaidTestCase
@@ -282,6 +284,23 @@ class AtStripeTests(PaidTestCase, ApiTestCase):
         self.assertEqual(
             self.books(paid), ("completed", Decimal(0), Decimal(15), ["", "refunded", "refunded"])
         )
+
+    def test_what_was_used_and_then_refunded_in_the_dashboard_gets_no_use_back(self):
+        paid = self.buy(2)
+        for voucher in paid.vouchers:
+            self.redeem(voucher)
+        self.stripe.refund(paid.stripe_payment_intent_id, 1000)
+        self.deliver_all("refund.created")
+        self.assertEqual(self.books(paid), ("completed", Decimal(0), Decimal(10), ["refunded", ""]))
+        refunded, kept = (voucher.usages.get().pk for voucher in paid.vouchers)
+        with self.assertRaises(voucher_errors.VoucherInactive):
+            voucher_services.reverse_usage(usage_id=refunded, actor=self.staff, reason="Not shown")
+        voucher_services.reverse_usage(usage_id=kept, actor=self.staff, reason="Not shown")
+        self.assertEqual([self.redeem(voucher).status_code for voucher in paid.vouchers], [409, 200])
+        self.stripe.refund(paid.stripe_payment_intent_id)
+        self.deliver_all("refund.created")
+        self.assertEqual(self.books(paid), ("refunded", Decimal(0), Decimal(20), ["refunded", "refunded"]))
+        self.assertEqual(broken_rules(), {})
 
     def test_two_halves_in_the_dashboard_void_one_voucher(self):
         paid = self.buy(2)
