@@ -107,6 +107,9 @@ class Batch(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
     )
+    note = models.CharField(
+        max_length=200, blank=True, editable=False, help_text="By which way, and by whom if by no staff."
+    )
     completed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -203,6 +206,7 @@ class Voucher(models.Model):
     )
 
     read_at: datetime  # only after read_with_clock()
+    latest_usages: "list[VoucherUsage]"  # only from selectors.voucher_with_history()
 
     objects = VoucherQuerySet.as_manager()
 
@@ -227,7 +231,7 @@ class Voucher(models.Model):
                     "voucher_type",
                     "service_type",
                 ),
-                name="vouchers_of_user_by_purchase",
+                name="vouchers_list_by_purchase",
             ),
             models.Index(
                 fields=(
@@ -239,9 +243,9 @@ class Voucher(models.Model):
                     "voucher_type",
                     "service_type",
                 ),
-                name="vouchers_of_user_by_expiry",
+                name="vouchers_list_by_expiry",
             ),
-            models.Index(fields=("-purchase_date", "-id"), name="vouchers_by_purchase"),
+            models.Index(fields=("-purchase_date", "-id"), name="vouchers_newest_first"),
             models.Index(LastFour("code"), name="vouchers_by_last_four"),
         ]
         constraints = (
@@ -322,8 +326,8 @@ class VoucherUsage(models.Model):
         ordering = ("-used_at", "-id")
         permissions = (("reverse_usage", "Can give uses back"),)
         indexes: ClassVar = [
-            models.Index(fields=("user", "-used_at", "-id", "service_type"), name="usages_of_user_by_time"),
-            models.Index(fields=("-used_at", "-id"), name="usages_by_time"),
+            models.Index(fields=("user", "-used_at", "-id", "service_type"), name="usages_list_by_time"),
+            models.Index(fields=("-used_at", "-id"), name="usages_newest_first"),
         ]
         constraints = (
             models.UniqueConstraint(fields=("voucher", "use_no"), name="vouchers_usage_number_once"),

@@ -11,7 +11,9 @@ def fill(apps, schema_editor):
         held.filter(inactive_reason=reason).update(holds=reason)
     held.filter(inactive_reason="by_staff").update(holds="suspended")
     events = []
-    for pk, issued_at in Voucher.objects.values_list("pk", "purchase_date").iterator(chunk_size=2000):
+    told = VoucherEvent.objects.filter(kind="issued").values("voucher")  # by a run before, or since
+    untold = Voucher.objects.exclude(pk__in=told).values_list("pk", "purchase_date")
+    for pk, issued_at in untold.iterator(chunk_size=2000):
         events.append(VoucherEvent(voucher_id=pk, kind="issued", at=issued_at))
         if len(events) == 2000:
             VoucherEvent.objects.bulk_create(events)

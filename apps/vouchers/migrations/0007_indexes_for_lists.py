@@ -1,70 +1,77 @@
 """Lists through indexes alone, and codes by their last four symbols.
 
-The table is locked against writing while an index is made: seconds for a million vouchers.
+New indexes first, old ones last, and on PostgreSQL without keeping anybody from reading or writing meanwhile. Stopped in
+the middle, it can be run again.
 """
 
-import django.db.models.deletion
-from django.conf import settings
+from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations, models
 
 import apps.vouchers.lookups
 
 
-class Migration(migrations.Migration):
+def concurrently(schema_editor):
+    return schema_editor.connection.vendor == "postgresql"
 
-    dependencies = [
-        ('vouchers', '0006_staff_actions'),
-        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
-    ]
+
+def drop_if_there(schema_editor, name):
+    way = "CONCURRENTLY " if concurrently(schema_editor) else ""
+    schema_editor.execute(f"DROP INDEX {way}IF EXISTS {schema_editor.quote_name(name)}")
+
+
+class AddIndex(AddIndexConcurrently):
+    def database_forwards(self, app_label, schema_editor, from_state, to_state):
+        drop_if_there(schema_editor, self.index.name)  # of a run that was stopped: PostgreSQL leaves it, of no use
+        operation = super() if concurrently(schema_editor) else super(AddIndexConcurrently, self)
+        operation.database_forwards(app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(self, app_label, schema_editor, from_state, to_state):
+        drop_if_there(schema_editor, self.index.name)
+
+
+class RemoveIndex(RemoveIndexConcurrently):
+    def database_forwards(self, app_label, schema_editor, from_state, to_state):
+        drop_if_there(schema_editor, self.name)
+
+    def database_backwards(self, app_label, schema_editor, from_state, to_state):
+        drop_if_there(schema_editor, self.name)
+        operation = super() if concurrently(schema_editor) else super(RemoveIndexConcurrently, self)
+        operation.database_backwards(app_label, schema_editor, from_state, to_state)
+
+
+class Migration(migrations.Migration):
+    atomic = False
+
+    dependencies = [("vouchers", "0006_staff_actions")]
 
     operations = [
-        migrations.RemoveIndex(
+        AddIndex(
             model_name='voucher',
-            name='vouchers_of_user_by_purchase',
+            index=models.Index(fields=['user', '-purchase_date', '-id', 'is_active', 'uses_remaining', 'expiry_date', 'voucher_type', 'service_type'], name='vouchers_list_by_purchase'),
         ),
-        migrations.RemoveIndex(
+        AddIndex(
             model_name='voucher',
-            name='vouchers_of_user_by_expiry',
+            index=models.Index(fields=['user', 'expiry_date', 'id', 'is_active', 'uses_remaining', 'voucher_type', 'service_type'], name='vouchers_list_by_expiry'),
         ),
-        migrations.RemoveIndex(
+        AddIndex(
             model_name='voucher',
-            name='vouchers_by_purchase',
+            index=models.Index(fields=['-purchase_date', '-id'], name='vouchers_newest_first'),
         ),
-        migrations.RemoveIndex(
-            model_name='voucherusage',
-            name='usages_of_user_by_time',
-        ),
-        migrations.RemoveIndex(
-            model_name='voucherusage',
-            name='usages_by_time',
-        ),
-        migrations.AddIndex(
-            model_name='voucher',
-            index=models.Index(fields=['user', '-purchase_date', '-id', 'is_active', 'uses_remaining', 'expiry_date', 'voucher_type', 'service_type'], name='vouchers_of_user_by_purchase'),
-        ),
-        migrations.AddIndex(
-            model_name='voucher',
-            index=models.Index(fields=['user', 'expiry_date', 'id', 'is_active', 'uses_remaining', 'voucher_type', 'service_type'], name='vouchers_of_user_by_expiry'),
-        ),
-        migrations.AddIndex(
-            model_name='voucher',
-            index=models.Index(fields=['-purchase_date', '-id'], name='vouchers_by_purchase'),
-        ),
-        migrations.AddIndex(
+        AddIndex(
             model_name='voucher',
             index=models.Index(apps.vouchers.lookups.LastFour('code'), name='vouchers_by_last_four'),
         ),
-        migrations.AddIndex(
+        AddIndex(
             model_name='voucherusage',
-            index=models.Index(fields=['user', '-used_at', '-id', 'service_type'], name='usages_of_user_by_time'),
+            index=models.Index(fields=['user', '-used_at', '-id', 'service_type'], name='usages_list_by_time'),
         ),
-        migrations.AddIndex(
+        AddIndex(
             model_name='voucherusage',
-            index=models.Index(fields=['-used_at', '-id'], name='usages_by_time'),
+            index=models.Index(fields=['-used_at', '-id'], name='usages_newest_first'),
         ),
-        migrations.AlterField(
-            model_name='voucher',
-            name='user',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='vouchers', to=settings.AUTH_USER_MODEL, verbose_name='owner'),
-        ),
+        RemoveIndex(model_name='voucher', name='vouchers_of_user_by_purchase'),
+        RemoveIndex(model_name='voucher', name='vouchers_of_user_by_expiry'),
+        RemoveIndex(model_name='voucher', name='vouchers_by_purchase'),
+        RemoveIndex(model_name='voucherusage', name='usages_of_user_by_time'),
+        RemoveIndex(model_name='voucherusage', name='usages_by_time'),
     ]

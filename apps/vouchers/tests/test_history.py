@@ -1,12 +1,19 @@
 """The history of vouchers: written with what it tells, and never changed."""
 
+from importlib import import_module
+
+from django.apps import apps
 from django.db import IntegrityError, connection, transaction
 
 from apps.users.tests.factories import make_user
-from apps.vouchers import services
+from apps.vouchers import codes, services
 from apps.vouchers.models import Hold, Voucher, VoucherEvent
 from apps.vouchers.tests.factories import make_voucher
 from tests.support.cases import ApiTestCase
+
+COPIED = (
+    "voucher_type user service_type face_value currency purchase_date expiry_date total_uses uses_remaining"
+).split()
 
 
 class AppendOnlyTests(ApiTestCase):
@@ -33,6 +40,16 @@ class AppendOnlyTests(ApiTestCase):
                 cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
                 expected = 6
             self.assertEqual(len(cursor.fetchall()), expected)
+
+    def test_migrating_back_and_forth_tells_of_no_issue_twice(self):
+        late = Voucher.objects.create(
+            code=codes.make(), **{name: getattr(self.voucher, name) for name in COPIED}
+        )  # as from a time without history
+        filling = import_module("apps.vouchers.migrations.0003_fill_holds_and_history")
+        for _ in range(2):
+            filling.fill(apps, None)
+            events = VoucherEvent.objects.order_by("voucher_id").values_list("voucher_id", "kind")
+            self.assertEqual(list(events), [(self.voucher.pk, "issued"), (late.pk, "issued")])
 
 
 class HoldTests(ApiTestCase):
