@@ -11,7 +11,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from . import passwords, personal_data, pictures, reminder_links, selectors
 from .errors import AccountClosed, InvalidFields, SuperuserAccount, UnsubscribeLinkInvalid, WrongPassword
@@ -103,6 +103,22 @@ def deactivate(*, user: User) -> None:
     user.save(update_fields=["is_active"])
 
 
+def keep_open(*, user: User) -> None:
+    """Keep the account from being closed until the caller's transaction ends; it begins with this.
+
+    So what a person writes is there when the account is closed, and erased with it, or is not written. Any number of
+    transactions may do this at once. Raises AccountClosed.
+    """
+    sql = "SELECT is_active FROM users_user WHERE id = %s"
+    if connection.vendor == "postgresql":  # SQLite has one writer at a time anyway
+        sql += " FOR SHARE"
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [user.pk])
+        found = cursor.fetchone()
+    if not (found and found[0]):
+        raise AccountClosed
+
+
 def close_account(*, user: User, password: str) -> None:
     """Close the account of `user`, who knows its password, and erase all that says who they are.
 
@@ -114,7 +130,7 @@ def close_account(*, user: User, password: str) -> None:
     if user.is_superuser:
         raise SuperuserAccount
     with transaction.atomic():
-        # The user's row first: whatever else is being written for this user waits for it, or was there before.
+        # The user's row first: what `keep_open` began is there, and erased below; what begins later is refused.
         unchanged = User.objects.filter(
             pk=user.pk, password=user.password, is_active=True, is_superuser=False
         )

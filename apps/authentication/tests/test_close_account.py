@@ -3,10 +3,11 @@ import threading
 import time
 from decimal import Decimal
 from functools import partial
-from unittest import mock
+from unittest import mock, skipUnless
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.db.models import Sum
 from django.test import override_settings
 from post_office.models import Email
@@ -16,11 +17,14 @@ from apps.authentication.models import Session
 from apps.payments.models import Transaction
 from apps.payments.tests.factories import make_completed_transaction
 from apps.users import services as users
+from apps.users.errors import AccountClosed
 from apps.users.models import User, UserProfile
-from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_staff
+from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_staff, make_user
 from apps.users.tests.test_profile_picture import files, picture, remove_files, upload
 from apps.vouchers import services as vouchers
 from apps.vouchers.models import Voucher, VoucherUsage
+from apps.vouchers.services import redeeming
+from apps.vouchers.tests.factories import make_voucher
 from tests.support.cases import ApiTestCase, RaceTestCase
 
 URL = "/api/users/profile/"
@@ -201,6 +205,45 @@ class ClosingAnAccount(ApiTestCase):
 
 @override_settings(RATE_LIMITS_ENABLED=False)
 class ClosingWhileChanging(RaceTestCase):
+    def race_of_a_slow_redemption(self):
+        """A redemption under way while its account is closed: both answers, and what is kept of what was written."""
+        owner, desk = make_user(), make_user()
+        body = {"code": make_voucher(owner=owner).code, "details": {"name": "Jane Doe"}}
+        taken, redeem = threading.Event(), self.signed_in(desk).post
+        take_use = redeeming._take_use
+
+        def slow_take_use(**asked):
+            usage = take_use(**asked)
+            taken.set()
+            time.sleep(0.7)
+            return usage
+
+        def close():
+            taken.wait(20)
+            return closing.delete(URL, {"password": PASSWORD})
+
+        closing = self.signed_in(desk)
+        with mock.patch.object(redeeming, "_take_use", slow_take_use):
+            answers = self.together(lambda: redeem("/api/vouchers/redeem/", body), close)
+        kept = VoucherUsage.objects.filter(user=desk).values_list("details", flat=True)
+        return [answer.status_code for answer in answers], list(kept)
+
+    def test_what_is_being_written_while_the_account_is_closed_is_erased_with_it(self):
+        self.assertEqual(self.race_of_a_slow_redemption(), ([200, 204], [{}]))
+
+    @skipUnless(connection.vendor == "postgresql", "SQLite runs whole transactions one after the other")
+    def test_the_same_race_catches_one_that_does_not_keep_the_account_open(self):
+        with mock.patch.object(users, "keep_open"):
+            self.assertEqual(self.race_of_a_slow_redemption(), ([200, 204], [{"name": "Jane Doe"}]))
+
+    def test_what_would_be_written_after_it_was_closed_is_refused(self):
+        desk, voucher = make_user(), make_voucher(owner=make_user())
+        User.objects.filter(pk=desk.pk).update(is_active=False)
+        with self.assertRaises(AccountClosed):
+            vouchers.redeem_voucher(code=voucher.code, user=desk, details={"name": "Jane Doe"})
+        voucher.refresh_from_db()
+        self.assertEqual((voucher.uses_remaining, voucher.usages.count()), (1, 0))
+
     def test_nothing_comes_back_into_a_closed_account(self):
         for number in range(self.rounds):
             customer = make_customer(email=f"carla{number}@example.com")

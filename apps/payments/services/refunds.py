@@ -33,6 +33,7 @@ from apps.payments.models import (
     RefundStatus,
     Transaction,
 )
+from apps.users import services as users
 from apps.users.models import User
 from apps.vouchers.models import Hold, Voucher
 
@@ -69,12 +70,13 @@ def request_refund(
 
     `payment_id` is the transaction's number or its payment intent. The same request under the same key gives the
     refund that it asked for before. Raises TransactionNotFound, NotPaid, PaymentDisputed, NothingToRefund (used,
-    expired and held vouchers are not refunded), IdempotencyKeyReused or RequestInProgress.
+    expired and held vouchers are not refunded), AccountClosed, IdempotencyKeyReused or RequestInProgress.
     """
     earlier = idempotency.earlier_request(user, key)
     if earlier is not None and earlier.refund is not None:
         return earlier.refund
     with idempotency.starting(user, key) as note:
+        users.keep_open(user=user)
         mine = Transaction.objects.owned_by(user)
         paid = locked_transaction(
             mine.filter(pk=payment_id)

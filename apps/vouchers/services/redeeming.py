@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from apps.core.errors import DomainError
 from apps.core.idempotency import RequestKey
+from apps.users import services as users
 from apps.users.errors import AccountClosed
 from apps.users.models import User
 from apps.vouchers import codes
@@ -37,8 +38,8 @@ def redeem_voucher(
     voucher's own row: PostgreSQL re-evaluates only those after it has waited for another transaction.
 
     Returns the usage, with its voucher and the voucher's type loaded. Raises CodeMalformed, VoucherNotFound,
-    VoucherInactive, VoucherUsedUp, VoucherExpired, ServiceMismatch or VoucherChanging, and then nothing has
-    changed.
+    VoucherInactive, VoucherUsedUp, VoucherExpired, ServiceMismatch, VoucherChanging or, with `details`,
+    AccountClosed, and then nothing has changed.
     """
     return _take_use(code=code, user=user, service_type=service_type, details=details)
 
@@ -105,6 +106,8 @@ def _take_use(
     key: RequestKey | None = None,
 ) -> VoucherUsage:
     symbols = codes.parse(code)
+    if details:  # what the user wrote
+        users.keep_open(user=user)
     candidates = Voucher.objects.filter(code=symbols).redeemable(Now())
     if service_type is not None:
         candidates = candidates.filter(service_type=service_type)
