@@ -56,6 +56,7 @@ MIDDLEWARE = [
     "apps.core.middleware.Problems",  # outside all that may refuse a request
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "apps.core.middleware.WithoutNul",
     "apps.core.middleware.RefusedForms",
     "django.middleware.http.ConditionalGetMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

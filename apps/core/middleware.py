@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 
 from . import logs, problems
 
@@ -56,6 +56,18 @@ class RefusedForms:
             response.status_code = problems.status_of(refused)
             response["Retry-After"] = str(refused.retry_after)
         return response
+
+
+class WithoutNul:
+    """Refuses addresses with a NUL, but for the API's: Django's admin would ask the database with it."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "%00" in request.META.get("QUERY_STRING", "") and not problems.is_api(request):
+            return HttpResponseBadRequest("Bad request", content_type="text/plain")
+        return self.get_response(request)
 
 
 class Problems:

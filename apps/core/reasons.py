@@ -4,6 +4,7 @@ On a list they are chosen for several rows, on the page of a row they are a butt
 nothing. Each needs a permission of its own: without it nobody sees it, and whoever asks for it gets a 403.
 """
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import BadRequest, PermissionDenied
+from django.db import OperationalError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -26,9 +28,12 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from .errors import DomainError
 from .logs import without_secrets
 
+log = logging.getLogger(__name__)
+
 AT_ONCE: Final = 100
 LONGEST_REASON: Final = 500
 NOTHING: Final = "Nothing to do"
+BUSY: Final = "The database is busy. Nothing was changed; try again in a moment."
 NAMED: Final = 20  # rows that a page or a message names; of the others it tells how many
 
 
@@ -191,6 +196,10 @@ class AskingAdmin(ModelAdmin):
                 did = action.act(self, request, case.rows, given)
             except DomainError as error:
                 refused[error.detail].append(case.shown)
+                continue
+            except OperationalError:
+                log.exception("The database did not carry out %s", action.__name__)
+                refused[BUSY].append(case.shown)
                 continue
             word = action.done if did is True else did or NOTHING
             changed[word] += len(case.rows)

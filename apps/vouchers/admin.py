@@ -231,13 +231,10 @@ class ExtendForm(ReasonForm):
 
 
 class ReissueForm(ReasonForm):
-    opened_at = forms.FloatField(
-        required=False, min_value=0, max_value=2**33, initial=clock.time, widget=forms.HiddenInput
-    )
+    opened_at = forms.FloatField(min_value=0, max_value=2**33, initial=clock.time, widget=forms.HiddenInput)
 
-    def clean_opened_at(self) -> datetime | None:
-        opened_at: float | None = self.cleaned_data["opened_at"]
-        return None if opened_at is None else datetime.fromtimestamp(opened_at, tz=UTC)
+    def clean_opened_at(self) -> datetime:
+        return datetime.fromtimestamp(self.cleaned_data["opened_at"], tz=UTC)
 
 
 def named(vouchers: Iterable[Voucher]) -> list[Case]:
