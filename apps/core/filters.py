@@ -41,7 +41,7 @@ class InstantField(forms.CharField):
             # An unencoded "+" in a query string arrives as a space.
             moment = parse_datetime(text.replace(" ", "+")) if len(text) > 10 else None
             if moment is None and (day := parse_date(text)):
-                moment = datetime.combine(day, time.max if self.end else time.min)
+                moment = datetime.combine(day, time.max.replace(fold=1) if self.end else time.min)
             if moment is not None:
                 moment = timezone.make_aware(moment) if timezone.is_naive(moment) else moment
                 moment.astimezone(timezone.get_default_timezone())

@@ -40,8 +40,8 @@ def expiry_of(issued_at: datetime, validity_days: int) -> datetime:
 
 
 def end_of(day: date) -> datetime:
-    """The last second of a day in the project's time zone."""
-    return timezone.make_aware(datetime.combine(day, time(23, 59, 59)))
+    """The last second of a day in the project's time zone; where the clock goes back at midnight, the second one."""
+    return timezone.make_aware(datetime.combine(day, time(23, 59, 59, fold=1)))
 
 
 CODE_TRIES = 3

@@ -1,15 +1,33 @@
 """Issuing vouchers."""
 
+from datetime import date, timedelta
 from unittest.mock import patch
+from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError
+from django.test import SimpleTestCase
 from django.utils import timezone
 
 from apps.users.tests.factories import make_user
 from apps.vouchers import codes, services
 from apps.vouchers.models import Voucher
+from apps.vouchers.services import issuing
 from apps.vouchers.tests.factories import make_type, make_voucher
 from tests.support.cases import ApiTestCase
+
+
+class EndOfDayTests(SimpleTestCase):
+    def test_a_day_ends_where_the_next_begins_also_when_the_clock_changes(self):
+        for zone, day in (
+            ("Africa/Cairo", date(2026, 10, 29)),  # back at midnight
+            ("America/Santiago", date(2026, 4, 4)),
+            ("Africa/Cairo", date(2026, 4, 23)),  # forward at midnight
+            ("Africa/Accra", date(2026, 10, 29)),
+        ):
+            with self.subTest(zone, day=day), timezone.override(ZoneInfo(zone)):
+                end = issuing.end_of(day)
+                self.assertEqual(timezone.localdate(end), day)
+                self.assertEqual(timezone.localdate(end + timedelta(seconds=1)), day + timedelta(days=1))
 
 
 class IssueTests(ApiTestCase):
