@@ -40,6 +40,12 @@ class BatchForm(forms.ModelForm):
             )
         return quantity
 
+    def clean_label(self) -> str:
+        label: str = self.cleaned_data["label"]
+        if not batches.is_label(label):
+            raise forms.ValidationError("On one line, without control characters.", code="invalid")
+        return label
+
     def clean_face_value(self) -> Decimal | None:
         value: Decimal | None = self.cleaned_data["face_value"]
         if value is not None and value < 0:
@@ -115,9 +121,9 @@ class BatchAdmin(LookedAtAdmin):
             "Terms",
             {"fields": (("service_type", "face_value", "currency"), ("validity_days", "max_uses"))},
         ),
-        ("Times", {"fields": (("created_at", "completed_at", "created_by"),)}),
+        ("Issue", {"fields": (("created_at", "completed_at"), ("created_by", "note"))}),
     )
-    readonly_fields = ("issued", "active", "used", "expired", "inactive")
+    readonly_fields = ("note", "issued", "active", "used", "expired", "inactive")
     inlines: ClassVar = [ExportInline, VoucherInline]
     actions_detail = ("export_codes", "print_sheets")
 
@@ -207,6 +213,7 @@ class BatchAdmin(LookedAtAdmin):
             label=given["label"],
             face_value=given["face_value"],
             actor=caller(request),
+            note="Admin",
         )
         batches.issue_rest(batch=batch)
         obj.__dict__.update(batch.__dict__)

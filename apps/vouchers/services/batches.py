@@ -19,6 +19,12 @@ from .issuing import Terms, issue_vouchers, terms_of
 
 CHUNK: Final = 2000  # about a third of a second: nobody who needs the same rows waits for long
 LARGEST: Final = 1_000_000
+LONGEST_LABEL: Final = 200
+
+
+def is_label(text: str) -> bool:
+    """Whether a batch may be called so: on one line, with nothing around it."""
+    return 1 <= len(text) <= LONGEST_LABEL and text.isprintable() and text == text.strip()
 
 
 def open_batch(
@@ -29,12 +35,15 @@ def open_batch(
     label: str = "",
     face_value: Decimal | None = None,
     actor: User | None = None,
+    note: str = "",
 ) -> Batch:
     """The batch with this label, made if there is none, with the terms of the type at this moment.
 
     `quantity` is 1 to LARGEST; without a label it gets one of its own; `face_value` (None: the type's price) is
-    in the type's currency. Nothing is issued yet. Raises BatchDiffers if the label belongs to a batch that was
-    asked for otherwise, and for one that is not complete VoucherTypeNotFound (not on sale) or OwnerInactive.
+    in the type's currency; `note` says by which way, and by whom if by no `actor`. Nothing is issued yet.
+
+    Raises BatchDiffers if the label belongs to a batch that was asked for otherwise, and for one that is not
+    complete VoucherTypeNotFound (not on sale) or OwnerInactive.
     """
     terms = terms_of(voucher_type)
     asked = {"voucher_type": voucher_type, "owner": owner, "quantity": quantity}
@@ -51,6 +60,7 @@ def open_batch(
             validity_days=terms.validity_days,
             max_uses=terms.max_uses,
             created_by=actor,
+            note=note,
         )
         try:
             with transaction.atomic():

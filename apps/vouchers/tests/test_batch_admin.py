@@ -113,6 +113,7 @@ class IssueTests(BatchAdminTestCase):
             self.assertRedirects(self.issue(label=f"By {person.pk}"), BATCHES)
             batch = Batch.objects.get(label=f"By {person.pk}")
             self.assertEqual((batch.created_by, batch.owner, batch.quantity), (person, self.customer, 3))
+            self.assertEqual(batch.note, "Admin")
             self.assertIsNotNone(batch.completed_at)
             self.assertEqual(
                 set(batch.vouchers.values_list("face_value", "total_uses", "events__actor")),
@@ -135,6 +136,7 @@ class IssueTests(BatchAdminTestCase):
         off_sale = make_type(is_active=False)
         for change in (
             {"quantity": 0},
+            {"label": "two\nlines"},
             {"quantity": batch_admin.AT_ONCE + 1},
             {"quantity": "x"},
             {"voucher_type": off_sale.pk},

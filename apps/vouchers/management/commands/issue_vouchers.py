@@ -22,7 +22,6 @@ from apps.vouchers.management.finding import staff_called, type_called, user_cal
 from apps.vouchers.models import Batch, Voucher
 from apps.vouchers.services import batches
 
-LONGEST_LABEL: Final = 200
 INTERRUPTED: Final = 130  # as shells say of SIGINT
 
 
@@ -86,6 +85,7 @@ class Command(BaseCommand):
                     label=label,
                     face_value=value,
                     actor=actor,
+                    note=self._note(),
                 )
                 self.stdout.write(f"Batch {batch.pk}: {batch.label}")
                 try:
@@ -120,8 +120,10 @@ class Command(BaseCommand):
         self.stdout.write(f"Issued {made} vouchers" + (f"; {before} were there before." if before else "."))
 
     def _exported(self, batch: Batch, actor: User | None, way: str) -> Iterator[Voucher]:
-        note = f"issue_vouchers {way}, run by {_os_user()}"[:200]
-        return batches.export_codes(batch=batch, actor=actor, note=note)
+        return batches.export_codes(batch=batch, actor=actor, note=self._note(way))
+
+    def _note(self, way: str = "") -> str:
+        return f"{' '.join(filter(None, ('issue_vouchers', way)))}, run by {_os_user()}"[:200]
 
 
 def progress_bar(total: int) -> Any:
@@ -193,8 +195,10 @@ def _count(text: str) -> int:
 
 def _label(text: str) -> str:
     text = text.strip()
-    if not 1 <= len(text) <= LONGEST_LABEL or not text.isprintable():
-        raise CommandError(f"--label has 1 to {LONGEST_LABEL} characters, none of them a control character.")
+    if not batches.is_label(text):
+        raise CommandError(
+            f"--label has 1 to {batches.LONGEST_LABEL} characters, none of them a control character."
+        )
     return text
 
 
