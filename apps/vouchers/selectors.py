@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from django.db.models import (
     BooleanField,
@@ -33,6 +34,8 @@ from .models import (
     status_condition,
 )
 
+USES_TOLD: Final = 1000
+
 
 def types_on_sale() -> QuerySet[VoucherType]:
     """The types that can be bought, by name."""
@@ -61,9 +64,11 @@ def voucher_seen_by(user: User, *, code: str) -> Voucher:
 
 
 def voucher_with_history(*, code: str, user: User) -> Voucher:
-    """The same with its uses, and its history from the first event on."""
+    """The same with `latest_usages`, at most USES_TOLD, and its history from the first event on."""
+    latest = VoucherUsage.objects.order_by("-used_at", "-id")[:USES_TOLD]
+    usages = Prefetch("usages", latest, to_attr="latest_usages")
     events = Prefetch("events", VoucherEvent.objects.select_related("actor").order_by("id"))
-    vouchers = Voucher.objects.select_related("voucher_type").prefetch_related("usages", events)
+    vouchers = Voucher.objects.select_related("voucher_type").prefetch_related(usages, events)
     return _seen_by(user, vouchers, code)
 
 

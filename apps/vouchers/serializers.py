@@ -147,7 +147,7 @@ class OwnHistoryOutput(VoucherEventOutput):
 
 
 class VoucherDetailOutput(VoucherOutput):
-    usages = UsageOutput(many=True)
+    usages = UsageOutput(many=True, source="latest_usages", help_text="The latest thousand.")
     history = VoucherEventOutput(
         many=True, source="events", help_text="All that happened to it but its uses."
     )

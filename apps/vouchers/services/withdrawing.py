@@ -5,11 +5,14 @@ void ones stay as they are. Everything goes in chunks, each a transaction of its
 is held already is not touched.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
@@ -18,6 +21,8 @@ from apps.users.models import User
 from apps.vouchers.models import Hold, Voucher, VoucherType
 
 from .holding import change_holds, locked
+
+log = logging.getLogger(__name__)
 
 CHUNK: Final = 1000  # redeems of these vouchers wait for it: less than half a second
 VOID: Final = frozenset({Hold.VOIDED, Hold.REFUNDED})
@@ -66,7 +71,9 @@ def withdraw_type(
     `told` hears after each chunk how many were looked at. What a payment that was under way brings later is found
     when it is called again.
     """
-    VoucherType.objects.filter(pk=voucher_type.pk, is_active=True).update(is_active=False)
+    with transaction.atomic():
+        if VoucherType.objects.filter(pk=voucher_type.pk, is_active=True).update(is_active=False):
+            _record(voucher_type, f"Withdrawn: {reason}", actor)
 
     def wanted(voucher: Voucher) -> frozenset[Hold]:
         # Looked at again under the lock: a redemption may have taken the last use meanwhile.
@@ -96,6 +103,22 @@ def release_type(
 
     withdrawn = Voucher.objects.filter(_WITHDRAWN, voucher_type=voucher_type)
     return _change(withdrawn, wanted, reason=reason, actor=actor, told=told, chunk=chunk)
+
+
+def _record(voucher_type: VoucherType, what: str, actor: User | None) -> None:
+    """In the log, and if somebody answers for it in the history of the type's page in the admin."""
+    log.warning(
+        "Type %s taken off sale by %s", voucher_type.pk, f"user {actor.pk}" if actor else "nobody named"
+    )
+    if actor:
+        LogEntry.objects.create(
+            user=actor,
+            content_type=ContentType.objects.get_for_model(VoucherType),
+            object_id=str(voucher_type.pk),
+            object_repr=str(voucher_type)[:200],
+            action_flag=CHANGE,
+            change_message=what,
+        )
 
 
 def _change(

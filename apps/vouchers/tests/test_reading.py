@@ -2,11 +2,12 @@
 
 from datetime import UTC, timedelta
 from decimal import Decimal
+from unittest.mock import patch
 
 from django.utils import timezone
 
 from apps.users.tests.factories import make_staff, make_user
-from apps.vouchers import services
+from apps.vouchers import selectors, services
 from apps.vouchers.models import VoucherUsage
 from apps.vouchers.tests.factories import (
     make_expired_voucher,
@@ -167,6 +168,14 @@ class DetailTests(ReadingTestCase):
             answer = response.json()
             self.assertEqual((answer["code"], answer["uses_remaining"]), (voucher.shown_code, 1))
             self.assertEqual([usage["use_no"] for usage in answer["usages"]], [2, 1])
+
+    def test_of_very_many_uses_it_shows_the_latest(self):
+        voucher = make_voucher(owner=self.customer, voucher_type=make_type(max_uses=4))
+        for _ in range(4):
+            services.redeem_voucher(code=voucher.code, user=self.customer)
+        with patch.object(selectors, "USES_TOLD", 3), self.assertQueries(4):
+            detail = self.api.get(f"/api/vouchers/detail/{voucher.shown_code}/").json()
+        self.assertEqual([usage["use_no"] for usage in detail["usages"]], [4, 3, 2])
 
     def test_staff_see_it_too_and_anyone_else_does_not(self):
         voucher = make_voucher(owner=self.customer)

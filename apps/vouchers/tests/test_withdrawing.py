@@ -7,6 +7,7 @@ from functools import partial
 from unittest import skipUnless
 from unittest.mock import patch
 
+from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.utils import timezone
 
@@ -64,6 +65,18 @@ class WithdrawTests(ApiTestCase):
         self.withdraw(actor=staff)
         told = VoucherEvent.objects.filter(voucher=self.unused).values_list("kind", "hold", "actor", "reason")
         self.assertEqual(list(told), [("issued", "", None, ""), ("held", "withdrawn", staff.pk, "Closed")])
+
+    def test_that_the_type_went_off_sale_is_recorded_once_with_who_and_why(self):
+        staff, kind = make_staff(), make_type()
+        for _ in range(2):
+            with self.subTest():
+                withdrawing.withdraw_type(voucher_type=kind, reason="Closed", actor=staff)
+                entry = LogEntry.objects.get(content_type__model="vouchertype")
+                self.assertEqual((entry.user, entry.object_id), (staff, str(kind.pk)))
+                self.assertEqual(entry.get_change_message(), "Withdrawn: Closed")
+        with self.assertLogs("apps.vouchers", "WARNING") as logged:
+            withdrawing.withdraw_type(voucher_type=make_type(), reason="Closed")
+        self.assertIn("off sale by nobody named", logged.output[0])
 
     def test_doing_it_again_changes_nothing_and_finds_what_came_later(self):
         self.withdraw()
