@@ -6,18 +6,33 @@ import logging.handlers
 import re
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
-# Whatever the message comes from, Django's own "Not Found: /path", a driver's error or ours.
-SECRETS = (
-    # A voucher code but for its last four symbols, in one piece or in groups of four. A UUID is neither.
-    re.compile(r"(?<![0-9A-Za-z])[2-9A-HJKMNP-Z]{12}(?=[2-9A-HJKMNP-Z]{4}(?![0-9A-Za-z]))", re.I),
-    re.compile(
-        r"(?<![0-9A-Za-z])(?:[2-9A-HJKMNP-Z]{4}(?:-|\s|%20|\+)){3}(?=[2-9A-HJKMNP-Z]{4}(?![0-9A-Za-z]))", re.I
-    ),
+# The symbols of a voucher code, what may stand between them (also as an encoding writes it), and where it may begin.
+SYMBOLS: Final = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+_SYMBOL: Final = "[2-9A-HJKMNP-Z]"
+_BLANK: Final = r"(?:[\s\-+_.]|[^\x00-\x7f]|%[0-9A-F]{2}|\\u[0-9A-F]{4}|\\x[0-9A-F]{2}|\\[nrt])"
+_START: Final = r"(?:(?<![0-9A-Z])|(?<=%[0-9A-F]{2})|(?<=\\u[0-9A-F]{4})|(?<=\\x[0-9A-F]{2})|(?<=\\[nrt]))"
+_WIDE: Final = {
+    code + 0xFEE0: code for code in range(ord("!"), ord("~") + 1)
+}  # letters as East Asian keyboards have them
+_END: Final = "(?![0-9A-Z])"
+
+# A voucher code but for its last four symbols, in one piece or in groups of four, where a typing mistake is still a
+# secret. Within a lookahead, so that words before a code don't use up its groups. A UUID is neither.
+_CODES: Final = (
+    re.compile(rf"{_START}(?=({_SYMBOL}{{12}}){_SYMBOL}{{4}}{_END})", re.I | re.A),
+    re.compile(rf"{_START}(?=((?:{_SYMBOL}{{4}}{_BLANK}+){{3}}){_SYMBOL}{{4}}{_END})", re.I | re.A),
+)
+# In any other grouping, which the application reads as well. No part of a UUID.
+_SCATTERED: Final = re.compile(
+    rf"{_START}(?<![0-9A-Z]-)(?=((?:{_SYMBOL}{_BLANK}*){{12}})({_SYMBOL}(?:{_BLANK}*{_SYMBOL}){{3}})(?!-?[0-9A-Z]))",
+    re.I | re.A,
+)
+_KEYS_AND_TOKENS: Final = (
     re.compile(r"(?<=_secret_)\w+"),
     re.compile(r"(?<=\b[sr]k_)(?:test|live)_\w+"),
     re.compile(r"(?<=\bwhsec_)\w+"),
@@ -26,10 +41,29 @@ SECRETS = (
 
 
 def without_secrets(text: str) -> str:
-    """The text with voucher codes (but for their last four symbols), keys and tokens masked."""
-    for pattern in SECRETS:
+    """The text with voucher codes (but for their last four symbols), keys and tokens masked.
+
+    Whatever the message comes from, Django's own "Not Found: /path", a driver's error or ours.
+    """
+    for pattern in _KEYS_AND_TOKENS:
         text = pattern.sub("***", text)
-    return text
+    narrow = text.translate(_WIDE)
+    spans = [found.span(1) for pattern in _CODES for found in pattern.finditer(narrow)]
+    spans += [
+        found.span(1) for found in _SCATTERED.finditer(narrow) if _has_check_symbol(found[1] + found[2])
+    ]
+    masked, done = "", 0
+    for start, end in sorted(spans):
+        if start >= done:
+            masked += text[done:start] + "***"
+        done = max(done, end)
+    return masked + text[done:]
+
+
+def _has_check_symbol(scattered: str) -> bool:
+    """Whether these are the symbols of a code (see vouchers/codes.py), and not words with as many letters."""
+    symbols = re.sub(_BLANK, "", scattered, flags=re.I | re.A).upper()
+    return sum(place * SYMBOLS.index(symbol) for place, symbol in enumerate(symbols, start=1)) % 31 == 0
 
 
 def route_of(request: Any) -> str:
@@ -83,7 +117,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return without_secrets(json.dumps(line))
+        return json.dumps({name: without_secrets(value) for name, value in line.items()})
 
 
 class QuietRotatingFileHandler(logging.handlers.RotatingFileHandler):

@@ -2,8 +2,11 @@
 
 import json
 import logging
+import re
+import unicodedata
 from types import SimpleNamespace
 from unittest import TestCase
+from uuid import uuid4
 
 from apps.core import logs
 
@@ -28,12 +31,44 @@ class LogTests(TestCase):
                 self.assertNotIn(secret, line)
                 self.assertIn("***", line)
 
+    def test_a_code_is_masked_in_any_grouping_and_encoding(self):
+        for spelt in (
+            "2J39-NEH6-R3TU-N3J8",
+            "2J39--NEH6--R3TU--N3J8",
+            "2j-39-ne-h6-r3-tu-n3-j8",
+            "2J39NEH6-R3TUN3J8",
+            "2 J 3 9 N E H 6 R 3 T U N 3 J 8",
+            "2J39\u2013NEH6\u2013R3TU\u2013N3J8",
+            "2J39NEH6\u00a0\u2212R3TUN3J8",
+            "2J.39_NEH6\u00b7R3TU\u200bN3J8",
+            r"2J39NEH6\u2013R3TUN3J8",
+            r"2J39NEH6\xa0R3TUN3J8",
+            "2J39NEH6%2dR3TUN3J8",
+            "%202J39NEH6R3TUN3J8",
+            r"\n2J39NEH6R3TUN3J8",
+            "".join(chr(ord(symbol) + 0xFEE0) for symbol in "2J39NEH6R3TUN3J8"),
+        ):
+            for text in (spelt, f"({spelt})", f"no code {spelt} here", f"uses {spelt} when that was sent"):
+                left = unicodedata.normalize("NFKC", logs.without_secrets(text)).upper()
+                self.assertNotRegex(re.sub("[^0-9A-Z]", "", left), "2J39|NEH6|R3TU", text)
+
+    def test_in_json_a_code_may_begin_a_line(self):
+        line = logs.JsonFormatter().format(self.record("row:\n2J39NEH6R3TUN3J8"))
+        self.assertEqual(json.loads(line)["message"], "row:\n***N3J8")
+
     def test_other_words_stay(self):
-        text = (
-            "POST /api/vouchers/redeem/ 200 12 ms 5f0c9f2e7a414b3d9d520e8c6c1f2a37 authentication-services"
-            " order eb8f8526-4926-4684-a3c4-66f7a4e28533"
-        )
-        self.assertEqual(logs.without_secrets(text), text)
+        for text in (
+            "POST /api/vouchers/redeem/ 200 12 ms 5f0c9f2e7a414b3d9d520e8c6c1f2a37 authentication-services",
+            "2026-12-23 23:45:56,789 DEBUG [2f3c9f2e7a424b3d9d528e8c6c2f2a37] 2026-12-23T23:45:56.789345+00:00",
+            "We met here yesterday, and we meet next week",
+            "\uff21\uff22\uff23",
+        ):
+            self.assertEqual(logs.without_secrets(text), text)
+
+    def test_no_uuid_is_taken_for_a_code(self):
+        for _ in range(5_000):
+            text = f"order {uuid4()} of {uuid4().hex}-{uuid4()}"
+            self.assertEqual(logs.without_secrets(text), text)
 
     def test_a_failed_request_is_named_by_its_route_however_the_code_was_spelt(self):
         request = SimpleNamespace(resolver_match=SimpleNamespace(route="api/vouchers/detail/<str:code>/"))
