@@ -80,7 +80,8 @@ class RequestIdFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
-        if record.name == "django.request" and hasattr(record, "request") and isinstance(record.args, tuple):
+        names_a_path = record.name.startswith(("django.request", "django.security")) and record.args
+        if names_a_path and hasattr(record, "request") and isinstance(record.args, tuple):
             record.args = (*record.args[:-1], route_of(record.request))
         return True
 

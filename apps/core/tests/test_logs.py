@@ -76,11 +76,12 @@ class LogTests(TestCase):
             "/api/vouchers/detail/2J39--NEH6--R3TU--N3J8/",
             "/api/vouchers/detail/2J-39-NE-H6-R3-TU-N3-J8/",
         ):
-            record = logging.makeLogRecord(
-                {"name": "django.request", "msg": "%s: %s", "args": ("Oh", path), "request": request}
-            )
-            logs.RequestIdFilter().filter(record)
-            self.assertEqual(record.getMessage(), "Oh: /api/vouchers/detail/<str:code>/")
+            for name in ("django.request", "django.security.csrf"):
+                record = logging.makeLogRecord(
+                    {"name": name, "msg": "%s: %s", "args": ("Oh", path), "request": request}
+                )
+                logs.RequestIdFilter().filter(record)
+                self.assertEqual(record.getMessage(), "Oh: /api/vouchers/detail/<str:code>/")
 
     def test_what_a_garbled_request_said_is_cut_off(self):
         for said, kept in (
