@@ -4,8 +4,11 @@ import json
 import logging
 import logging.handlers
 import re
+import sys
+import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, Final
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
@@ -64,6 +67,14 @@ def _has_check_symbol(scattered: str) -> bool:
     """Whether these are the symbols of a code (see vouchers/codes.py), and not words with as many letters."""
     symbols = re.sub(_BLANK, "", scattered, flags=re.I | re.A).upper()
     return sum(place * SYMBOLS.index(symbol) for place, symbol in enumerate(symbols, start=1)) % 31 == 0
+
+
+def print_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """As sys.excepthook: a traceback without secrets, for a command that nothing else catches.
+
+    A database tells the row that it refused, and so the code in it.
+    """
+    sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))
 
 
 def route_of(request: Any) -> str:

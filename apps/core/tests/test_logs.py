@@ -1,9 +1,11 @@
 """What the log must say, and what must never stand in it."""
 
+import io
 import json
 import logging
 import re
 import unicodedata
+from contextlib import redirect_stderr
 from types import SimpleNamespace
 from unittest import TestCase
 from uuid import uuid4
@@ -102,6 +104,16 @@ class LogTests(TestCase):
         except ValueError as error:
             record = self.record("failed", exc_info=(type(error), error, error.__traceback__))
         self.assertNotIn("ABCDEFGHJKMNPQ23", logs.TextFormatter("%(message)s").format(record))
+
+    def test_what_no_command_caught_is_masked(self):
+        try:
+            raise ValueError("Failing row contains (7, 2J39NEH6R3TUN3J8).")
+        except ValueError as error:
+            with redirect_stderr(io.StringIO()) as printed:
+                logs.print_exception(type(error), error, error.__traceback__)
+        self.assertRegex(
+            printed.getvalue(), r"(?s)^Traceback.*ValueError: Failing row contains \(7, \*\*\*N3J8\)\.$"
+        )
 
     def test_json_lines_carry_time_level_logger_and_request_id(self):
         token = logs.request_id.set("abc")
