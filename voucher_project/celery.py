@@ -1,6 +1,9 @@
 """The Celery application; its settings are those of Django's settings that begin with CELERY_."""
 
+from typing import Any
+
 from celery import Celery
+from celery.signals import setup_logging
 
 from .environment import choose_settings
 
@@ -8,3 +11,8 @@ choose_settings()
 app = Celery("voucher_project")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def keep_the_logs(**told: Any) -> None:
+    """Leaves the logs as Django's settings made them. Celery's own handlers would write voucher codes unmasked."""
