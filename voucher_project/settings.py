@@ -378,6 +378,7 @@ LOGGING = {
         "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
         "django.server": {"handlers": [], "level": "ERROR", "propagate": True},
         "django.request": {"level": "ERROR"},
+        "django.template": {"level": "INFO"},  # its debugging lines print all that a page was given
         "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},  # scanners, all day
         "stripe": {"level": "WARNING"},
         "post_office": {"handlers": ["nowhere"], "level": "WARNING"},  # it would add a handler of its own
