@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from . import errors
+from .logs import without_secrets
 
 log = logging.getLogger(__name__)
 
@@ -126,11 +127,14 @@ def _answer(exception: Exception) -> tuple[dict[str, Any], dict[str, str]] | Non
 
 
 def _fields(details: Any) -> dict[str, list[dict[str, str]]]:
-    """REST framework's nested error details as {field: [{code, detail}]}; nested fields are joined by a dot."""
+    """REST framework's nested error details as {field: [{code, detail}]}; nested fields are joined by a dot.
+
+    Both may quote what was sent, and so a voucher code: masked, because clients log what they are answered.
+    """
     found: dict[str, list[dict[str, str]]] = {}
     for path, leaf in _leaves(details, ""):
-        found.setdefault(path or "non_field_errors", []).append(
-            {"code": str(leaf["code"]), "detail": str(leaf["message"])}
+        found.setdefault(without_secrets(path) or "non_field_errors", []).append(
+            {"code": str(leaf["code"]), "detail": without_secrets(str(leaf["message"]))}
         )
     return found
 

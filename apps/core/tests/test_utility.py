@@ -78,6 +78,16 @@ class ErrorTests(ApiTestCase):
         self.assertProblem(response, 405, "method_not_allowed")
         self.assertIn("GET", response.headers["Allow"])
 
+    def test_an_error_that_quotes_what_was_sent_tells_no_code(self):
+        api = self.signed_in(make_staff())
+        for response in (
+            api.post("/api/vouchers/redeem/", {"2J39-NEH6-R3TU-N3J8": 1}),
+            api.get("/api/vouchers/my-vouchers/?status=2J39-NEH6-R3TU-N3J8"),
+        ):
+            document = self.assertProblem(response, 400, "validation_error")
+            self.assertIn("***N3J8", str(document["errors"]))
+            self.assertNotIn("NEH6", str(document))
+
     def test_every_answer_has_a_request_id_taken_or_made(self):
         self.assertEqual(
             self.api.get("/api/health/", headers={"X-Request-ID": "abc-1"})["X-Request-ID"], "abc-1"
