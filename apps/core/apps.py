@@ -1,6 +1,20 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import pre_save
+
+from .logs import without_secrets
 
 
 class CoreConfig(AppConfig):
     name = "apps.core"
     label = "core"
+
+    def ready(self) -> None:
+        pre_save.connect(mask, sender="admin.LogEntry")
+
+
+def mask(instance: Any, **told: Any) -> None:
+    """Keep the admin's log without codes: it holds names and labels as staff wrote them."""
+    instance.object_repr = without_secrets(instance.object_repr)
+    instance.change_message = without_secrets(instance.change_message)

@@ -1,4 +1,6 @@
-"""What the admin's read-only screens may be asked by their address."""
+"""What the admin's read-only screens may be asked by their address, and what its log keeps."""
+
+from django.contrib.admin.models import LogEntry
 
 from apps.core import mail
 from apps.users.tests.factories import make_customer, make_staff
@@ -54,3 +56,10 @@ class LookupTests(ApiTestCase):
         ):
             with self.subTest(address):
                 self.assertEqual(self.client.get(address).status_code, 200)
+
+    def test_a_name_that_is_a_code_is_not_kept_in_the_log_of_the_admin(self):
+        code = self.voucher.shown_code
+        form = "application/x-www-form-urlencoded"
+        self.client.post("/admin/auth/group/add/", f"name=Instead+of+{code}", content_type=form)
+        entry = LogEntry.objects.get()
+        self.assertEqual(entry.object_repr, f"Instead of ***{code[-4:]}")
