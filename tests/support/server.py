@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from http.client import HTTPConnection
+from typing import IO
 from urllib.parse import quote
 
 from django.conf import settings
@@ -16,9 +17,14 @@ START = 60  # seconds
 
 
 class Server:
-    """gunicorn with one worker, talking to the Stripe at `stripe_base`. Tests that use it commit what they write."""
+    """gunicorn with one worker, talking to the Stripe at `stripe_base`. Tests that use it commit what they write.
 
-    def __init__(self, stripe_base: str) -> None:
+    What it prints goes to `output`; `environment` is set besides that of the tests.
+    """
+
+    def __init__(
+        self, stripe_base: str, output: int | IO[bytes] = subprocess.DEVNULL, **environment: str
+    ) -> None:
         self.port = free_port()
         self._process = subprocess.Popen(
             [
@@ -26,9 +32,9 @@ class Server:
                 *("--bind", f"127.0.0.1:{self.port}", "--workers", "1"),
             ],
             cwd=settings.BASE_DIR,
-            env={**os.environ, "DATABASE_URL": _database_url(), "STRIPE_API_BASE": stripe_base},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            env={**os.environ, "DATABASE_URL": database_url(), "STRIPE_API_BASE": stripe_base, **environment},
+            stdout=output,
+            stderr=output,
             start_new_session=True,  # so that its worker can be killed with it
         )
         self._wait()
@@ -74,7 +80,7 @@ def answers(port: int) -> bool:
     return True
 
 
-def _database_url() -> str:
+def database_url() -> str:
     """The address of the tests' database."""
     of = connection.settings_dict
     if connection.vendor == "sqlite":

@@ -1,0 +1,204 @@
+"""What the canary needs: codes in every spelling, an oracle that sees them in a text, and all that is written."""
+
+import io
+import logging
+import re
+import unicodedata
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
+from itertools import cycle
+from unittest.mock import patch
+from urllib.parse import unquote
+
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.db import transaction
+from django.test import Client as Browser
+from django.urls import URLPattern
+
+from apps.core import logs
+from apps.payments.tests.money import PaidTestCase
+from apps.vouchers import codes, services
+from apps.vouchers.models import Voucher
+from apps.vouchers.services import batches
+from apps.vouchers.tests.factories import make_expired_voucher, make_type
+
+from .cases import ApiTestCase
+
+PIECE = 8
+ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[nrt])")
+
+
+def squeezed(text):
+    """Letters and digits alone, upper case, with every encoding undone."""
+    before = ""
+    while text != before:
+        before = text
+        text = ESCAPE.sub(lambda found: chr(int(found[1] or found[2] or "20", 16)), unquote(text))
+    return re.sub(r"[^0-9A-Z]", "", unicodedata.normalize("NFKC", text).upper())
+
+
+def tells(text, planted):
+    """Whether a text tells one of the planted codes, or eight symbols of one."""
+    seen = squeezed(text)
+    # Any eight in a row have the second or the third four in them: far fewer to look for.
+    near = [code for code in planted if code[4:8] in seen or code[8:12] in seen]
+    return any(code[at : at + PIECE] in seen for code in near for at in range(len(code) - PIECE + 1))
+
+
+def accepted(code):
+    """Spellings that `codes.parse` reads."""
+    shown = codes.shown(code)
+    pairs = [code[at : at + 2] for at in range(0, len(code), 2)]
+    return [
+        shown,
+        shown.lower(),
+        code,
+        shown.replace("-", " "),
+        "--".join(pairs),
+        "-".join(code),
+        "  ".join(pairs),
+        "\u2013".join(pairs).lower(),
+        "\u00a0".join(pairs),
+        f"{code[:7]}\u2212{code[7:]}",
+        f"https://shop.example/redeem#code={code[:8]}-{code[8:]}",
+    ]
+
+
+def refused(code):
+    """Spellings that it does not, but that a person would."""
+    pairs = [code[at : at + 2] for at in range(0, len(code), 2)]
+    wide = "".join(chr(ord(symbol) + 0xFEE0) for symbol in code)
+    typo = codes.ALPHABET[codes.ALPHABET.index(code[5]) - 1]
+    return [
+        ".".join(pairs),
+        "_".join(pairs),
+        "+".join(pairs),
+        "\u00b7".join(pairs),
+        "\u200b".join(pairs),
+        wide,
+        codes.shown(code[:5] + typo + code[6:]),
+    ]
+
+
+def spellings(code):
+    return [*accepted(code), *refused(code)]
+
+
+class Everything(logging.Handler):
+    """Keeps each record as both of our formatters write it, and what our own loggers said before any mask."""
+
+    def __init__(self):
+        super().__init__()
+        self.addFilter(logs.RequestIdFilter())
+        text = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
+        self.formatters = (logs.TextFormatter(text), logs.JsonFormatter())
+        self.lines, self.said = [], []
+
+    def emit(self, record):
+        self.lines += [(record.name, formatter.format(record)) for formatter in self.formatters]
+        if record.name.startswith("apps."):
+            self.said.append(record.getMessage())
+
+
+def all_routes(resolver, before=""):
+    """Every route under the resolver, as a resolved request names it."""
+    for entry in resolver.url_patterns:
+        route = before + str(entry.pattern).removeprefix("^" if before else "")
+        if isinstance(entry, URLPattern):
+            yield route, entry
+        else:
+            yield from all_routes(entry, route)
+
+
+# Routes that are expressions, with an address that each takes.
+EXPRESSIONS = {
+    "app_list": "admin/vouchers/",
+    "profile-picture": f"media/profile-pictures/{'0' * 32}.png",
+}
+QUERIED = (
+    "q search ordering status from to page page_size format service_type voucher_type next e o p all term field_name"
+    " code__startswith user__email _to_field _popup"
+).split()
+SENT = (
+    "code details service_data service_type email password first_name token uid refresh reason notes payment_id"
+    " payment_intent_id voucher_type_id quantity username label owner face_value name until opened_at next"
+).split()
+
+
+class CanaryTestCase(PaidTestCase, ApiTestCase):
+    """Vouchers in every state, whose codes no line may tell, and every line that is written from then on."""
+
+    def setUp(self):
+        super().setUp()
+        self.type = make_type(max_uses=3)
+        self.paid, refunded = self.buy(4), self.buy(2)
+        used, held, reissued, _ = self.paid.vouchers
+        self.redeem(used)
+        services.suspend_vouchers([held.pk], actor=self.staff, reason="x")
+        self.planted = [reissued.code]
+        services.reissue_voucher(voucher_id=reissued.pk, actor=self.staff, reason="x")
+        self.refund(refunded)
+        make_expired_voucher(owner=self.customer)
+        self.batch = batches.open_batch(voucher_type=self.type, owner=self.customer, quantity=2)
+        batches.issue_rest(batch=self.batch)
+        self.planted += Voucher.objects.values_list("code", flat=True)
+        # Each spelling in turn, each time of another code.
+        self.spellings = (
+            spellings(code)[at] for at, code in zip(cycle(range(18)), cycle(self.planted), strict=False)
+        )
+        self.desk = Browser(raise_request_exception=False)
+        self.desk.force_login(self.staff)
+        self.session = self.desk.cookies["sessionid"].value
+        self.written, self.printed, self.kept = Everything(), io.StringIO(), []
+        self.listen()
+
+    def listen(self):
+        root = logging.getLogger()
+        known = [each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+        for logger in (root, *known):
+            if logger.name != "django.template":  # which the settings keep from debugging, at any LOG_LEVEL
+                self.addCleanup(logger.setLevel, logger.level)
+                logger.setLevel(logging.DEBUG)
+        self.enterContext(patch.object(root, "handlers", [self.written]))
+        self.enterContext(redirect_stdout(self.printed))
+        self.enterContext(redirect_stderr(self.printed))
+
+    def send(self, method, path, body="", kind="application/json", client=None, during=None, **headers):
+        """One request, by who may see most at this address; nothing stays of it but what it wrote and was answered."""
+        client = client or (self.desk if path.startswith("/admin/") else self.api)
+        if client is self.desk:
+            client.cookies["sessionid"] = self.session
+        with transaction.atomic():
+            with during or nullcontext():
+                response = client.generic(method, path, body, content_type=kind, headers=headers)
+            content = b"".join(response) if response.streaming else response.content
+            if path.startswith("/api/") and response.status_code >= 400:
+                self.kept.append((f"problem of {method} {path}", content.decode()))
+            for entry in () if during else LogEntry.objects.all():
+                self.kept.append(("LogEntry", f"{entry.object_repr} {entry.change_message}"))
+            transaction.set_rollback(True)
+        return response
+
+    def lines(self):
+        """All that was written, by whom."""
+        printed = [("printed", line) for line in self.printed.getvalue().splitlines()]
+        return list(dict.fromkeys([*self.written.lines, *printed]))
+
+    def assertUntold(self, least):
+        """At least so many lines were written, and none tells a code; ours would not without a mask either."""
+        self.assertGreater(len(self.lines()), least)
+        self.assertEqual([each for each in self.lines() if tells(each[1], self.planted)], [])
+        self.assertEqual([each for each in self.kept if tells(each[1], self.planted)], [])
+        self.assertEqual([said for said in self.written.said if tells(said, self.planted)], [])
+
+    def row_of(self, entry):
+        """The number of a row for the places in an address."""
+        for model in admin.site._registry:
+            if (entry.name or "").startswith(f"{model._meta.app_label}_{model._meta.model_name}_"):
+                return str(getattr(model._default_manager.order_by("pk").first(), "pk", 1))
+        return str(self.paid.pk)
+
+    def address(self, route, entry, place):
+        path = EXPRESSIONS.get(entry.name, route.replace("(?P<url>.*)$", "<url>"))
+        number = self.row_of(entry)
+        return "/" + re.sub(r"<(?:(\w+):)?\w+>", lambda found: number if found[1] == "int" else place, path)
