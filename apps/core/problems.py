@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
@@ -17,6 +17,8 @@ from . import errors
 from .logs import without_secrets
 
 log = logging.getLogger(__name__)
+
+LONGEST_QUOTE: Final = 500
 
 MEDIA_TYPE = "application/problem+json"
 STATUS_OF: dict[type[errors.DomainError], int] = {
@@ -126,15 +128,19 @@ def _answer(exception: Exception) -> tuple[dict[str, Any], dict[str, str]] | Non
     return None
 
 
+def _quoted(text: str) -> str:
+    return without_secrets(text[:LONGEST_QUOTE])
+
+
 def _fields(details: Any) -> dict[str, list[dict[str, str]]]:
     """REST framework's nested error details as {field: [{code, detail}]}; nested fields are joined by a dot.
 
-    Both may quote what was sent, and so a voucher code: masked, because clients log what they are answered.
+    Both may quote what was sent, and so a voucher code: masked, because clients log what they are answered, and cut.
     """
     found: dict[str, list[dict[str, str]]] = {}
     for path, leaf in _leaves(details, ""):
-        found.setdefault(without_secrets(path) or "non_field_errors", []).append(
-            {"code": str(leaf["code"]), "detail": without_secrets(str(leaf["message"]))}
+        found.setdefault(_quoted(path) or "non_field_errors", []).append(
+            {"code": str(leaf["code"]), "detail": _quoted(str(leaf["message"]))}
         )
     return found
 
