@@ -4,10 +4,21 @@ from typing import Any, Final
 
 from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 
 # What may follow the name of a filter in an address: of a related row no more than which one it is.
 HARMLESS: Final = frozenset("exact in isnull gt gte lt lte id pk year month day".split())
+
+
+def link_to(row: Model, text: object = None) -> str:
+    """A link to the page of a row, by its name if there is no other text."""
+    opts = row._meta
+    address = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=(row.pk,))
+    return format_html(
+        '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', address, text or row
+    )
 
 
 class LookedAt:

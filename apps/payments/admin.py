@@ -9,16 +9,15 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apps.core.errors import ConflictError
 from apps.core.reasons import AskingAdmin, Case, NoQuestions, ReasonForm, asks_first
-from apps.core.screens import LookedAtAdmin, LookedAtInline
+from apps.core.screens import LookedAtAdmin, LookedAtInline, link_to
 from apps.users.callers import caller
 from apps.vouchers import admin as vouchers_admin
 from apps.vouchers.models import Voucher
@@ -61,15 +60,6 @@ OUTCOME_COLOURS = {"Open": "warning", "Won": "success", "Lost": "danger"}
 def money(amount: Decimal, paid: Transaction) -> str:
     """An amount of a transaction, as people read it."""
     return currencies.shown(amount, paid.currency)
-
-
-def link_to(row: Any, text: object = None) -> str:
-    """A link to the page of a row."""
-    opts = row._meta
-    address = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=(row.pk,))
-    return format_html(
-        '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', address, text or row
-    )
 
 
 class OfTransaction:

@@ -24,7 +24,7 @@ from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.core.reasons import AskingAdmin, Case, ReasonForm, asks_first
-from apps.core.screens import LookedAtAdmin, LookedAtInline
+from apps.core.screens import LookedAtAdmin, LookedAtInline, link_to
 from apps.users.callers import caller
 
 from . import codes, services
@@ -184,14 +184,17 @@ class StatusFilter(admin.SimpleListFilter):
 
 class UsageInline(LookedAtInline):
     model = VoucherUsage
-    fields = ("use_no", "used_at", "user", "service_type", "details", "given_back")
-    readonly_fields = ("given_back",)
+    fields = ("number", "used_at", "user", "service_type", "details", "given_back")
+    readonly_fields = ("number", "given_back")
     ordering = ("-use_no",)
-    show_change_link = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[VoucherUsage]:
         usages: QuerySet[VoucherUsage] = super().get_queryset(request)
         return usages.select_related("user", "reversal__actor")
+
+    @admin.display(description="use")
+    def number(self, usage: VoucherUsage) -> str:
+        return link_to(usage, usage.use_no)
 
     @admin.display(description="given back")
     def given_back(self, usage: VoucherUsage) -> str:

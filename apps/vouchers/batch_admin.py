@@ -19,11 +19,11 @@ from unfold.decorators import action
 from unfold.views import ChangeList
 
 from apps.core.errors import DomainError
-from apps.core.screens import LookedAtAdmin, LookedAtInline
+from apps.core.screens import LookedAtAdmin, LookedAtInline, link_to
 from apps.users.callers import caller
 from apps.users.models import User
 
-from . import batch_csv, codes, printing, selectors
+from . import batch_csv, printing, selectors
 from .models import Batch, BatchExport, Voucher, VoucherType
 from .services import batches
 
@@ -75,14 +75,13 @@ class ExportInline(LookedAtInline):
 
 class VoucherInline(LookedAtInline):
     model = Voucher
-    fields = ("masked_code", "status", "uses", "expiry_date")
-    readonly_fields = ("masked_code", "status", "uses")
+    fields = ("link", "status", "uses", "expiry_date")
+    readonly_fields = ("link", "status", "uses")
     ordering = ("pk",)
-    show_change_link = True
 
     @admin.display(description="code")
-    def masked_code(self, voucher: Voucher) -> str:
-        return codes.masked(voucher.code)
+    def link(self, voucher: Voucher) -> str:
+        return link_to(voucher)
 
     @admin.display(description="status")
     def status(self, voucher: Voucher) -> str:

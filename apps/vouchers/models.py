@@ -206,7 +206,6 @@ class Voucher(models.Model):
     )
 
     read_at: datetime  # only after read_with_clock()
-    latest_usages: "list[VoucherUsage]"  # only from selectors.voucher_with_history()
 
     objects = VoucherQuerySet.as_manager()
 

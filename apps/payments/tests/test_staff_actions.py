@@ -510,6 +510,8 @@ class ScreenTests(StaffTestCase):
         page = self.client.get(f"{VOUCHERS}{self.voucher.pk}/change/")
         for told in (f'href="{TRANSACTIONS}{self.paid.pk}/change/"', "Suspended", "Odd", str(self.desk)):
             self.assertContains(page, told)
+        page = self.client.get(f"{VOUCHERS}{self.used.pk}/change/")
+        self.assertContains(page, f'href="{USAGES}{self.usage.pk}/change/"')
         page = self.client.get(f"{TRANSACTIONS}{self.other.pk}/change/")
         self.assertContains(page, f'href="{REFUNDS}{self.asked.pk}/change/"')
         page = self.client.get(f"{TRANSACTIONS}{self.paid.pk}/change/")
