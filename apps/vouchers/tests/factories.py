@@ -10,6 +10,7 @@ from django.utils import timezone
 from apps.users.models import User
 from apps.vouchers import codes, services
 from apps.vouchers.models import Hold, Voucher, VoucherType
+from apps.vouchers.services import batches
 
 _numbers = count(1)
 
@@ -41,6 +42,13 @@ def make_voucher(*, owner: User, voucher_type: VoucherType | None = None, **chan
         Voucher.objects.filter(pk=voucher.pk).update(**changes)
         voucher.refresh_from_db()
     return voucher
+
+
+def make_batch_vouchers(*, owner: User, quantity: int, **fields: Any) -> list[Voucher]:
+    """A batch for `owner` of a type with these `fields`: the audit knows where each of its vouchers comes from."""
+    batch = batches.open_batch(voucher_type=make_type(**fields), owner=owner, quantity=quantity)
+    batches.issue_rest(batch=batch)
+    return list(batch.vouchers.order_by("pk"))
 
 
 def make_used_voucher(*, owner: User, **changes: Any) -> Voucher:
