@@ -25,8 +25,11 @@ EVENT_OF: Final = {
 
 
 def locked(voucher_ids: Iterable[int]) -> list[Voucher]:
-    """The vouchers with these ids by primary key, their rows locked. Call it in a transaction."""
-    rows = Voucher.objects.select_for_update(of=("self",)).filter(pk__in=list(voucher_ids))
+    """The vouchers with these ids by primary key, their rows locked. Call it in a transaction.
+
+    A lock that lets foreign keys be checked: what only refers to them, in whatever order, waits for nobody.
+    """
+    rows = Voucher.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=list(voucher_ids))
     return list(rows.order_by("pk"))
 
 

@@ -1,5 +1,6 @@
 """Staff change a voucher while it is redeemed: what was in force at each use allowed it, and nothing is lost."""
 
+import threading
 import time
 from collections import Counter
 from datetime import timedelta
@@ -14,6 +15,8 @@ from django.utils import timezone
 from post_office.models import Email
 
 from apps.core.errors import DomainError
+from apps.users import services as user_services
+from apps.users.tests.factories import PASSWORD
 from apps.vouchers import codes, services
 from apps.vouchers.errors import VoucherNotFound
 from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherEventKind, VoucherUsage
@@ -296,3 +299,57 @@ class HoldsTogether(VoucherRaceTestCase):
     @on_postgresql
     def test_the_same_race_catches_locks_in_any_order(self):
         self.assertCaught(locked_as_they_come)
+
+
+def locked_for_update(voucher_ids):
+    """A broken twin of `locked`: as if somebody might change the vouchers' primary keys."""
+    return list(Voucher.objects.select_for_update(of=("self",)).filter(pk__in=voucher_ids).order_by("pk"))
+
+
+@on_postgresql
+class NotingWhileLocked(VoucherRaceTestCase):
+    """What only notes something in the history of vouchers refers to them in an order of its own, or with other locks.
+
+    If it waited for whoever has locked them, the two could wait for each other.
+    """
+
+    def waits(self, note, *, lock=services.locked, patience=5):
+        """Whether `note`, about vouchers that are locked, has to wait until they are let go."""
+        ids = [voucher.pk for voucher in self.vouchers(3)]
+        now = timezone.now()
+        Voucher.objects.filter(pk__in=ids).update(
+            purchase_date=now - timedelta(days=100), expiry_date=now + timedelta(days=3)
+        )
+        is_locked, noted = threading.Event(), threading.Event()
+
+        def hold():
+            with transaction.atomic():
+                lock(ids)
+                is_locked.set()
+                return not noted.wait(patience)
+
+        def noting():
+            is_locked.wait(self.patience)
+            note()
+            noted.set()
+
+        waited, _ = self.together(hold, noting)
+        kinds = [VoucherEventKind.REMINDED, VoucherEventKind.CLOSED]
+        self.assertEqual(VoucherEvent.objects.filter(voucher__in=ids, kind__in=kinds).count(), 3)
+        return waited
+
+    def remind(self):
+        services.send_expiry_reminders(now=timezone.now())
+
+    def close_account(self):
+        user_services.close_account(user=self.people[0], password=PASSWORD)
+
+    def test_a_reminder_does_not_wait(self):
+        self.assertFalse(self.waits(self.remind))
+
+    def test_the_closing_of_an_account_does_not_wait(self):
+        self.assertFalse(self.waits(self.close_account))
+
+    def test_the_same_race_catches_a_lock_that_is_too_strong(self):
+        for note in (self.remind, self.close_account):
+            self.assertTrue(self.waits(note, lock=locked_for_update, patience=1))
