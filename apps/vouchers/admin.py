@@ -145,6 +145,14 @@ class VoucherTypeAdmin(ModelAdmin):
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         return TypesCounted
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        """Each field with what stood there when the page was opened, to tell what was changed on it."""
+        return super().formfield_for_dbfield(db_field, request, **{**options, "show_hidden_initial": True})
+
+    def save_model(self, request: HttpRequest, obj: VoucherType, form: Any, change: bool) -> None:
+        """Only what was changed on this page: a type that was withdrawn meanwhile does not come back on sale."""
+        obj.save(update_fields=form.changed_data if change else None)
+
     def has_delete_permission(self, request: HttpRequest, obj: VoucherType | None = None) -> bool:
         """A type that was sold stays; take it off sale instead."""
         if obj is not None and obj.vouchers.exists():

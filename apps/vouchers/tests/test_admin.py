@@ -14,6 +14,7 @@ from django.utils.html import strip_tags
 from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_staff, make_user
 from apps.vouchers import services
 from apps.vouchers.models import Voucher, VoucherType, VoucherUsage
+from apps.vouchers.services import withdrawing
 
 from .factories import (
     make_expired_voucher,
@@ -256,6 +257,15 @@ class VoucherTypeAdminTests(AdminTestCase):
             **changes,
         }
 
+    def opened(self, kind: VoucherType) -> dict[str, Any]:
+        """What the page of a type, opened now, would send back unchanged."""
+        page = self.page(f"{TYPES}{kind.pk}/change/")
+        values = {field.name: field.value() for field in page.context["adminform"].form}
+        hidden = {f"initial-{name}": value for name, value in values.items()}
+        for name in hidden:
+            self.assertContains(page, f'name="{name}"')
+        return {**values, "is_active": "on" if values["is_active"] else "", **hidden}
+
     def test_a_type_is_added_and_edited(self) -> None:
         for person in (self.staff, self.desk):
             self.client.force_login(person)
@@ -263,10 +273,22 @@ class VoucherTypeAdminTests(AdminTestCase):
             self.assertRedirects(self.client.post(f"{TYPES}add/", self.given(name=name)), TYPES)
             made = VoucherType.objects.get(name=name)
             self.assertEqual((made.price, made.max_uses, made.is_active), (Decimal("12.00"), 2, True))
-            changed = self.given(name=name, price="13.50", is_active="")
+            changed = {**self.opened(made), "price": "13.50", "is_active": ""}
             self.assertRedirects(self.client.post(f"{TYPES}{made.pk}/change/", changed), TYPES)
             made.refresh_from_db()
             self.assertEqual((made.price, made.is_active), (Decimal("13.50"), False))
+
+    def test_a_page_that_was_open_for_long_saves_what_was_changed_on_it_and_nothing_else(self) -> None:
+        kind = make_type(price="10.00")
+        page = self.opened(kind)
+        withdrawing.withdraw_type(voucher_type=kind, reason="Closed", actor=self.staff)
+        VoucherType.objects.filter(pk=kind.pk).update(max_uses=3)
+        self.client.post(f"{TYPES}{kind.pk}/change/", {**page, "price": "11.00"})
+        kind.refresh_from_db()
+        self.assertEqual((kind.price, kind.is_active, kind.max_uses), (Decimal("11.00"), False, 3))
+        self.client.post(f"{TYPES}{kind.pk}/change/", {**self.opened(kind), "is_active": "on"})
+        kind.refresh_from_db()
+        self.assertTrue(kind.is_active)
 
     def test_it_refuses_what_no_type_may_be(self) -> None:
         wrong = (
