@@ -1,4 +1,5 @@
-"""Screens for staff: types are edited; vouchers, their uses and their history are looked at, and acted on by services.
+"""Screens for staff: types are edited; vouchers are looked at, and acted on by services. Uses, history and batches have
+modules of their own.
 
 Codes are worth money: no page shows one in full. Staff who were told a code find its voucher by it.
 """
@@ -10,13 +11,9 @@ from typing import Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import get_fields_from_path
-from django.contrib.admin.views.main import SEARCH_VAR
-from django.db.models import Count, F, IntegerField, QuerySet, Sum
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Count, F, QuerySet, Sum
+from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
-from django.utils.formats import date_format
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.enums import ActionVariant
@@ -27,12 +24,13 @@ from apps.core.reasons import AskingAdmin, Case, ReasonForm, asks_first
 from apps.core.screens import LookedAtAdmin, LookedAtInline, link_to
 from apps.users.callers import caller
 
-from . import codes, services
+from . import batch_admin, codes, services  # noqa: F401 - batches have their screens there
+from .found_by_code import FoundByCode
+from .history_admin import given_back, what_happened
 from .models import (
     Hold,
     Voucher,
     VoucherEvent,
-    VoucherEventKind,
     VoucherStatus,
     VoucherType,
     VoucherUsage,
@@ -40,68 +38,12 @@ from .models import (
 )
 
 LONGEST_EXTENSION: Final = timedelta(days=36_500)  # as long as a type may be valid
-LONGEST_NUMBER: Final = 20
 STATUS_COLOURS = {
     "Active": "success",
     "Used": "info",
     "Expired": "warning",
     "Inactive": "danger",
 }
-
-
-class FoundByCode(ModelAdmin):
-    """Search by a voucher's code in any form, by its last four symbols, and by `search_fields` (text, or =exactly)."""
-
-    code_field = "code"
-    search_help_text = "A code, its last four symbols, or an e-mail address"
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Keeps a code that was searched for out of the page: only its last four symbols come back."""
-        if code := _code_in(request.GET.get(SEARCH_VAR, "")):
-            request.sought_code = code  # type: ignore[attr-defined]
-            shown = request.GET.copy()
-            shown[SEARCH_VAR] = code[-4:]
-            request.GET = shown  # type: ignore[assignment]
-        response: HttpResponse = super().changelist_view(request, extra_context)
-        return response
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """What the term may mean, each by an index of its own: an OR over several tables would read every row."""
-        typed = search_term.strip()
-        if not typed:
-            return queryset, False
-        rows = self.model._default_manager.order_by()
-        symbols = typed.strip("· -")
-        if code := getattr(request, "sought_code", None) or _code_in(typed):
-            found = [rows.filter(**{self.code_field: code})]
-        else:
-            found = []
-            if "·" not in typed:  # with which our pages show the end of a code
-                for field in self.get_search_fields(request):
-                    found += self._by_field(rows, field, typed)
-            if codes.is_ending(symbols):
-                found.append(rows.filter(**{f"{self.code_field}__last_four": symbols.upper()}))
-        first, *others = [each.values("pk") for each in found] or [rows.none()]
-        return queryset.filter(pk__in=first.union(*others) if others else first), False
-
-    def _by_field(self, rows: QuerySet[Any], field: str, typed: str) -> list[QuerySet[Any]]:
-        """The rows in which a field has the text in it, or for a field named with = is it."""
-        if not field.startswith("="):
-            return [rows.filter(**{f"{field}__icontains": typed})]
-        path = field[1:]
-        if not isinstance(get_fields_from_path(self.model, path)[-1], IntegerField):
-            return [rows.filter(**{path: typed})]
-        number = typed.isascii() and typed.isdecimal() and len(typed) < LONGEST_NUMBER
-        return [rows.filter(**{path: int(typed)})] if number else []
-
-
-def _code_in(typed: str) -> str | None:
-    try:
-        return codes.parse(typed)
-    except codes.CodeMalformed:
-        return None
 
 
 class TypesCounted(ChangeList):
@@ -206,7 +148,7 @@ class UsageInline(LookedAtInline):
 
     @admin.display(description="given back")
     def given_back(self, usage: VoucherUsage) -> str:
-        return _given_back(usage)
+        return given_back(usage)
 
 
 class EventInline(LookedAtInline):
@@ -222,7 +164,7 @@ class EventInline(LookedAtInline):
 
     @admin.display(description="what")
     def what(self, event: VoucherEvent) -> str:
-        return _what(event)
+        return what_happened(event)
 
 
 class ExtendForm(ReasonForm):
@@ -354,120 +296,3 @@ class VoucherAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
     @admin.display(description="uses made")
     def uses(self, voucher: Voucher) -> str:
         return f"{voucher.uses_made} of {voucher.total_uses}"
-
-
-class GivenBackFilter(admin.SimpleListFilter):
-    title = "given back"
-    parameter_name = "given_back"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Yes"), ("no", "No")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[VoucherUsage]) -> QuerySet[VoucherUsage]:
-        if self.value() not in ("yes", "no"):
-            return queryset
-        return queryset.filter(reversal__isnull=self.value() == "no")
-
-
-def numbered(usages: Iterable[VoucherUsage]) -> list[Case]:
-    return [Case([each], f"Use {each.use_no} of {each.voucher}, by {each.user}") for each in usages]
-
-
-@admin.register(VoucherUsage)
-class VoucherUsageAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
-    list_display = ("used_at", "masked_code", "voucher_type", "use_no", "user", "service_type", "given_back")
-    list_filter = ("voucher__voucher_type", GivenBackFilter)
-    list_select_related = ("voucher__voucher_type", "user", "reversal__actor")
-    code_field = "voucher__code"
-    search_fields = ("user__email", "voucher__user__email")
-    fields = (
-        "voucher",
-        "voucher_type",
-        ("use_no", "used_at"),
-        ("user", "service_type"),
-        "details",
-        ("given_back", "why_given_back"),
-    )
-    readonly_fields = ("voucher_type", "given_back", "why_given_back")
-    actions = ("reverse",)
-    actions_detail = actions
-
-    @asks_first(
-        permission="vouchers.reverse_usage",
-        description="Give back",
-        done="Given back",
-        about="The use stays in the books, and its voucher can be redeemed once more.",
-        cases=numbered,
-        icon="undo",
-    )
-    def reverse(self, request: HttpRequest, rows: list[VoucherUsage], given: dict[str, Any]) -> bool:
-        [usage] = rows
-        services.reverse_usage(usage_id=usage.pk, actor=caller(request), **given)
-        return True
-
-    @admin.display(description="code")
-    def masked_code(self, usage: VoucherUsage) -> str:
-        return codes.masked(usage.voucher.code)
-
-    @admin.display(description="voucher type", ordering="voucher__voucher_type__name")
-    def voucher_type(self, usage: VoucherUsage) -> str:
-        return usage.voucher.voucher_type.name
-
-    @admin.display(description="given back")
-    def given_back(self, usage: VoucherUsage) -> str:
-        return _given_back(usage)
-
-    @admin.display(description="why it was given back")
-    def why_given_back(self, usage: VoucherUsage) -> str:
-        return usage.reversal.reason if hasattr(usage, "reversal") else ""
-
-
-@admin.register(VoucherEvent)
-class VoucherEventAdmin(FoundByCode, LookedAtAdmin):
-    list_display = ("at", "masked_code", "kind", "hold", "what", "actor", "reason")
-    list_filter = ("kind", "at")
-    list_select_related = ("voucher", "actor")
-    ordering = ("-id",)
-    code_field = "voucher__code"
-    search_fields = ("voucher__user__email", "actor__email")
-    fields = ("voucher", ("kind", "hold"), "at", "what", "actor", "reason")
-    readonly_fields = ("what",)
-
-    @admin.display(description="code")
-    def masked_code(self, event: VoucherEvent) -> str:
-        return codes.masked(event.voucher.code)
-
-    @admin.display(description="what")
-    def what(self, event: VoucherEvent) -> str:
-        return _what(event)
-
-
-def _given_back(usage: VoucherUsage) -> str:
-    if not hasattr(usage, "reversal"):
-        return ""
-    return f"{_day(usage.reversal.reversed_at)} by {usage.reversal.actor}"
-
-
-def _what(event: VoucherEvent) -> str:
-    """What the details of an event say, for people."""
-    details = event.details
-    match event.kind:
-        case VoucherEventKind.EXTENDED:
-            return f"{_day(details.get('from'))} to {_day(details.get('to'))}"
-        case VoucherEventKind.REISSUED:
-            return f"{details.get('from', '')} to {details.get('to', '')}"
-        case VoucherEventKind.REVERSED:
-            return f"Use {details.get('use_no', '')}"
-        case VoucherEventKind.REMINDED:
-            return f"{event.offset_days} days before it expires"
-    return ", ".join(f"{name}: {value}" for name, value in details.items())
-
-
-def _day(moment: datetime | str | None) -> str:
-    """A local day, also of a time in a history's details; as it is if it is none."""
-    if isinstance(moment, str):
-        moment = parse_datetime(moment) or moment
-    return date_format(timezone.localtime(moment)) if isinstance(moment, datetime) else moment or ""
-
-
-from . import batch_admin  # noqa: E402, F401 - the screens for batches

@@ -1,0 +1,68 @@
+"""Finding rows in the admin by a voucher's code, or by its end."""
+
+from typing import Any, Final
+
+from django.contrib.admin.utils import get_fields_from_path
+from django.contrib.admin.views.main import SEARCH_VAR
+from django.db.models import IntegerField, QuerySet
+from django.http import HttpRequest, HttpResponse
+from unfold.admin import ModelAdmin
+
+from . import codes
+
+LONGEST_NUMBER: Final = 20
+
+
+class FoundByCode(ModelAdmin):
+    """Search by a voucher's code in any form, by its last four symbols, and by `search_fields` (text, or =exactly)."""
+
+    code_field = "code"
+    search_help_text = "A code, its last four symbols, or an e-mail address"
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Keeps a code that was searched for out of the page: only its last four symbols come back."""
+        if code := _code_in(request.GET.get(SEARCH_VAR, "")):
+            request.sought_code = code  # type: ignore[attr-defined]
+            shown = request.GET.copy()
+            shown[SEARCH_VAR] = code[-4:]
+            request.GET = shown  # type: ignore[assignment]
+        response: HttpResponse = super().changelist_view(request, extra_context)
+        return response
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """What the term may mean, each by an index of its own: an OR over several tables would read every row."""
+        typed = search_term.strip()
+        if not typed:
+            return queryset, False
+        rows = self.model._default_manager.order_by()
+        symbols = typed.strip("· -")
+        if code := getattr(request, "sought_code", None) or _code_in(typed):
+            found = [rows.filter(**{self.code_field: code})]
+        else:
+            found = []
+            if "·" not in typed:  # with which our pages show the end of a code
+                for field in self.get_search_fields(request):
+                    found += self._by_field(rows, field, typed)
+            if codes.is_ending(symbols):
+                found.append(rows.filter(**{f"{self.code_field}__last_four": symbols.upper()}))
+        first, *others = [each.values("pk") for each in found] or [rows.none()]
+        return queryset.filter(pk__in=first.union(*others) if others else first), False
+
+    def _by_field(self, rows: QuerySet[Any], field: str, typed: str) -> list[QuerySet[Any]]:
+        """The rows in which a field has the text in it, or for a field named with = is it."""
+        if not field.startswith("="):
+            return [rows.filter(**{f"{field}__icontains": typed})]
+        path = field[1:]
+        if not isinstance(get_fields_from_path(self.model, path)[-1], IntegerField):
+            return [rows.filter(**{path: typed})]
+        number = typed.isascii() and typed.isdecimal() and len(typed) < LONGEST_NUMBER
+        return [rows.filter(**{path: int(typed)})] if number else []
+
+
+def _code_in(typed: str) -> str | None:
+    try:
+        return codes.parse(typed)
+    except codes.CodeMalformed:
+        return None

@@ -1,0 +1,134 @@
+"""Uses and history of vouchers, for staff: looked at, and uses given back."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import date_format
+
+from apps.core.reasons import AskingAdmin, Case, asks_first
+from apps.core.screens import LookedAtAdmin
+from apps.users.callers import caller
+
+from . import codes, services
+from .found_by_code import FoundByCode
+from .models import VoucherEvent, VoucherEventKind, VoucherUsage
+
+
+class GivenBackFilter(admin.SimpleListFilter):
+    title = "given back"
+    parameter_name = "given_back"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[VoucherUsage]) -> QuerySet[VoucherUsage]:
+        if self.value() not in ("yes", "no"):
+            return queryset
+        return queryset.filter(reversal__isnull=self.value() == "no")
+
+
+def numbered(usages: Iterable[VoucherUsage]) -> list[Case]:
+    return [Case([each], f"Use {each.use_no} of {each.voucher}, by {each.user}") for each in usages]
+
+
+@admin.register(VoucherUsage)
+class VoucherUsageAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
+    list_display = ("used_at", "masked_code", "voucher_type", "use_no", "user", "service_type", "given_back")
+    list_filter = ("voucher__voucher_type", GivenBackFilter)
+    list_select_related = ("voucher__voucher_type", "user", "reversal__actor")
+    code_field = "voucher__code"
+    search_fields = ("user__email", "voucher__user__email")
+    fields = (
+        "voucher",
+        "voucher_type",
+        ("use_no", "used_at"),
+        ("user", "service_type"),
+        "details",
+        ("given_back", "why_given_back"),
+    )
+    readonly_fields = ("voucher_type", "given_back", "why_given_back")
+    actions = ("reverse",)
+    actions_detail = actions
+
+    @asks_first(
+        permission="vouchers.reverse_usage",
+        description="Give back",
+        done="Given back",
+        about="The use stays in the books, and its voucher can be redeemed once more.",
+        cases=numbered,
+        icon="undo",
+    )
+    def reverse(self, request: HttpRequest, rows: list[VoucherUsage], given: dict[str, Any]) -> bool:
+        [usage] = rows
+        services.reverse_usage(usage_id=usage.pk, actor=caller(request), **given)
+        return True
+
+    @admin.display(description="code")
+    def masked_code(self, usage: VoucherUsage) -> str:
+        return codes.masked(usage.voucher.code)
+
+    @admin.display(description="voucher type", ordering="voucher__voucher_type__name")
+    def voucher_type(self, usage: VoucherUsage) -> str:
+        return usage.voucher.voucher_type.name
+
+    @admin.display(description="given back")
+    def given_back(self, usage: VoucherUsage) -> str:
+        return given_back(usage)
+
+    @admin.display(description="why it was given back")
+    def why_given_back(self, usage: VoucherUsage) -> str:
+        return usage.reversal.reason if hasattr(usage, "reversal") else ""
+
+
+@admin.register(VoucherEvent)
+class VoucherEventAdmin(FoundByCode, LookedAtAdmin):
+    list_display = ("at", "masked_code", "kind", "hold", "what", "actor", "reason")
+    list_filter = ("kind", "at")
+    list_select_related = ("voucher", "actor")
+    ordering = ("-id",)
+    code_field = "voucher__code"
+    search_fields = ("voucher__user__email", "actor__email")
+    fields = ("voucher", ("kind", "hold"), "at", "what", "actor", "reason")
+    readonly_fields = ("what",)
+
+    @admin.display(description="code")
+    def masked_code(self, event: VoucherEvent) -> str:
+        return codes.masked(event.voucher.code)
+
+    @admin.display(description="what")
+    def what(self, event: VoucherEvent) -> str:
+        return what_happened(event)
+
+
+def given_back(usage: VoucherUsage) -> str:
+    if not hasattr(usage, "reversal"):
+        return ""
+    return f"{day(usage.reversal.reversed_at)} by {usage.reversal.actor}"
+
+
+def what_happened(event: VoucherEvent) -> str:
+    """What the details of an event say, for people."""
+    details = event.details
+    match event.kind:
+        case VoucherEventKind.EXTENDED:
+            return f"{day(details.get('from'))} to {day(details.get('to'))}"
+        case VoucherEventKind.REISSUED:
+            return f"{details.get('from', '')} to {details.get('to', '')}"
+        case VoucherEventKind.REVERSED:
+            return f"Use {details.get('use_no', '')}"
+        case VoucherEventKind.REMINDED:
+            return f"{event.offset_days} days before it expires"
+    return ", ".join(f"{name}: {value}" for name, value in details.items())
+
+
+def day(moment: datetime | str | None) -> str:
+    """A local day, also of a time in a history's details; as it is if it is none."""
+    if isinstance(moment, str):
+        moment = parse_datetime(moment) or moment
+    return date_format(timezone.localtime(moment)) if isinstance(moment, datetime) else moment or ""
