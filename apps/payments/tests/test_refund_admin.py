@@ -1,5 +1,6 @@
 """What staff do about refunds and vouchers in the admin."""
 
+import time
 from datetime import timedelta
 from decimal import Decimal
 
@@ -117,7 +118,7 @@ class OtherActionTests(StaffTestCase):
         self.assertProblem(self.redeem(voucher), 409, "voucher_inactive")
         self.act("vouchers_voucher", "release", voucher, reason="Fine")
         self.act("vouchers_voucher", "extend", voucher, until=until, reason="We were closed")
-        self.act("vouchers_voucher", "reissue", voucher, reason="Seen by others")
+        self.act("vouchers_voucher", "reissue", voucher, reason="Seen by others", opened_at=time.time())
         self.act("vouchers_voucher", "void", other, reason="Misprint")
         self.assertProblem(self.redeem(voucher), 404, "voucher_not_found")
         voucher.refresh_from_db()
