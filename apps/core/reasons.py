@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 AT_ONCE: Final = 100
 LONGEST_REASON: Final = 500
 NOTHING: Final = "Nothing to do"
-BUSY: Final = "The database is busy. Nothing was changed; try again in a moment."
+BUSY: Final = "The database is busy. See in a moment whether it was done, and if not, try again."
 NAMED: Final = 20  # rows that a page or a message names; of the others it tells how many
 
 
