@@ -21,6 +21,7 @@ from apps.core.files import WhateverIsAccepted, file_response
 from apps.core.openapi import documented
 from apps.core.pagination import Pages
 from apps.users.callers import caller
+from apps.users.errors import AccountClosed
 from apps.vouchers.errors import VoucherTypeNotFound
 
 from . import errors, receipts, selectors, services, webhooks
@@ -243,6 +244,7 @@ class RequestRefund(APIView):
             errors.NotPaid,
             errors.NothingToRefund,
             errors.PaymentDisputed,
+            AccountClosed,
         ),
         idempotent=True,
     )

@@ -18,9 +18,8 @@ from apps.core.typesetting import Paper, paper
 from . import qr
 from .models import InactiveReason, Voucher, VoucherStatus
 
-MOST: Final = (
-    10_000  # vouchers in one file: two and a half minutes, 25 MB, and 330 MB of memory while it is made
-)
+# Vouchers in one file: two and a half minutes, 25 MB, and 330 MB of memory while it is made.
+MOST: Final = 10_000
 COLUMNS: Final = 2
 ROWS: Final = 4
 WARNING: Final = "Whoever holds this code can use it. Keep it like cash."
