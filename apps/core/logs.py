@@ -22,32 +22,42 @@ _START: Final = r"(?:(?<![0-9A-Z])|(?<=%[0-9A-F]{2})|(?<=\\u[0-9A-F]{4})|(?<=\\x
 _WIDE: Final = {
     code + 0xFEE0: code for code in range(ord("!"), ord("~") + 1)
 }  # letters as East Asian keyboards have them
+LONGEST: Final = 20_000
+_STRETCH: Final = 1000  # the longest spelling of a code
 _END: Final = "(?![0-9A-Z])"
+# As many as the application reads in a code, and taken for good: what somebody sends must not keep a process busy.
+_FEW: Final = "{1,100}+"
 
 # A voucher code but for its last four symbols, in one piece or in groups of four, where a typing mistake is still a
 # secret. Within a lookahead, so that words before a code don't use up its groups. A UUID is neither.
 _CODES: Final = (
     re.compile(rf"{_START}(?=({_SYMBOL}{{12}}){_SYMBOL}{{4}}{_END})", re.I | re.A),
-    re.compile(rf"{_START}(?=((?:{_SYMBOL}{{4}}{_BLANK}+){{3}}){_SYMBOL}{{4}}{_END})", re.I | re.A),
+    re.compile(rf"{_START}(?=((?:{_SYMBOL}{{4}}{_BLANK}{_FEW}){{3}}){_SYMBOL}{{4}}{_END})", re.I | re.A),
 )
 # In any other grouping, which the application reads as well. No part of a UUID.
 _SCATTERED: Final = re.compile(
-    rf"{_START}(?<![0-9A-Z]-)(?=((?:{_SYMBOL}{_BLANK}*){{12}})({_SYMBOL}(?:{_BLANK}*{_SYMBOL}){{3}})(?!-?[0-9A-Z]))",
+    rf"{_START}(?<![0-9A-Z]-)(?=((?:{_SYMBOL}(?:{_BLANK}{_FEW})?+){{12}})"
+    rf"({_SYMBOL}(?:(?:{_BLANK}{_FEW})?+{_SYMBOL}){{3}})(?!-?[0-9A-Z]))",
     re.I | re.A,
 )
 _KEYS_AND_TOKENS: Final = (
     re.compile(r"(?<=_secret_)\w+"),
     re.compile(r"(?<=\b[sr]k_)(?:test|live)_\w+"),
     re.compile(r"(?<=\bwhsec_)\w+"),
-    re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"),
+    re.compile(r"(?<![\w-])eyJ[\w-]++\.[\w-]++\.[\w-]*+"),
 )
 
 
 def without_secrets(text: str) -> str:
-    """The text with voucher codes (but for their last four symbols), keys and tokens masked.
+    """The text with voucher codes (but for their last four symbols), keys and tokens masked; the middle of a very long
+    one is left out.
 
     Whatever the message comes from, Django's own "Not Found: /path", a driver's error or ours.
     """
+    if len(text) > LONGEST:
+        # What a cut made of a code is no code any more: it goes too.
+        begin, end = (without_secrets(part) for part in (text[: LONGEST // 2], text[-LONGEST // 2 :]))
+        return f"{begin[:-_STRETCH]}… ({len(text)} characters) …{end[_STRETCH:]}"
     for pattern in _KEYS_AND_TOKENS:
         text = pattern.sub("***", text)
     narrow = text.translate(_WIDE)

@@ -58,6 +58,28 @@ class LogTests(TestCase):
         line = logs.JsonFormatter().format(self.record("row:\n2J39NEH6R3TUN3J8"))
         self.assertEqual(json.loads(line)["message"], "row:\n***N3J8")
 
+    def test_of_a_very_long_text_both_ends_stay_and_no_part_of_a_code(self):
+        code = "2J39NEH6R3TUN3J8"
+        for before in range(logs.LONGEST // 2 - 20, logs.LONGEST // 2 + 4, 3):
+            text = (
+                "begin "
+                + "-" * (before - 6)
+                + code
+                + "-" * 3 * logs.LONGEST
+                + code
+                + "-" * (before - 4)
+                + " end"
+            )
+            left = logs.without_secrets(text)
+            self.assertLess(len(left), logs.LONGEST)
+            self.assertTrue(left.startswith("begin -") and left.endswith("- end"))
+            self.assertFalse([part for part in ("2J39", "NEH6", "R3TU", "N3J8") if part in left])
+
+    def test_what_is_sent_to_keep_it_busy_does_not(self):
+        for piece in ("%2A", "eyJ-", r"\u2222", "A ", "AAAA ", "A%20", "\u00a0", "2" + "-" * 200):
+            sent = (piece * logs.LONGEST)[: logs.LONGEST]
+            self.assertTrue(logs.without_secrets(sent))
+
     def test_other_words_stay(self):
         for text in (
             "POST /api/vouchers/redeem/ 200 12 ms 5f0c9f2e7a414b3d9d520e8c6c1f2a37 authentication-services",
