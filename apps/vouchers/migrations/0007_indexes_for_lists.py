@@ -19,6 +19,19 @@ def drop_if_there(schema_editor, name):
     schema_editor.execute(f"DROP INDEX {way}IF EXISTS {schema_editor.quote_name(name)}")
 
 
+def take_as_long_as_it_takes(apps, schema_editor):
+    """An index that is made beside the work of others waits for their transactions; nobody waits for it."""
+    if concurrently(schema_editor):
+        schema_editor.execute("SET lock_timeout = 0")
+        schema_editor.execute("SET statement_timeout = 0")
+
+
+def keep_to_the_limits(apps, schema_editor):
+    if concurrently(schema_editor):
+        schema_editor.execute("RESET lock_timeout")
+        schema_editor.execute("RESET statement_timeout")
+
+
 class AddIndex(AddIndexConcurrently):
     def database_forwards(self, app_label, schema_editor, from_state, to_state):
         drop_if_there(schema_editor, self.index.name)  # of a run that was stopped: PostgreSQL leaves it, of no use
@@ -45,6 +58,7 @@ class Migration(migrations.Migration):
     dependencies = [("vouchers", "0006_staff_actions")]
 
     operations = [
+        migrations.RunPython(take_as_long_as_it_takes, keep_to_the_limits),
         AddIndex(
             model_name='voucher',
             index=models.Index(fields=['user', '-purchase_date', '-id', 'is_active', 'uses_remaining', 'expiry_date', 'voucher_type', 'service_type'], name='vouchers_list_by_purchase'),
@@ -74,4 +88,5 @@ class Migration(migrations.Migration):
         RemoveIndex(model_name='voucher', name='vouchers_by_purchase'),
         RemoveIndex(model_name='voucherusage', name='usages_of_user_by_time'),
         RemoveIndex(model_name='voucherusage', name='usages_by_time'),
+        migrations.RunPython(keep_to_the_limits, take_as_long_as_it_takes),
     ]
