@@ -56,8 +56,8 @@ def without_secrets(text: str) -> str:
     """
     if len(text) > LONGEST:
         # What a cut made of a code is no code any more: it goes too.
-        begin, end = (without_secrets(part) for part in (text[: LONGEST // 2], text[-LONGEST // 2 :]))
-        return f"{begin[:-_STRETCH]}… ({len(text)} characters) …{end[_STRETCH:]}"
+        first, last = (without_secrets(part) for part in (text[: LONGEST // 2], text[-LONGEST // 2 :]))
+        return f"{first[:-_STRETCH]}… ({len(text)} characters) …{last[_STRETCH:]}"
     for pattern in _KEYS_AND_TOKENS:
         text = pattern.sub("***", text)
     narrow = text.translate(_WIDE)

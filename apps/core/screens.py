@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 
 # What may follow the name of a filter in an address: of a related row no more than which one it is.
-HARMLESS: Final = frozenset("exact in isnull gt gte lt lte id pk year month day".split())
+HARMLESS: Final = frozenset("exact in isnull gt gte lt lte id pk".split())
 
 
 def link_to(row: Model, text: object = None) -> str:
@@ -39,7 +39,7 @@ class LookedAt:
         Django lets the address filter by any column of the row, and a filter by a related row would open all that
         is behind it: `?code__startswith=` would spell out, letter by letter, what the page takes care not to show.
         """
-        named = [getattr(self, "date_hierarchy", None), "pk", "id"]
+        named: list[str | None] = ["pk", "id"]
         for entry in getattr(self, "list_filter", ()):
             field = entry[0] if isinstance(entry, tuple | list) else entry
             named.append(field if isinstance(field, str) else getattr(field, "parameter_name", None))

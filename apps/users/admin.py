@@ -1,6 +1,7 @@
 """People, for staff: found by name or address, deactivated rather than deleted."""
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -17,6 +18,7 @@ from . import services
 from .callers import caller
 from .models import User, UserProfile
 
+YEAR_OR_LESS: Final = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
@@ -52,6 +54,12 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
             },
         ),
     )
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """No year, month or day that there is not: the database would be asked for it."""
+        if {"year", "month", "day"} & set(lookup.split("__")) and not YEAR_OR_LESS.fullmatch(str(value)):
+            return False
+        return bool(super().lookup_allowed(lookup, value, request))
 
     def get_inlines(self, request: HttpRequest, obj: User | None) -> list[Any]:
         """None while adding: the profile comes with the user."""

@@ -26,7 +26,7 @@ from apps.users.callers import caller
 
 from . import batch_admin, codes, services  # noqa: F401 - batches have their screens there
 from .found_by_code import FoundByCode
-from .history_admin import given_back, what_happened
+from .history_admin import details_of, given_back, what_happened
 from .models import (
     Hold,
     Voucher,
@@ -135,7 +135,7 @@ class StatusFilter(admin.SimpleListFilter):
 class UsageInline(LookedAtInline):
     model = VoucherUsage
     fields = ("number", "used_at", "user", "service_type", "details", "given_back")
-    readonly_fields = ("number", "given_back")
+    readonly_fields = ("number", "details", "given_back")
     ordering = ("-use_no",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[VoucherUsage]:
@@ -145,6 +145,10 @@ class UsageInline(LookedAtInline):
     @admin.display(description="use")
     def number(self, usage: VoucherUsage) -> str:
         return link_to(usage, usage.use_no)
+
+    @admin.display(description="details")
+    def details(self, usage: VoucherUsage) -> str:
+        return details_of(usage)
 
     @admin.display(description="given back")
     def given_back(self, usage: VoucherUsage) -> str:
@@ -187,7 +191,10 @@ class ReissueForm(ReasonForm):
     opened_at = forms.FloatField(min_value=0, max_value=2**33, initial=clock.time, widget=forms.HiddenInput)
 
     def clean_opened_at(self) -> datetime:
-        return datetime.fromtimestamp(self.cleaned_data["opened_at"], tz=UTC)
+        opened_at = datetime.fromtimestamp(self.cleaned_data["opened_at"], tz=UTC)
+        if opened_at > timezone.now():
+            raise forms.ValidationError("Open the page anew.", code="future")
+        return opened_at
 
 
 def named(vouchers: Iterable[Voucher]) -> list[Case]:

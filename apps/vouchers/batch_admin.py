@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import BadRequest
 from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
@@ -43,7 +44,9 @@ class BatchForm(forms.ModelForm):
     def clean_label(self) -> str:
         label: str = self.cleaned_data["label"]
         if not batches.is_label(label):
-            raise forms.ValidationError("On one line, without control characters.", code="invalid")
+            raise forms.ValidationError(
+                "On one line, without control characters, and no code.", code="invalid"
+            )
         return label
 
     def clean_face_value(self) -> Decimal | None:
@@ -188,11 +191,13 @@ class BatchAdmin(LookedAtAdmin):
         return super().formfield_for_foreignkey(db_field, request, **options)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """A label from when the page was opened: sent twice, the form issues one batch."""
-        label = f"{timezone.localtime():%Y-%m-%d %H:%M:%S} by user {caller(request).pk}"
-        return {"label": label, **super().get_changeform_initial_data(request)}
+        """A label from when the page was opened: sent twice, the form issues one batch. Nothing from the address."""
+        return {"label": f"{timezone.localtime():%Y-%m-%d %H:%M:%S} by user {caller(request).pk}"}
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        chosen = (request.POST.get(name, "") for name in ("voucher_type", "owner"))
+        if not all(not pk or (pk.isascii() and pk.isdecimal() and len(pk) < 19) for pk in chosen):
+            raise BadRequest("No such rows")  # which the fields to choose them can't show again
         try:
             response: HttpResponse = super().add_view(
                 request, form_url, {**(extra_context or {}), "title": "Issue vouchers"}

@@ -1,5 +1,6 @@
 """Uses and history of vouchers, for staff: looked at, and uses given back."""
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
+from django.utils.html import format_html
 
+from apps.core.logs import without_secrets
 from apps.core.reasons import AskingAdmin, Case, asks_first
 from apps.core.screens import LookedAtAdmin
 from apps.users.callers import caller
@@ -52,7 +55,7 @@ class VoucherUsageAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
         "details",
         ("given_back", "why_given_back"),
     )
-    readonly_fields = ("voucher_type", "given_back", "why_given_back")
+    readonly_fields = ("voucher_type", "details", "given_back", "why_given_back")
     actions = ("reverse",)
     actions_detail = actions
 
@@ -76,6 +79,10 @@ class VoucherUsageAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
     @admin.display(description="voucher type", ordering="voucher__voucher_type__name")
     def voucher_type(self, usage: VoucherUsage) -> str:
         return usage.voucher.voucher_type.name
+
+    @admin.display(description="details")
+    def details(self, usage: VoucherUsage) -> str:
+        return details_of(usage)
 
     @admin.display(description="given back")
     def given_back(self, usage: VoucherUsage) -> str:
@@ -104,6 +111,14 @@ class VoucherEventAdmin(FoundByCode, LookedAtAdmin):
     @admin.display(description="what")
     def what(self, event: VoucherEvent) -> str:
         return what_happened(event)
+
+
+def details_of(usage: VoucherUsage) -> str:
+    """What was written about a use, without codes."""
+    if not usage.details:
+        return ""
+    text = json.dumps(usage.details, indent=2, ensure_ascii=False)
+    return format_html('<pre class="whitespace-pre-wrap">{}</pre>', without_secrets(text))
 
 
 def given_back(usage: VoucherUsage) -> str:

@@ -14,6 +14,7 @@ from django.db import transaction as database
 from django.utils import timezone
 
 from apps.core.idempotency import RequestKey
+from apps.core.logs import without_secrets
 from apps.payments import gateway
 from apps.payments.errors import (
     NothingToRefund,
@@ -322,8 +323,8 @@ def _record(
         amount=paid.unit_price * len(vouchers),
         origin=origin,
         requested_by=by,
-        reason=reason,
-        notes=notes,
+        reason=without_secrets(reason),  # staff read them, and no code in full
+        notes=without_secrets(notes),
     )
     RefundedVoucher.objects.bulk_create(
         RefundedVoucher(refund=refund, voucher=voucher) for voucher in vouchers

@@ -22,7 +22,7 @@ from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherUs
 from apps.vouchers.tests.factories import make_type, make_voucher
 from tests.support.cases import ApiTestCase, RaceTestCase
 
-from .money import PaidTestCase
+from .money import REFUND, PaidTestCase
 
 VOUCHERS = "/admin/vouchers/voucher/"
 USAGES = "/admin/vouchers/voucherusage/"
@@ -270,7 +270,7 @@ class VoucherActionTests(StaffTestCase):
         [refused] = self.told(self.client.post(address, body))
         self.assertIn("got a new code a moment ago", refused)
         self.assertEqual(Voucher.objects.get(pk=self.voucher.pk).code, code)
-        for wrong in ("", "x", "-1", "1e400", "nan"):
+        for wrong in ("", "x", "-1", "1e400", "nan", 2**33):
             self.assertEqual(self.client.post(address, {**body, "opened_at": wrong}).status_code, 200)
         self.assertEqual(Voucher.objects.get(pk=self.voucher.pk).code, code)
 
@@ -462,6 +462,38 @@ class ScreenTests(StaffTestCase):
                 self.assertTellsNoCode(response)
         for screen, _, path, row, *_ in self.actions:
             self.assertTellsNoCode(self.client.get(f"{screen}{row.pk}/{path}/"))
+
+    def test_no_page_tells_a_code_that_a_customer_wrote(self):
+        written = f"Instead of {self.third.shown_code}"
+        Dispute.objects.update(outcome="won", closed_at=timezone.now())
+        asked = self.api.post(REFUND, {"payment_id": self.paid.pk, "reason": written, "notes": written})
+        self.assertEqual(asked.status_code, 201)
+        body = {"code": self.buy(1).vouchers[0].code, "details": {"note": written, "name": "<b>"}}
+        self.assertEqual(self.api.post("/api/vouchers/redeem/", body).status_code, 200)
+        usage = VoucherUsage.objects.latest("pk")
+        for address in (
+            f"{REFUNDS}{asked.json()['id']}/change/",
+            f"{TRANSACTIONS}{self.paid.pk}/change/",
+            f"{USAGES}{usage.pk}/change/",
+            f"{VOUCHERS}{usage.voucher_id}/change/",
+        ):
+            page = self.client.get(address)
+
+            self.assertContains(page, f"Instead of ***{self.third.code[-4:]}")
+            self.assertTellsNoCode(page)
+
+    def test_dates_that_there_are_not_are_refused_and_never_a_crash(self):
+        self.desk.user_permissions.set(Permission.objects.all())
+        for address in (
+            "/admin/vouchers/batch/?created_at__year__gt=99999999999999",
+            f"{HISTORY}?at__year=999999999",
+            f"{REFUNDS}?created_at__month=x",
+            "/admin/users/user/?date_joined__year=999999999",
+            "/admin/users/user/?date_joined__year__gte=9" + "9" * 30,
+        ):
+            logged = self.assertLogs("django.security.DisallowedModelAdminLookup", "ERROR")
+            with self.subTest(address), logged:
+                self.assertEqual(self.client.get(address).status_code, 400)
 
     def test_nobody_adds_changes_or_deletes_what_services_write(self):
         self.desk.user_permissions.set(Permission.objects.all())

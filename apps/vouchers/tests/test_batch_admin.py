@@ -137,6 +137,7 @@ class IssueTests(BatchAdminTestCase):
         for change in (
             {"quantity": 0},
             {"label": "two\nlines"},
+            {"label": "For 2J39-NEH6-R3TU-N3J8"},
             {"quantity": batch_admin.AT_ONCE + 1},
             {"quantity": "x"},
             {"voucher_type": off_sale.pk},
@@ -153,6 +154,12 @@ class IssueTests(BatchAdminTestCase):
             self.assertEqual(list(response.context["adminform"].form.errors), list(change))
         self.assertContains(self.issue(quantity=batch_admin.AT_ONCE + 1), "manage.py issue_vouchers")
         self.assertEqual((Batch.objects.count(), Voucher.objects.count()), (0, 0))
+
+    def test_rows_that_are_none_are_refused_and_never_a_crash(self) -> None:
+        for change in ({"owner": "x"}, {"owner": "%2A" * 5000}, {"voucher_type": "9" * 30}, {"owner": "-1"}):
+            self.assertEqual(self.issue(**change).status_code, 400)
+        self.assertEqual(self.client.get(f"{BATCHES}add/?owner=x&voucher_type=y").status_code, 200)
+        self.assertFalse(Batch.objects.exists())
 
     def test_a_type_taken_off_sale_at_that_moment_is_said_and_nothing_issued(self) -> None:
         def open_batch(**asked: Any) -> Batch:

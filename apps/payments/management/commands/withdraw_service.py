@@ -10,6 +10,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from apps.core.errors import UnavailableError
+from apps.core.logs import without_secrets
 from apps.payments.models import Transaction, TransactionStatus
 from apps.payments.services import withdrawals
 from apps.users.models import User
@@ -52,7 +53,7 @@ class Command(BaseCommand):
         apply: bool,
         **options: Any,
     ) -> None:
-        reason = reason.strip()
+        reason = without_secrets(reason.strip())
         if not 1 <= len(reason) <= LONGEST_REASON or not reason.isprintable():
             raise CommandError(
                 f"--reason has 1 to {LONGEST_REASON} characters, none of them a control character."

@@ -167,14 +167,25 @@ class PrivateFile:
                 file.writelines(parts)
                 file.flush()
                 os.fsync(self.descriptor)
-            if not self.overwrite:
-                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))  # ours from here on, or an error
-            os.replace(self.temporary, self.path)
+            if self.overwrite:
+                os.replace(self.temporary, self.path)
+            else:
+                self._name()
         except OSError as error:
             raise CommandError(
                 f"{self.path} can't be written: {error.strerror}. The vouchers are issued; the same command, "
                 "with this --label and another file, writes their codes."
             ) from error
+
+    def _name(self) -> None:
+        """Give the file its name, or raise FileExistsError if there is one by now."""
+        try:
+            os.link(self.temporary, self.path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links: for a moment there is an empty file
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
+            os.replace(self.temporary, self.path)
 
     def __exit__(
         self,
@@ -197,7 +208,7 @@ def _label(text: str) -> str:
     text = text.strip()
     if not batches.is_label(text):
         raise CommandError(
-            f"--label has 1 to {batches.LONGEST_LABEL} characters, none of them a control character."
+            f"--label has 1 to {batches.LONGEST_LABEL} characters, none of them a control character, and no code."
         )
     return text
 
