@@ -134,8 +134,8 @@ class StatusFilter(admin.SimpleListFilter):
 
 class UsageInline(LookedAtInline):
     model = VoucherUsage
-    fields = ("number", "used_at", "user", "service_type", "details", "given_back")
-    readonly_fields = ("number", "details", "given_back")
+    fields = ("number", "used_at", "user", "service_type", "details_shown", "given_back")
+    readonly_fields = ("number", "details_shown", "given_back")
     ordering = ("-use_no",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[VoucherUsage]:
@@ -147,7 +147,7 @@ class UsageInline(LookedAtInline):
         return link_to(usage, usage.use_no)
 
     @admin.display(description="details")
-    def details(self, usage: VoucherUsage) -> str:
+    def details_shown(self, usage: VoucherUsage) -> str:
         return details_of(usage)
 
     @admin.display(description="given back")

@@ -52,10 +52,10 @@ class VoucherUsageAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
         "voucher_type",
         ("use_no", "used_at"),
         ("user", "service_type"),
-        "details",
+        "details_shown",
         ("given_back", "why_given_back"),
     )
-    readonly_fields = ("voucher_type", "details", "given_back", "why_given_back")
+    readonly_fields = ("voucher_type", "details_shown", "given_back", "why_given_back")
     actions = ("reverse",)
     actions_detail = actions
 
@@ -81,7 +81,7 @@ class VoucherUsageAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
         return usage.voucher.voucher_type.name
 
     @admin.display(description="details")
-    def details(self, usage: VoucherUsage) -> str:
+    def details_shown(self, usage: VoucherUsage) -> str:
         return details_of(usage)
 
     @admin.display(description="given back")
