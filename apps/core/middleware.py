@@ -31,10 +31,13 @@ class RequestId:
         response = self.get_response(request)
         self._log(request, response, time.monotonic() - started)
         response["X-Request-ID"] = request_id
-        if request.method == "HEAD" and not response.streaming:
+        if request.method == "HEAD":
             # RFC 9110, section 9.3.2: no body. gunicorn would send it, and the next answer would begin inside.
-            response.headers.setdefault("Content-Length", str(len(response.content)))
-            response.content = b""
+            if response.streaming:
+                response.streaming_content = ()  # type: ignore[attr-defined]
+            else:
+                response.headers.setdefault("Content-Length", str(len(response.content)))
+                response.content = b""
         return response
 
     @staticmethod

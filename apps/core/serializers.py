@@ -1,10 +1,24 @@
 """Fields and serializers that more than one app uses."""
 
+from collections.abc import Iterator
 from datetime import UTC
 from decimal import Decimal
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
+from django.db.models import QuerySet
 from rest_framework import serializers
+
+AT_ONCE: Final = 1000
+
+
+def in_lists(
+    output: type[serializers.Serializer[Any]], rows: QuerySet[Any], *, context: dict[str, Any] | None = None
+) -> Iterator[list[Any]]:
+    """The rows as `output` shows them, some at a time, so that very many take no more memory than these."""
+    each = rows.iterator(AT_ONCE)
+    while some := list(islice(each, AT_ONCE)):
+        yield list(output(some, many=True, context=context or {}).data)
 
 
 class StrictIntegerField(serializers.IntegerField):

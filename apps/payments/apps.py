@@ -7,6 +7,7 @@ class PaymentsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.core import mail
+        from apps.core.serializers import in_lists
         from apps.users import personal_data
 
         from . import selectors, serializers, services
@@ -14,12 +15,10 @@ class PaymentsConfig(AppConfig):
         mail.register_attachment(services.RECEIPT, services.receipt_attachment)
         personal_data.register(
             "transactions",
-            export=lambda user: (
-                serializers.TransactionOutput(selectors.transactions_of(user), many=True).data
-            ),
+            export=lambda user: in_lists(serializers.TransactionOutput, selectors.transactions_of(user)),
         )
         personal_data.register(
             "refunds",
-            export=lambda user: serializers.RefundOutput(selectors.refunds_of(user), many=True).data,
+            export=lambda user: in_lists(serializers.RefundOutput, selectors.refunds_of(user)),
             erase=lambda user: services.erase_reasons(user=user),
         )

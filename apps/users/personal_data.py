@@ -1,10 +1,11 @@
 """What is held about a person, part by part: each app registers its own, so that this one needs to know none.
 
-A part's `export` gives plain JSON values in a constant number of queries. Its `erase` runs in the transaction
+A part's `export` gives plain JSON values in a constant number of queries, or, where there may be very many rows, an
+iterator over lists of them. Its `erase` runs in the transaction
 that closes the account, and leaves the books as they are: amounts, counts and states stay.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +30,9 @@ def register(
     _parts[name] = Part(export, erase)
 
 
-def export(user: User) -> dict[str, Any]:
-    """Everything held about `user`, by part."""
-    return {name: part.export(user) for name, part in _parts.items()}
+def export(user: User) -> Iterator[tuple[str, Any]]:
+    """Everything held about `user`, part by part."""
+    return ((name, part.export(user)) for name, part in _parts.items())
 
 
 def erase(user: User) -> None:

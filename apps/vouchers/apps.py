@@ -6,26 +6,27 @@ class VouchersConfig(AppConfig):
     label = "vouchers"
 
     def ready(self) -> None:
+        from apps.core.serializers import in_lists
         from apps.users import personal_data
 
         from . import selectors, serializers, services
 
         personal_data.register(
             "vouchers",
-            export=lambda user: serializers.VoucherOutput(selectors.vouchers_of(user), many=True).data,
+            export=lambda user: in_lists(serializers.VoucherOutput, selectors.vouchers_of(user)),
         )
         personal_data.register(
             "voucher_history",
-            export=lambda user: (
-                serializers.OwnHistoryOutput(
-                    selectors.history_of_vouchers_of(user), many=True, context={"viewer": user}
-                ).data
+            export=lambda user: in_lists(
+                serializers.OwnHistoryOutput,
+                selectors.history_of_vouchers_of(user),
+                context={"viewer": user},
             ),
             erase=lambda user: services.record_closing(user=user),
         )
         personal_data.register(
             "usages",
-            export=lambda user: serializers.UsageOutput(selectors.usages_by(user), many=True).data,
+            export=lambda user: in_lists(serializers.UsageOutput, selectors.usages_by(user)),
             erase=lambda user: services.erase_details(user=user),
         )
         personal_data.register(

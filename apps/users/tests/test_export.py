@@ -1,8 +1,13 @@
 import json
+from unittest.mock import patch
+
+from django.test import override_settings
 
 from apps.authentication import reset_links, services
 from apps.authentication.models import Session
+from apps.core import serializers
 from apps.payments.tests.factories import make_completed_transaction, make_transaction
+from apps.users import views
 from apps.users.tests.factories import make_customer, make_other_customer
 from apps.vouchers import services as vouchers
 from apps.vouchers.models import Voucher
@@ -92,6 +97,24 @@ class ExportingOnesData(ApiTestCase):
             with self.assertQueries(10):  # who asks; and one for each part
                 self.assertEqual(self.api.get(URL).status_code, 200)
             self.fill(times=3)
+
+    def test_very_much_goes_to_a_file_and_is_the_same(self):
+        self.fill(times=2)
+        whole = self.api.get(URL)
+        with patch.object(views, "IN_MEMORY", 100), patch.object(serializers, "AT_ONCE", 3):
+            streamed = self.api.get(URL)
+            self.assertEqual(self.api.head(URL).getvalue(), b"")
+        self.assertTrue(streamed.streaming)
+        for name in ("Content-Type", "Content-Disposition", "Cache-Control"):
+            self.assertEqual(streamed[name], whole[name])
+        self.assertEqual(
+            {**json.loads(streamed.getvalue()), "exported_at": ""}, {**whole.json(), "exported_at": ""}
+        )
+
+    @override_settings(RATE_LIMITS_ENABLED=True, LIMIT_EXPORTS=(2, 3600))
+    def test_it_is_not_asked_for_all_the_time(self):
+        for status in (200, 200, 429):
+            self.assertEqual(self.api.get(URL).status_code, status)
 
     def test_every_time_is_in_utc(self):
         self.fill()
