@@ -48,6 +48,7 @@ class Hold(models.TextChoices):
         return InactiveReason.BY_STAFF if by_staff else InactiveReason(self.value)
 
 
+VOID = frozenset({Hold.VOIDED, Hold.REFUNDED})  # for good
 MONEY_HOLDS = frozenset({Hold.REFUNDED, Hold.DISPUTED, Hold.REFUND_PENDING})
 
 

@@ -9,6 +9,7 @@ from apps.payments import errors, gateway, services
 from apps.payments.models import Dispute, Transaction
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Voucher, VoucherEvent
+from apps.vouchers.services import void_vouchers
 from tests.support.cases import ApiTestCase
 
 from .money import CONFIRM, PaidTestCase
@@ -36,11 +37,12 @@ class DisputeTests(PaidTestCase, ApiTestCase):
         paid, dispute_id = self.disputed()
         Dispute.objects.update(opened_at=timezone.now() - timedelta(days=9))
         before = paid.vouchers[0].expiry_date
+        void_vouchers([paid.vouchers[1].pk], actor=self.staff, reason="Misprint")
         self.stripe.close_dispute(dispute_id, "won")
         self.deliver_all("charge.dispute.closed")
         self.deliver_all("charge.dispute.closed")
-        self.assertEqual(self.books(paid), ("completed", Decimal(0), Decimal(0), ["", ""]))
-        self.assertEqual(paid.vouchers[0].expiry_date, before + timedelta(days=9))
+        self.assertEqual(self.books(paid), ("completed", Decimal(0), Decimal(0), ["", "voided"]))
+        self.assertEqual([each.expiry_date for each in paid.vouchers], [before + timedelta(days=9), before])
         self.assertEqual(self.redeem(paid.vouchers[0]).status_code, 200)
         kinds = VoucherEvent.objects.filter(voucher=paid.vouchers[0]).values_list("kind", flat=True)
         self.assertEqual(list(kinds), ["issued", "suspended", "released", "extended"])

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from apps.users.models import User
 from apps.vouchers.errors import ExtensionBackwards, VoucherInactive, VoucherNotFound
-from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherEventKind
+from apps.vouchers.models import VOID, Voucher, VoucherEvent, VoucherEventKind
 
 from .holding import locked
 from .issuing import end_of
@@ -24,7 +24,7 @@ def extend_voucher(*, voucher_id: int, until: date, actor: User, reason: str) ->
     if not found:
         raise VoucherNotFound
     (voucher,) = found
-    if voucher.held_for & {Hold.VOIDED, Hold.REFUNDED}:
+    if voucher.held_for & VOID:
         raise VoucherInactive(reason=voucher.inactive_reason)
     expiry = end_of(until)
     if expiry <= max(voucher.expiry_date, timezone.now()):
@@ -35,10 +35,12 @@ def extend_voucher(*, voucher_id: int, until: date, actor: User, reason: str) ->
 
 @transaction.atomic
 def give_days_back(voucher_ids: Iterable[int], *, days: int, reason: str) -> None:
-    """Move the expiry of these vouchers so many days on: they could not be redeemed for as long."""
+    """Move the expiry of these vouchers so many days on, but of void ones: they could not be redeemed for as long."""
     if days <= 0:
         return
     for voucher in locked(voucher_ids):
+        if voucher.held_for & VOID:
+            continue
         expiry = end_of(timezone.localdate(voucher.expiry_date) + timedelta(days=days))
         _extend(voucher, expiry, reason=reason, actor=None)
 

@@ -9,7 +9,7 @@ from apps.core import mail
 from apps.users.models import User
 from apps.vouchers import codes
 from apps.vouchers.errors import OwnerInactive, VoucherChanging, VoucherInactive, VoucherNotFound
-from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherEventKind
+from apps.vouchers.models import VOID, Voucher, VoucherEvent, VoucherEventKind
 
 from .holding import locked
 
@@ -29,7 +29,7 @@ def reissue_voucher(
     if not found:
         raise VoucherNotFound
     (voucher,) = found
-    if voucher.held_for & {Hold.VOIDED, Hold.REFUNDED}:
+    if voucher.held_for & VOID:
         raise VoucherInactive(reason=voucher.inactive_reason)
     if not voucher.user.mail_address:
         raise OwnerInactive("The owner's account is closed: nobody would be told the new code.")

@@ -18,14 +18,13 @@ from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
 from apps.users.models import User
-from apps.vouchers.models import Hold, Voucher, VoucherType
+from apps.vouchers.models import VOID, Hold, Voucher, VoucherType
 
 from .holding import change_holds, locked
 
 log = logging.getLogger(__name__)
 
 CHUNK: Final = 1000  # redeems of these vouchers wait for it: less than half a second
-VOID: Final = frozenset({Hold.VOIDED, Hold.REFUNDED})
 _VOID: Final = Q(holds__contains=Hold.VOIDED) | Q(holds__contains=Hold.REFUNDED)
 _WITHDRAWN: Final = Q(holds__contains=Hold.WITHDRAWN)
 
