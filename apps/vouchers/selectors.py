@@ -7,14 +7,11 @@ from decimal import Decimal
 from typing import Final
 
 from django.db.models import (
-    BooleanField,
     Count,
     Exists,
-    ExpressionWrapper,
     F,
     OuterRef,
     Prefetch,
-    Q,
     QuerySet,
     Sum,
 )
@@ -94,14 +91,13 @@ def _seen_by(user: User, vouchers: QuerySet[Voucher], code: str) -> Voucher:
 def usages_by(user: User) -> QuerySet[VoucherUsage]:
     """The redemptions that the user made, newest first, with voucher and type.
 
-    `code_is_new` tells that somebody else's voucher got a new code, which is not for who used the old one.
+    `reissued` tells that the voucher has got a new code at some time: who used the old one is not told it.
     """
     reissued = VoucherEvent.objects.filter(voucher=OuterRef("voucher"), kind=VoucherEventKind.REISSUED)
-    someone_elses = ~Q(voucher__user=user)
     return (
         VoucherUsage.objects.filter(user=user)
         .select_related("voucher__voucher_type")
-        .annotate(code_is_new=ExpressionWrapper(someone_elses & Exists(reissued), BooleanField()))
+        .annotate(reissued=Exists(reissued))
         .order_by("-used_at", "-id")
     )
 

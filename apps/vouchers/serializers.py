@@ -105,7 +105,10 @@ class UsageOutput(serializers.ModelSerializer[VoucherUsage]):
         read_only_fields = fields
 
     def get_voucher_code(self, usage: VoucherUsage) -> str:
-        return codes.HIDDEN if getattr(usage, "code_is_new", False) else usage.voucher.shown_code
+        someone_elses = usage.voucher.user_id != usage.user_id
+        return (
+            codes.HIDDEN if someone_elses and getattr(usage, "reissued", False) else usage.voucher.shown_code
+        )
 
 
 class BatchOutput(serializers.ModelSerializer[Batch]):

@@ -148,6 +148,10 @@ class PlanTests(_Api, TransactionTestCase):
                 counting, skipping, _ = about_vouchers[-3:]
                 self.assertIn(only, counting)
                 self.assertIn(only, skipping)
+        uses = self.plans_of(client, USES, {"page": 20})
+        for plan in uses[:-1]:  # the last reads the rows of the page
+            self.assertIn(only, plan)
+            self.assertNotIn("JOIN", plan)
 
     def test_no_filter_or_page_of_uses_reads_the_whole_table(self) -> None:
         client = self.signed_in(self.owner)
