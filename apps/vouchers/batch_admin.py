@@ -118,7 +118,7 @@ class BatchAdmin(LookedAtAdmin):
     add_fields = ("voucher_type", "owner", "quantity", "face_value", "label")
     fieldsets = (
         (None, {"fields": ("label", "voucher_type", "owner")}),
-        ("Vouchers", {"fields": (("issued", "active", "used", "expired", "inactive"),)}),
+        ("Vouchers", {"fields": ("issued", ("active", "used"), ("expired", "inactive"))}),
         (
             "Terms",
             {"fields": (("service_type", "face_value", "currency"), ("validity_days", "max_uses"))},
