@@ -27,6 +27,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from .errors import DomainError
 from .logs import without_secrets
+from .screens import is_row_number
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +153,7 @@ class AskingAdmin(ModelAdmin):
                 if name in (self.actions or ()) and not self.may(request, getattr(self, name)):
                     raise PermissionDenied
             chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
-            if not all(pk.isascii() and pk.isdecimal() and len(pk) < 19 for pk in chosen):
+            if not all(map(is_row_number, chosen)):
                 raise BadRequest("No such rows")
         response: HttpResponse = super().changelist_view(request, extra_context)
         return response

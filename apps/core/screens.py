@@ -21,6 +21,11 @@ def link_to(row: Model, text: object = None) -> str:
     )
 
 
+def is_row_number(text: str) -> bool:
+    """Whether this may be the number of a row, as a page sends it."""
+    return text.isascii() and text.isdecimal() and len(text) < 19
+
+
 class LookedAt:
     """Rows that only services write: nobody adds, changes or deletes them here, whatever their permissions."""
 

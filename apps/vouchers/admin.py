@@ -26,7 +26,7 @@ from apps.users.callers import caller
 
 from . import batch_admin, codes, services  # noqa: F401 - batches have their screens there
 from .found_by_code import FoundByCode
-from .history_admin import details_of, given_back, what_happened
+from .history_admin import OfEvent, OfUsage
 from .models import (
     Hold,
     Voucher,
@@ -132,7 +132,7 @@ class StatusFilter(admin.SimpleListFilter):
         return queryset.filter(status_condition(VoucherStatus(status), timezone.now()))
 
 
-class UsageInline(LookedAtInline):
+class UsageInline(OfUsage, LookedAtInline):
     model = VoucherUsage
     fields = ("number", "used_at", "user", "service_type", "details_shown", "given_back")
     readonly_fields = ("number", "details_shown", "given_back")
@@ -146,16 +146,8 @@ class UsageInline(LookedAtInline):
     def number(self, usage: VoucherUsage) -> str:
         return link_to(usage, usage.use_no)
 
-    @admin.display(description="details")
-    def details_shown(self, usage: VoucherUsage) -> str:
-        return details_of(usage)
 
-    @admin.display(description="given back")
-    def given_back(self, usage: VoucherUsage) -> str:
-        return given_back(usage)
-
-
-class EventInline(LookedAtInline):
+class EventInline(OfEvent, LookedAtInline):
     model = VoucherEvent
     verbose_name_plural = "history"
     fields = ("at", "kind", "hold", "what", "actor", "reason")
@@ -165,10 +157,6 @@ class EventInline(LookedAtInline):
     def get_queryset(self, request: HttpRequest) -> QuerySet[VoucherEvent]:
         events: QuerySet[VoucherEvent] = super().get_queryset(request)
         return events.select_related("actor")
-
-    @admin.display(description="what")
-    def what(self, event: VoucherEvent) -> str:
-        return what_happened(event)
 
 
 class ExtendForm(ReasonForm):

@@ -20,7 +20,7 @@ from unfold.decorators import action
 from unfold.views import ChangeList
 
 from apps.core.errors import DomainError
-from apps.core.screens import LookedAtAdmin, LookedAtInline, link_to
+from apps.core.screens import LookedAtAdmin, LookedAtInline, is_row_number, link_to
 from apps.users.callers import caller
 from apps.users.models import User
 
@@ -195,8 +195,8 @@ class BatchAdmin(LookedAtAdmin):
         return {"label": f"{timezone.localtime():%Y-%m-%d %H:%M:%S} by user {caller(request).pk}"}
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        chosen = (request.POST.get(name, "") for name in ("voucher_type", "owner"))
-        if not all(not pk or (pk.isascii() and pk.isdecimal() and len(pk) < 19) for pk in chosen):
+        chosen = (request.POST.get(name) for name in ("voucher_type", "owner"))
+        if not all(map(is_row_number, filter(None, chosen))):
             raise BadRequest("No such rows")  # which the fields to choose them can't show again
         try:
             response: HttpResponse = super().add_view(

@@ -66,6 +66,14 @@ def parse(typed: str) -> str:
     return symbols
 
 
+def code_in(typed: str) -> str | None:
+    """The 16 symbols if this is a code, as `parse` reads it, and else None."""
+    try:
+        return parse(typed)
+    except CodeMalformed:
+        return None
+
+
 def is_ending(typed: str) -> bool:
     """Whether this may be the last four symbols of a code, in any case."""
     return len(typed) == 4 and typed.isascii() and all(symbol in _VALUE_OF for symbol in typed.upper())

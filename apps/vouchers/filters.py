@@ -32,10 +32,8 @@ class VoucherFilters(filters.FilterSet):
 
     def by_words(self, vouchers: QuerySet[Voucher], name: str, value: str) -> QuerySet[Voucher]:
         """What the words mean is looked up first: so each condition is on a column that an index has."""
-        try:
-            return vouchers.filter(code=codes.parse(value))
-        except codes.CodeMalformed:
-            pass
+        if code := codes.code_in(value):
+            return vouchers.filter(code=code)
         types = VoucherType.objects.order_by().filter(name__icontains=value).values_list("pk", flat=True)
         found = Q(voucher_type__in=list(types))
         if codes.is_ending(value):

@@ -1,6 +1,6 @@
 """Finding rows in the admin by a voucher's code, or by its end."""
 
-from typing import Any, Final
+from typing import Any
 
 from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import SEARCH_VAR
@@ -8,9 +8,9 @@ from django.db.models import IntegerField, QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 
-from . import codes
+from apps.core.screens import is_row_number
 
-LONGEST_NUMBER: Final = 20
+from . import codes
 
 
 class FoundByCode(ModelAdmin):
@@ -21,7 +21,7 @@ class FoundByCode(ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Keeps a code that was searched for out of the page: only its last four symbols come back."""
-        if code := _code_in(request.GET.get(SEARCH_VAR, "")):
+        if code := codes.code_in(request.GET.get(SEARCH_VAR, "")):
             request.sought_code = code  # type: ignore[attr-defined]
             shown = request.GET.copy()
             shown[SEARCH_VAR] = code[-4:]
@@ -38,7 +38,7 @@ class FoundByCode(ModelAdmin):
             return queryset, False
         rows = self.model._default_manager.order_by()
         symbols = typed.strip("· -")
-        if code := getattr(request, "sought_code", None) or _code_in(typed):
+        if code := getattr(request, "sought_code", None) or codes.code_in(typed):
             found = [rows.filter(**{self.code_field: code})]
         else:
             found = []
@@ -57,12 +57,4 @@ class FoundByCode(ModelAdmin):
         path = field[1:]
         if not isinstance(get_fields_from_path(self.model, path)[-1], IntegerField):
             return [rows.filter(**{path: typed})]
-        number = typed.isascii() and typed.isdecimal() and len(typed) < LONGEST_NUMBER
-        return [rows.filter(**{path: int(typed)})] if number else []
-
-
-def _code_in(typed: str) -> str | None:
-    try:
-        return codes.parse(typed)
-    except codes.CodeMalformed:
-        return None
+        return [rows.filter(**{path: int(typed)})] if is_row_number(typed) else []

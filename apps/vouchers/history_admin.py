@@ -23,6 +23,51 @@ from .found_by_code import FoundByCode
 from .models import VoucherEvent, VoucherEventKind, VoucherUsage
 
 
+class OfVoucher:
+    """What screens of uses and history say of the voucher."""
+
+    @admin.display(description="code")
+    def masked_code(self, row: Any) -> str:
+        return codes.masked(row.voucher.code)
+
+
+class OfUsage:
+    """What screens say of a use."""
+
+    @admin.display(description="details")
+    def details_shown(self, usage: VoucherUsage) -> str:
+        """What was written about it, without codes."""
+        if not usage.details:
+            return ""
+        text = json.dumps(usage.details, indent=2, ensure_ascii=False)
+        return format_html('<pre class="whitespace-pre-wrap">{}</pre>', without_secrets(text))
+
+    @admin.display(description="given back")
+    def given_back(self, usage: VoucherUsage) -> str:
+        if not hasattr(usage, "reversal"):
+            return ""
+        return f"{day(usage.reversal.reversed_at)} by {usage.reversal.actor}"
+
+
+class OfEvent:
+    """What screens say of an event."""
+
+    @admin.display(description="what")
+    def what(self, event: VoucherEvent) -> str:
+        """What its details say, for people."""
+        details = event.details
+        match event.kind:
+            case VoucherEventKind.EXTENDED:
+                return f"{day(details.get('from'))} to {day(details.get('to'))}"
+            case VoucherEventKind.REISSUED:
+                return f"{details.get('from', '')} to {details.get('to', '')}"
+            case VoucherEventKind.REVERSED:
+                return f"Use {details.get('use_no', '')}"
+            case VoucherEventKind.REMINDED:
+                return f"{event.offset_days} days before it expires"
+        return ", ".join(f"{name}: {value}" for name, value in details.items())
+
+
 class GivenBackFilter(admin.SimpleListFilter):
     title = "given back"
     parameter_name = "given_back"
@@ -41,7 +86,7 @@ def numbered(usages: Iterable[VoucherUsage]) -> list[Case]:
 
 
 @admin.register(VoucherUsage)
-class VoucherUsageAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
+class VoucherUsageAdmin(OfVoucher, OfUsage, FoundByCode, AskingAdmin, LookedAtAdmin):
     list_display = ("used_at", "masked_code", "voucher_type", "use_no", "user", "service_type", "given_back")
     list_filter = ("voucher__voucher_type", GivenBackFilter)
     list_select_related = ("voucher__voucher_type", "user", "reversal__actor")
@@ -72,21 +117,9 @@ class VoucherUsageAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
         services.reverse_usage(usage_id=usage.pk, actor=caller(request), **given)
         return True
 
-    @admin.display(description="code")
-    def masked_code(self, usage: VoucherUsage) -> str:
-        return codes.masked(usage.voucher.code)
-
     @admin.display(description="voucher type", ordering="voucher__voucher_type__name")
     def voucher_type(self, usage: VoucherUsage) -> str:
         return usage.voucher.voucher_type.name
-
-    @admin.display(description="details")
-    def details_shown(self, usage: VoucherUsage) -> str:
-        return details_of(usage)
-
-    @admin.display(description="given back")
-    def given_back(self, usage: VoucherUsage) -> str:
-        return given_back(usage)
 
     @admin.display(description="why it was given back")
     def why_given_back(self, usage: VoucherUsage) -> str:
@@ -94,7 +127,7 @@ class VoucherUsageAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
 
 
 @admin.register(VoucherEvent)
-class VoucherEventAdmin(FoundByCode, LookedAtAdmin):
+class VoucherEventAdmin(OfVoucher, OfEvent, FoundByCode, LookedAtAdmin):
     list_display = ("at", "masked_code", "kind", "hold", "what", "actor", "reason")
     list_filter = ("kind", "at")
     list_select_related = ("voucher", "actor")
@@ -103,43 +136,6 @@ class VoucherEventAdmin(FoundByCode, LookedAtAdmin):
     search_fields = ("voucher__user__email", "actor__email")
     fields = ("voucher", ("kind", "hold"), "at", "what", "actor", "reason")
     readonly_fields = ("what",)
-
-    @admin.display(description="code")
-    def masked_code(self, event: VoucherEvent) -> str:
-        return codes.masked(event.voucher.code)
-
-    @admin.display(description="what")
-    def what(self, event: VoucherEvent) -> str:
-        return what_happened(event)
-
-
-def details_of(usage: VoucherUsage) -> str:
-    """What was written about a use, without codes."""
-    if not usage.details:
-        return ""
-    text = json.dumps(usage.details, indent=2, ensure_ascii=False)
-    return format_html('<pre class="whitespace-pre-wrap">{}</pre>', without_secrets(text))
-
-
-def given_back(usage: VoucherUsage) -> str:
-    if not hasattr(usage, "reversal"):
-        return ""
-    return f"{day(usage.reversal.reversed_at)} by {usage.reversal.actor}"
-
-
-def what_happened(event: VoucherEvent) -> str:
-    """What the details of an event say, for people."""
-    details = event.details
-    match event.kind:
-        case VoucherEventKind.EXTENDED:
-            return f"{day(details.get('from'))} to {day(details.get('to'))}"
-        case VoucherEventKind.REISSUED:
-            return f"{details.get('from', '')} to {details.get('to', '')}"
-        case VoucherEventKind.REVERSED:
-            return f"Use {details.get('use_no', '')}"
-        case VoucherEventKind.REMINDED:
-            return f"{event.offset_days} days before it expires"
-    return ", ".join(f"{name}: {value}" for name, value in details.items())
 
 
 def day(moment: datetime | str | None) -> str:

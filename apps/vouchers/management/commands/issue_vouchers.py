@@ -96,8 +96,8 @@ class Command(BaseCommand):
                         self.stdout.write(f"Wrote {batch.quantity} codes to {csv}.")
                     if sheets:
                         vouchers = self._exported(batch, actor, "--pdf")
-                        with progress_bar(batch.quantity) as progress:
-                            sheets.write([printing.sheets_pdf(_told(vouchers, progress))])
+                        with progress_bar(batch.quantity, vouchers) as told:
+                            sheets.write([printing.sheets_pdf(told)])
                         self.stdout.write(f"Wrote {batch.quantity} codes to {pdf}.")
                 except KeyboardInterrupt:
                     self.stderr.write(f"Stopped. What was issued stays; go on with --label '{batch.label}'.")
@@ -126,15 +126,9 @@ class Command(BaseCommand):
         return f"{' '.join(filter(None, ('issue_vouchers', way)))}, run by {_os_user()}"[:200]
 
 
-def progress_bar(total: int) -> Any:
-    """Shown on a terminal and nowhere else."""
-    return tqdm(total=total, unit=" vouchers", file=sys.stderr, disable=None, leave=False)
-
-
-def _told(vouchers: Iterable[Voucher], progress: Any) -> Iterator[Voucher]:
-    for voucher in vouchers:
-        yield voucher
-        progress.update()
+def progress_bar(total: int, each: Iterable[Voucher] | None = None) -> Any:
+    """Shown on a terminal and nowhere else; as `each` is gone through, or as it is told."""
+    return tqdm(each, total=total, unit=" vouchers", file=sys.stderr, disable=None, leave=False)
 
 
 class PrivateFile:
