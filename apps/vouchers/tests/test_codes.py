@@ -1,5 +1,6 @@
 """Codes: made, written, and read back from what people type."""
 
+import re
 from contextlib import suppress
 from unittest import TestCase
 from unittest.mock import patch
@@ -8,6 +9,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.core import logs
 from apps.vouchers import codes
 
 made_codes = st.builds(codes.make)
@@ -20,6 +22,12 @@ class CodeTests(TestCase):
             code = codes.make()
             self.assertEqual(len(code), 16)
             self.assertLessEqual(set(code), set("23456789ABCDEFGHJKMNPQRSTUVWXYZ"))
+
+    @given(made_codes, st.lists(st.sampled_from(["", "-", " ", "--"]), min_size=15, max_size=15))
+    def test_whatever_is_read_as_a_code_is_masked_where_codes_must_not_stand(self, code, between):
+        typed = "".join(map("".join, zip(code, [*between, ""], strict=True)))
+        self.assertEqual(codes.parse(typed), code)
+        self.assertEqual(re.sub("[^0-9A-Z]", "", logs.without_secrets(f"({typed})")), code[-4:])
 
     def test_the_alphabet_is_of_a_prime_size_without_look_alikes(self):
         self.assertEqual(len(set(codes.ALPHABET)), 31)
