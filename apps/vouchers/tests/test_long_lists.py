@@ -226,6 +226,13 @@ class LongListTests(ApiTestCase):
         with self.assertQueries(3):
             self.api.get(MY)
 
+    def test_it_skips_from_the_end_that_is_nearer(self) -> None:
+        for page, order in ((2, "DESC"), (6, "ASC")):
+            with patch.object(LateRows, "LONG", 10), CaptureQueriesContext(connection) as captured:
+                self.api.get(MY, {"page": page})
+            [skipping] = [each["sql"] for each in captured.captured_queries if "OFFSET" in each["sql"]]
+            self.assertIn(f'"vouchers_voucher"."id" {order} LIMIT', skipping)
+
     def test_pages_that_are_not_there_are_not_found(self) -> None:
         with patch.object(LateRows, "LONG", 10):
             for page in ("0", "-1", "8", "x", "9" * 40):
