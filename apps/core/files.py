@@ -1,22 +1,8 @@
 """Answers that are files: pictures and documents that are made for one person at the moment they ask."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from django.http import HttpResponse
-from rest_framework.negotiation import DefaultContentNegotiation
-from rest_framework.renderers import BaseRenderer
-from rest_framework.request import Request
-
-
-class WhateverIsAccepted(DefaultContentNegotiation):
-    """For views that answer with a file: it comes whatever `Accept` says, and problems are JSON as ever."""
-
-    def select_renderer(
-        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
-    ) -> tuple[BaseRenderer, str]:
-        first = next(iter(renderers))
-        return first, str(first.media_type)
 
 
 def file_response(content: bytes, *, media_type: str, name: str, inline: bool = False) -> HttpResponse:

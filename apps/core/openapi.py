@@ -10,6 +10,7 @@ from rest_framework.permissions import AllowAny
 
 from . import idempotency, problems
 from .errors import DomainError
+from .negotiation import WhateverIsAccepted
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -140,7 +141,8 @@ class ProblemSchema(AutoSchema):
         if getattr(self.view, "pagination_class", None):
             add(404)
         add(405)
-        add(406, "not_acceptable")
+        if not issubclass(self.view.content_negotiation_class, WhateverIsAccepted):
+            add(406, "not_acceptable")
         if self.view.get_throttles():
             add(429)
         add(500)

@@ -75,8 +75,10 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
     if answer is None:
         return None
     set_rollback()
-    # Whatever the view would have answered, YAML or a picture, a problem is JSON.
-    context["request"].accepted_renderer = JSONRenderer()
+    # Whatever the view would have answered, YAML or a picture, and whatever is accepted, a problem is JSON.
+    request = context["request"]
+    request.accepted_renderer = JSONRenderer()
+    request.accepted_media_type = MEDIA_TYPE
     document, headers = answer
     if document["status"] == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="api"'

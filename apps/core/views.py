@@ -78,6 +78,8 @@ class Schema(SpectacularAPIView):
 class Docs(SpectacularSwaggerSplitView):
     """Swagger UI, from files that this site serves itself."""
 
+    http_method_names = ("get", "head")  # the library's answer to OPTIONS has no page
+
 
 def no_such_address(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404 for addresses that no route knows: a problem document under /api/, Django's page elsewhere."""

@@ -17,7 +17,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core import idempotency, limits
-from apps.core.files import WhateverIsAccepted, file_response
+from apps.core.files import file_response
+from apps.core.negotiation import WhateverIsAccepted
 from apps.core.openapi import documented
 from apps.core.pagination import Pages
 from apps.users.callers import caller

@@ -1,0 +1,28 @@
+"""Which media type answers a request, by its header `Accept` (RFC 9110, section 12.5.1)."""
+
+from collections.abc import Iterable
+
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+ANY_TYPE = "*/*"
+
+
+class ContentNegotiation(DefaultContentNegotiation):
+    """REST framework's own rules; a header that names nothing, such as an empty one, counts as none."""
+
+    def get_accept_list(self, request: Request) -> list[str]:
+        tokens: list[str] = super().get_accept_list(request)
+        nothing_named = not request.headers.get("Accept", "").strip(" \t,")
+        return [ANY_TYPE] if nothing_named else tokens
+
+
+class WhateverIsAccepted(ContentNegotiation):
+    """For views that answer with a file: it comes whatever `Accept` says, and problems are JSON as ever."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        first = next(iter(renderers))
+        return first, str(first.media_type)
