@@ -17,7 +17,8 @@ WORKDIR /app
 COPY . .
 # The values are for this one command: nothing of them stays in the image.
 RUN SECRET_KEY=for-collecting-static-files-while-the-image-is-built-0123456789 ALLOWED_HOSTS=localhost \
-    STRIPE_SECRET_KEY=none STRIPE_PUBLISHABLE_KEY=pk_none STRIPE_WEBHOOK_SECRET=none ALLOW_SQLITE=True \
+    STRIPE_SECRET_KEY=sk_test_0123456789AbCdEf STRIPE_PUBLISHABLE_KEY=pk_test_0123456789AbCdEf STRIPE_TEST_MODE=True \
+    STRIPE_WEBHOOK_SECRET=whsec_0123456789AbCdEf ALLOW_SQLITE=True \
     python manage.py collectstatic --noinput \
     && mkdir -p media logs && chown app:app media logs
 USER app

@@ -51,7 +51,7 @@ from tests.support.canary import (
 from tests.support.cases import TRANSACTION_CONTROL, Client, RaceTestCase
 from tests.support.server import Server, database_url
 from tests.support.stripe import StripeTestCase
-from tests.test_configuration import PRODUCTION
+from tests.test_configuration import PRODUCTION, TEST_KEYS
 from voucher_project.celery import app
 
 
@@ -274,7 +274,7 @@ class ProcessTests(StripeTestCase, RaceTestCase):
         self.environment = PRODUCTION | {
             "DATABASE_URL": database_url(),
             "ALLOW_SQLITE": "True",
-            "STRIPE_SECRET_KEY": "sk_test_0123456789",
+            **TEST_KEYS,
             "ALLOWED_HOSTS": "127.0.0.1",
             "SECURE_SSL_REDIRECT": "False",
             "REDIS_URL": "",

@@ -21,13 +21,29 @@ PRODUCTION = dict.fromkeys(NAMES, "") | {
     "ALLOWED_HOSTS": "vouchers.example.org",
     "DATABASE_URL": "postgresql://app:pw-of-the-database@127.0.0.1:1/vouchers",
     "REDIS_URL": "redis://127.0.0.1:1/0",
-    "STRIPE_SECRET_KEY": "sk_live_0123456789",
-    "STRIPE_PUBLISHABLE_KEY": "pk_live_0123456789",
-    "STRIPE_WEBHOOK_SECRET": "whsec_0123456789",
+    "STRIPE_SECRET_KEY": "sk_live_0123456789AbCdEf",
+    "STRIPE_PUBLISHABLE_KEY": "pk_live_0123456789AbCdEf",
+    "STRIPE_WEBHOOK_SECRET": "whsec_0123456789AbCdEf",
     "CORS_ALLOWED_ORIGINS": "https://app.example.org",
     "LOG_FILE": "none",
 }
-SECRETS = [KEY, "pw-of-the-database", "sk_live_0123456789", "whsec_0123456789"]
+SECRETS = [KEY, "pw-of-the-database", "sk_live_0123456789AbCdEf", "whsec_0123456789AbCdEf"]
+
+LIVE = "sk_live_0123456789AbCdEf"
+TEST_KEYS = {
+    "STRIPE_SECRET_KEY": "sk_test_0123456789AbCdEf",
+    "STRIPE_PUBLISHABLE_KEY": "pk_test_0123456789AbCdEf",
+    "STRIPE_TEST_MODE": "True",
+}
+EXAMPLE_SECRET_KEYS = (
+    "sk_test_your_secret_key_here",
+    "sk_live_your-key",
+    "sk_test_local",
+    "sk_live_...",
+    "sk_live_xxxxxxxxxxxxxxxxxxxxxxxx",
+    "sk_test_4eC39HqLyjWDarjtT1zdp7dc",
+    "sk_live_01234",
+)
 
 # What is wrong, and the start of the one line that says so.
 REFUSALS: list[tuple[dict[str, str], str]] = [
@@ -47,9 +63,49 @@ REFUSALS: list[tuple[dict[str, str], str]] = [
     ({"ALLOWED_HOSTS": "vouchers.example.org, *"}, "ALLOWED_HOSTS is '*'"),
     ({"STRIPE_SECRET_KEY": ""}, "STRIPE_SECRET_KEY is missing"),
     ({"STRIPE_PUBLISHABLE_KEY": ""}, "STRIPE_PUBLISHABLE_KEY is missing"),
-    ({"STRIPE_PUBLISHABLE_KEY": "sk_live_0123456789"}, "STRIPE_PUBLISHABLE_KEY does not begin with pk_"),
+    (
+        {"STRIPE_PUBLISHABLE_KEY": "sk_live_0123456789AbCdEf"},
+        "STRIPE_PUBLISHABLE_KEY does not begin with pk_",
+    ),
     ({"STRIPE_WEBHOOK_SECRET": ""}, "STRIPE_WEBHOOK_SECRET is missing"),
     ({"STRIPE_WEBHOOK_SECRET": " , "}, "STRIPE_WEBHOOK_SECRET is missing"),
+    *(({"STRIPE_SECRET_KEY": key}, "STRIPE_SECRET_KEY is an example") for key in EXAMPLE_SECRET_KEYS),
+    *(
+        ({"STRIPE_SECRET_KEY": key}, "STRIPE_SECRET_KEY does not begin with")
+        for key in ("none", "whsec_x", KEY)
+    ),
+    ({"STRIPE_SECRET_KEY": "pk_live_0123456789AbCdEf"}, "STRIPE_SECRET_KEY does not begin with"),
+    *(
+        ({"STRIPE_SECRET_KEY": f"{LIVE}{end}"}, "STRIPE_SECRET_KEY has a blank")
+        for end in (" ", "\n", " # live", "#live", '"')
+    ),
+    ({"STRIPE_SECRET_KEY": f"'{LIVE}'"}, "STRIPE_SECRET_KEY has a blank"),
+    ({"STRIPE_PUBLISHABLE_KEY": "pk_live_your_publishable_key"}, "STRIPE_PUBLISHABLE_KEY is an example"),
+    ({"STRIPE_PUBLISHABLE_KEY": "pk_none"}, "STRIPE_PUBLISHABLE_KEY does not begin with pk_live_"),
+    *(
+        ({"STRIPE_WEBHOOK_SECRET": secret}, "STRIPE_WEBHOOK_SECRET is an example")
+        for secret in (
+            "whsec_local",
+            "whsec_your_webhook_secret_here",
+            "whsec_...",
+            "whsec_0123456789AbCdEf,whsec_test",
+        )
+    ),
+    ({"STRIPE_WEBHOOK_SECRET": "0123456789AbCdEf"}, "STRIPE_WEBHOOK_SECRET does not begin with whsec_"),
+    (
+        {"STRIPE_PUBLISHABLE_KEY": TEST_KEYS["STRIPE_PUBLISHABLE_KEY"]},
+        "STRIPE_SECRET_KEY is a live key and STRIPE_PUBLISHABLE_KEY a test key",
+    ),
+    (
+        {"STRIPE_SECRET_KEY": TEST_KEYS["STRIPE_SECRET_KEY"], "STRIPE_TEST_MODE": "True"},
+        "STRIPE_SECRET_KEY is a test key and STRIPE_PUBLISHABLE_KEY a live key",
+    ),
+    (TEST_KEYS | {"STRIPE_TEST_MODE": ""}, "STRIPE_SECRET_KEY is a test key, nobody would pay"),
+    ({"STRIPE_TEST_MODE": "True"}, "STRIPE_TEST_MODE is True but STRIPE_SECRET_KEY is a live key"),
+    ({"STRIPE_API_BASE": "http://stripe.internal"}, "STRIPE_API_BASE does not begin with https://"),
+    ({"STRIPE_API_BASE": "http://api.stripe.com"}, "STRIPE_API_BASE does not begin with https://"),
+    ({"STRIPE_API_BASE": "api.stripe.com"}, "STRIPE_API_BASE is not an address"),
+    ({"STRIPE_API_BASE": "https://[x"}, "STRIPE_API_BASE is not an address"),
     ({"CORS_ALLOWED_ORIGINS": "*"}, "CORS_ALLOWED_ORIGINS is '*'"),
     ({"STRIPE_API_BASE": "http://127.0.0.1:12111"}, "STRIPE_API_BASE is a local address"),
     ({"STRIPE_API_BASE": "http://localhost:12111"}, "STRIPE_API_BASE is a local address"),
@@ -61,6 +117,7 @@ UNREADABLE = [
     ("DEBUG", "perhaps"),
     ("ALLOW_SQLITE", "perhaps"),
     ("EMAIL_USE_TLS", "perhaps"),
+    ("STRIPE_TEST_MODE", "perhaps"),
     ("EMAIL_PORT", "perhaps"),
     ("TRUSTED_PROXY_COUNT", "perhaps"),
     ("TRUSTED_PROXY_COUNT", "-1"),
@@ -76,8 +133,11 @@ UNREADABLE = [
 ACCEPTED: list[dict[str, str]] = [
     {},
     {"DATABASE_URL": "sqlite:///data.sqlite3", "ALLOW_SQLITE": "True"},
-    {"STRIPE_SECRET_KEY": "sk_test_0123456789", "STRIPE_API_BASE": "http://127.0.0.1:12111"},
-    {"STRIPE_WEBHOOK_SECRET": "whsec_old,whsec_new"},
+    TEST_KEYS,
+    TEST_KEYS | {"STRIPE_API_BASE": "http://127.0.0.1:12111"},
+    TEST_KEYS | {"STRIPE_API_BASE": "http://stripe:12111"},
+    {"STRIPE_SECRET_KEY": "rk_live_0123456789AbCdEf"},
+    {"STRIPE_WEBHOOK_SECRET": "whsec_0123456789AbCdEf, whsec_fEdCbA9876543210,"},
     {"CORS_ALLOWED_ORIGINS": ""},
 ]
 
@@ -124,6 +184,12 @@ class ProductionTests(SimpleTestCase):
         self.assertIs(load(DEBUG="")["DEBUG"], False)
         self.assertIs(load(DEBUG="True")["DEBUG"], True)
 
+    def test_an_empty_webhook_secret_is_none(self):
+        self.assertEqual(
+            load(STRIPE_WEBHOOK_SECRET="whsec_0123456789AbCdEf,")["STRIPE_WEBHOOK_SECRETS"],
+            ["whsec_0123456789AbCdEf"],
+        )
+
     def test_it_refuses_a_value_that_it_cannot_read_and_names_the_variable(self):
         for name, value in UNREADABLE:
             with self.subTest(name, value=value), self.assertRaisesMessage(ImproperlyConfigured, name):
@@ -154,6 +220,20 @@ class DevelopmentTests(SimpleTestCase):
         self.assertEqual(found["STRIPE_API_BASE"], "http://127.0.0.1:12111")
         self.assertEqual(found["DATABASES"]["default"]["ENGINE"], "django.db.backends.sqlite3")
         self.assertTrue(found["CELERY_TASK_ALWAYS_EAGER"])
+
+    def test_live_keys_where_the_public_comes_are_warned_of(self):
+        answer = manage("check", DEBUG="True")
+        self.assertEqual(answer.returncode, 0, answer.stderr)
+        self.assertIn("(payments.W001) DEBUG is on with a live Stripe key", answer.stderr)
+        self.assertIn("vouchers.example.org", answer.stderr)
+        self.assertNotIn(LIVE, answer.stderr)
+
+    def test_a_developer_alone_or_with_test_keys_is_not_warned(self):
+        local = {"ALLOWED_HOSTS": "localhost,127.0.0.1,[::1],192.168.0.7,shop.test", "FRONTEND_URL": ""}
+        for differences in (local, TEST_KEYS):
+            self.assertNotIn("payments.W001", manage("check", DEBUG="True", **differences).stderr)
+        for public in ({"FRONTEND_URL": "https://app.example.org"}, {"ALLOWED_HOSTS": "*"}):
+            self.assertIn("payments.W001", manage("check", DEBUG="True", **local | public).stderr)
 
     def test_keys_of_a_real_account_are_never_sent_to_the_local_stripe(self):
         found = load(DEBUG="True", STRIPE_SECRET_KEY="sk_test_0123456789")

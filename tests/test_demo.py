@@ -13,6 +13,7 @@ from django.test import SimpleTestCase
 
 from tests.support.runner import home
 from tests.support.server import answers, free_port
+from tests.test_configuration import TEST_KEYS
 
 START = 60  # seconds
 
@@ -70,6 +71,8 @@ class DemoTests(SimpleTestCase):
             SECRET_KEY="x7" * 5 + "Zk3vQ9tX7mB2nL5pR8sD1fG4hJ6kW0yC",
             ALLOWED_HOSTS="a",
             ALLOW_SQLITE="True",
+            STRIPE_WEBHOOK_SECRET="whsec_0123456789AbCdEf",
+            **TEST_KEYS,
         )
         self.assertEqual(process.wait(START), 1)
         self.assertRegex(process.stdout.read(), "^CommandError: The demo .*DEBUG=True.\n$")

@@ -10,7 +10,7 @@ class PaymentsConfig(AppConfig):
         from apps.core.serializers import in_lists
         from apps.users import personal_data
 
-        from . import selectors, serializers, services
+        from . import checks, selectors, serializers, services  # noqa: F401 - checks registers itself
 
         mail.register_attachment(services.RECEIPT, services.receipt_attachment)
         personal_data.register(
