@@ -129,13 +129,8 @@ def remove_old(now: datetime) -> int:
     dealt_with = Q(status__in=(STATUS.sent, STATUS.failed), last_updated__lt=now - settings.KEEP_MAIL)
     nobodys = Q(to="", status=STATUS.sent)
     deleted = 0
-    while ids := list(
-        Email.objects.filter(dealt_with | nobodys | Q(expires_at__lt=now))
-        .order_by("id")
-        .values_list("id", flat=True)[:1000]
-    ):
-        Email.objects.filter(id__in=ids).delete()
-        deleted += len(ids)
+    while batch := _delete(Email.objects.filter(dealt_with | nobodys | Q(expires_at__lt=now)), 1000):
+        deleted += batch
     return deleted
 
 
@@ -152,7 +147,19 @@ def sent_to(address: str) -> list[dict[str, Any]]:
 
 def forget(address: str) -> None:
     """Delete all mail to an address, sent or not."""
-    Email.objects.filter(to=address).delete()
+    _delete(Email.objects.filter(to=address))
+
+
+def _delete(emails: Any, limit: int | None = None) -> int:
+    """Delete these mails, the first `limit` of them, with their logs; how many.
+
+    Their rows are locked first: a sender that is writing the log of one has finished by then, or finds it gone. A log
+    written between the deletion of the logs and that of the mails would refer to nothing.
+    """
+    with transaction.atomic():
+        ids = list(emails.select_for_update().order_by("id").values_list("id", flat=True)[:limit])
+        Email.objects.filter(id__in=ids).delete()
+    return len(ids)
 
 
 def _due(now: datetime) -> Any:
@@ -178,18 +185,21 @@ def _send(email: Email) -> bool:
         tried = (email.number_of_retries or 0) + 1
         again = tried <= settings.MAIL_MAX_RETRIES
         log.warning("Mail %s was not sent (%s), attempt %s", email.pk, type(error).__name__, tried)
-        mine.update(
-            status=STATUS.requeued if again else STATUS.failed,
-            scheduled_time=timezone.now() + settings.MAIL_RETRY_AFTER,
-            number_of_retries=tried,
-            last_updated=timezone.now(),
-        )
         failure = {
             "exception_type": type(error).__name__,
             "message": without_secrets(str(error)),
             "status": STATUS.failed,
         }
-        Log.objects.update_or_create(email=email, defaults=failure)  # the last one tells enough
+        with transaction.atomic():
+            # The update locks the row, so that nobody deletes the mail before its log is written (see _delete).
+            kept = mine.update(
+                status=STATUS.requeued if again else STATUS.failed,
+                scheduled_time=timezone.now() + settings.MAIL_RETRY_AFTER,
+                number_of_retries=tried,
+                last_updated=timezone.now(),
+            )
+            if kept:
+                Log.objects.update_or_create(email=email, defaults=failure)  # the last one tells enough
         return False
     mine.update(status=STATUS.sent, last_updated=timezone.now())
     return True

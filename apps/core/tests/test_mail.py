@@ -11,14 +11,14 @@ import time_machine
 from django.core import mail as outbox
 from django.core.mail.backends.locmem import EmailBackend
 from django.core.management import call_command, get_commands
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import override_settings
 from django.utils import timezone
 from post_office.mail import get_queued
 from post_office.models import STATUS, Attachment, Email, Log
 
 from apps.core import mail, tasks
-from apps.users.tests.factories import make_staff, make_user
+from apps.users.tests.factories import PASSWORD, make_staff, make_user
 from tests.support.cases import ApiTestCase, RaceTestCase
 
 LIST = "/admin/post_office/email/"
@@ -242,6 +242,62 @@ class SendingTogether(RaceTestCase):
     def test_control_the_oracle_catches_a_sender_that_reserves_nothing(self):
         with mock.patch.object(mail, "_reserve", lambda email: True):
             self.assertGreater(max(self.sent()), 1)
+
+
+class FailingWhileItIsDeleted(RaceTestCase):
+    def close(self, client):
+        """Close the account; as its mails are about to be deleted, and their logs are gone, one fails to be sent."""
+        sender = threading.Thread(target=self.fail_to_send)
+
+        def interrupt(execute, sql, params, many, context):
+            if sql.startswith('DELETE FROM "post_office_email"') and sender.ident is None:
+                sender.start()
+                sender.join(0.3)  # it has written by then, or waits for this transaction
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(interrupt):
+            response = client.delete("/api/users/profile/", {"password": PASSWORD})
+        self.assertIsNotNone(sender.ident, "nothing was deleted")
+        sender.join(self.patience)
+        return response
+
+    def fail_to_send(self):
+        try:
+            with backend(Broken):
+                mail._send(Email.objects.get())
+        except Exception as error:  # noqa: BLE001 - raised again below, in the test's own thread
+            self.failures.append(error)
+        finally:
+            connection.close()
+
+    def test_an_account_is_closed_at_the_instant_at_which_a_mail_to_it_fails(self):
+        self.failures: list[Exception] = []
+        client = self.signed_in(make_user(email="carla@example.com"))
+        queue()
+        response = self.close(client)
+        self.assertEqual((response.status_code, self.failures), (204, []), response.content)
+        self.assertEqual((Email.objects.count(), Log.objects.count()), (0, 0))
+
+    def test_old_mail_is_removed_while_a_sender_writes_its_log(self):
+        queue(expires_at=timezone.now() + timedelta(minutes=1))
+        update_or_create = Log.objects.update_or_create
+        cleaner = threading.Thread(target=self.remove_old)
+
+        def interrupted(**values):
+            cleaner.start()
+            cleaner.join(0.3)  # it has deleted the mail by then, or waits for this sender
+            return update_or_create(**values)
+
+        with backend(Broken), mock.patch.object(Log.objects, "update_or_create", interrupted):
+            self.assertFalse(mail._send(Email.objects.get()))
+        cleaner.join(self.patience)
+        self.assertEqual((Email.objects.count(), Log.objects.count()), (0, 0))
+
+    def remove_old(self):
+        try:
+            mail.remove_old(timezone.now() + timedelta(days=1))
+        finally:
+            connection.close()
 
 
 class SendingInTheProcess(RaceTestCase):
