@@ -201,6 +201,10 @@ class ProductionTests(SimpleTestCase):
             load(TRUSTED_PROXY_COUNT="1")["SECURE_PROXY_SSL_HEADER"], ("HTTP_X_FORWARDED_PROTO", "https")
         )
 
+    def test_a_web_client_may_be_allowed_headers_of_its_own(self):
+        allowed = load(CORS_EXTRA_HEADERS="x-client-version, X-Tenant")["CORS_ALLOW_HEADERS"]
+        self.assertLessEqual({"x-client-version", "X-Tenant", "traceparent"}, set(allowed))
+
     def test_the_command_line_shows_every_problem_and_no_secret(self):
         answer = manage("check", ALLOWED_HOSTS="*", STRIPE_API_BASE="http://127.0.0.1:12111", DATABASE_URL="")
         self.assertEqual(answer.returncode, 1)

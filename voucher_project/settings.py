@@ -201,13 +201,22 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 CORS_URLS_REGEX = r"^/api/"
 CORS_ALLOWED_ORIGINS = read("CORS_ALLOWED_ORIGINS", [], cast=words)
 CORS_ALLOW_CREDENTIALS = True
+# Besides our own, what tracing (W3C Trace Context, Sentry) and HTTP libraries add to every request of a page.
 CORS_ALLOW_HEADERS = [
     "accept",
     "authorization",
+    "baggage",
+    "cache-control",
     "content-type",
     "idempotency-key",
+    "if-none-match",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
     "x-csrftoken",
     "x-request-id",
+    "x-requested-with",
+    *read("CORS_EXTRA_HEADERS", [], cast=words),
 ]
 CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "X-Request-ID", "Idempotent-Replayed", "Content-Disposition"]
 CSRF_COOKIE_DOMAIN = read("CSRF_COOKIE_DOMAIN") or None
