@@ -1,7 +1,8 @@
 """What operators ask about the running system."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from django.conf import settings
 from django.db import connection
@@ -10,22 +11,34 @@ from django.db.migrations.executor import MigrationExecutor
 log = logging.getLogger(__name__)
 
 
+NECESSARY: Final = ("database", "migrations")
+
+
 def readiness() -> dict[str, str]:
-    """Each dependency's state: "ok", "failed", "pending" (migrations) or "not configured"."""
+    """Each dependency's state: "ok", "pending" (migrations), "not configured", or that it does not answer.
+
+    Then it is "failed" where no request works without it (`NECESSARY`), and "degraded" where limits are weaker and
+    jobs wait, but every request is served.
+    """
     checks: dict[str, Callable[[], str]] = {
         "database": _database,
         "migrations": _migrations,
         "cache": _cache,
         "broker": _broker,
     }
-    found = {}
+    states = {}
     for name, check in checks.items():
         try:
-            found[name] = check()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the dependency is not ready
-            log.warning("Not ready: %s (%s)", name, type(error).__name__)
-            found[name] = "failed"
-    return found
+            states[name] = check()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the dependency does not answer
+            states[name] = "failed" if name in NECESSARY else "degraded"
+            log.warning("%s: %s (%s)", states[name].capitalize(), name, type(error).__name__)
+    return states
+
+
+def is_ready(states: Mapping[str, str]) -> bool:
+    """Whether requests can be served with the dependencies in these states, as `readiness` gives them."""
+    return all(states[name] == "ok" for name in NECESSARY)
 
 
 def _database() -> str:

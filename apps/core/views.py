@@ -45,14 +45,15 @@ class Ready(PublicView):
     )
 
     @documented(
-        "Whether everything that requests need is there: 200, or 503 naming what is not.",
+        "Whether requests can be served: 200, or 503 naming what is missing. Database and migrations decide; "
+        "a cache or broker that does not answer is `degraded`.",
         operation_id="ready",
         answers={200: answer},
         errors=(errors.NotReady,),
     )
     def get(self, request: Request) -> Response:
         checks = selectors.readiness()
-        if all(state in ("ok", "not configured") for state in checks.values()):
+        if selectors.is_ready(checks):
             return Response({"status": "ready", "checks": checks})
         raise errors.NotReady(checks=checks)
 

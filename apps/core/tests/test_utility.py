@@ -31,9 +31,24 @@ class UtilityTests(ApiTestCase):
         with patch.object(selectors, "_migrations", return_value="pending"):
             response = self.api.get("/api/health/ready/")
         self.assertEqual(self.assertProblem(response, 503, "not_ready")["checks"]["migrations"], "pending")
-        with override_settings(REDIS_URL="redis://127.0.0.1:1/0"):
+
+    def test_a_database_that_is_away_is_not_ready(self):
+        with patch.object(selectors, "_database", side_effect=OperationalError):
             response = self.api.get("/api/health/ready/")
-        self.assertEqual(self.assertProblem(response, 503, "not_ready")["checks"]["cache"], "failed")
+        self.assertEqual(self.assertProblem(response, 503, "not_ready")["checks"]["database"], "failed")
+
+    def test_without_redis_it_is_ready_and_says_what_is_degraded(self):
+        away = "redis://127.0.0.1:1/0"
+        with override_settings(REDIS_URL=away, CELERY_BROKER_URL=away):
+            response = self.api.get("/api/health/ready/")
+        self.assertEqual(response.status_code, 200, response.content)
+        self.assertEqual(
+            response.json(),
+            {
+                "status": "ready",
+                "checks": {"database": "ok", "migrations": "ok", "cache": "degraded", "broker": "degraded"},
+            },
+        )
 
     def test_test_says_the_version(self):
         self.assertEqual(
@@ -160,6 +175,24 @@ class ErrorTests(ApiTestCase):
         self.assertEqual(response["Access-Control-Allow-Origin"], "https://app.example.com")
         self.assertEqual(response["Access-Control-Allow-Credentials"], "true")
         self.assertIn("Retry-After", response["Access-Control-Expose-Headers"])
+
+    def test_a_page_of_a_named_origin_may_send_what_its_libraries_add_and_read_what_clients_need(self):
+        origin = {"Origin": "https://app.example.com"}
+        sent = (
+            "accept authorization content-type idempotency-key x-csrftoken x-request-id traceparent tracestate"
+            " sentry-trace baggage if-none-match cache-control x-requested-with"
+        ).split()
+        with override_settings(CORS_ALLOWED_ORIGINS=["https://app.example.com"]):
+            preflight = self.api.options(
+                "/api/vouchers/redeem/", headers=origin | {"Access-Control-Request-Method": "POST"}
+            )
+            answer = self.api.get("/api/vouchers/types/", headers=origin)
+        allowed = preflight["Access-Control-Allow-Headers"].split(", ")
+        self.assertLessEqual(set(sent), set(allowed))
+        self.assertLessEqual(
+            {"ETag", "Retry-After", "X-Request-ID", "Idempotent-Replayed", "Content-Disposition"},
+            set(answer["Access-Control-Expose-Headers"].split(", ")),
+        )
 
     def test_a_preflight_from_an_unknown_origin_gets_no_permission(self):
         response = self.api.options(
