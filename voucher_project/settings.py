@@ -196,6 +196,8 @@ SPECTACULAR_SETTINGS = {
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_UPLOAD_BYTES = 5 * 1024 * 1024
+# Stripe's events hold whole objects, and those of other business on the account may be long.
+BODY_LIMITS = {"/api/payments/webhook/": 4 * 1024 * 1024}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 CORS_URLS_REGEX = r"^/api/"
@@ -300,6 +302,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
         "task": "payments.remove_old_idempotency_keys",
         "schedule": 3600.0,
     },
+    "remove old Stripe events": {"task": "payments.remove_old_events", "schedule": 24 * 3600.0},
     "remove old sessions": {"task": "authentication.remove_old_sessions", "schedule": 24 * 3600.0},
 }
 

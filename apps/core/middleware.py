@@ -116,7 +116,9 @@ class Problems:
         if not length.isdecimal():
             return problems.problem_response(400)
         limit = settings.MAX_BODY_BYTES
-        if request.content_type == "multipart/form-data":
+        if request.path in settings.BODY_LIMITS:
+            limit = settings.BODY_LIMITS[request.path]
+        elif request.content_type == "multipart/form-data":
             limit = settings.MAX_UPLOAD_BYTES + 64 * 1024
         if int(length[:20]) > limit:
             return problems.problem_response(413)

@@ -15,6 +15,12 @@ def apply_waiting_events() -> int:
     return webhooks.apply_waiting()
 
 
+@shared_task(name="payments.remove_old_events", soft_time_limit=3600, time_limit=3700)
+def remove_old_events() -> int:
+    """Delete Stripe events that were applied long ago; how many."""
+    return webhooks.remove_old_events(timezone.now())
+
+
 @shared_task(name="payments.remove_old_idempotency_keys")
 def remove_old_idempotency_keys() -> int:
     """Delete idempotency keys that need no longer be known; how many."""

@@ -5,8 +5,10 @@ Duplicates and any order are normal: an event only says which object to fetch.
 
 import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Final
 
+from django.db import InterfaceError, OperationalError
 from django.db.models import F
 from django.utils import timezone
 
@@ -16,6 +18,9 @@ from . import gateway, services
 from .models import StripeEvent
 
 log = logging.getLogger(__name__)
+
+KEPT_FOR: Final = timedelta(days=90)  # Stripe sends an event again for 30 days at most
+REMOVED_AT_ONCE: Final = 1000
 
 HANDLERS: Final[Mapping[str, Callable[[str], str]]] = {
     "payment_intent.succeeded": services.settle_intent,
@@ -35,19 +40,34 @@ HANDLERS: Final[Mapping[str, Callable[[str], str]]] = {
 }
 
 
-def receive(body: bytes, signature: str) -> StripeEvent:
+def receive(read_body: Callable[[], bytes], signature: str) -> StripeEvent | None:
     """Check, keep and apply one delivery; a delivery of an event that was applied changes nothing.
 
-    Raises SignatureInvalid, or UnavailableError when Stripe can't be asked about the object now: the event
-    is kept, and both Stripe's next delivery and `apply_waiting` try again.
+    Signed events that are none of ours to handle are dropped: None. Raises SignatureInvalid, or UnavailableError when
+    the event can't be applied now, such as when Stripe can't be asked about the object: it is kept, and both
+    Stripe's next delivery and `apply_waiting` try again.
     """
-    told = gateway.read_event(body, signature)
+    received = gateway.read_event(read_body, signature)
+    if received is None or received.type not in HANDLERS:
+        log.info("Stripe event dropped: %.100r", received.type if received else "no object to look up")
+        return None
     event, _ = StripeEvent.objects.get_or_create(
-        stripe_id=told.id, defaults={"type": told.type, "object_id": told.object_id}
+        stripe_id=received.id, defaults={"type": received.type, "object_id": received.object_id}
     )
     if event.processed_at is None:
-        apply(event)
+        _apply_or_keep_waiting(event)
     return event
+
+
+def _apply_or_keep_waiting(event: StripeEvent) -> None:
+    """Apply an event; whatever stands in the way is an UnavailableError, so that Stripe sends the event again."""
+    try:
+        apply(event)
+    except (UnavailableError, OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        log.exception("Stripe event %s could not be applied", event.stripe_id)
+        raise UnavailableError from error
 
 
 def apply(event: StripeEvent) -> None:
@@ -73,3 +93,12 @@ def apply_waiting(limit: int = 200) -> int:
         else:
             applied += 1
     return applied
+
+
+def remove_old_events(now: datetime) -> int:
+    """Delete events that were applied long ago; how many. Those that wait are kept."""
+    old = StripeEvent.objects.filter(processed_at__lt=now - KEPT_FOR).order_by("pk")
+    deleted = 0
+    while chunk := list(old.values_list("pk", flat=True)[:REMOVED_AT_ONCE]):
+        deleted += StripeEvent.objects.filter(pk__in=chunk).delete()[0]
+    return deleted
