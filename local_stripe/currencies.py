@@ -9,10 +9,11 @@ ZERO_DECIMAL = frozenset(
 )
 THREE_DECIMAL = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
 TWO_DECIMAL = frozenset(
-    """aed all ars aud bbd bdt bgn bmd bnd bob brl bsd bwp cad chf cny cop crc czk dkk dop dzd egp etb eur
-    fjd gbp gel ghs gtq hkd hnl huf idr ils inr isk jmd kes khr kzt lkr mad mdl mkd mop mur mxn myr nad ngn
-    nio nok npr nzd pab pen pgk php pkr pln qar ron rsd sar sek sgd thb try ttd twd tzs uah ugx usd uyu uzs
-    yer zar zmw""".split()
+    """aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bmd bnd bob brl bsd bwp byn bzd cad cdf chf cny cop
+    crc cve czk dkk dop dzd egp etb eur fjd fkp gbp gel ghs gip gmd gtq gyd hkd hnl htg huf idr ils inr isk jmd kes
+    kgs khr kyd kzt lak lbp lkr lrd lsl mad mdl mkd mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd pab
+    pen pgk php pkr pln qar ron rsd rub sar sbd scr sek sgd shp sle sos srd std szl thb tjs top try ttd twd tzs uah
+    ugx usd uyu uzs wst xcd xcg yer zar zmw""".split()
 )
 SUPPORTED = ZERO_DECIMAL | THREE_DECIMAL | TWO_DECIMAL
 

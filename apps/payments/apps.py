@@ -9,10 +9,12 @@ class PaymentsConfig(AppConfig):
         from apps.core import mail
         from apps.core.serializers import in_lists
         from apps.users import personal_data
+        from apps.vouchers import price_checks
 
-        from . import checks, selectors, serializers, services  # noqa: F401 - checks registers itself
+        from . import checks, gateway, selectors, serializers, services  # noqa: F401 - checks registers itself
 
         mail.register_attachment(services.RECEIPT, services.receipt_attachment)
+        price_checks.register(lambda price, currency: gateway.check_price(price, 1, currency))
         personal_data.register(
             "transactions",
             export=lambda user: in_lists(serializers.TransactionOutput, selectors.transactions_of(user)),

@@ -1,7 +1,11 @@
 """Currencies at Stripe's border: how many minor units make one, and the least that can be charged.
 
-Sources: Stripe's docs, "Supported currencies": zero-decimal and three-decimal currencies, minimum and
-maximum charge amounts. Currencies with rules of their own (ISK, UGX, HUF, TWD) are left out.
+Sources, as of 2026: Stripe's docs, "Supported currencies" (presentment currencies, zero-decimal currencies, minimum
+charge amounts), and the list in which its API answers an unknown currency, which alone has GHS and the three-decimal
+ones. Not every account may charge all of them.
+
+Left out are ISK and UGX (whole units, sent as if they had a hundredth), HUF and TWD (paid out in whole units), and
+those that were replaced and that Stripe still lists (ANG, BGN, HRK, SLL, STD …).
 """
 
 from decimal import Decimal
@@ -11,18 +15,24 @@ from .errors import AmountTooLarge, AmountTooSmall, CurrencyNotSupported
 
 ZERO_DECIMAL: Final = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split())
 TWO_DECIMAL: Final = frozenset(
-    "AED AUD BRL CAD CHF CNY CZK DKK EGP EUR GBP GHS HKD INR KES MAD MXN MYR NGN NOK NZD PHP PLN RON SAR SEK"
-    " SGD THB TZS USD ZAR ZMW".split()
+    "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF CNY COP CRC CVE CZK"
+    " DKK DOP DZD EGP ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG IDR ILS INR JMD KES KGS KHR KYD KZT LAK"
+    " LBP LKR LRD LSL MAD MDL MKD MMK MNT MOP MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN"
+    " QAR RON RSD RUB SAR SBD SCR SEK SGD SHP SLE SOS SRD SZL THB TJS TOP TRY TTD TZS UAH USD UYU UZS WST XCD XCG YER"
+    " ZAR ZMW".split()
 )
 THREE_DECIMAL: Final = frozenset("BHD JOD KWD OMR TND".split())
+SUPPORTED: Final = ZERO_DECIMAL | TWO_DECIMAL | THREE_DECIMAL
 MAX_MINOR: Final = 99_999_999
+# For an account that settles in the same currency; of others Stripe alone knows, and says so when it is asked.
 MINIMUM: Final = {
     currency: Decimal(amount)
     for currency, amount in (
         pair.split(":")
         for pair in (
-            "USD:0.50 AED:2.00 AUD:0.50 BRL:0.50 CAD:0.50 CHF:0.50 CZK:15.00 DKK:2.50 EUR:0.50 GBP:0.30 HKD:4.00"
-            " INR:0.50 JPY:50 MXN:10.00 MYR:2.00 NOK:3.00 NZD:0.50 PLN:2.00 RON:2.00 SEK:3.00 SGD:0.50 THB:10.00"
+            "USD:0.50 AED:2.00 ARS:0.50 AUD:0.50 BRL:0.50 CAD:0.50 CHF:0.50 COP:0.50 CZK:15.00 DKK:2.50 EUR:0.50"
+            " GBP:0.30 HKD:4.00 IDR:0.50 ILS:0.50 INR:0.50 JPY:50 KRW:50 MXN:10.00 MYR:2.00 NOK:3.00 NZD:0.50"
+            " PHP:0.50 PLN:2.00 RON:2.00 RUB:0.50 SEK:3.00 SGD:0.50 THB:10.00 ZAR:0.50"
         ).split()
     )
 }

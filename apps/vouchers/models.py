@@ -1,19 +1,24 @@
 """What is sold, what was issued, and each use of it."""
 
+import re
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from . import codes
+from apps.core.errors import DomainError
+
+from . import codes, price_checks
 from .lookups import LastFour
 
-currency_code = RegexValidator(r"^[A-Z]{3}\Z", "Three capital letters (ISO 4217).")
+CURRENCY_CODE: Final = re.compile(r"^[A-Z]{3}\Z")
+currency_code = RegexValidator(CURRENCY_CODE.pattern, "Three capital letters (ISO 4217).")
 
 
 class VoucherStatus(models.TextChoices):
@@ -90,6 +95,17 @@ class VoucherType(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse a price that nobody could pay, as the purchase would. A type off sale may keep the one that it has."""
+        if self.price is None or not CURRENCY_CODE.match(self.currency):
+            return  # which the fields say for themselves
+        if not (self.is_active or self._state.adding):
+            return
+        try:
+            price_checks.check(self.price, self.currency)
+        except DomainError as error:
+            raise ValidationError({"price": error.detail}, code=error.code) from error
 
 
 class Batch(models.Model):

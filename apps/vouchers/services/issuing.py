@@ -8,7 +8,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from apps.vouchers import codes
+from apps.vouchers import codes, price_checks
 from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind, VoucherType
 
 
@@ -101,7 +101,12 @@ def issue_vouchers(
     raise AssertionError("unreachable")
 
 
-def save_voucher_type(*, name: str, **values: Any) -> bool:
-    """Make the type with this name, or give it these values and put it on sale; whether it was made."""
+def save_voucher_type(*, name: str, price: Decimal, currency: str, **values: Any) -> bool:
+    """Make the type with this name, or give it these values and put it on sale; whether it was made.
+
+    Raises the DomainError of whoever takes the money for a price that nobody could pay (see price_checks.py).
+    """
+    price_checks.check(price, currency)
+    values.update(price=price, currency=currency)
     _, created = VoucherType.objects.update_or_create(name=name, defaults={**values, "is_active": True})
     return created
