@@ -80,6 +80,10 @@ class ConfigurationTests(SimpleTestCase):
             if re.search(r"^#? ?[A-Z][A-Z0-9_]+=", block, re.MULTILINE):
                 self.assertRegex(block, r"^# [A-Z\"].* .* ", block)
 
+    def test_render_counts_both_proxies_before_the_app(self):
+        # Cloudflare's edge writes the client's address, Render's own proxy that of the edge.
+        self.assertRegex((ROOT / "render.yaml").read_text(), r'- key: TRUSTED_PROXY_COUNT.*\n +value: "2"')
+
 
 class MigrationTests(TestCase):
     def test_no_migration_is_missing(self):

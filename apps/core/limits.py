@@ -118,6 +118,16 @@ def network_of(request: WithMeta) -> str:
     return _network(forwarded) or _network(connection)
 
 
+def address_report(request: WithMeta) -> dict[str, str | int]:
+    """Whom the limits take the sender of a request for, and all that this follows from; for staff alone."""
+    return {
+        "network": network_of(request),
+        "connection": str(request.META.get("REMOTE_ADDR") or ""),
+        "x_forwarded_for": str(request.META.get("HTTP_X_FORWARDED_FOR") or ""),
+        "trusted_proxy_count": settings.TRUSTED_PROXY_COUNT,
+    }
+
+
 def _network(address: str) -> str:
     address = address.strip()
     if address.startswith("["):  # "[2001:db8::1]:443"

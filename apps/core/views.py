@@ -1,16 +1,19 @@
 """Health, version and the API's own description."""
 
 from django.conf import settings
+from django.contrib.auth import get_user
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import inline_serializer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework import serializers
+from rest_framework.exceptions import APIException
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from . import errors, problems, selectors
+from . import errors, limits, problems, selectors
 from .openapi import documented
 
 
@@ -41,7 +44,21 @@ class Ready(PublicView):
     throttle_classes = ()
     answer = inline_serializer(
         "Readiness",
-        {"status": serializers.CharField(), "checks": serializers.DictField(child=serializers.CharField())},
+        {
+            "status": serializers.CharField(),
+            "checks": serializers.DictField(child=serializers.CharField()),
+            "client": inline_serializer(
+                "ClientAddress",
+                {
+                    "network": serializers.CharField(),
+                    "connection": serializers.CharField(),
+                    "x_forwarded_for": serializers.CharField(allow_blank=True),
+                    "trusted_proxy_count": serializers.IntegerField(),
+                },
+                required=False,
+                help_text="For staff alone: whom the limits take you for.",
+            ),
+        },
     )
 
     @documented(
@@ -54,8 +71,19 @@ class Ready(PublicView):
     def get(self, request: Request) -> Response:
         checks = selectors.readiness()
         if selectors.is_ready(checks):
-            return Response({"status": "ready", "checks": checks})
+            client = {"client": limits.address_report(request)} if _is_staff(request) else {}
+            return Response({"status": "ready", "checks": checks, **client})
         raise errors.NotReady(checks=checks)
+
+
+def _is_staff(request: Request) -> bool:
+    """Whether staff sent it, signed in to the API or the admin. Bad credentials are no error to a public view."""
+    try:
+        in_admin = get_user(request._request)
+        in_api = Request(request._request, authenticators=APIView().get_authenticators()).user
+        return in_admin.is_staff or in_api.is_staff
+    except (APIException, DatabaseError):
+        return False
 
 
 class Test(PublicView):

@@ -10,8 +10,9 @@ from django.urls import path
 from apps.core import selectors
 from apps.core.errors import UnavailableError
 from apps.core.middleware import RequestId
-from apps.users.tests.factories import make_staff
-from tests.support.cases import ApiTestCase
+from apps.core.startup import log_configuration
+from apps.users.tests.factories import make_customer, make_staff
+from tests.support.cases import ApiTestCase, Client
 
 
 class UtilityTests(ApiTestCase):
@@ -26,6 +27,42 @@ class UtilityTests(ApiTestCase):
         self.assertEqual(response.status_code, 200, response.content)
         self.assertEqual(response.json()["checks"].keys(), {"database", "migrations", "cache", "broker"})
         self.assertEqual(response.json()["checks"]["database"], "ok")
+
+    @override_settings(TRUSTED_PROXY_COUNT=2)
+    def test_ready_shows_to_staff_alone_whom_the_limits_take_them_for(self):
+        forwarded = {"X-Forwarded-For": "198.51.100.1, 203.0.113.7, 104.22.17.40"}
+        in_admin = Client()
+        in_admin.force_login(make_staff(email="admin@example.com"))
+        for staff in (self.signed_in(make_staff()), in_admin):
+            client = staff.get("/api/health/ready/", headers=forwarded).json()["client"]
+            self.assertEqual(
+                client,
+                {
+                    "network": "203.0.113.7",
+                    "connection": "127.0.0.1",
+                    "x_forwarded_for": "198.51.100.1, 203.0.113.7, 104.22.17.40",
+                    "trusted_proxy_count": 2,
+                },
+            )
+        bad = Client()
+        bad.credentials(HTTP_AUTHORIZATION="Bearer nonsense")
+        for other in (self.api, self.signed_in(make_customer()), bad):
+            response = other.get("/api/health/ready/", headers=forwarded)
+            self.assertEqual((response.status_code, "client" in response.json()), (200, False))
+
+    def test_the_start_says_whom_the_limits_take_for_a_client_and_what_is_unsafe(self):
+        live = {"STRIPE_SECRET_KEY": "sk_live_0123456789AbCdEf", "ALLOWED_HOSTS": ["vouchers.example.org"]}
+        with (
+            override_settings(TRUSTED_PROXY_COUNT=2, DEBUG=True, **live),
+            self.assertLogs("apps.core.startup", "INFO") as logged,
+        ):
+            log_configuration()
+        self.assertIn("TRUSTED_PROXY_COUNT is 2", logged.output[0])
+        self.assertIn("WARNING:apps.core.startup:DEBUG is on with a live Stripe key", logged.output[1])
+        with self.assertLogs("apps.core.startup", "INFO") as logged:
+            log_configuration()
+        self.assertIn("the address of its connection", "".join(logged.output))
+        self.assertEqual(len(logged.output), 1)
 
     def test_not_ready_is_503_with_what_is_missing(self):
         with patch.object(selectors, "_migrations", return_value="pending"):
