@@ -65,6 +65,8 @@ class OfEvent:
                 return f"Use {details.get('use_no', '')}"
             case VoucherEventKind.REMINDED:
                 return f"{event.offset_days} days before it expires"
+        if event.hold:
+            return ""  # which hold it is has a column of its own
         return ", ".join(f"{name}: {value}" for name, value in details.items())
 
 

@@ -14,7 +14,6 @@ from django.utils import timezone
 from apps.payments import gateway
 from apps.payments.errors import PaymentMismatch
 from apps.payments.models import Dispute, DisputeOutcome, Transaction
-from apps.vouchers import services as voucher_services
 
 from . import fulfilment, notices
 from .refunds import cancel_requests
@@ -68,7 +67,6 @@ def apply_dispute(found: gateway.Dispute, *, read_at: datetime | None) -> Disput
         dispute = Dispute.objects.filter(stripe_dispute_id=found.id).first() or Dispute(
             stripe_dispute_id=found.id, transaction=paid, opened_at=now
         )
-        was_open = dispute.pk is None or dispute.outcome == DisputeOutcome.OPEN
         outcome = OUTCOME_OF.get(found.status, DisputeOutcome.OPEN)
         changed = dispute.pk is None or dispute.outcome != outcome
         dispute.amount, dispute.reason, dispute.stripe_status = found.amount, found.reason, found.status
@@ -82,20 +80,12 @@ def apply_dispute(found: gateway.Dispute, *, read_at: datetime | None) -> Disput
             if outcome == DisputeOutcome.LOST:
                 cancel_requests(paid, reason="The payment was lost to a dispute.")
             rebalance(paid, reason=f"Dispute {dispute.pk} {outcome.label.lower()}")
-            if outcome == DisputeOutcome.WON and was_open:
-                _give_days_back(paid, dispute)
             if outcome == DisputeOutcome.OPEN:
                 notices.dispute_opened(dispute)
             else:
                 notices.dispute_closed(dispute)
             log.warning("Dispute %s of transaction %s: %s", dispute.pk, paid.pk, found.status)
     return dispute
-
-
-def _give_days_back(paid: Transaction, dispute: Dispute) -> None:
-    days = (timezone.localdate() - timezone.localdate(dispute.opened_at)).days
-    voucher_ids = paid.sold_vouchers.values_list("voucher_id", flat=True)
-    voucher_services.give_days_back(voucher_ids, days=days, reason=f"Dispute {dispute.pk} won")
 
 
 def _last_change(stripe_dispute_id: str) -> datetime | None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
+import time_machine
 from django.utils import timezone
 
 from apps.payments import errors, gateway, services
@@ -34,8 +35,10 @@ class DisputeTests(PaidTestCase, ApiTestCase):
         self.assertEqual(Dispute.objects.get().outcome, "open")
 
     def test_a_won_dispute_gives_the_vouchers_and_the_days_back(self):
-        paid, dispute_id = self.disputed()
-        Dispute.objects.update(opened_at=timezone.now() - timedelta(days=9))
+        paid = self.buy(2)
+        with time_machine.travel(timezone.now() - timedelta(days=9), tick=False):
+            dispute_id = self.stripe.dispute(paid.stripe_payment_intent_id)["id"]
+            services.settle_dispute(dispute_id)
         before = paid.vouchers[0].expiry_date
         void_vouchers([paid.vouchers[1].pk], actor=self.staff, reason="Misprint")
         self.stripe.close_dispute(dispute_id, "won")

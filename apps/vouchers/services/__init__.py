@@ -1,16 +1,16 @@
 """What can be done with vouchers, by use case. See docs/locking.md for what is locked, and in which order."""
 
 from .closing import record_closing
-from .extending import extend_voucher, give_days_back
+from .extending import extend_voucher
 from .holding import (
     change_holds,
     locked,
     release_vouchers,
     suspend_vouchers,
-    sync_money_holds,
     void_vouchers,
 )
 from .issuing import CODE_TRIES, Terms, expiry_of, issue_vouchers, save_voucher_type, terms_of
+from .money_holds import sync_money_holds
 from .redeeming import Answer, earlier_answer, erase_details, redeem_once, redeem_voucher
 from .reissuing import reissue_voucher
 from .reminding import send_expiry_reminders
@@ -25,7 +25,6 @@ __all__ = [
     "erase_details",
     "expiry_of",
     "extend_voucher",
-    "give_days_back",
     "issue_vouchers",
     "locked",
     "record_closing",

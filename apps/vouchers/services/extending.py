@@ -1,6 +1,5 @@
 """Giving a voucher more time. `expiry_date` stays the last second of a day in the project's time zone."""
 
-from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
 from django.db import transaction
@@ -33,16 +32,10 @@ def extend_voucher(*, voucher_id: int, until: date, actor: User, reason: str) ->
     return voucher
 
 
-@transaction.atomic
-def give_days_back(voucher_ids: Iterable[int], *, days: int, reason: str) -> None:
-    """Move the expiry of these vouchers so many days on, but of void ones: they could not be redeemed for as long."""
-    if days <= 0:
-        return
-    for voucher in locked(voucher_ids):
-        if voucher.held_for & VOID:
-            continue
-        expiry = end_of(timezone.localdate(voucher.expiry_date) + timedelta(days=days))
-        _extend(voucher, expiry, reason=reason, actor=None)
+def give_days_back(voucher: Voucher, *, days: int, reason: str) -> None:
+    """Move the expiry of a voucher, whose row the caller has locked, so many days on."""
+    expiry = end_of(timezone.localdate(voucher.expiry_date) + timedelta(days=days))
+    _extend(voucher, expiry, reason=reason, actor=None)
 
 
 def _extend(voucher: Voucher, expiry: datetime, *, reason: str, actor: User | None) -> None:

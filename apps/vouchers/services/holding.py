@@ -5,14 +5,14 @@ what staff suspended meanwhile. Every function locks the vouchers by primary key
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from django.db import transaction
 from django.utils import timezone
 
 from apps.users.models import User
-from apps.vouchers.models import MONEY_HOLDS, Hold, Voucher, VoucherEvent, VoucherEventKind
+from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherEventKind
 
 EVENT_OF: Final = {
     Hold.VOIDED: VoucherEventKind.VOIDED,
@@ -22,6 +22,8 @@ EVENT_OF: Final = {
     Hold.REFUND_PENDING: VoucherEventKind.HELD,
     Hold.WITHDRAWN: VoucherEventKind.HELD,
 }
+# In the details of such an event: every hold on the voucher after it, as in its column.
+ALL_HOLDS: Final = "holds"
 
 
 def locked(voucher_ids: Iterable[int]) -> list[Voucher]:
@@ -31,21 +33,6 @@ def locked(voucher_ids: Iterable[int]) -> list[Voucher]:
     """
     rows = Voucher.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=list(voucher_ids))
     return list(rows.order_by("pk"))
-
-
-@transaction.atomic
-def sync_money_holds(
-    targets: Mapping[int, Collection[Hold]], *, reason: str, actor: User | None = None
-) -> int:
-    """Hold each voucher (by id) for exactly these of MONEY_HOLDS from now on; how many changed.
-
-    Other holds stay. Doing it again changes nothing.
-    """
-
-    def wanted(voucher: Voucher) -> frozenset[Hold]:
-        return (voucher.held_for - MONEY_HOLDS) | frozenset(targets[voucher.pk])
-
-    return change_holds(locked(targets), wanted, reason=reason, actor=actor)
 
 
 @transaction.atomic
@@ -94,7 +81,15 @@ def change_holds(
             (VoucherEventKind.RELEASED, hold) for hold in Hold if hold in before - after
         ]
         events += [
-            VoucherEvent(voucher=voucher, kind=kind, hold=hold, at=now, actor=actor, reason=reason)
+            VoucherEvent(
+                voucher=voucher,
+                kind=kind,
+                hold=hold,
+                at=now,
+                actor=actor,
+                reason=reason,
+                details={ALL_HOLDS: voucher.holds},
+            )
             for kind, hold in told
         ]
     for group in changed.values():
