@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.users import passwords
-from apps.users.serializers import NameField, PhoneNumberField, UserOutput
+from apps.users.serializers import LastNameField, NameField, PhoneNumberField, UserOutput
 
 
 class PasswordField(serializers.CharField):
@@ -33,7 +33,7 @@ class RegisterInput(serializers.Serializer[Any]):
     password = PasswordField()
     password_confirm = PasswordField()
     first_name = NameField()
-    last_name = NameField()
+    last_name = LastNameField(default="")
     phone_number = PhoneNumberField(required=False)
     use_cookies = serializers.BooleanField(default=False)
 

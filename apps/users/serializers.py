@@ -29,6 +29,16 @@ class NameField(serializers.CharField):
         super().__init__(max_length=150, validators=[ONE_LINE], **options)
 
 
+class LastNameField(NameField):
+    """A last name; null or an empty string for people who have one name."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, allow_blank=True, allow_null=True, **options)
+
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        return super().validate_empty_values("" if data is None else data)
+
+
 class PhoneNumberField(serializers.CharField):
     """A phone number as people write it, or nothing."""
 
@@ -70,7 +80,7 @@ class ProfileInput(serializers.Serializer[Any]):
     """Other members, such as `email` and `is_staff`, are read-only and ignored."""
 
     first_name = NameField()
-    last_name = NameField()
+    last_name = LastNameField()
     phone_number = PhoneNumberField(required=False)
     address = serializers.CharField(max_length=500, allow_blank=True, required=False)
     date_of_birth = BirthDateField(allow_null=True, required=False)

@@ -45,8 +45,22 @@ class Registering(ApiTestCase):
         user = User.objects.get()
         self.assertFalse(user.is_staff or user.is_superuser)
 
-    def test_it_needs_every_field_but_the_phone_number(self):
-        for name in BODY:
+    def test_people_with_one_name_have_no_last_name(self):
+        without = {name: value for name, value in BODY.items() if name != "last_name"}
+        cases: list[dict[str, Any]] = [{}, {"last_name": ""}, {"last_name": "  "}, {"last_name": None}]
+        for number, last_name in enumerate(cases):
+            with self.subTest(last_name):
+                body: dict[str, Any] = {**without, "email": f"nora{number}@example.com", **last_name}
+                response = self.api.post(URL, body)
+                self.assertEqual(response.status_code, 201, response.content)
+                user = response.json()["user"]
+                self.assertEqual(
+                    (user["first_name"], user["last_name"], user["full_name"]), ("Nora", "", "Nora")
+                )
+                self.assertEqual(User.objects.get(email=body["email"]).last_name, "")
+
+    def test_it_needs_every_field_but_the_phone_number_and_the_last_name(self):
+        for name in BODY.keys() - {"last_name"}:
             with self.subTest(name):
                 body = {key: value for key, value in BODY.items() if key != name}
                 document = self.assertProblem(self.api.post(URL, body), 400, "validation_error")

@@ -82,6 +82,15 @@ class PeopleInTheAdmin(ApiTestCase):
         login = self.api.post("/api/auth/login/", {"email": "nora@example.com", "password": PASSWORD})
         self.assertEqual(login.status_code, 200)
 
+    def test_people_with_one_name_have_no_last_name(self):
+        body = {"email": "suharto@example.com", "first_name": "Suharto", "usable_password": "true"}
+        response = self.post(f"{LIST}add/", password1=PASSWORD, password2=PASSWORD, **body)
+        self.assertEqual(response.status_code, 302, response.content[-3000:])
+        self.assertEqual(User.objects.get(email="suharto@example.com").full_name, "Suharto")
+        response = self.post(self.page(self.customer), **self.body(last_name=""))
+        self.assertEqual(response.status_code, 302, response.content[-3000:])
+        self.assertEqual(User.objects.get(pk=self.customer.pk).full_name, "Carla")
+
     def test_an_address_taken_in_another_case_is_refused_on_the_form(self):
         body = {"email": "CARLA@example.com", "usable_password": "true"}
         response = self.post(f"{LIST}add/", password1=PASSWORD, password2=PASSWORD, **body)
