@@ -142,6 +142,22 @@ class TroubleTests(KeyTestCase, ApiTestCase):
                 self.assertEqual(transaction.vouchers.count(), 2)
         self.assertEqual(Transaction.objects.count(), 2)
 
+    def test_clocks_may_differ_by_five_minutes(self):
+        for seconds in (-299, 0, 299):
+            with self.subTest(seconds):
+                key = f"key {seconds}"
+                self.stripe.reset()
+                self.stripe.add_fault(method="POST", path="/v1/payment_intents", effect_then_error=500)
+                self.assertProblem(self.send(key=key), 503, "payment_provider_unavailable")
+                [created] = self.stripe.events("payment_intent.created")
+                intent_id = created["data"]["object"]["id"]
+                begun = Transaction.objects.latest("pk").created_at.timestamp()
+                self.stripe.override_payment_intent(intent_id, {"created": int(begun) + seconds})
+                answer = self.send(key=key)
+                self.assertEqual(answer.status_code, 201, answer.content)
+                found = answer.json()["transaction"]["stripe_payment_intent_id"]
+                self.assertEqual((found, len(self.stripe.events("payment_intent.created"))), (intent_id, 1))
+
     def test_while_stripe_does_not_answer_the_same_key_may_come_again_at_once(self):
         self.stripe.add_fault(method="POST", path="/v1/payment_intents", status=503, times=2)
         self.assertProblem(self.send(), 503, "payment_provider_unavailable")
