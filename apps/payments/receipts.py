@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from apps.core import typesetting as type_
+from apps.core.times import zone_name
 from apps.core.typesetting import Paper, paper
 from apps.vouchers import codes
 from apps.vouchers.models import InactiveReason, Voucher
@@ -150,5 +151,4 @@ def _amount(
 
 
 def _moment(moment: datetime) -> str:
-    zone = timezone.get_current_timezone_name().replace("_", " ")
-    return f"{date_format(timezone.localtime(moment), 'j F Y, H:i')}, {zone} time"
+    return f"{date_format(timezone.localtime(moment), 'j F Y, H:i')}, {zone_name()} time"

@@ -1,15 +1,21 @@
-"""A batch's codes as CSV (RFC 4180), for the people who hand them out."""
+"""A batch's codes as CSV (RFC 4180), for the people who hand them out, mostly with a spreadsheet.
+
+It begins with a byte order mark, without which spreadsheets take UTF-8 for the code page of their country.
+"""
 
 import csv
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC
 from typing import Final
+
+from django.utils import timezone
+
+from apps.core.times import zone_name
 
 from . import codes
 from .models import Batch, Voucher
 
-COLUMNS: Final = ("code", "service", "type", "expiry", "uses", "batch")
+BYTE_ORDER_MARK: Final = "\ufeff"
 # At the start, and after what some countries' spreadsheets take for the end of a cell; the last four are wide letters.
 _FORMULA_START: Final = re.compile(r"(^ *|[;\t\r\n] *)(?=[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
 
@@ -22,12 +28,16 @@ class _Echo:
 
 
 def lines(batch: Batch, vouchers: Iterable[Voucher]) -> Iterator[str]:
-    """The header and a line for each voucher, with its full code; expiry in UTC, uses as issued."""
+    """The header and a line for each voucher, with its full code; uses as issued.
+
+    The expiry is local, in a form that spreadsheets take for a date; its header names the time zone.
+    """
     writer = csv.writer(_Echo(), quoting=csv.QUOTE_ALL)
-    yield writer.writerow(COLUMNS)
+    header = ("code", "service", "type", f"expiry ({zone_name()})", "uses", "batch")
+    yield BYTE_ORDER_MARK + writer.writerow(header)
     service, name, label = map(plain, (batch.service_type, batch.voucher_type.name, batch.label))
     for voucher in vouchers:
-        expiry = f"{voucher.expiry_date.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        expiry = f"{timezone.localtime(voucher.expiry_date):%Y-%m-%d %H:%M}"
         row = (codes.shown(voucher.code), service, name, expiry, voucher.total_uses, label)
         yield writer.writerow(row)
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from apps.core import typesetting as type_
+from apps.core.times import zone_name
 from apps.core.typesetting import Paper, paper
 
 from . import qr
@@ -91,7 +92,7 @@ def _words(voucher: Voucher, now: datetime) -> _Words:
     return _Words(
         service=f"Service: {voucher.service_type}",
         last_day=_day(end),
-        last_minute=f"{end:%H:%M}, {_zone()} time",
+        last_minute=f"{end:%H:%M}, {zone_name()} time",
         uses=uses,
         value=_value(voucher),
         obstacle=obstacles[voucher.status_at(now)],
@@ -237,8 +238,4 @@ def _day(local: datetime) -> str:
 
 
 def _moment(now: datetime) -> str:
-    return f"{date_format(timezone.localtime(now), 'j F Y, H:i')}, {_zone()} time"
-
-
-def _zone() -> str:
-    return timezone.get_current_timezone_name().replace("_", " ")
+    return f"{date_format(timezone.localtime(now), 'j F Y, H:i')}, {zone_name()} time"

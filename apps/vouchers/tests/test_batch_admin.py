@@ -1,5 +1,6 @@
 """Batches in the admin: counted, issued up to a size, and exported by who may, on the record."""
 
+import codecs
 import csv
 import io
 from datetime import timedelta
@@ -199,7 +200,9 @@ class ExportTests(BatchAdminTestCase):
             response["Content-Disposition"], f'attachment; filename="batch-{self.batch.pk}-codes.csv"'
         )
         self.assertIn("no-store", response["Cache-Control"])
-        text = response.getvalue().decode()
+        content = response.getvalue()
+        self.assertTrue(content.startswith(codecs.BOM_UTF8))
+        text = content.decode("utf-8-sig")
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
         self.assertEqual(
             {codes.parse(row["code"]) for row in rows}, {v.code for v in self.batch.vouchers.all()}

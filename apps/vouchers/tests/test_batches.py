@@ -1,5 +1,6 @@
 """`manage.py issue_vouchers`: exactly as many as asked for, however often it is killed, and codes only in the file."""
 
+import codecs
 import csv
 import io
 import logging
@@ -9,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +22,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, override_settings
 from django.utils import timezone
 
 from apps.users.models import User
@@ -56,7 +58,7 @@ class Folder(SimpleTestCase):
         return said.getvalue()
 
     def rows(self):
-        with self.file.open(encoding="utf-8", newline="") as file:
+        with self.file.open(encoding="utf-8-sig", newline="") as file:
             return list(csv.reader(file))
 
 
@@ -204,9 +206,9 @@ class FileTests(Folder, ApiTestCase):
     def test_the_file_has_every_code_and_nobody_else_can_read_it(self):
         self.issue(csv=str(self.file), label="Große Klasse")
         header, *rows = self.rows()
-        self.assertEqual(header, ["code", "service", "type", "expiry", "uses", "batch"])
+        self.assertEqual(header, ["code", "service", "type", "expiry (UTC)", "uses", "batch"])
         voucher = Voucher.objects.order_by("pk")[0]
-        expiry = f"{voucher.expiry_date:%Y-%m-%dT%H:%M:%SZ}"
+        expiry = f"{voucher.expiry_date:%Y-%m-%d} 23:59"
         self.assertEqual(
             rows[0],
             [voucher.shown_code, "exam_results", "'=cmd|' /C calc'!A0", expiry, "2", "Große Klasse"],
@@ -214,6 +216,16 @@ class FileTests(Folder, ApiTestCase):
         self.assertEqual({codes.parse(row[0]) for row in rows}, {v.code for v in Voucher.objects.all()})
         self.assertEqual(stat.S_IMODE(self.file.stat().st_mode), 0o600)
         self.assertEqual(list(self.folder.iterdir()), [self.file])
+
+    def test_spreadsheets_read_its_letters_and_its_times_which_are_local(self):
+        self.issue(csv=str(self.file), label="Große Klasse")
+        Voucher.objects.update(expiry_date=datetime(2027, 7, 1, 22, 59, 59, tzinfo=UTC))
+        with override_settings(TIME_ZONE="Europe/London"):
+            self.issue(csv=str(self.file), label="Große Klasse", force=True)
+        raw = self.file.read_bytes()
+        self.assertEqual((raw[:3], raw.count(codecs.BOM_UTF8)), (codecs.BOM_UTF8, 1))
+        header, row, *_ = self.rows()
+        self.assertEqual((header[3], row[3]), ("expiry (Europe/London)", "2027-07-01 23:59"))
 
     def test_no_cell_is_a_formula(self):
         for start in ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d"):
