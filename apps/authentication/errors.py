@@ -11,7 +11,7 @@ class InvalidCredentials(UnauthenticatedError):
 
 
 class TokenInvalid(UnauthenticatedError):
-    """A token that is malformed, forged, expired, of another kind, already used, or of a session that ended."""
+    """A token that is malformed, forged, expired, of another kind, used before, or of a session that ended."""
 
     code = "token_invalid"
     detail = "The token is not valid. Please sign in again."

@@ -25,7 +25,10 @@ def live_session(claims: tokens.Claims) -> Session:
 
 
 def check_token(token: str) -> None:
-    """Raises TokenInvalid unless `token` would now sign a request in, or could be exchanged for a new pair."""
+    """Raises TokenInvalid unless `token` would now sign a request in, or could be exchanged for a new pair.
+
+    A refresh token that is used up is not valid, though for some seconds its exchange may be repeated.
+    """
     try:
         live_session(tokens.read_access(token))
     except TokenInvalid:

@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
@@ -21,6 +21,8 @@ from .errors import InvalidCredentials, ResetLinkInvalid, TokenInvalid
 from .models import Session
 
 BATCH: Final = 1000
+# For so long an exchange may be repeated: two tabs send one token, or the answer is lost on its way.
+REFRESH_GRACE: Final = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,15 @@ def sign_in(*, email: str, password: str) -> SignedIn:
 def open_session(*, user: User) -> Tokens:
     """A new session of `user`, who has proved who they are, and its first tokens."""
     sid = uuid.uuid4()
-    issued = tokens.issue(sid=sid, user_id=user.pk)
+    now = timezone.now()
+    issued = tokens.issue(sid=sid, user_id=user.pk, jti=tokens.new_jti(), at=now)
     Session.objects.create(
         id=sid,
         user=user,
         refresh_jti=issued.refresh_jti,
         auth_hash=user.get_session_auth_hash(),
+        created_at=now,
+        refreshed_at=now,
         expires_at=issued.expires_at,
     )
     return Tokens(access=issued.access, refresh=issued.refresh)
@@ -84,18 +89,48 @@ def open_session(*, user: User) -> Tokens:
 def refresh_session(*, refresh: str) -> Tokens:
     """Exchange a refresh token for a new pair; the token is used up.
 
-    Raises TokenInvalid. A token that was used before, or loses to a twin at the same instant, was copied:
-    its session ends, so that neither holder keeps it. Call it outside a transaction, which would undo that.
+    Whoever sends it again within REFRESH_GRACE gets the same pair again, until that has been exchanged in turn. Raises
+    TokenInvalid. A token that is used later than that, or an older one, was copied: its session ends, so that neither
+    holder keeps it. Call it outside a transaction, which would undo that.
     """
     claims = tokens.read_refresh(refresh)
     session = selectors.live_session(claims)
-    issued = tokens.issue(sid=session.pk, user_id=session.user_id)
-    used_up = Session.objects.filter(id=session.pk, ended_at=None, refresh_jti=claims.jti).update(
-        refresh_jti=issued.refresh_jti, refreshed_at=timezone.now(), expires_at=issued.expires_at
+    now = timezone.now()
+    issued = tokens.issue(sid=session.pk, user_id=session.user_id, jti=tokens.successor_jti(claims), at=now)
+    exchanged = Session.objects.filter(id=session.pk, ended_at=None, refresh_jti=claims.jti).update(
+        refresh_jti=issued.refresh_jti, refreshed_at=now, expires_at=issued.expires_at
     )
-    if not used_up:
+    if not exchanged:
+        return _repeat_exchange(claims)
+    return Tokens(access=issued.access, refresh=issued.refresh)
+
+
+def renew_access(*, refresh: str) -> Tokens:
+    """A new access token; the refresh token stays as it was sent, until its time runs out or its session ends.
+
+    For the client in the field, which keeps only `access` of the answer. One that is used up is answered, or
+    refused, as by `refresh_session`. Raises TokenInvalid.
+    """
+    claims = tokens.read_refresh(refresh)
+    session = selectors.live_session(claims)
+    if session.refresh_jti != claims.jti:
+        return _repeat_exchange(claims)
+    return Tokens(access=tokens.issue_access(sid=session.pk, user_id=session.user_id), refresh=refresh)
+
+
+def _repeat_exchange(claims: tokens.Claims) -> Tokens:
+    """The pair for which a used refresh token was exchanged just now. Else its session ends: raises TokenInvalid."""
+    # Read anew: a twin may have exchanged the token since, or somebody ended the session.
+    session = selectors.live_session(claims)
+    # The row names the one refresh token that works: only its direct predecessor leads there.
+    is_direct_predecessor = session.refresh_jti == tokens.successor_jti(claims)
+    if not is_direct_predecessor or timezone.now() - session.refreshed_at > REFRESH_GRACE:
         end_session(user=session.user, sid=session.pk)
         raise TokenInvalid
+    # Made of the same values as the first time, it is the same pair, and the session still has one usable child.
+    issued = tokens.issue(
+        sid=session.pk, user_id=session.user_id, jti=session.refresh_jti, at=session.refreshed_at
+    )
     return Tokens(access=issued.access, refresh=issued.refresh)
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from django.conf import settings
+from django.utils import timezone
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError, TokenBackendExpiredToken, TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
@@ -62,7 +63,7 @@ class Access(AccessToken):
 
 
 class Refresh(RefreshToken):
-    """May be exchanged once for a new pair."""
+    """May be exchanged for a new pair."""
 
     def get_token_backend(self) -> TwoKeys:
         return _backend()
@@ -87,20 +88,48 @@ class Claims:
     jti: str
 
 
-def issue(*, sid: uuid.UUID, user_id: int) -> Issued:
-    """A new pair of tokens of the session `sid`."""
-    refresh = Refresh()
-    refresh["sid"] = str(sid)
-    refresh["user_id"] = str(user_id)
-    access = Access()
-    access["sid"] = str(sid)
-    access["user_id"] = str(user_id)
+def issue(*, sid: uuid.UUID, user_id: int, jti: str, at: datetime) -> Issued:
+    """The pair of tokens of the session `sid` whose refresh token is `jti`, made at `at`; the same pair each time."""
+    refresh = _token(Refresh, sid=sid, user_id=user_id, jti=jti, at=at)
     return Issued(
-        access=str(access),
+        access=str(_token(Access, sid=sid, user_id=user_id, jti=_derived(sid, "access", jti), at=at)),
         refresh=str(refresh),
-        refresh_jti=refresh["jti"],
+        refresh_jti=jti,
         expires_at=datetime_from_epoch(refresh["exp"]),
     )
+
+
+def issue_access(*, sid: uuid.UUID, user_id: int) -> str:
+    """A new access token of the session `sid`, beside a refresh token that stays."""
+    return str(_token(Access, sid=sid, user_id=user_id, jti=new_jti(), at=timezone.now()))
+
+
+def new_jti() -> str:
+    """The identifier of a token that descends from no other."""
+    return uuid.uuid4().hex
+
+
+def successor_jti(claims: Claims) -> str:
+    """The identifier of the refresh token for which this one is exchanged.
+
+    It follows from this one, so that a session's row, which names the successor alone, still tells its direct
+    predecessor from all older tokens. It need not be secret: what protects a token is its signature.
+    """
+    return _derived(claims.sid, "refresh", claims.jti)
+
+
+def _derived(sid: uuid.UUID, kind: str, jti: str) -> str:
+    return uuid.uuid5(sid, f"{kind} {jti}").hex
+
+
+def _token(kind: type[Token], *, sid: uuid.UUID, user_id: int, jti: str, at: datetime) -> Token:
+    token = kind()
+    token.set_iat(at_time=at)
+    token.set_exp(from_time=at)
+    token["jti"] = jti
+    token["sid"] = str(sid)
+    token["user_id"] = str(user_id)
+    return token
 
 
 def read_access(token: str) -> Claims:

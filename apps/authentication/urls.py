@@ -6,7 +6,7 @@ urlpatterns = [
     path("register/", views.Register.as_view(), name="register"),
     path("login/", views.Login.as_view(), name="login"),
     path("token/refresh/", views.Refresh.as_view(), name="token-refresh"),
-    path("refresh/", views.Refresh.as_view(deprecated=True), name="refresh"),
+    path("refresh/", views.RenewAccess.as_view(deprecated=True), name="refresh"),
     path("token/verify/", views.Verify.as_view(), name="token-verify"),
     path("logout/", views.Logout.as_view(), name="logout"),
     path("password-reset/", views.RequestPasswordReset.as_view(), name="password-reset"),
