@@ -18,6 +18,14 @@ class PaymentMismatch(ConflictError):
     detail = "The payment does not match the purchase. Nothing was issued; we are looking into it."
 
 
+class PurchaseCanceled(ConflictError):
+    code = "purchase_canceled"
+    detail = (
+        "This purchase was canceled before it was paid. Nothing was charged, and it can't be paid any more: start a new"
+        " one."
+    )
+
+
 class NotPaid(ConflictError):
     code = "not_paid"
     detail = "This transaction has not been paid."

@@ -4,8 +4,9 @@ from django.db.models import QuerySet
 
 from apps.users.models import User
 
+from . import currencies
 from .errors import NotPaid, TransactionNotFound
-from .models import Refund, Transaction
+from .models import DisputeOutcome, Refund, Transaction, TransactionStatus
 
 
 def transactions_of(user: User) -> QuerySet[Transaction]:
@@ -32,6 +33,26 @@ def paid_transaction(transaction_id: int, *, among: QuerySet[Transaction]) -> Tr
     if not found.is_paid:
         raise NotPaid
     return found
+
+
+def confirmation_message(paid: Transaction) -> str:
+    """What to tell the buyer of a paid transaction who comes back from paying it, or asks again much later."""
+    outcomes = set(paid.disputes.values_list("outcome", flat=True))
+    if paid.status == TransactionStatus.REFUNDED:
+        taken_back = DisputeOutcome.LOST in outcomes
+        what = "was taken back by your bank" if taken_back else "was refunded in full"
+        return f"This payment {what}. Its vouchers can't be used any more."
+    sentences = ["Payment completed."]
+    amount = currencies.shown(paid.amount, paid.currency)
+    if paid.amount_refunded:
+        refunded = currencies.shown(paid.amount_refunded, paid.currency)
+        sentences.append(f"Of {amount}, {refunded} went back to you.")
+    if paid.amount_refunding:
+        refunding = currencies.shown(paid.amount_refunding, paid.currency)
+        sentences.append(f"A refund of {refunding} is under way.")
+    if DisputeOutcome.OPEN in outcomes:
+        sentences.append("Your bank is looking into it: until that has ended, its vouchers can't be used.")
+    return " ".join(sentences)
 
 
 def refunds_of(user: User) -> QuerySet[Refund]:

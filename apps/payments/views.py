@@ -46,6 +46,7 @@ PURCHASE_ERRORS = (
     errors.AmountTooSmall,
     errors.AmountTooLarge,
     errors.CurrencyNotSupported,
+    errors.PurchaseCanceled,
     errors.PaymentProviderUnavailable,
 )
 
@@ -163,7 +164,7 @@ class ConfirmPayment(APIView):
         )
         vouchers = list(transaction.vouchers)
         answer = {
-            "message": "Payment completed.",
+            "message": selectors.confirmation_message(transaction),
             "transaction": transaction,
             "vouchers": vouchers,
             "voucher_codes": [voucher.shown_code for voucher in vouchers],

@@ -15,9 +15,10 @@ from apps.payments.errors import (
     PaymentMismatch,
     PaymentNotCompleted,
     PaymentProviderUnavailable,
+    PurchaseCanceled,
     TransactionNotFound,
 )
-from apps.payments.models import Transaction
+from apps.payments.models import Transaction, TransactionStatus
 from apps.users.models import User
 from apps.vouchers import selectors as voucher_selectors
 from apps.vouchers import services as voucher_services
@@ -45,9 +46,9 @@ def start_purchase(
     """Record the purchase at today's price and terms, and ask Stripe for the means to pay it.
 
     A free type is issued at once. The same request under the same key goes on with the purchase that it started
-    before, whatever became of that. Raises VoucherTypeNotFound, AmountTooSmall, AmountTooLarge,
-    CurrencyNotSupported, IdempotencyKeyReused, RequestInProgress, or PaymentProviderUnavailable: then the
-    transaction stays pending and unpaid.
+    before, also when that was paid meanwhile. Raises VoucherTypeNotFound, AmountTooSmall, AmountTooLarge,
+    CurrencyNotSupported, IdempotencyKeyReused, RequestInProgress, PurchaseCanceled where it can't be paid any more, or
+    PaymentProviderUnavailable: then the transaction stays pending and unpaid.
     """
     earlier = idempotency.earlier_request(user, key)
     if earlier is None:
@@ -66,7 +67,7 @@ def start_purchase(
         fulfilment.fail(started)
         idempotency.forget(user, key)
         raise
-    except PaymentProviderUnavailable:
+    except (PaymentProviderUnavailable, PurchaseCanceled):
         idempotency.let_go(user, key)
         raise
     return Purchase(started, intent.client_secret, first_answer)
@@ -76,22 +77,32 @@ def _intent_of(started: Transaction, *, asked_before: bool) -> gateway.Intent:
     """The means to pay a transaction; its row is committed, so whatever happens now it is found again.
 
     `asked_before`: Stripe may have made the intent although we never learned of it. It is looked for first: after
-    an error Stripe would repeat that error under the same idempotency key.
+    an error Stripe would repeat that error under the same idempotency key. Raises PurchaseCanceled where the means to
+    pay were taken back, or the purchase was given up before there were any.
     """
     if started.stripe_payment_intent_id:
         try:
-            return gateway.fetch_intent(started.stripe_payment_intent_id)
+            intent = gateway.fetch_intent(started.stripe_payment_intent_id)
         except gateway.NotAtStripe as error:
             raise PaymentProviderUnavailable from error
-    intent = None
-    if asked_before:
-        intent = gateway.find_intent(order_id=started.reference, since=started.created_at)
-    if intent is None:
-        intent = gateway.create_intent(
-            amount=started.amount, currency=started.currency, order_id=started.reference
-        )
-    fulfilment.remember_intent(started, intent.id)
+    else:
+        intent = _intent_of_order(started, asked_before=asked_before)
+        fulfilment.remember_intent(started, intent.id)
+    if intent.canceled:
+        fulfilment.settle(intent)  # the event that says so may be on its way
+        raise PurchaseCanceled
     return intent
+
+
+def _intent_of_order(started: Transaction, *, asked_before: bool) -> gateway.Intent:
+    found = None
+    if asked_before:
+        found = gateway.find_intent(order_id=started.reference, since=started.created_at)
+    if found is None and started.status == TransactionStatus.FAILED:
+        raise PurchaseCanceled
+    return found or gateway.create_intent(
+        amount=started.amount, currency=started.currency, order_id=started.reference
+    )
 
 
 def confirm_payment(*, user: User, payment_intent_id: str) -> Transaction:

@@ -1,5 +1,6 @@
 """POST /api/payments/confirm-payment/ and its older name."""
 
+from apps.payments import services
 from apps.payments.models import SoldVoucher, Transaction
 from apps.payments.tests.factories import make_completed_transaction, make_transaction
 from apps.users.tests.factories import make_user
@@ -8,6 +9,8 @@ from apps.vouchers.tests.factories import make_type
 from local_stripe import StripeError
 from tests.support.cases import ApiTestCase
 from tests.support.stripe import StripeTestCase
+
+from .money import PaidTestCase
 
 URL = "/api/payments/confirm-payment/"
 OLDER = "/api/payments/confirm/"
@@ -151,6 +154,54 @@ class ConfirmTests(StripeTestCase, ApiTestCase):
         self.assertProblem(self.confirm(intent_id), 503, "payment_provider_unavailable")
         self.assertNothingIssued()
         self.assertEqual(self.confirm(intent_id).status_code, 200)
+
+
+class MessageTests(PaidTestCase, ApiTestCase):
+    """What a buyer is told who confirms a payment again after something happened to it."""
+
+    def message(self, paid):
+        response = self.api.post(URL, {"payment_intent_id": paid.stripe_payment_intent_id})
+        self.assertEqual(response.status_code, 200, response.content)
+        return response.json()["message"]
+
+    def test_a_completed_payment(self):
+        self.assertEqual(self.message(self.buy(1)), "Payment completed.")
+
+    def test_a_refund_under_way_and_one_that_was_made(self):
+        paid = self.buy(2)
+        self.redeem(paid.vouchers[0])
+        refund_id = self.ask(paid).json()["id"]
+        self.assertEqual(self.message(paid), "Payment completed. A refund of 10.00\xa0USD is under way.")
+        services.approve_refund(refund_id=refund_id, actor=self.staff)
+        self.assertEqual(
+            self.message(paid), "Payment completed. Of 20.00\xa0USD, 10.00\xa0USD went back to you."
+        )
+
+    def test_a_payment_that_was_refunded_in_full(self):
+        paid = self.buy(2)
+        self.refund(paid)
+        self.assertEqual(
+            self.message(paid), "This payment was refunded in full. Its vouchers can't be used any more."
+        )
+
+    def test_a_dispute_while_it_is_open_and_when_it_was_won(self):
+        paid = self.buy(1)
+        dispute = self.stripe.dispute(paid.stripe_payment_intent_id)
+        self.deliver_all("charge.dispute.created")
+        self.assertIn("Your bank is looking into it", self.message(paid))
+        self.stripe.close_dispute(dispute["id"], "won")
+        self.deliver_all("charge.dispute.closed")
+        self.assertEqual(self.message(paid), "Payment completed.")
+
+    def test_a_dispute_that_was_lost(self):
+        paid = self.buy(1)
+        dispute = self.stripe.dispute(paid.stripe_payment_intent_id)
+        self.stripe.close_dispute(dispute["id"], "lost")
+        self.deliver_all("charge.dispute.closed")
+        self.assertEqual(
+            self.message(paid),
+            "This payment was taken back by your bank. Its vouchers can't be used any more.",
+        )
 
 
 class HistoryTests(ApiTestCase):

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from apps.payments import services
+from apps.payments import gateway, services, tasks
 from apps.payments.models import IdempotencyKey, Transaction
 from apps.users.tests.factories import make_user
 from apps.vouchers.models import Voucher, VoucherType
@@ -118,6 +118,60 @@ class ReplayTests(KeyTestCase, ApiTestCase):
         self.send(key=None)
         self.send(key=None)
         self.assertEqual(Transaction.objects.count(), 2)
+
+
+class CanceledTests(KeyTestCase, ApiTestCase):
+    """A purchase that can't be paid any more is not answered as one that can."""
+
+    def assertCanceled(self, **options):
+        events = len(self.stripe.events("payment_intent.created"))
+        for _ in range(2):
+            self.assertProblem(self.send(**options), 409, "purchase_canceled")
+        self.assertEqual(Transaction.objects.get().status, "failed")
+        self.assertEqual(
+            (len(self.stripe.events("payment_intent.created")), Voucher.objects.count()), (events, 0)
+        )
+
+    def test_one_that_was_canceled_at_stripe(self):
+        for url in (PURCHASE, INTENT, OLDER_INTENT):
+            with self.subTest(url):
+                self.send(url, key=url)
+                gateway.cancel_intent(Transaction.objects.get().stripe_payment_intent_id or "")
+                self.assertCanceled(url=url, key=url)
+                self.assertEqual(self.send(url, key=f"{url} anew").status_code, 201)
+                IdempotencyKey.objects.all().delete()
+                Transaction.objects.all().delete()
+
+    def test_one_that_was_abandoned(self):
+        self.send()
+        self.abandon()
+        self.assertCanceled()
+
+    def test_one_that_was_abandoned_before_stripe_ever_heard_of_it(self):
+        self.stripe.add_fault(method="POST", path="/v1/payment_intents", status=503, times=2)
+        self.assertProblem(self.send(), 503, "payment_provider_unavailable")
+        self.abandon()
+        self.assertCanceled()
+
+    def test_one_that_was_canceled_while_its_first_answer_was_lost(self):
+        self.send()
+        IdempotencyKey.objects.update(answer=None, running_until=None)
+        gateway.cancel_intent(Transaction.objects.get().stripe_payment_intent_id or "")
+        self.assertCanceled()
+
+    def test_one_that_was_given_up_and_paid_all_the_same_keeps_its_answer(self):
+        first = self.send()
+        Transaction.objects.update(status="failed")
+        intent_id = first.json()["transaction"]["stripe_payment_intent_id"]
+        self.stripe.pay(intent_id)
+        self.assertEqual(self.send().json(), first.json())
+        self.assertEqual(self.api.post(CONFIRM, {"payment_intent_id": intent_id}).status_code, 200)
+        self.assertEqual(Voucher.objects.count(), 2)
+
+    def abandon(self):
+        """Let nobody have paid for a day, and the reconciliation have run."""
+        Transaction.objects.update(created_at=timezone.now() - timedelta(hours=25))
+        tasks.reconcile(hours=2)
 
 
 class TroubleTests(KeyTestCase, ApiTestCase):
