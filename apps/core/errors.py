@@ -1,5 +1,6 @@
 """The errors that services raise. Each is a fact with a stable `code`; `problems.py` gives it its HTTP status."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -64,3 +65,8 @@ class NotReady(UnavailableError):
 
     code = "not_ready"
     detail = "A dependency is not ready."
+
+
+def first_of(by_field: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
+    """The text of the first problem in {field: [{code, detail}]}: what is told where there is room for one."""
+    return next((problem["detail"] for problems in by_field.values() for problem in problems), "")

@@ -21,8 +21,12 @@ PROBLEM = {
         "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "For people."},
+        "detail": {
+            "type": "string",
+            "description": "For people; with code validation_error the first problem.",
+        },
         "code": {"type": "string", "description": "For programs; stable."},
+        "message": {"type": "string", "description": "The same as detail."},
         "errors": {
             "type": "object",
             "description": "With code validation_error only: what is wrong, by field.",
@@ -36,7 +40,7 @@ PROBLEM = {
             },
         },
     },
-    "required": ["type", "title", "status", "detail", "code"],
+    "required": ["type", "title", "status", "detail", "code", "message"],
 }
 
 IDEMPOTENCY_KEY = OpenApiParameter(

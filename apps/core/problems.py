@@ -1,4 +1,6 @@
-"""Errors as problem documents, RFC 9457: `{"type", "title", "status", "detail", "code"}` and, where useful, more."""
+"""Errors as problem documents, RFC 9457: `{"type", "title", "status", "detail", "code", "message"}` and, where useful,
+more. `message` is `detail` again, under the name that the web client in the field shows.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -49,12 +51,14 @@ BUSY_RETRY_AFTER = 2
 def problem(status: int, code: str = "", detail: str = "", **extra: Any) -> dict[str, Any]:
     """The members of one problem document; `code` and `detail` default to those of the status."""
     default_code, default_detail = CODES.get(status, ("error", HTTPStatus(status).description))
+    text = detail or default_detail
     return {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail or default_detail,
+        "detail": text,
         "code": code or default_code,
+        "message": text,
         **extra,
     }
 
@@ -117,9 +121,8 @@ def _answer(exception: Exception) -> tuple[dict[str, Any], dict[str, str]] | Non
         case SuspiciousOperation():
             return problem(400), headers
         case exceptions.ValidationError():
-            document = problem(400, "validation_error", "The request has errors.")
-            document["errors"] = _fields(exception.get_full_details())
-            return document, headers
+            by_field = _fields(exception.get_full_details())
+            return problem(400, "validation_error", errors.first_of(by_field), errors=by_field), headers
         case exceptions.APIException():
             if wait := getattr(exception, "wait", None):
                 headers["Retry-After"] = str(int(wait) + 1)

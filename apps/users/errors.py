@@ -1,6 +1,6 @@
 """What can be wrong with what people tell about themselves."""
 
-from apps.core.errors import ConflictError, InvalidError
+from apps.core.errors import ConflictError, InvalidError, first_of
 
 
 class InvalidFields(InvalidError):
@@ -15,7 +15,7 @@ class InvalidFields(InvalidError):
             name: [{"code": code, "detail": detail} for code, detail in found]
             for name, found in fields.items()
         }
-        super().__init__(errors=errors)
+        super().__init__(first_of(errors), errors=errors)
 
 
 class WrongPassword(InvalidFields):

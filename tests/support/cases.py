@@ -56,9 +56,10 @@ class _Api(SimpleTestCase):
         self.assertEqual(response.status_code, status, response.content)
         self.assertEqual(response.headers["Content-Type"].partition(";")[0], "application/problem+json")
         document: dict[str, Any] = response.json()  # type: ignore[attr-defined]
-        self.assertLessEqual({"type", "title", "status", "detail", "code"}, document.keys())
+        self.assertLessEqual({"type", "title", "status", "detail", "code", "message"}, document.keys())
         self.assertEqual((document["status"], document["code"]), (status, code), document)
         self.assertTrue(document["title"] and document["detail"], document)
+        self.assertEqual(document["message"], document["detail"])
         for inside in (*INSIDES, str(settings.BASE_DIR)):
             self.assertNotIn(inside, response.content.decode())
         return document
