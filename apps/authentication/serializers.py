@@ -34,7 +34,7 @@ class RegisterInput(serializers.Serializer[Any]):
     password_confirm = PasswordField()
     first_name = NameField()
     last_name = LastNameField(default="")
-    phone_number = PhoneNumberField(required=False)
+    phone_number = PhoneNumberField()
     use_cookies = serializers.BooleanField(default=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

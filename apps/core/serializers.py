@@ -49,6 +49,13 @@ class MoneyField(serializers.DecimalField):
         return super().to_representation(Decimal(value))
 
 
+class IgnoredField(serializers.JSONField):
+    """What older clients send and nothing reads: any value, null too."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, allow_null=True, help_text="Ignored.", **options)
+
+
 class KnownFieldsSerializer(serializers.Serializer[Any]):
     """Refuses members that it does not know: on money and codes, a misspelt name must not pass unnoticed."""
 

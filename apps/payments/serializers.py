@@ -2,11 +2,17 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from apps.core.filters import LARGEST_ID
-from apps.core.serializers import KnownFieldsSerializer, MoneyField, StrictIntegerField, UTCDateTimeField
+from apps.core.serializers import (
+    IgnoredField,
+    KnownFieldsSerializer,
+    MoneyField,
+    StrictIntegerField,
+    UTCDateTimeField,
+)
 from apps.vouchers.serializers import VoucherOutput, VoucherTypeOutput
 
 from .models import Refund, RefundStatus, Transaction, TransactionStatus
@@ -31,18 +37,21 @@ class PurchaseInput(KnownFieldsSerializer):
 class OlderPurchaseInput(PurchaseInput):
     """What the older web client sends besides; price, currency and card are never taken from it."""
 
-    payment_method = serializers.JSONField(required=False, help_text="Ignored.")
-    currency = serializers.JSONField(required=False, help_text="Ignored.")
+    quantity = StrictIntegerField(
+        min_value=1, max_value=10, default=1, allow_null=True, help_text="Null counts as left out."
+    )
+    payment_method = IgnoredField()
+    currency = IgnoredField()
 
     def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
         known = super().validate(attributes)
-        return {name: value for name, value in known.items() if name in ("voucher_type_id", "quantity")}
+        return {"voucher_type_id": known["voucher_type_id"], "quantity": known["quantity"] or 1}
 
 
 class ConfirmInput(KnownFieldsSerializer):
     payment_intent_id = serializers.CharField(max_length=255)
-    voucher_type_id = serializers.JSONField(required=False, help_text="Ignored.")
-    quantity = serializers.JSONField(required=False, help_text="Ignored.")
+    voucher_type_id = IgnoredField()
+    quantity = IgnoredField()
 
 
 class TransactionOutput(serializers.ModelSerializer[Transaction]):
@@ -101,11 +110,27 @@ class PaymentIntentOutput(serializers.Serializer[Any]):
     currency = serializers.CharField()
 
 
+@extend_schema_serializer(deprecate_fields=("payment_id", "payment"))
+class OlderPaymentIntentOutput(PaymentIntentOutput):
+    """The purchase also under the names that the older web client reads."""
+
+    payment_id = serializers.IntegerField(source="transaction_id", help_text="`transaction_id` again.")
+    payment = TransactionOutput(source="transaction", help_text="The transaction.")
+
+
 class ConfirmOutput(serializers.Serializer[Any]):
     message = serializers.CharField()
     transaction = TransactionOutput()
     vouchers = VoucherOutput(many=True)
     voucher_codes = serializers.ListField(child=serializers.CharField())
+
+
+@extend_schema_serializer(deprecate_fields=("payment_id", "payment"))
+class OlderConfirmOutput(ConfirmOutput):
+    """The purchase also under the names that the older web client reads."""
+
+    payment_id = serializers.IntegerField(source="transaction.pk", help_text="The transaction's `id`.")
+    payment = TransactionOutput(source="transaction", help_text="`transaction` again.")
 
 
 @extend_schema_field({"oneOf": [{"type": "integer", "minimum": 1}, {"type": "string", "maxLength": 255}]})
@@ -132,8 +157,14 @@ class RefundInput(KnownFieldsSerializer):
         max_length=2000, required=False, allow_blank=True, allow_null=True, default=""
     )
 
+    amount = IgnoredField()
+
     def validate_notes(self, value: str | None) -> str:
         return value or ""
+
+    def validate(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        attributes.pop("amount", None)
+        return attributes
 
 
 class RefundOutput(serializers.ModelSerializer[Refund]):

@@ -14,5 +14,5 @@ urlpatterns = [
     path("webhook/", views.Webhook.as_view(), name="webhook"),
     # Names that the older web client knows.
     path("create-intent/", views.CreateIntent.as_view(), name="create-intent"),
-    path("confirm/", views.ConfirmPayment.as_view(deprecated=True), name="confirm"),
+    path("confirm/", views.Confirm.as_view(), name="confirm"),
 ]

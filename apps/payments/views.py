@@ -31,6 +31,8 @@ from .models import Refund, Transaction
 from .serializers import (
     ConfirmInput,
     ConfirmOutput,
+    OlderConfirmOutput,
+    OlderPaymentIntentOutput,
     OlderPurchaseInput,
     PaymentIntentOutput,
     PurchaseInput,
@@ -64,10 +66,14 @@ class StartPurchase(APIView):
         started = services.start_purchase(user=caller(request), key=key, **given.validated_data)
         if started.first_answer is not None:
             answer = {**started.first_answer, "client_secret": started.client_secret}
-            return Response(answer, status=201, headers=idempotency.REPLAYED)
+            return Response(self.shown(answer), status=201, headers=idempotency.REPLAYED)
         answer = dict(answer_of(started))
         services.answered(caller(request), key, {**answer, "client_secret": None})
-        return Response(answer, status=201)
+        return Response(self.shown(answer), status=201)
+
+    def shown(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """What of the answer as it is kept is shown at this address."""
+        return answer
 
 
 class Purchase(StartPurchase):
@@ -109,9 +115,14 @@ class CreatePaymentIntent(StartPurchase):
     def post(self, request: Request) -> Response:
         return self.start(request, self.answer_of)
 
+    def shown(self, answer: dict[str, Any]) -> dict[str, Any]:
+        return {name: answer[name] for name in PaymentIntentOutput().get_fields()}
+
     @staticmethod
     def answer_of(started: services.Purchase) -> Any:
+        """For both addresses of this operation, as a key that was sent to one may come back at the other."""
         answer = {
+            "transaction": started.transaction,
             "transaction_id": started.transaction.pk,
             "payment_intent_id": started.transaction.stripe_payment_intent_id,
             "client_secret": started.client_secret,
@@ -119,7 +130,7 @@ class CreatePaymentIntent(StartPurchase):
             "amount": started.transaction.amount,
             "currency": started.transaction.currency,
         }
-        return PaymentIntentOutput(answer).data
+        return OlderPaymentIntentOutput(answer).data
 
 
 class CreateIntent(CreatePaymentIntent):
@@ -132,28 +143,34 @@ class CreateIntent(CreatePaymentIntent):
         "An older name of create-payment-intent.",
         operation_id="create_intent",
         request=OlderPurchaseInput,
-        answers={201: PaymentIntentOutput},
+        answers={201: OlderPaymentIntentOutput},
         errors=PURCHASE_ERRORS,
         idempotent=True,
     )
     def post(self, request: Request) -> Response:
         return super().post(request)
 
+    def shown(self, answer: dict[str, Any]) -> dict[str, Any]:
+        return answer
+
+
+CONFIRM_ERRORS = (
+    errors.TransactionNotFound,
+    errors.PaymentNotCompleted,
+    errors.PaymentMismatch,
+    errors.PaymentProviderUnavailable,
+)
+
 
 class ConfirmPayment(APIView):
-    deprecated = False
+    output_class: type[ConfirmOutput] = ConfirmOutput
 
     @documented(
         "Get the vouchers of a payment that Stripe says has succeeded. May be repeated.",
         operation_id="confirm_payment",
         request=ConfirmInput,
         answers={200: ConfirmOutput},
-        errors=(
-            errors.TransactionNotFound,
-            errors.PaymentNotCompleted,
-            errors.PaymentMismatch,
-            errors.PaymentProviderUnavailable,
-        ),
+        errors=CONFIRM_ERRORS,
     )
     def post(self, request: Request) -> Response:
         given = ConfirmInput(data=request.data)
@@ -169,7 +186,24 @@ class ConfirmPayment(APIView):
             "vouchers": vouchers,
             "voucher_codes": [voucher.shown_code for voucher in vouchers],
         }
-        return Response(ConfirmOutput(answer).data)
+        return Response(self.output_class(answer).data)
+
+
+class Confirm(ConfirmPayment):
+    """The same for the older web client."""
+
+    deprecated = True
+    output_class = OlderConfirmOutput
+
+    @documented(
+        "An older name of confirm-payment.",
+        operation_id="confirm_payment",
+        request=ConfirmInput,
+        answers={200: OlderConfirmOutput},
+        errors=CONFIRM_ERRORS,
+    )
+    def post(self, request: Request) -> Response:
+        return super().post(request)
 
 
 class History(ListAPIView[Transaction]):

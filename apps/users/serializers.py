@@ -29,21 +29,28 @@ class NameField(serializers.CharField):
         super().__init__(max_length=150, validators=[ONE_LINE], **options)
 
 
-class LastNameField(NameField):
-    """A last name; null or an empty string for people who have one name."""
+class OptionalTextField(serializers.CharField):
+    """A text, or nothing: an empty string, for which clients also send null."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(required=False, allow_blank=True, allow_null=True, **options)
 
-    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
-        return super().validate_empty_values("" if data is None else data)
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        return super().run_validation("" if data is None else data)
 
 
-class PhoneNumberField(serializers.CharField):
+class LastNameField(OptionalTextField):
+    """A last name, or nothing for people who have one name."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=150, validators=[ONE_LINE], **options)
+
+
+class PhoneNumberField(OptionalTextField):
     """A phone number as people write it, or nothing."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=32, allow_blank=True, validators=[PHONE_NUMBER], **options)
+        super().__init__(max_length=32, validators=[PHONE_NUMBER], **options)
 
 
 class BirthDateField(serializers.DateField):
@@ -81,8 +88,8 @@ class ProfileInput(serializers.Serializer[Any]):
 
     first_name = NameField()
     last_name = LastNameField()
-    phone_number = PhoneNumberField(required=False)
-    address = serializers.CharField(max_length=500, allow_blank=True, required=False)
+    phone_number = PhoneNumberField()
+    address = OptionalTextField(max_length=500)
     date_of_birth = BirthDateField(allow_null=True, required=False)
     profile_picture = PictureField(allow_null=True, required=False)
     expiry_reminders = SwitchField(required=False, help_text="Whether to mail before vouchers expire.")

@@ -26,7 +26,7 @@ class VouchersConfig(AppConfig):
         )
         personal_data.register(
             "usages",
-            export=lambda user: in_lists(serializers.UsageOutput, selectors.usages_by(user)),
+            export=lambda user: in_lists(serializers.UsageExportOutput, selectors.usages_by(user)),
             erase=lambda user: services.erase_details(user=user),
         )
         personal_data.register(

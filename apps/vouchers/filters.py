@@ -11,11 +11,14 @@ from apps.core.filters import IdFilter, with_period
 from . import codes
 from .models import Voucher, VoucherStatus, VoucherType, VoucherUsage
 
+OLDER_INACTIVE = "cancelled"  # as the older web client asks for inactive vouchers
 ORDERINGS = ("purchase_date", "-purchase_date", "expiry_date", "-expiry_date")
 
 
 class VoucherFilters(filters.FilterSet):
-    status = filters.ChoiceFilter(choices=VoucherStatus.choices, method="by_status")
+    status = filters.ChoiceFilter(
+        choices=[*VoucherStatus.choices, (OLDER_INACTIVE, "An older name of inactive.")], method="by_status"
+    )
     voucher_type = IdFilter(field_name="voucher_type_id")
     service_type = filters.CharFilter(max_length=50)
     search = filters.CharFilter(
@@ -28,7 +31,8 @@ class VoucherFilters(filters.FilterSet):
         fields: ClassVar[list[str]] = []
 
     def by_status(self, vouchers: QuerySet[Voucher], name: str, value: str) -> QuerySet[Voucher]:
-        return vouchers.in_status(value, timezone.now())  # type: ignore[attr-defined, no-any-return]
+        status = VoucherStatus.INACTIVE if value == OLDER_INACTIVE else value
+        return vouchers.in_status(status, timezone.now())  # type: ignore[attr-defined, no-any-return]
 
     def by_words(self, vouchers: QuerySet[Voucher], name: str, value: str) -> QuerySet[Voucher]:
         """What the words mean is looked up first: so each condition is on a column that an index has."""

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from apps.core.serializers import KnownFieldsSerializer, MoneyField, UTCDateTimeField
@@ -84,7 +85,9 @@ class VoucherOutput(serializers.ModelSerializer[Voucher]):
         return voucher.days_left_at(timezone.now())
 
 
-class UsageOutput(serializers.ModelSerializer[VoucherUsage]):
+class UsageExportOutput(serializers.ModelSerializer[VoucherUsage]):
+    """A usage with each fact once."""
+
     voucher_code = serializers.SerializerMethodField(
         help_text="Hidden (`····-····-····-····`) if it is someone else's and got a new code since."
     )
@@ -93,7 +96,7 @@ class UsageOutput(serializers.ModelSerializer[VoucherUsage]):
 
     class Meta:
         model = VoucherUsage
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "voucher_code",
             "voucher_type_name",
@@ -109,6 +112,17 @@ class UsageOutput(serializers.ModelSerializer[VoucherUsage]):
         return (
             codes.HIDDEN if someone_elses and getattr(usage, "reissued", False) else usage.voucher.shown_code
         )
+
+
+@extend_schema_serializer(deprecate_fields=("service_data",))
+class UsageOutput(UsageExportOutput):
+    """A usage, its details also under the name that the older web client reads."""
+
+    service_data = serializers.JSONField(source="details", read_only=True, help_text="`details` again.")
+
+    class Meta(UsageExportOutput.Meta):
+        fields = (*UsageExportOutput.Meta.fields, "service_data")
+        read_only_fields = fields
 
 
 class BatchOutput(serializers.ModelSerializer[Batch]):
@@ -171,7 +185,8 @@ class RedeemInput(KnownFieldsSerializer):
         max_length=50, required=False, allow_null=True, allow_blank=True, default=None
     )
     details = serializers.DictField(
-        required=False, help_text=f"Anything worth recording, at most {MAX_DETAILS_BYTES} bytes as JSON."
+        required=False,
+        help_text=f"Anything worth recording, at most {MAX_DETAILS_BYTES} bytes as JSON.",
     )
     service_data = serializers.DictField(
         required=False, allow_null=True, help_text="An older name of `details`."

@@ -151,6 +151,8 @@ class StartTests(PurchaseTestCase):
             {"discount_code": "HALF"},
         ):
             for url in (PURCHASE, CREATE, OLDER):
+                if url == OLDER and wrong == {"quantity": None}:
+                    continue  # that client sends null for what it leaves out
                 with self.subTest(url=url, wrong=str(wrong)[:60]):
                     document = self.assertProblem(
                         self.api.post(url, {**good, **wrong}), 400, "validation_error"

@@ -65,7 +65,7 @@ class RequestTests(PaidTestCase, ApiTestCase):
             {"payment_id": paid.pk, "reason": " "},
             {"payment_id": paid.pk, "reason": "x" * 201},
             {"payment_id": paid.pk, "reason": "x", "notes": "x" * 2001},
-            {"payment_id": paid.pk, "reason": "x", "amount": "5.00"},
+            {"payment_id": paid.pk, "reason": "x", "amounts": "5.00"},
         ):
             with self.subTest(body):
                 self.assertProblem(self.api.post(REFUND, body), 400, "validation_error")

@@ -69,6 +69,7 @@ class RedeemTests(ApiTestCase):
                 "used_at": usage.used_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
                 "details": {"candidate": "Ama"},
                 "use_no": 1,
+                "service_data": {"candidate": "Ama"},
             },
         )
 
