@@ -6,39 +6,72 @@ import logging.handlers
 import re
 import sys
 import traceback
+from collections.abc import Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final
 
+from .code_spelling import (
+    AZERTY_GROUP,
+    FIRST,
+    SYMBOL,
+    has_check_symbol,
+    plain,
+    readings_of,
+    readings_of_azerty,
+)
+
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
-
-# The symbols of a voucher code, what may stand between them (also as an encoding writes it), and where it may begin.
-SYMBOLS: Final = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
-_SYMBOL: Final = "[2-9A-HJKMNP-Z]"
-_BLANK: Final = r"(?:[\s\-+_.]|[^\x00-\x7f]|%[0-9A-F]{2}|\\u[0-9A-F]{4}|\\x[0-9A-F]{2}|\\[nrt])"
-_START: Final = r"(?:(?<![0-9A-Z])|(?<=%[0-9A-F]{2})|(?<=\\u[0-9A-F]{4})|(?<=\\x[0-9A-F]{2})|(?<=\\[nrt]))"
-_WIDE: Final = {
-    code + 0xFEE0: code for code in range(ord("!"), ord("~") + 1)
-}  # letters as East Asian keyboards have them
 LONGEST: Final = 20_000
 _STRETCH: Final = 1000  # the longest spelling of a code
+
+# What stands for another character in an address, in JSON or in Python's own way of writing a text.
+_ESCAPES: Final = re.compile(
+    r"""(?P<octets>(?:%[0-9A-F]{2})+)|\\+(?:[ux](?P<number>(?<=u)[0-9A-F]{4}|(?<=x)[0-9A-F]{2})|(?P<letter>[nrt"'/]))""",
+    re.I,
+)
+_MEANT: Final = {"n": "\n", "r": "\r", "t": "\t"}
+_START: Final = "(?<![0-9A-Z])"
 _END: Final = "(?![0-9A-Z])"
 # As many as the application reads in a code, and taken for good: what somebody sends must not keep a process busy.
 _FEW: Final = "{1,100}+"
+_BLANK: Final = r"[\s\-+_.\x00-\x1f\x80-\U0010ffff]"
 
 # A voucher code but for its last four symbols, in one piece or in groups of four, where a typing mistake is still a
 # secret. Within a lookahead, so that words before a code don't use up its groups. A UUID is neither.
 _CODES: Final = (
-    re.compile(rf"{_START}(?=({_SYMBOL}{{12}}){_SYMBOL}{{4}}{_END})", re.I | re.A),
-    re.compile(rf"{_START}(?=((?:{_SYMBOL}{{4}}{_BLANK}{_FEW}){{3}}){_SYMBOL}{{4}}{_END})", re.I | re.A),
+    re.compile(rf"(?=({FIRST}{SYMBOL}{{11}}){SYMBOL}{{4}}{_END})", re.I | re.A),
+    re.compile(
+        rf"(?=({FIRST}{SYMBOL}{{3}}{_BLANK}{_FEW}(?:{SYMBOL}{{4}}{_BLANK}{_FEW}){{2}}){SYMBOL}{{4}}{_END})",
+        re.I | re.A,
+    ),
 )
-# In any other grouping, which the application reads as well. No part of a UUID.
-_SCATTERED: Final = re.compile(
-    rf"{_START}(?<![0-9A-Z]-)(?=((?:{_SYMBOL}(?:{_BLANK}{_FEW})?+){{12}})"
-    rf"({_SYMBOL}(?:(?:{_BLANK}{_FEW})?+{_SYMBOL}){{3}})(?!-?[0-9A-Z]))",
-    re.I | re.A,
+# In whatever else the application reads, where the check symbol tells it from words: with any sign between groups of
+# four, in any other grouping (no part of a UUID), and as a French keyboard writes it.
+_MAYBE_BLANK: Final = f"(?:{_BLANK}{_FEW})?+"
+_BETWEEN: Final = f"(?:{_BLANK}{_FEW}(?:[^0-9A-Z]{_MAYBE_BLANK})?+|[^0-9A-Z]{_MAYBE_BLANK})"
+_SPELT: Final = (
+    (
+        re.compile(
+            rf"(?=({FIRST}{SYMBOL}{{3}}{_BETWEEN}(?:{SYMBOL}{{4}}{_BETWEEN}){{2}})({SYMBOL}{{4}}){_END})",
+            re.I | re.A,
+        ),
+        readings_of,
+    ),
+    (
+        re.compile(
+            rf"{_START}(?<![0-9A-Z]-)(?=((?:{SYMBOL}{_MAYBE_BLANK}){{12}})"
+            rf"({SYMBOL}(?:{_MAYBE_BLANK}{SYMBOL}){{3}})(?!-?[0-9A-Z]))",
+            re.I | re.A,
+        ),
+        readings_of,
+    ),
+    (
+        re.compile(rf"{_START}(?=((?:{AZERTY_GROUP}\)){{3}})({AZERTY_GROUP}))", re.I | re.A),
+        readings_of_azerty,
+    ),
 )
 _KEYS_AND_TOKENS: Final = (
     re.compile(r"(?<=_secret_)\w+"),
@@ -60,23 +93,49 @@ def without_secrets(text: str) -> str:
         return f"{first[:-_STRETCH]}… ({len(text)} characters) …{last[_STRETCH:]}"
     for pattern in _KEYS_AND_TOKENS:
         text = pattern.sub("***", text)
-    narrow = text.translate(_WIDE)
-    spans = [found.span(1) for pattern in _CODES for found in pattern.finditer(narrow)]
+    decoded, places = _decoded(text)
+    spans = [found.span(1) for pattern in _CODES for found in pattern.finditer(decoded)]
     spans += [
-        found.span(1) for found in _SCATTERED.finditer(narrow) if _has_check_symbol(found[1] + found[2])
+        found.span(1)
+        for pattern, readings in _SPELT
+        for found in pattern.finditer(decoded)
+        if any(map(has_check_symbol, readings(found[1] + found[2])))
     ]
     masked, done = "", 0
-    for start, end in sorted(spans):
+    for start, end in sorted((places[start], places[end]) for start, end in spans):
         if start >= done:
             masked += text[done:start] + "***"
         done = max(done, end)
     return masked + text[done:]
 
 
-def _has_check_symbol(scattered: str) -> bool:
-    """Whether these are the symbols of a code (see vouchers/codes.py), and not words with as many letters."""
-    symbols = re.sub(_BLANK, "", scattered, flags=re.I | re.A).upper()
-    return sum(place * SYMBOLS.index(symbol) for place, symbol in enumerate(symbols, start=1)) % 31 == 0
+def _decoded(text: str) -> tuple[str, Sequence[int]]:
+    """The text with its escapes undone, as plain as it goes; and where in the text each of its characters begins."""
+    if "%" not in text and "\\" not in text:
+        return plain(text), range(len(text) + 1)
+    characters: list[str] = []
+    places: list[int] = []
+    done = 0
+    for escape in _ESCAPES.finditer(text):
+        characters.append(text[done : escape.start()])
+        places += range(done, escape.start())
+        done = escape.end()
+        if octets := escape["octets"]:
+            place = escape.start()
+            for character in bytes.fromhex(octets.replace("%", "")).decode(errors="surrogateescape"):
+                characters.append(character)
+                places.append(place)
+                place += 3 * len(character.encode(errors="surrogateescape"))
+        else:
+            characters.append(
+                chr(int(escape["number"], 16))
+                if escape["number"]
+                else _MEANT.get(escape["letter"], escape["letter"])
+            )
+            places.append(escape.start())
+    characters.append(text[done:])
+    places += range(done, len(text) + 1)
+    return plain("".join(characters)), places
 
 
 def print_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -4,20 +4,19 @@ A code is 15 symbols of a 31-symbol alphabet without look-alikes, which carry 74
 UUID, and one check symbol. It is stored as these 16 symbols and shown in groups of four.
 """
 
-import re
 import uuid
 from typing import Final
 
+from apps.core import code_spelling
+from apps.core.code_spelling import ALPHABET as ALPHABET
+from apps.core.code_spelling import LENGTH as LENGTH
+from apps.core.code_spelling import VALUE_OF
 from apps.core.errors import InvalidError
 
-ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 BASE: Final = len(ALPHABET)
-LENGTH: Final = 16
-_VALUE_OF = {symbol: value for value, symbol in enumerate(ALPHABET)}
+LONGEST_INPUT: Final = 500  # characters, of which the link of a QR code may be made
 HIDDEN: Final = "-".join(["·" * 4] * 4)  # where even the last four symbols would tell too much
 FRAGMENT: Final = "#code="  # ends the link that a QR code holds; the code follows
-_LINKED = re.compile(rf"{FRAGMENT}([^#]*)\Z", re.IGNORECASE)
-_SEPARATORS = re.compile(r"[\s\-\u2010-\u2015\u2212]+")
 
 
 class CodeMalformed(InvalidError):
@@ -43,27 +42,24 @@ def check_symbol(symbols: str) -> str:
     31 is a prime and the 16 weights are different and not zero, so one wrong symbol changes the sum, and so
     does a swap of any two symbols that differ. (The idea of ISBN-10.)
     """
-    total = sum(position * _VALUE_OF[symbol] for position, symbol in enumerate(symbols, start=1))
+    total = sum(position * VALUE_OF[symbol] for position, symbol in enumerate(symbols, start=1))
     inverse_of_last_weight = pow(LENGTH, -1, BASE)
     return ALPHABET[-total * inverse_of_last_weight % BASE]
 
 
 def parse(typed: str) -> str:
-    """The 16 symbols of a code typed in any case, with or without dashes and spaces.
+    """The 16 symbols of the code that ends a text, in any case, whatever stands before: such as the link of a QR code.
 
-    It may also be the link of a QR code, as a scanner types it out. Of whichever site: paper outlives addresses.
+    Of whichever site: paper outlives addresses. Between symbols there may be dashes, spaces and what nobody sees;
+    between groups of four any single sign. Y and Z are swapped, and the signs and letters of a French keyboard are
+    taken for what they are on an American one, if that makes the check symbol right (see core/code_spelling.py).
     Raises CodeMalformed; no look-up is needed to find a typing mistake.
     """
-    linked = _LINKED.search(typed)
-    symbols = _SEPARATORS.sub("", (linked[1] if linked else typed)[:100])
-    if not symbols.isascii():  # the long s, for one, would become an S
-        raise CodeMalformed
-    symbols = symbols.upper()
-    if len(symbols) != LENGTH or not all(symbol in _VALUE_OF for symbol in symbols):
-        raise CodeMalformed
-    if check_symbol(symbols[:-1]) != symbols[-1]:
-        raise CodeMalformed
-    return symbols
+    if len(typed) <= LONGEST_INPUT:
+        for symbols in code_spelling.readings(typed):
+            if code_spelling.has_check_symbol(symbols):
+                return symbols
+    raise CodeMalformed
 
 
 def code_in(typed: str) -> str | None:
@@ -76,7 +72,7 @@ def code_in(typed: str) -> str | None:
 
 def is_ending(typed: str) -> bool:
     """Whether this may be the last four symbols of a code, in any case."""
-    return len(typed) == 4 and typed.isascii() and all(symbol in _VALUE_OF for symbol in typed.upper())
+    return len(typed) == 4 and typed.isascii() and all(symbol in VALUE_OF for symbol in typed.upper())
 
 
 def shown(code: str) -> str:

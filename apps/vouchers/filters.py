@@ -22,7 +22,9 @@ class VoucherFilters(filters.FilterSet):
     voucher_type = IdFilter(field_name="voucher_type_id")
     service_type = filters.CharFilter(max_length=50)
     search = filters.CharFilter(
-        method="by_words", max_length=100, label="A code, its last four symbols, or part of the type's name."
+        method="by_words",
+        max_length=codes.LONGEST_INPUT,
+        label="A code or its link, its last four symbols, or part of the type's name.",
     )
     ordering = filters.ChoiceFilter(choices=[(name, name) for name in ORDERINGS], method="in_order")
 

@@ -179,7 +179,8 @@ class QrInput(serializers.Serializer[Any]):
 
 class RedeemInput(KnownFieldsSerializer):
     code = serializers.CharField(
-        max_length=500, help_text="As it is shown, in any case, or the link that its QR code holds."
+        max_length=codes.LONGEST_INPUT,
+        help_text="As it is shown, in any case, or the link that its QR code holds, as copied, pasted or scanned.",
     )
     service_type = serializers.CharField(
         max_length=50, required=False, allow_null=True, allow_blank=True, default=None

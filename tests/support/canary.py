@@ -1,5 +1,6 @@
 """What the canary needs: codes in every spelling, an oracle that sees them in a text, and all that is written."""
 
+import html
 import io
 import logging
 import re
@@ -22,24 +23,41 @@ from apps.vouchers.models import Voucher
 from apps.vouchers.services import batches
 from apps.vouchers.tests.factories import make_expired_voucher, make_type
 
+from . import keyboards
 from .cases import ApiTestCase
 
 PIECE = 8
-ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[nrt])")
+SWAPPED = str.maketrans("YZyz", "ZYzy")
+# What French and Belgian keyboards write for our symbols.
+AZERTY = str.maketrans("É\"'(-§È_!ÇAQWZ?,", "2345667889QAZWMM")
+ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[nrt]|(?=[\"'/]))")
 
 
-def squeezed(text):
-    """Letters and digits alone, upper case, with every encoding undone."""
+def unescaped(text):
+    """The text with every encoding undone."""
     before = ""
     while text != before:
         before = text
-        text = ESCAPE.sub(lambda found: chr(int(found[1] or found[2] or "20", 16)), unquote(text))
+        text = ESCAPE.sub(
+            lambda found: chr(int(found[1] or found[2] or "20", 16)), unquote(html.unescape(text))
+        )
+    return text
+
+
+def squeezed(text):
+    """Letters and digits alone, upper case."""
+    text = text.replace("ß", " ")  # a sign between groups, and in upper case two symbols
     return re.sub(r"[^0-9A-Z]", "", unicodedata.normalize("NFKC", text).upper())
 
 
 def tells(text, planted):
-    """Whether a text tells one of the planted codes, or eight symbols of one."""
-    seen = squeezed(text)
+    """Whether a text tells one of the planted codes, or eight symbols of one, on whatever keyboard it was typed."""
+    text = unescaped(text)
+    texts = (text, text.translate(SWAPPED), text.upper().translate(AZERTY))
+    return any(_tells(squeezed(each), planted) for each in texts)
+
+
+def _tells(seen, planted):
     # Any eight in a row have the second or the third four in them: far fewer to look for.
     near = [code for code in planted if code[4:8] in seen or code[8:12] in seen]
     return any(code[at : at + PIECE] in seen for code in near for at in range(len(code) - PIECE + 1))
@@ -61,21 +79,27 @@ def accepted(code):
         "\u00a0".join(pairs),
         f"{code[:7]}\u2212{code[7:]}",
         f"https://shop.example/redeem#code={code[:8]}-{code[8:]}",
+        "\u200b".join(pairs),
+        "\u2060".join(code),
+        "".join(chr(ord(symbol) + 0xFEE0) for symbol in shown),
+        shown.replace("-", "/"),
+        f'("{shown}".)',
+        *(
+            keyboards.typed(keyboards.link(code), layout)
+            for layout in ("British", "German", "French", "Belgian")
+        ),
     ]
 
 
 def refused(code):
     """Spellings that it does not, but that a person would."""
     pairs = [code[at : at + 2] for at in range(0, len(code), 2)]
-    wide = "".join(chr(ord(symbol) + 0xFEE0) for symbol in code)
     typo = codes.ALPHABET[codes.ALPHABET.index(code[5]) - 1]
     return [
         ".".join(pairs),
         "_".join(pairs),
         "+".join(pairs),
         "\u00b7".join(pairs),
-        "\u200b".join(pairs),
-        wide,
         codes.shown(code[:5] + typo + code[6:]),
     ]
 
@@ -144,7 +168,10 @@ class CanaryTestCase(PaidTestCase, ApiTestCase):
         self.planted += Voucher.objects.values_list("code", flat=True)
         # Each spelling in turn, each time of another code.
         self.spellings = (
-            spellings(code)[at] for at, code in zip(cycle(range(18)), cycle(self.planted), strict=False)
+            spellings(code)[at]
+            for at, code in zip(
+                cycle(range(len(spellings(self.planted[0])))), cycle(self.planted), strict=False
+            )
         )
         self.desk = Browser(raise_request_exception=False)
         self.desk.force_login(self.staff)

@@ -15,6 +15,7 @@ from apps.users.tests.factories import PASSWORD, make_customer, make_other_custo
 from apps.vouchers import services
 from apps.vouchers.models import Voucher, VoucherType, VoucherUsage
 from apps.vouchers.services import withdrawing
+from tests.support import keyboards
 
 from .factories import (
     make_expired_voucher,
@@ -128,7 +129,19 @@ class VoucherAdminTests(AdminTestCase):
     def test_a_voucher_is_found_by_its_code_in_any_form(self) -> None:
         others = [make_voucher(owner=make_other_customer()) for _ in range(1)]
         shown = self.voucher.shown_code
-        for typed in (shown, self.voucher.code, shown.lower(), shown.replace("-", " "), f" {shown} "):
+        scanned = [
+            keyboards.typed(keyboards.link(self.voucher.code), layout)
+            for layout in ("British", "German", "French")
+        ]
+        for typed in (
+            shown,
+            self.voucher.code,
+            shown.lower(),
+            shown.replace("-", " "),
+            f" {shown} ",
+            f"\u200b*{shown}*.",
+            *scanned,
+        ):
             response = self.page(VOUCHERS, q=typed)
             self.assertEqual(list(response.context["cl"].result_list), [self.voucher], typed)
             self.assertTellsNoCode(response)

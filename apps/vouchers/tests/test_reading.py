@@ -90,6 +90,7 @@ class MyVouchersTests(ReadingTestCase):
             {"service_type": "school_application"},
             {"search": "school app"},
             {"search": wanted.code.lower()},
+            {"search": f"{'https://vouchers.example.com/redeem/' * 3}#code={wanted.shown_code}"},
             {"search": wanted.code[-4:]},
         ):
             self.assertEqual(self.codes(self.api.get(self.url, query)), [wanted.shown_code], query)
@@ -143,7 +144,7 @@ class MyVouchersTests(ReadingTestCase):
             ("voucher_type", "0"),
             ("voucher_type", "9" * 40),
             ("search", "\0"),
-            ("search", "x" * 101),
+            ("search", "x" * 501),
             ("service_type", "\0"),
             ("ordering", "code"),
         ):

@@ -20,6 +20,7 @@ from apps.vouchers.tests.factories import (
     make_voucher,
     unknown_code,
 )
+from tests.support import keyboards
 from tests.support.cases import ApiTestCase
 
 URL = "/api/vouchers/redeem/"
@@ -91,6 +92,21 @@ class RedeemTests(ApiTestCase):
         shown = voucher.shown_code
         for typed in (shown, shown.lower(), shown.replace("-", " "), f"  {voucher.code} "):
             self.assertEqual(self.redeem(typed).status_code, 200, typed)
+
+    def test_the_code_is_read_however_it_is_pasted_or_scanned(self):
+        voucher = make_voucher(owner=self.customer, voucher_type=make_type(max_uses=100))
+        shown, pairs = voucher.shown_code, [voucher.code[at : at + 2] for at in range(0, 16, 2)]
+        unseen = "\u200b\u2060\ufeff\u00ad\u200e\u200f\u2066\u2067\u2068\u2069"
+        pasted = [character.join(["", *pairs, ""]) for character in unseen]
+        pasted += ["".join(chr(ord(symbol) + 0xFEE0) for symbol in shown)]
+        pasted += [f"{shown}{sign}" for sign in ("\u200b", ".", ",", "*", '"', ")", ">")]
+        scanned = [
+            keyboards.typed(keyboards.link(voucher.code), layout)
+            for layout in ("American", "British", "German", "French", "Belgian", "Spanish")
+        ]
+        for typed in (*pasted, *scanned):
+            self.assertEqual(self.redeem(typed).status_code, 200, typed)
+        self.assertEqual(voucher.usages.count(), len(pasted) + len(scanned))
 
     def test_it_takes_four_queries(self):
         voucher = make_voucher(owner=self.customer)
