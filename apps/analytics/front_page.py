@@ -1,6 +1,7 @@
 """The admin's front page: how the platform does."""
 
 import json
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
@@ -8,13 +9,15 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
+from apps.payments import currencies
+
 from . import periods, selectors
 
 CHART_DAYS: Final = 14
 
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add the figures and the chart to the context of `front_page.html` (UNFOLD's DASHBOARD_CALLBACK)."""
+    """Add the figures and the charts to the context of `front_page.html` (UNFOLD's DASHBOARD_CALLBACK)."""
     now = timezone.now()
     currency = settings.DEFAULT_CURRENCY
     period = periods.days_until(timezone.localdate(now))
@@ -23,26 +26,34 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     totals, today = tally.totals, tally.by_day[-1].figures
     lately = f"In the last {period.length} days"
     context["figures"] = [
-        ("Sales today", _money(today.revenue), f"Purchases: {today.purchases:,}"),
-        ("Revenue", _money(totals.revenue), f"{lately}; refunded: {_money(totals.refunded)}"),
+        ("Sales today", _revenue(today), f"Purchases: {today.purchases:,}"),
+        ("Revenue", _revenue(totals), f"{lately}; refunded: {_refunded(totals)}"),
         ("Vouchers issued", f"{totals.vouchers_issued:,}", lately),
         ("Redemptions", f"{totals.redemptions:,}", lately),
         ("Active vouchers", f"{selectors.vouchers_active(now):,}", "Redeemable now"),
-        ("Outstanding", _money(owed.outstanding_liability), "Paid for, and can still be redeemed"),
+        (
+            "Outstanding",
+            _money((each.outstanding_liability, each.currency) for each in owed),
+            "Paid for, and can still be redeemed; issued without a payment: "
+            + _money((each.unpaid_outstanding, each.currency) for each in owed),
+        ),
     ]
-    context["chart_title"] = f"Sales in the last {CHART_DAYS} days, {currency}"
-    context["chart"] = _chart(tally.by_day[-CHART_DAYS:])
+    days = tally.by_day[-CHART_DAYS:]
+    others = sorted({other for day in days for other in day.figures.beside})
+    context["charts"] = [
+        (f"Sales in the last {CHART_DAYS} days, {each}", _chart(days, each)) for each in (currency, *others)
+    ]
     return context
 
 
-def _chart(days: list[selectors.DayFigures]) -> str:
+def _chart(days: list[selectors.DayFigures], currency: str) -> str:
     return json.dumps(
         {
             "labels": [f"{day.date:%b} {day.date.day}" for day in days],
             "datasets": [
                 {
                     "label": "Sales",
-                    "data": [str(day.figures.revenue) for day in days],
+                    "data": [str(_sold(day.figures, currency)) for day in days],
                     "backgroundColor": "var(--color-primary-600)",
                     "borderRadius": 4,
                     "maxBarThickness": 28,
@@ -54,5 +65,23 @@ def _chart(days: list[selectors.DayFigures]) -> str:
     )
 
 
-def _money(amount: Decimal) -> str:
-    return f"{amount:,.2f} {settings.DEFAULT_CURRENCY}"
+def _sold(figures: selectors.Figures, currency: str) -> Decimal:
+    if currency == settings.DEFAULT_CURRENCY:
+        return figures.revenue
+    return figures.beside.get(currency, selectors.CurrencySales(currency)).revenue
+
+
+def _revenue(figures: selectors.Figures) -> str:
+    others = ((other.revenue, other.currency) for other in figures.other_currencies)
+    return _money([(figures.revenue, settings.DEFAULT_CURRENCY), *others])
+
+
+def _refunded(figures: selectors.Figures) -> str:
+    others = ((other.refunded, other.currency) for other in figures.other_currencies)
+    return _money([(figures.refunded, settings.DEFAULT_CURRENCY), *others])
+
+
+def _money(amounts: Iterable[tuple[Decimal, str]]) -> str:
+    """The amount in the default currency, which is the first, and those in others beside it, unless they are zero."""
+    first, *others = amounts
+    return " · ".join(currencies.shown(*each) for each in (first, *(each for each in others if each[0])))

@@ -9,13 +9,14 @@ What they mean, for the platform or for one owner:
   inactive as they are now, and these four add up to them.
 * A redemption is one use, at its `used_at`, unless it was given back since, whenever that was. An owner's
   redemptions are the uses of the vouchers that they own, whoever redeemed them, as in the voucher statistics.
-* Money is counted in one currency; purchases, vouchers and redemptions are counted in all of them.
+* Money is counted in one currency, and that in each other one stands beside it; purchases, vouchers and redemptions
+  are counted in all of them.
 * Days are those of the project's time zone.
 """
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -38,8 +39,21 @@ Row = Mapping[str, Any]
 
 
 @dataclass
+class CurrencySales:
+    """What was paid in one currency, and what of it went back since."""
+
+    currency: str
+    revenue: Decimal = Decimal("0.00")
+    refunded: Decimal = Decimal("0.00")
+
+    @property
+    def net(self) -> Decimal:
+        return self.revenue - self.refunded
+
+
+@dataclass
 class Figures:
-    """What happened on a day, with a type, or in all."""
+    """What happened on a day, with a type, or in all. Money is in the default currency, and `beside` it by others."""
 
     purchases: int = 0
     revenue: Decimal = Decimal("0.00")
@@ -50,18 +64,35 @@ class Figures:
     vouchers_expired: int = 0
     vouchers_inactive: int = 0
     redemptions: int = 0
+    beside: dict[str, CurrencySales] = field(default_factory=dict)
 
     @property
     def net(self) -> Decimal:
         return self.revenue - self.refunded
 
+    @property
+    def other_currencies(self) -> list[CurrencySales]:
+        """Sales in other currencies, by their code."""
+        return [self.beside[currency] for currency in sorted(self.beside)]
+
     def add(self, row: Row) -> None:
-        """Add those figures that the row has."""
-        for name in _NAMES & row.keys():
+        """Add those figures that the row has; its money is in its `other_currency`, or in the default one."""
+        money: Figures | CurrencySales = self
+        if other := row.get("other_currency"):
+            money = self.beside.setdefault(other, CurrencySales(other))
+        for name in row.keys() & _COUNTS:
             setattr(self, name, getattr(self, name) + row[name])
+        for name in row.keys() & _MONEY:
+            setattr(money, name, getattr(money, name) + row[name])
 
 
-_NAMES = {figure.name for figure in fields(Figures)}
+_MONEY: Final = {"revenue", "refunded"}
+_COUNTS: Final = {
+    "purchases",
+    "vouchers_issued",
+    *(f"vouchers_{status}" for status in VoucherStatus),
+    "redemptions",
+}
 
 
 @dataclass(frozen=True)
@@ -120,20 +151,27 @@ class Dashboard:
 
 @dataclass(frozen=True)
 class Obligations:
-    """What was paid for uses that were not made: those that can still be made, and those that expired."""
+    """The worth of uses that were not made, in one currency: those that can still be made, and those that expired.
 
+    Of vouchers that were paid for; and apart from them, of those in batches, for which nobody paid.
+    """
+
+    currency: str
     outstanding_liability: Decimal
     breakage: Decimal
+    unpaid_outstanding: Decimal
+    unpaid_expired: Decimal
 
 
 @dataclass(frozen=True)
 class Revenue:
-    """The sales of a period, and the obligations as they are now."""
+    """The sales of a period, and the obligations as they are now, first those in `currency`."""
 
     currency: str
     period: Period
     tally: Tally
     obligations: Obligations
+    other_currencies: list[Obligations]
 
 
 @dataclass(frozen=True)
@@ -165,34 +203,52 @@ def tally_of_platform(*, period: Period, now: datetime, currency: str) -> Tally:
 
 def revenue(*, period: Period, now: datetime, currency: str) -> Revenue:
     """The platform's sales in the period, and what it owes now."""
+    first, *others = obligations(now=now, currency=currency)
     return Revenue(
         currency=currency,
         period=period,
         tally=_tally(_sales(_books_of(None), period, currency), period),
-        obligations=obligations(now=now, currency=currency),
+        obligations=first,
+        other_currencies=others,
     )
 
 
-def obligations(*, now: datetime, currency: str) -> Obligations:
-    """Outstanding liability and breakage at `now`: the unused part of what active and expired vouchers cost.
+def obligations(*, now: datetime, currency: str) -> list[Obligations]:
+    """Outstanding liability and breakage at `now`, in `currency` first, then in others: see Obligations.
 
-    The unused part is face value × uses remaining / total uses. It is summed without rounding, and the total
-    rounded to the cent, half up. A voucher that is used up or inactive is in neither.
+    They are the unused part of what active and expired vouchers cost: face value × uses remaining / total uses. It
+    is summed without rounding, and the total rounded to the cent, half up. A voucher that is used up or inactive is
+    in neither. What belongs to no batch was sold (the audit's rule voucher_origin).
     """
     value = F("face_value") * F("uses_remaining")
     active = status_condition(VoucherStatus.ACTIVE, now)
     expired = status_condition(VoucherStatus.EXPIRED, now)
     # Divided here and not in the database, which would round each quotient.
     rows = list(
-        Voucher.objects.filter(active | expired, currency=currency)
+        Voucher.objects.filter(active | expired, face_value__gt=0)
         .order_by()
-        .values("total_uses")
+        .values("currency", "total_uses", is_sold=Q(batch=None))
         .annotate(active=Sum(value, filter=active), expired=Sum(value, filter=expired))
     )
-    return Obligations(
-        outstanding_liability=_quotients((row["active"], row["total_uses"]) for row in rows),
-        breakage=_quotients((row["expired"], row["total_uses"]) for row in rows),
-    )
+
+    def unused(currency: str, column: Literal["active", "expired"], *, sold: bool) -> Decimal:
+        return _quotients(
+            (row[column], row["total_uses"])
+            for row in rows
+            if row["currency"] == currency and row["is_sold"] == sold
+        )
+
+    others = sorted({row["currency"] for row in rows} - {currency})
+    return [
+        Obligations(
+            currency=each,
+            outstanding_liability=unused(each, "active", sold=True),
+            breakage=unused(each, "expired", sold=True),
+            unpaid_outstanding=unused(each, "active", sold=False),
+            unpaid_expired=unused(each, "expired", sold=False),
+        )
+        for each in (currency, *others)
+    ]
 
 
 def vouchers_active(now: datetime) -> int:
@@ -218,13 +274,19 @@ def _whole_tally(books: _Books, period: Period, now: datetime, currency: str) ->
 
 
 def _sales(books: _Books, period: Period, currency: str) -> list[Row]:
-    in_currency = Q(currency=currency)
-    rows = _by_day_and_type(books.transactions, "completed_at", "voucher_type_id", period).annotate(
-        purchases=Count("pk"),
-        revenue=Sum("amount", filter=in_currency),
-        refunded=Sum("amount_refunded", filter=in_currency),
-    )
-    return [{**row, "revenue": _money(row["revenue"]), "refunded": _money(row["refunded"])} for row in rows]
+    rows = _by_day_and_type(books.transactions, "completed_at", "voucher_type_id", period, "currency")
+    return [
+        {
+            **row,
+            "revenue": _money(row["revenue"]),
+            "refunded": _money(row["refunded"]),
+            # What is free has no currency to stand beside another.
+            "other_currency": row["currency"] if row["currency"] != currency and row["revenue"] else None,
+        }
+        for row in rows.annotate(
+            purchases=Count("pk"), revenue=Sum("amount"), refunded=Sum("amount_refunded")
+        )
+    ]
 
 
 def _issued(books: _Books, period: Period, now: datetime) -> list[Row]:
@@ -240,9 +302,11 @@ def _redeemed(books: _Books, period: Period) -> list[Row]:
     return list(rows.annotate(redemptions=Count("pk")))
 
 
-def _by_day_and_type(rows: QuerySet[Any], moment: str, type_id: str, period: Period) -> QuerySet[Any, Any]:
+def _by_day_and_type(
+    rows: QuerySet[Any], moment: str, type_id: str, period: Period, *columns: str
+) -> QuerySet[Any, Any]:
     day = TruncDate(moment, tzinfo=timezone.get_default_timezone())
-    return _within(rows, moment, period).order_by().values(day=day, type_id=F(type_id))
+    return _within(rows, moment, period).order_by().values(*columns, day=day, type_id=F(type_id))
 
 
 def _within(rows: QuerySet[Any], moment: str, period: Period) -> QuerySet[Any]:

@@ -84,10 +84,17 @@ class SoldTypeOutput(serializers.Serializer[Any]):
     service_type = serializers.CharField()
 
 
+class CurrencySalesOutput(serializers.Serializer[Any]):
+    currency = serializers.CharField()
+    revenue = TotalField()
+    refunded = TotalField()
+
+
 class FiguresOutput(serializers.Serializer[Any]):
     purchases = serializers.IntegerField(help_text="Paid transactions.")
     revenue = TotalField(help_text="What was paid, in the default currency.")
     refunded = TotalField(help_text="What of the revenue was given back since.")
+    other_currencies = CurrencySalesOutput(many=True, help_text="The same in each other currency, if any.")
     vouchers_issued = serializers.IntegerField()
     vouchers_active = serializers.IntegerField(help_text="Of those issued in the period, as they are now.")
     vouchers_used = serializers.IntegerField()
@@ -100,6 +107,7 @@ class DayOutput(serializers.Serializer[Any]):
     date = serializers.DateField()
     purchases = serializers.IntegerField(source="figures.purchases")
     revenue = TotalField(source="figures.revenue")
+    other_currencies = CurrencySalesOutput(source="figures.other_currencies", many=True)
     vouchers_issued = serializers.IntegerField(source="figures.vouchers_issued")
     redemptions = serializers.IntegerField(source="figures.redemptions")
 
@@ -108,6 +116,7 @@ class TypeOutput(serializers.Serializer[Any]):
     voucher_type = SoldTypeOutput()
     sold = serializers.IntegerField(source="figures.vouchers_issued", help_text="Vouchers issued.")
     revenue = TotalField(source="figures.revenue")
+    other_currencies = CurrencySalesOutput(source="figures.other_currencies", many=True)
     redeemed = serializers.IntegerField(source="figures.redemptions")
 
 
@@ -143,11 +152,19 @@ class DashboardOutput(serializers.Serializer[Any]):
         return document
 
 
+class CurrencyNetSalesOutput(serializers.Serializer[Any]):
+    currency = serializers.CharField()
+    gross = TotalField(source="revenue")
+    refunded = TotalField()
+    net = TotalField()
+
+
 class SalesOutput(serializers.Serializer[Any]):
     purchases = serializers.IntegerField(source="figures.purchases")
     gross = TotalField(source="figures.revenue")
     refunded = TotalField(source="figures.refunded", help_text="Given back since, on the purchase's day.")
     net = TotalField(source="figures.net")
+    other_currencies = CurrencyNetSalesOutput(source="figures.other_currencies", many=True)
 
 
 class DaySalesOutput(SalesOutput):
@@ -163,6 +180,15 @@ class SalesTotalsOutput(serializers.Serializer[Any]):
     gross = TotalField(source="revenue")
     refunded = TotalField()
     net = TotalField()
+    other_currencies = CurrencyNetSalesOutput(many=True, help_text="The same in each other currency, if any.")
+
+
+class ObligationsOutput(serializers.Serializer[Any]):
+    currency = serializers.CharField()
+    outstanding_liability = TotalField()
+    breakage = TotalField()
+    unpaid_outstanding = TotalField()
+    unpaid_expired = TotalField()
 
 
 class RevenueOutput(serializers.Serializer[Any]):
@@ -178,3 +204,12 @@ class RevenueOutput(serializers.Serializer[Any]):
     breakage = TotalField(
         source="obligations.breakage", help_text="What was paid for uses that expired, until now."
     )
+    unpaid_outstanding = TotalField(
+        source="obligations.unpaid_outstanding",
+        help_text="The worth of uses that can still be made, of vouchers that nobody paid for (batches).",
+    )
+    unpaid_expired = TotalField(
+        source="obligations.unpaid_expired",
+        help_text="The worth of uses that expired, of vouchers that nobody paid for.",
+    )
+    other_currencies = ObligationsOutput(many=True, help_text="These four in each other currency, if any.")

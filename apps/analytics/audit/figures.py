@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.conf import settings
-from django.db.models import Case, CharField, Count, F, FloatField, Min, Sum, Value, When
+from django.db.models import Case, CharField, Count, F, FloatField, Min, Q, Sum, Value, When
 from django.db.models.functions import Cast
 from django.utils import timezone
 
@@ -45,13 +45,22 @@ def _differences(now: datetime) -> Iterator[str]:
         revenue = selectors.revenue(period=period, now=now, currency=currency)
         totals, obligations = revenue.tally.totals, revenue.obligations
         sold = next((row for row in sales if row["currency"] == currency), {"revenue": 0, "refunded": 0})
-        unused = {row["status"]: row["unused"] for row in vouchers if row["currency"] == currency}
+        paid, unpaid = (
+            {
+                row["status"]: row["unused"]
+                for row in vouchers
+                if row["currency"] == currency and row["is_sold"] is is_sold
+            }
+            for is_sold in (True, False)
+        )
         for name, amount, counted, tolerance in (
             ("revenue", totals.revenue, sold["revenue"], 0),
             ("refunded", totals.refunded, sold["refunded"], 0),
             # Of quotients: the sum here is one of floats.
-            ("liability", obligations.outstanding_liability, unused.get(VoucherStatus.ACTIVE, 0), CENT),
-            ("breakage", obligations.breakage, unused.get(VoucherStatus.EXPIRED, 0), CENT),
+            ("liability", obligations.outstanding_liability, paid.get(VoucherStatus.ACTIVE, 0), CENT),
+            ("breakage", obligations.breakage, paid.get(VoucherStatus.EXPIRED, 0), CENT),
+            ("unpaid outstanding", obligations.unpaid_outstanding, unpaid.get(VoucherStatus.ACTIVE, 0), CENT),
+            ("unpaid expired", obligations.unpaid_expired, unpaid.get(VoucherStatus.EXPIRED, 0), CENT),
         ):
             yield from _compare(f"{name} in {currency}", amount, Decimal(counted).quantize(CENT), tolerance)
 
@@ -77,7 +86,7 @@ def _vouchers(now: datetime) -> list[Mapping[str, Any]]:
         output_field=CharField(),
     )
     unused = Cast("face_value", FloatField()) * F("uses_remaining") / F("total_uses")
-    by_status = Voucher.objects.order_by().values("currency", status=status)
+    by_status = Voucher.objects.order_by().values("currency", status=status, is_sold=Q(batch=None))
     return list(by_status.annotate(number=Count("pk"), unused=Sum(unused, output_field=FloatField())))
 
 

@@ -11,6 +11,7 @@ from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
 from apps.users.models import User
 from apps.vouchers import codes
 from apps.vouchers.models import Hold, UsageReversal, Voucher, VoucherType, VoucherUsage
+from apps.vouchers.services import batches
 from apps.vouchers.tests.factories import make_type
 
 _numbers = count(1)
@@ -98,6 +99,13 @@ def fill_books(
             ("Abroad", "12.50", "EUR", 3),
         )
     ]
+    for voucher_type in types:
+        for voucher in make_batch(owner=chance.choice(users), voucher_type=voucher_type, quantity=3):
+            voucher.purchase_date = chance.choice(moments)
+            voucher.expiry_date = now + timedelta(days=chance.choice((-1, 1)))
+            voucher.save()
+            if chance.random() < 0.5:
+                use(voucher, by=chance.choice(users), at=chance.choice(moments))
     for _ in range(purchases):
         voucher_type = chance.choice(types)
         buyer = chance.choice(users)
@@ -125,6 +133,15 @@ def fill_books(
                 usage = use(voucher, by=chance.choice(users), at=chance.choice(moments))
                 if chance.random() < 0.2:
                     give_back(usage, by=chance.choice(users), at=now)
+
+
+def make_batch(*, owner: User, voucher_type: VoucherType, quantity: int) -> list[Voucher]:
+    """Vouchers that were issued in a batch, for which nobody paid."""
+    batch = batches.open_batch(
+        voucher_type=voucher_type, owner=owner, quantity=quantity, label=f"Batch {next(_numbers)}"
+    )
+    batches.issue_rest(batch=batch)
+    return list(batch.vouchers.order_by("pk"))
 
 
 def _unpaid(user: User, voucher_type: VoucherType, status: str, at: datetime) -> None:

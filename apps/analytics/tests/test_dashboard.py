@@ -22,6 +22,7 @@ NOTHING = {
     "purchases": 0,
     "revenue": "0.00",
     "refunded": "0.00",
+    "other_currencies": [],
     "vouchers_issued": 0,
     "vouchers_active": 0,
     "vouchers_used": 0,
@@ -66,7 +67,13 @@ class DashboardTests(ApiTestCase):
         self.assertEqual(
             [day["date"] for day in series], [f"{today - timedelta(days=n)}" for n in range(29, -1, -1)]
         )
-        zeros = {"purchases": 0, "revenue": "0.00", "vouchers_issued": 0, "redemptions": 0}
+        zeros = {
+            "purchases": 0,
+            "revenue": "0.00",
+            "other_currencies": [],
+            "vouchers_issued": 0,
+            "redemptions": 0,
+        }
         for day in series:
             self.assertEqual(day, {"date": day["date"], **zeros})
 
@@ -101,6 +108,7 @@ class DashboardTests(ApiTestCase):
                     "voucher_type": {"id": exam.pk, "name": "Exam", "service_type": "exam_results"},
                     "sold": 2,
                     "revenue": "25.00",
+                    "other_currencies": [],
                     "redeemed": 1,
                 }
             ],
@@ -157,12 +165,35 @@ class DashboardTests(ApiTestCase):
             },
         )
 
-    def test_it_counts_everything_but_adds_money_of_the_default_currency_only(self) -> None:
+    def test_money_in_other_currencies_stands_beside_that_in_the_default_one(self) -> None:
         euro = make_type(name="Abroad", price=Decimal("8.00"), currency="EUR")
+        yen = make_type(name="Yen", price=Decimal("1050"), currency="JPY")
+        free = make_type(name="Free", price=0, currency="GHS")
         make_purchase(user=self.customer, voucher_type=euro, at=self.now)
         make_purchase(user=self.customer, at=self.now)
-        totals = self.figures(self.customer)["totals"]
-        self.assertEqual((totals["purchases"], totals["revenue"], totals["vouchers_issued"]), (2, "10.00", 2))
+        for days in (0, 1):
+            make_purchase(
+                user=self.customer,
+                voucher_type=yen,
+                at=self.now - timedelta(days=days),
+                amount_refunded=Decimal(50),
+            )
+        make_purchase(user=self.customer, voucher_type=free, at=self.now)
+        euros = {"currency": "EUR", "revenue": "8.00", "refunded": "0.00"}
+        yens = {"currency": "JPY", "revenue": "1050.00", "refunded": "50.00"}
+        for user, address in ((self.customer, DASHBOARD), (self.customer, PERSONAL), (self.staff, DASHBOARD)):
+            answer = self.figures(user, address, days=2)
+            totals = answer["totals"]
+            self.assertEqual(
+                (totals["purchases"], totals["revenue"], totals["vouchers_issued"]), (5, "10.00", 5)
+            )
+            both_days = {"currency": "JPY", "revenue": "2100.00", "refunded": "100.00"}
+            self.assertEqual(totals["other_currencies"], [euros, both_days])
+            self.assertEqual([day["other_currencies"] for day in answer["series"]], [[yens], [euros, yens]])
+            by_type = {row["voucher_type"]["name"]: row for row in answer["by_voucher_type"]}
+            self.assertEqual(by_type["Abroad"]["other_currencies"], [euros])
+            self.assertEqual(by_type["Yen"]["other_currencies"], [both_days])
+            self.assertEqual((by_type["Yen"]["revenue"], by_type["Free"]["other_currencies"]), ("0.00", []))
         with override_settings(DEFAULT_CURRENCY="EUR"):
             answer = self.figures(self.customer)
         self.assertEqual((answer["currency"], answer["totals"]["revenue"]), ("EUR", "8.00"))

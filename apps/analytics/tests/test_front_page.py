@@ -13,7 +13,7 @@ from apps.users.tests.factories import make_customer, make_staff, make_user
 from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import make_type
 
-from .factories import issue, make_purchase, use, vouchers_of
+from .factories import issue, make_batch, make_purchase, use, vouchers_of
 
 
 class FrontPageTests(TestCase):
@@ -35,12 +35,12 @@ class FrontPageTests(TestCase):
         self.assertEqual(
             figures,
             {
-                "Sales today": "1,200.00 USD",
-                "Revenue": "3,600.00 USD",
+                "Sales today": "1,200.00\u00a0USD",
+                "Revenue": "3,600.00\u00a0USD",
                 "Vouchers issued": "4",
                 "Redemptions": "1",
                 "Active vouchers": "3",
-                "Outstanding": "3,600.00 USD",
+                "Outstanding": "3,600.00\u00a0USD",
             },
         )
         for told in (*figures, *figures.values()):
@@ -48,12 +48,35 @@ class FrontPageTests(TestCase):
         for voucher in Voucher.objects.all():
             self.assertNotContains(response, voucher.code)
 
+    def test_other_currencies_stand_beside_the_default_one_and_what_nobody_paid_for_apart(self) -> None:
+        yen = make_type(price=Decimal("1050"), currency="JPY")
+        make_purchase(user=self.customer, voucher_type=yen, at=self.now, amount_refunded=Decimal(50))
+        make_purchase(user=self.customer, voucher_type=yen, at=self.now - timedelta(days=20))
+        make_batch(owner=self.customer, voucher_type=make_type(), quantity=2)
+        response = self.client.get("/admin/")
+        shown = {title: (figure, footer) for title, figure, footer in response.context["figures"]}
+        self.assertEqual(shown["Sales today"][0], "0.00\u00a0USD · 1,050\u00a0JPY")
+        self.assertEqual(shown["Revenue"][0], "0.00\u00a0USD · 2,100\u00a0JPY")
+        self.assertIn("refunded: 0.00\u00a0USD · 50\u00a0JPY", shown["Revenue"][1])
+        self.assertEqual(shown["Outstanding"][0], "0.00\u00a0USD · 2,100\u00a0JPY")
+        self.assertIn("issued without a payment: 20.00\u00a0USD", shown["Outstanding"][1])
+        for figure, footer in shown.values():
+            self.assertContains(response, figure)
+            self.assertContains(response, footer)
+        charts = dict(response.context["charts"])
+        self.assertEqual(list(charts), ["Sales in the last 14 days, USD", "Sales in the last 14 days, JPY"])
+        yens = json.loads(charts["Sales in the last 14 days, JPY"])["datasets"][0]["data"]
+        self.assertEqual(yens, [*["0.00"] * 13, "1050.00"])
+        for title in charts:
+            self.assertContains(response, title)
+
     def test_its_chart_has_fourteen_days_and_ends_today(self) -> None:
         make_purchase(user=self.customer, at=self.now)
         make_purchase(user=self.customer, at=self.now - timedelta(days=13), quantity=3)
         make_purchase(user=self.customer, at=self.now - timedelta(days=14), quantity=5)
         response = self.client.get("/admin/")
-        chart = json.loads(response.context["chart"])
+        [(_, data)] = response.context["charts"]
+        chart = json.loads(data)
         self.assertEqual(chart["datasets"][0]["data"], ["30.00", *["0.00"] * 12, "10.00"])
         today = timezone.localdate()
         self.assertEqual((len(chart["labels"]), chart["labels"][-1]), (14, f"{today:%b} {today.day}"))

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from django.test import override_settings
 from django.utils import timezone
 
-from apps.payments.models import Transaction
+from apps.payments.models import SoldVoucher, Transaction
 from apps.users.models import User
 from apps.users.tests.factories import make_customer, make_other_customer, make_staff
 from apps.vouchers.models import UsageReversal, Voucher, VoucherUsage
@@ -60,8 +60,17 @@ class Recount:
     def within(self, moment: datetime | None) -> bool:
         return moment is not None and FIRST <= self.day(moment) <= LAST
 
-    def money(self, rows: list[Transaction], name: str) -> Decimal:
-        return sum((getattr(row, name) for row in rows if row.currency == "USD"), Decimal(0))
+    def money(self, rows: list[Transaction], name: str, currency: str = "USD") -> Decimal:
+        return sum((getattr(row, name) for row in rows if row.currency == currency), Decimal(0))
+
+    def beside(self, rows: list[Transaction], gross: str, *, net: bool = False) -> list[dict[str, str]]:
+        """The sums in each other currency, by its code, under the names that they have in the answer."""
+        found = []
+        for currency in sorted({row.currency for row in rows} - {"USD"}):
+            paid, back = (self.money(rows, name, currency) for name in ("amount", "amount_refunded"))
+            sums = {"currency": currency, gross: _text(paid), "refunded": _text(back)}
+            found.append({**sums, "net": _text(paid - back)} if net else sums)
+        return found
 
     def days(self) -> list[date]:
         return [FIRST + timedelta(days=number) for number in range((LAST - FIRST).days + 1)]
@@ -84,6 +93,7 @@ class Recount:
                 "purchases": len(self.sales),
                 "revenue": _text(self.money(self.sales, "amount")),
                 "refunded": _text(self.money(self.sales, "amount_refunded")),
+                "other_currencies": self.beside(self.sales, "revenue"),
                 "vouchers_issued": len(self.vouchers),
                 **{
                     f"vouchers_{status}": statuses[status]
@@ -98,6 +108,9 @@ class Recount:
                     "revenue": _text(
                         self.money([row for row in self.sales if self.day(row.completed_at) == day], "amount")
                     ),
+                    "other_currencies": self.beside(
+                        [row for row in self.sales if self.day(row.completed_at) == day], "revenue"
+                    ),
                     "vouchers_issued": sum(self.day(row.purchase_date) == day for row in self.vouchers),
                     "redemptions": sum(self.day(row.used_at) == day for row in self.uses),
                 }
@@ -110,6 +123,7 @@ class Recount:
                         self.money([row for row in self.sales if row.voucher_type_id == type_id], "amount")
                     ),
                     sum(row.voucher.voucher_type_id == type_id for row in self.uses),
+                    self.beside([row for row in self.sales if row.voucher_type_id == type_id], "revenue"),
                 )
                 for type_id in {
                     *(row.voucher_type_id for row in self.sales),
@@ -128,6 +142,7 @@ class Recount:
                 "gross": _text(gross),
                 "refunded": _text(refunded),
                 "net": _text(gross - refunded),
+                "other_currencies": self.beside(rows, "gross", net=True),
             }
 
         return {
@@ -143,15 +158,24 @@ class Recount:
                 for type_id in {row.voucher_type_id for row in self.sales}
             },
             "totals": figures(self.sales),
-            "outstanding_liability": self.unused("active"),
-            "breakage": self.unused("expired"),
+            **self.obligations("USD"),
+            "other_currencies": [{"currency": "EUR", **self.obligations("EUR")}],
         }
 
-    def unused(self, status: str) -> str:
+    def obligations(self, currency: str) -> dict[str, str]:
+        return {
+            "outstanding_liability": self.unused("active", currency, paid=True),
+            "breakage": self.unused("expired", currency, paid=True),
+            "unpaid_outstanding": self.unused("active", currency, paid=False),
+            "unpaid_expired": self.unused("expired", currency, paid=False),
+        }
+
+    def unused(self, status: str, currency: str, *, paid: bool) -> str:
+        sold = set(SoldVoucher.objects.values_list("voucher_id", flat=True))
         value = sum(
             Fraction(row.face_value) * row.uses_remaining / row.total_uses
             for row in self.all_vouchers
-            if row.currency == "USD" and self.status(row) == status
+            if row.currency == currency and self.status(row) == status and (row.pk in sold) is paid
         )
         fraction = Fraction(value)
         exact = Decimal(fraction.numerator) / Decimal(fraction.denominator)
@@ -185,7 +209,12 @@ class RecountTests(ApiTestCase):
         self.assertEqual(answer["totals"], expected["totals"])
         self.assertEqual(answer["series"], expected["series"])
         by_type = {
-            row["voucher_type"]["id"]: (row["sold"], row["revenue"], row["redeemed"])
+            row["voucher_type"]["id"]: (
+                row["sold"],
+                row["revenue"],
+                row["redeemed"],
+                row["other_currencies"],
+            )
             for row in answer["by_voucher_type"]
         }
         self.assertEqual(by_type, expected["by_type"])

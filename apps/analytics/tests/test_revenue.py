@@ -8,11 +8,11 @@ from django.test import override_settings
 from django.utils import timezone
 
 from apps.users.tests.factories import make_customer, make_other_customer, make_staff
-from apps.vouchers.models import Hold
+from apps.vouchers.models import Hold, Voucher
 from apps.vouchers.tests.factories import held, make_type
 from tests.support.cases import ApiTestCase
 
-from .factories import issue, make_purchase
+from .factories import issue, make_batch, make_purchase, use
 
 REVENUE = "/api/analytics/revenue/"
 
@@ -60,13 +60,21 @@ class RevenueTests(ApiTestCase):
                 "currency": "USD",
                 "period": {"from": yesterday, "to": f"{today}"},
                 "daily": [
-                    {"date": yesterday, "purchases": 1, "gross": "20.00", "refunded": "0.00", "net": "20.00"},
+                    {
+                        "date": yesterday,
+                        "purchases": 1,
+                        "gross": "20.00",
+                        "refunded": "0.00",
+                        "net": "20.00",
+                        "other_currencies": [],
+                    },
                     {
                         "date": f"{today}",
                         "purchases": 2,
                         "gross": "50.00",
                         "refunded": "5.50",
                         "net": "44.50",
+                        "other_currencies": [],
                     },
                 ],
                 "by_voucher_type": [
@@ -76,6 +84,7 @@ class RevenueTests(ApiTestCase):
                         "gross": "20.00",
                         "refunded": "0.00",
                         "net": "20.00",
+                        "other_currencies": [],
                     },
                     {
                         "voucher_type": {"id": school.pk, "name": "School", "service_type": "exam_results"},
@@ -83,10 +92,20 @@ class RevenueTests(ApiTestCase):
                         "gross": "50.00",
                         "refunded": "5.50",
                         "net": "44.50",
+                        "other_currencies": [],
                     },
                 ],
-                "totals": {"purchases": 3, "gross": "70.00", "refunded": "5.50", "net": "64.50"},
+                "totals": {
+                    "purchases": 3,
+                    "gross": "70.00",
+                    "refunded": "5.50",
+                    "net": "64.50",
+                    "other_currencies": [],
+                },
                 "breakage": "0.00",
+                "unpaid_outstanding": "0.00",
+                "unpaid_expired": "0.00",
+                "other_currencies": [],
             },
         )
 
@@ -114,8 +133,44 @@ class RevenueTests(ApiTestCase):
             )
         issue(user=self.customer, voucher_type=make_type(currency="EUR"), at=self.now)
         self.assertEqual(self.owed(), ("0.00", "0.00"))
+        [beside] = self.revenue()["other_currencies"]
+        self.assertEqual((beside["currency"], beside["outstanding_liability"]), ("EUR", "10.00"))
         with override_settings(DEFAULT_CURRENCY="EUR"):
             self.assertEqual(self.owed(), ("10.00", "0.00"))
+            self.assertEqual(self.revenue()["other_currencies"], [])
+
+    def test_sales_in_other_currencies_stand_beside_those_in_the_default_one(self) -> None:
+        yen = make_type(name="Yen", price=Decimal("1050"), currency="JPY")
+        make_purchase(user=self.customer, voucher_type=yen, at=self.now, amount_refunded=Decimal(50))
+        answer = self.revenue(days=2)
+        beside = {"currency": "JPY", "gross": "1050.00", "refunded": "50.00", "net": "1000.00"}
+        self.assertEqual(
+            (answer["totals"]["gross"], answer["totals"]["other_currencies"]), ("0.00", [beside])
+        )
+        self.assertEqual([day["other_currencies"] for day in answer["daily"]], [[], [beside]])
+        self.assertEqual([row["other_currencies"] for row in answer["by_voucher_type"]], [[beside]])
+        self.assertEqual(
+            answer["other_currencies"],
+            [
+                {
+                    "currency": "JPY",
+                    "outstanding_liability": "1050.00",
+                    "breakage": "0.00",
+                    "unpaid_outstanding": "0.00",
+                    "unpaid_expired": "0.00",
+                }
+            ],
+        )
+
+    def test_batches_that_nobody_paid_for_are_no_liability(self) -> None:
+        exam = make_type(price=Decimal("9.00"), max_uses=3)
+        make_purchase(user=self.customer, voucher_type=exam, at=self.now)
+        batch = make_batch(owner=self.customer, voucher_type=exam, quantity=3)
+        use(batch[0], by=self.customer, at=self.now)
+        Voucher.objects.filter(pk=batch[1].pk).update(expiry_date=self.now - timedelta(days=1))
+        answer = self.revenue()
+        self.assertEqual((answer["outstanding_liability"], answer["breakage"]), ("9.00", "0.00"))
+        self.assertEqual((answer["unpaid_outstanding"], answer["unpaid_expired"]), ("15.00", "9.00"))
 
     def test_a_voucher_counts_with_what_was_paid_for_it_and_not_with_todays_price(self) -> None:
         exam = make_type()
