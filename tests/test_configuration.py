@@ -122,6 +122,7 @@ UNREADABLE = [
     ("TRUSTED_PROXY_COUNT", "perhaps"),
     ("TRUSTED_PROXY_COUNT", "-1"),
     ("DEFAULT_CURRENCY", "dollars"),
+    ("INSTALLATION", "x" * 101),
     ("REVERSAL_WINDOW_DAYS", "perhaps"),
     ("TIME_ZONE", "Mars/Olympus"),
     ("LOG_LEVEL", "LOUD"),

@@ -17,6 +17,7 @@ from typing import Any
 from unittest import skipUnless
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.test import override_settings
 
 from apps.payments import gateway, services
@@ -92,7 +93,8 @@ class WitnessTests(ApiTestCase):
                 _, asked = ask(self.witness, "GET", f"/v1/payment_intents/{intent_id}")
                 started = Transaction.objects.get(stripe_payment_intent_id=intent_id)
                 self.assertEqual((asked["amount"], asked["currency"]), (minor, currency.lower()))
-                self.assertEqual(asked["metadata"], {"order_id": str(started.reference)})
+                labels = {"order_id": str(started.reference), "installation": settings.INSTALLATION}
+                self.assertEqual(asked["metadata"], labels)
                 document = self.assertProblem(self.confirm(intent_id), 409, "payment_not_completed")
                 self.assertEqual(document["stripe_status"], "requires_payment_method")
                 self.assertEqual(self.pay(intent_id)[1]["status"], "succeeded")

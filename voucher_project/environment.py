@@ -64,6 +64,13 @@ def currency(text: str) -> str:
     return text.strip().upper()
 
 
+def label(text: str) -> str:
+    """A name of one to a hundred printable ASCII characters."""
+    if not re.fullmatch("[!-~]([ -~]{0,98}[!-~])?", text.strip()):
+        raise ValueError("One to a hundred printable ASCII characters.")
+    return text.strip()
+
+
 def time_zone(text: str) -> str:
     """The name of a time zone that this machine knows."""
     try:

@@ -8,11 +8,12 @@ import hashlib
 import hmac
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from .environment import count, currency, days, one_of, rate, read, time_zone, words
+from .environment import count, currency, days, label, one_of, rate, read, time_zone, words
 from .stripe_keys import configuration_problems
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -262,6 +263,9 @@ if DEBUG and not STRIPE_SECRET_KEY:
     STRIPE_PUBLISHABLE_KEY = "pk_test_local"
     STRIPE_WEBHOOK_SECRETS = ["whsec_local"]
     STRIPE_API_BASE = read("STRIPE_API_BASE", "http://127.0.0.1:12111")
+
+# Stands in the metadata of payments: installations that share a Stripe account know theirs by it.
+INSTALLATION = read("INSTALLATION", urlsplit(API_URL).netloc, cast=label)
 
 # A purchase that nobody paid is canceled at Stripe, and then given up.
 ABANDONED_AFTER = timedelta(hours=read("ABANDONED_AFTER_HOURS", 24, cast=count))

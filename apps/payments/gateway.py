@@ -72,6 +72,7 @@ class Intent:
     currency: str
     order_id: str
     client_secret: str = field(repr=False)
+    installation: str = ""  # which of those that share the account made it; "" before they wrote it down
 
     @property
     def succeeded(self) -> bool:
@@ -135,7 +136,7 @@ def create_intent(*, amount: Decimal, currency: str, order_id: UUID) -> Intent:
         "amount": currencies.to_minor(amount, currency),
         "currency": currency.lower(),
         "allowed_payment_method_types": ["card"],
-        "metadata": {"order_id": str(order_id)},
+        "metadata": {"order_id": str(order_id), "installation": settings.INSTALLATION},
     }
     try:
         with _conversation():
@@ -253,6 +254,14 @@ def fetch_dispute(dispute_id: str) -> Dispute:
         return _dispute(_client().v1.disputes.retrieve(dispute_id))
 
 
+def disputes_of(intent_id: str) -> list[Dispute]:
+    """Every dispute of a payment. Raises NotAtStripe or PaymentProviderUnavailable."""
+    _check_identifier(intent_id)
+    with _conversation():
+        page = _client().v1.disputes.list({"payment_intent": intent_id, "limit": 100})
+        return [_dispute(found) for found in page.auto_paging_iter()]
+
+
 def intent_id_of_charge(charge_id: str) -> str:
     """The payment intent that a charge belongs to. Raises NotAtStripe or PaymentProviderUnavailable."""
     _check_identifier(charge_id)
@@ -343,6 +352,7 @@ def _intent(found: stripe.PaymentIntent) -> Intent:
             currency=currency,
             order_id=str(getattr(metadata, "order_id", "") or ""),
             client_secret=getattr(found, "client_secret", "") or "",
+            installation=str(getattr(metadata, "installation", "") or ""),
         )
     except CurrencyNotSupported as error:  # another shop's, on the same account: we never ask for one
         raise NotAtStripe from error

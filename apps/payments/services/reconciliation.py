@@ -6,17 +6,14 @@ a process may die between two steps. Looks only, unless told to repair.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import islice
-from typing import Final, TypeVar
-from uuid import UUID
+from typing import Final
 
 from django.conf import settings
-from django.db.models import Q
 from django.utils import timezone
 
 from apps.core.single_flight import alone
@@ -34,21 +31,24 @@ from apps.payments.models import (
 
 from . import fulfilment
 from .disputes import settle_dispute
+from .payment_comparison import (
+    agree,
+    is_foreign,
+    is_fully_returned,
+    is_void,
+    paid_intents_of,
+    transactions_of,
+)
 from .refunds import STATUS_OF, execute_refund, settle_refund
+from .stripe_lists import PAGE, SECOND, pages, patiently, spans
 
 log = logging.getLogger(__name__)
 
-Item = TypeVar("Item")
-
 GRACE: Final = timedelta(minutes=5)  # what is younger may still be on its way
-PAGE: Final = 100
 PAUSE: Final = 0.05  # seconds between single look-ups: Stripe takes 25 a second of a test account
-BACK_OFF: Final = (1.0, 4.0)  # seconds before a call is tried again
 SILENCES: Final = (
     3  # one after the other, and Stripe is away; a single one may be the fault of what was asked for
 )
-SPAN: Final = timedelta(days=1)  # compared at once, which bounds what is kept in memory
-SECOND: Final = timedelta(seconds=1)
 PAYABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_action")
 
 
@@ -155,8 +155,11 @@ class _Run:
         if intent is None:
             if abandoned:
                 self.found("abandoned", about, partial(self.give_up, transaction))
-        elif intent.succeeded and not _agree(transaction, intent):
-            self.found("amount_mismatch", f"{about}, {intent.id}")
+        elif intent.succeeded and not agree(transaction, intent):
+            if patiently(partial(is_fully_returned, intent)):
+                self.found("refunded_not_failed", f"{about}, {intent.id}", partial(self.give_up, transaction))
+            else:
+                self.found("amount_mismatch", f"{about}, {intent.id}")
         elif intent.succeeded:
             self.found(
                 "paid_not_fulfilled", f"{about}, {intent.id}", partial(self.settle, intent), transaction.pk
@@ -237,24 +240,25 @@ class _Run:
         grace = timezone.now() - GRACE
         paid_at_stripe: set[str] = set()
         for page in pages(gateway.intents_created(start, end - SECOND, patiently)):
-            ours = _transactions_of(page)
+            ours = transactions_of(page)
             for intent in page:
                 self.count("intents at Stripe")
                 transaction = ours.get(intent.id) or ours.get(intent.order_id)
                 if intent.succeeded:
                     paid_at_stripe.add(intent.id)
                 if transaction is None:
-                    if not _uuid(intent.order_id):
+                    if is_foreign(intent):
                         self.count("intents of others")
                     elif intent.succeeded:
-                        self.found("paid_unknown_order", f"{intent.id}, order {intent.order_id}")
+                        about = f"{intent.id}, order {intent.order_id}"
+                        self.found_unless_returned("paid_unknown_order", about, intent)
                     continue
                 about = f"transaction {transaction.pk}, {intent.id}"
-                if transaction.is_paid and transaction.stripe_payment_intent_id != intent.id:
+                if transaction.stripe_payment_intent_id not in (None, intent.id):
                     if intent.succeeded:
-                        self.found("paid_twice", about)
-                elif intent.succeeded and not _agree(transaction, intent):
-                    self.found("amount_mismatch", about)
+                        self.found_unless_returned("paid_twice", about, intent)
+                elif intent.succeeded and not agree(transaction, intent):
+                    self.found_unless_returned("amount_mismatch", about, intent)
                 elif intent.succeeded and not transaction.is_paid and transaction.created_at < grace:
                     self.found("paid_not_fulfilled", about, partial(self.settle, intent), transaction.pk)
         claimed = Transaction.objects.filter(
@@ -273,23 +277,19 @@ class _Run:
         try:
             intent = patiently(partial(gateway.fetch_intent, transaction.stripe_payment_intent_id or ""))
         except gateway.NotAtStripe:
+            paid = False
+        else:
+            paid = intent.succeeded
+        if paid and not agree(transaction, intent):
+            self.found_unless_returned("amount_mismatch", f"{about}, {intent.id}", intent)
+        elif not paid and not is_void(transaction):
             self.found("fulfilled_not_paid", about)
-            return
-        if not intent.succeeded:
-            self.found("fulfilled_not_paid", about)
-        elif not _agree(transaction, intent):
-            self.found("amount_mismatch", f"{about}, {intent.id}")
 
     def refunds(self, start: datetime, end: datetime) -> None:
-        """Each refund of our payments is in the books, as it is at Stripe; and the reverse."""
+        """Each refund of a payment that gave vouchers is in the books, as it is at Stripe; and the reverse."""
         at_stripe: set[str] = set()
         for page in pages(gateway.refunds_created(start, end - SECOND, patiently)):
-            intent_ids = {made.intent_id for made in page}
-            ours = set(
-                Transaction.objects.filter(stripe_payment_intent_id__in=intent_ids).values_list(
-                    "stripe_payment_intent_id", flat=True
-                )
-            )
+            ours = paid_intents_of({made.intent_id for made in page})
             known = {
                 refund.stripe_refund_id: refund
                 for refund in Refund.objects.filter(stripe_refund_id__in=[made.id for made in page])
@@ -309,14 +309,9 @@ class _Run:
                     self.look_up_refund(refund, refund.stripe_refund_id or "")
 
     def disputes(self, start: datetime, end: datetime) -> None:
-        """Each dispute of our payments is in the books, as it is at Stripe."""
+        """Each dispute of a payment that gave vouchers is in the books, as it is at Stripe."""
         for page in pages(gateway.disputes_created(start, end - SECOND, patiently)):
-            intent_ids = {made.intent_id for made in page}
-            ours = set(
-                Transaction.objects.filter(stripe_payment_intent_id__in=intent_ids).values_list(
-                    "stripe_payment_intent_id", flat=True
-                )
-            )
+            ours = paid_intents_of({made.intent_id for made in page})
             rows = Dispute.objects.filter(stripe_dispute_id__in=[made.id for made in page])
             known = {dispute.stripe_dispute_id: dispute for dispute in rows}
             for made in page:
@@ -350,6 +345,13 @@ class _Run:
     def count(self, what: str) -> None:
         self.report.checked[what] = self.report.checked.get(what, 0) + 1
 
+    def found_unless_returned(self, name: str, about: str, intent: gateway.Intent) -> None:
+        """Note what a person ends by giving the money back, unless that has happened."""
+        time.sleep(PAUSE)
+        with self.going_on():
+            if not patiently(partial(is_fully_returned, intent)):
+                self.found(name, about)
+
     def found(
         self,
         name: str,
@@ -373,54 +375,3 @@ class _Run:
             log.exception("Reconciliation: %s, %s could not be repaired", name, about)
         finally:
             self.report.differences.append(Difference(name, about, repaired))
-
-
-def patiently(call: Callable[[], Item]) -> Item:
-    """Call Stripe, and again after a while when it does not answer or has too much to do."""
-    for wait in BACK_OFF:
-        try:
-            return call()
-        except PaymentProviderUnavailable:
-            time.sleep(wait)
-    return call()
-
-
-def spans(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """The time between in parts, each without its end. The last ends a second later, and so has `until` in it."""
-    while until - since > SPAN:
-        yield since, since + SPAN
-        since += SPAN
-    yield since, until + SECOND
-
-
-def pages(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """The items, so many at a time."""
-    iterator = iter(items)
-    while page := list(islice(iterator, PAGE)):
-        yield page
-
-
-def _transactions_of(intents: list[gateway.Intent]) -> dict[str, Transaction]:
-    """Our transactions for these intents, by intent and by order id."""
-    references = [reference for intent in intents if (reference := _uuid(intent.order_id))]
-    rows = Transaction.objects.filter(
-        Q(stripe_payment_intent_id__in=[intent.id for intent in intents]) | Q(reference__in=references)
-    )
-    found: dict[str, Transaction] = {}
-    for transaction in rows:
-        found[str(transaction.reference)] = transaction
-        if transaction.stripe_payment_intent_id:
-            found[transaction.stripe_payment_intent_id] = transaction
-    return found
-
-
-def _agree(transaction: Transaction, intent: gateway.Intent) -> bool:
-    due = (transaction.amount, transaction.currency, str(transaction.reference))
-    return due == (intent.amount_received, intent.currency, intent.order_id)
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -4,6 +4,8 @@ import json
 import time
 from unittest.mock import patch
 
+from django.conf import settings
+
 from apps.payments import gateway
 from apps.payments.models import SoldVoucher, Transaction
 from apps.users.tests.factories import make_user
@@ -63,7 +65,8 @@ class StartTests(PurchaseTestCase):
         self.assertEqual((shown["unit_price"], shown["amount"], shown["currency"]), ("25.50", "51.00", "USD"))
         intent = self.stripe.payment_intent(str(made.stripe_payment_intent_id))
         self.assertEqual((intent["amount"], intent["currency"]), (5100, "usd"))
-        self.assertEqual(intent["metadata"], {"order_id": str(made.reference)})
+        labels = {"order_id": str(made.reference), "installation": settings.INSTALLATION}
+        self.assertEqual(intent["metadata"], labels)
         self.assertEqual(intent["client_secret"], answer["client_secret"])
         self.assertEqual(Voucher.objects.count(), 0)
 

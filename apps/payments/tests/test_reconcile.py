@@ -14,7 +14,7 @@ from apps.core.single_flight import alone
 from apps.payments import gateway, services, tasks
 from apps.payments.errors import PaymentProviderUnavailable
 from apps.payments.models import Dispute, Refund, Transaction
-from apps.payments.services import reconciliation
+from apps.payments.services import reconciliation, stripe_lists
 from apps.vouchers.models import Voucher
 from tests.support.cases import ApiTestCase, RaceTestCase
 
@@ -24,8 +24,8 @@ from .money import PaidTestCase
 class ReconcileTestCase(PaidTestCase):
     def setUp(self):
         super().setUp()
-        for name, value in (("PAUSE", 0), ("BACK_OFF", (0.0,))):
-            changed = patch.object(reconciliation, name, value)
+        for module, name, value in ((reconciliation, "PAUSE", 0), (stripe_lists, "BACK_OFF", (0.0,))):
+            changed = patch.object(module, name, value)
             changed.start()
             self.addCleanup(changed.stop)
 
