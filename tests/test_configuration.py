@@ -111,6 +111,18 @@ REFUSALS: list[tuple[dict[str, str], str]] = [
     ({"STRIPE_API_BASE": "http://localhost:12111"}, "STRIPE_API_BASE is a local address"),
     ({"DATABASE_URL": ""}, "DATABASE_URL is SQLite"),
     ({"DATABASE_URL": "sqlite:///data.sqlite3"}, "DATABASE_URL is SQLite"),
+    *(
+        ({"DEFAULT_FROM_EMAIL": sender}, "DEFAULT_FROM_EMAIL is no sender")
+        for sender in (
+            "vouchers",
+            "Voucher App <vouchers@>",
+            "Voucher App, Ltd <vouchers@example.org>",  # the comma needs quotation marks
+            "Vouchers [test] <vouchers@example.org>",
+            "vouchers@example.org, desk@example.org",
+            "vouchers@exam\u200bple.org",
+            "Vouchers <vouchers@example.org>\nBcc: all@example.org",
+        )
+    ),
 ]
 
 UNREADABLE = [
@@ -140,6 +152,10 @@ ACCEPTED: list[dict[str, str]] = [
     {"STRIPE_SECRET_KEY": "rk_live_0123456789AbCdEf"},
     {"STRIPE_WEBHOOK_SECRET": "whsec_0123456789AbCdEf, whsec_fEdCbA9876543210,"},
     {"CORS_ALLOWED_ORIGINS": ""},
+    {"DEFAULT_FROM_EMAIL": "vouchers@example.org"},
+    {"DEFAULT_FROM_EMAIL": "Voucher App <vouchers@example.org>"},
+    {"DEFAULT_FROM_EMAIL": '"Voucher App, Ltd" <vouchers@example.org>'},
+    {"DEFAULT_FROM_EMAIL": "G\u00e3 Vouchers <vouchers@m\u00fcnchen.example>"},
 ]
 
 

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.core.email_addresses import is_sender
+
 from .environment import count, currency, days, label, one_of, rate, read, time_zone, words
 from .stripe_keys import configuration_problems
 
@@ -452,6 +454,10 @@ def _unsafe() -> list[str]:
         (
             "sqlite" in _database["ENGINE"] and not ALLOW_SQLITE,
             "DATABASE_URL is SQLite: use PostgreSQL, or say ALLOW_SQLITE=True if you mean it.",
+        ),
+        (
+            not is_sender(DEFAULT_FROM_EMAIL),
+            "DEFAULT_FROM_EMAIL is no sender: one address, or a name in quotation marks and <an address>.",
         ),
     ]
     return [line for wrong, line in rules if wrong] + configuration_problems(

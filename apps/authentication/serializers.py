@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.users import passwords
-from apps.users.serializers import LastNameField, NameField, PhoneNumberField, UserOutput
+from apps.users.serializers import EmailAddressField, LastNameField, NameField, PhoneNumberField, UserOutput
 
 
 class PasswordField(serializers.CharField):
@@ -29,7 +29,7 @@ class TokenField(serializers.CharField):
 
 
 class RegisterInput(serializers.Serializer[Any]):
-    email = serializers.EmailField(max_length=254)
+    email = EmailAddressField()
     password = PasswordField()
     password_confirm = PasswordField()
     first_name = NameField()
@@ -76,7 +76,7 @@ class CloseAccountInput(serializers.Serializer[Any]):
 
 
 class PasswordResetInput(serializers.Serializer[Any]):
-    email = serializers.EmailField(max_length=254)
+    email = EmailAddressField()
 
 
 class PasswordResetConfirmInput(serializers.Serializer[Any]):

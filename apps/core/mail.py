@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.db import close_old_connections, connection, transaction
 from django.db.models import Q
 from django.template.loader import render_to_string
@@ -23,6 +22,7 @@ from django.utils import timezone
 from post_office.connections import connections as servers
 from post_office.models import PRIORITY, STATUS, Email, Log
 
+from .email_addresses import is_mailable
 from .logs import without_secrets
 
 log = logging.getLogger(__name__)
@@ -70,31 +70,31 @@ def queue(
 ) -> None:
     """Put a mail into the queue: `template`.txt and `template`.html, rendered with `context`.
 
-    Call it in the transaction of what the mail reports. It is not sent after `expires_at`. An empty `to` makes
-    a row that counts as sent: for whoever must not be told, by the time that it takes, that nobody gets mail.
+    Call it in the transaction of what the mail reports. It is not sent after `expires_at`. For an address that can't be
+    mailed nothing is queued. An empty `to` makes a row that counts as sent: for whoever must not be told, by the time
+    that it takes, that nobody gets mail.
     `attach` is the name of an attachment (see `register_attachment`) and JSON values for its maker: the row holds
     these, and the file is made when the mail is sent, so that none lies about.
     """
+    if to and not is_mailable(to):
+        log.warning("A mail was not queued: its recipient's address can't be used")
+        return
     message = render_to_string(f"{template}.txt", context)
     html_message = render_to_string(f"{template}.html", context)
-    # post_office splits addresses at commas. One within an address is legal, and nobody's.
-    recipients = [to] if to and "," not in to else []
-    try:
-        Email.objects.create(
-            from_email=settings.DEFAULT_FROM_EMAIL,
-            to=recipients,
-            subject=_CONTROL.sub(" ", subject).strip(),  # a line break would end the header
-            message=message,
-            html_message=html_message,
-            status=STATUS.queued if recipients else STATUS.sent,
-            priority=PRIORITY.medium,
-            expires_at=expires_at,
-            headers=headers,
-            context={"attach": attach} if attach else None,
-        )
-    except ValidationError:
-        log.warning("A mail was not queued: its recipient's or our own address can't be used")
-        return
+    email = Email(
+        from_email=settings.DEFAULT_FROM_EMAIL,  # for the record; see _send
+        to=[to] if to else [],
+        subject=_CONTROL.sub(" ", subject).strip(),  # a line break would end the header
+        message=message,
+        html_message=html_message,
+        status=STATUS.queued if to else STATUS.sent,
+        priority=PRIORITY.medium,
+        expires_at=expires_at,
+        headers=headers,
+        context={"attach": attach} if attach else None,
+    )
+    # Not by `save`, which refuses the whole mail for its sender: that is set when it is sent.
+    Email.objects.bulk_create([email])
     if settings.SEND_MAIL_IN_PROCESS:
         transaction.on_commit(_sender.wake, robust=True)
 
@@ -178,6 +178,8 @@ def _reserve(email: Email) -> bool:
 def _send(email: Email) -> bool:
     mine = Email.objects.filter(pk=email.pk, status__in=WAITING)
     try:
+        # Today's sender: the one from when it was queued may have been wrong, and mended since.
+        email.from_email = settings.DEFAULT_FROM_EMAIL
         _attach(email)
         email.dispatch(commit=False, disconnect_after_delivery=False)
     except Exception as error:  # noqa: BLE001 - whatever a mail server does, the next mail has its turn

@@ -8,6 +8,8 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from apps.core.email_addresses import validate_mailable
+
 from . import passwords
 
 CLOSED_DOMAIN: Final = "closed.invalid"  # RFC 2606: nobody's, ever
@@ -19,7 +21,9 @@ else:
 
 
 class EmailAddressField(EmailField):
-    """An e-mail address kept, compared and looked up in lower case."""
+    """An e-mail address that can be mailed, kept, compared and looked up in lower case."""
+
+    default_validators = [*EmailField.default_validators, validate_mailable]
 
     def to_python(self, value: Any) -> Any:
         value = super().to_python(value)

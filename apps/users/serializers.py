@@ -8,6 +8,7 @@ from django.core.validators import RegexValidator
 from django.utils import timezone
 from rest_framework import serializers
 
+from apps.core import email_addresses
 from apps.core.serializers import UTCDateTimeField
 
 from .models import User
@@ -20,6 +21,15 @@ PHONE_NUMBER = RegexValidator(
 )
 ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 EARLIEST_BIRTH = datetime.date(1900, 1, 1)
+
+
+class EmailAddressField(serializers.EmailField):
+    """An e-mail address that can be mailed."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            max_length=email_addresses.MAX_LENGTH, validators=[email_addresses.validate_mailable], **options
+        )
 
 
 class NameField(serializers.CharField):

@@ -13,13 +13,14 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, connection, transaction
 
+from apps.core import email_addresses
+
 from . import passwords, personal_data, pictures, reminder_links, selectors
 from .errors import AccountClosed, InvalidFields, SuperuserAccount, UnsubscribeLinkInvalid, WrongPassword
 from .models import CLOSED_DOMAIN, User, UserProfile
 
 EMAIL_TAKEN = [("unique", "There is an account with this e-mail address.")]
 WRONG_PASSWORD = [("password_incorrect", "This is not your password.")]
-LONGEST_EMAIL = 254
 PERSON_FIELDS = ("first_name", "last_name")
 PROFILE_FIELDS = ("phone_number", "address", "date_of_birth", "expiry_reminders")
 
@@ -41,12 +42,15 @@ def create_account(
 ) -> User:
     """A new user with a profile.
 
-    Raises InvalidFields: `email` (`unique`) if the address is taken, also by a request at the same instant,
-    and `password` with the codes of all password rules that it breaks.
+    Raises InvalidFields: `email` (`unique`) if the address is taken, also by a request at the same instant, or
+    (`invalid`) one of those that closed accounts get, and `password` with the codes of all password rules that
+    it breaks.
     """
     email = User.objects.normalize_email(email)
     wrong = {}
-    if len(email) > LONGEST_EMAIL:  # some letters are longer in lower case
+    if email.endswith(f"@{CLOSED_DOMAIN}"):
+        raise InvalidFields(email=[("invalid", "Mail can't be sent to this address.")])
+    if len(email) > email_addresses.MAX_LENGTH:  # some letters are longer in lower case
         raise InvalidFields(email=[("max_length", "This address is too long.")])
     if broken := _broken_rules(password, User(email=email, first_name=first_name, last_name=last_name)):
         wrong["password"] = broken

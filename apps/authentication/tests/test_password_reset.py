@@ -15,7 +15,7 @@ from apps.authentication.models import Session
 from apps.core import mail
 from apps.users import services as users
 from apps.users.models import User
-from apps.users.tests.factories import PASSWORD, make_customer, make_deactivated, make_user
+from apps.users.tests.factories import PASSWORD, UNMAILABLE, make_customer, make_deactivated, make_user
 from tests.support.cases import ApiTestCase, RaceTestCase
 
 ASK = "/api/auth/password-reset/"
@@ -49,6 +49,13 @@ class AskingForALink(ApiTestCase):
         body = {"uid": uid, "token": token, "password": NEW, "password_confirm": NEW}
         self.assertEqual(self.api.post(CONFIRM, body).status_code, 200)
         self.assertTrue(User.objects.get().check_password(NEW))
+
+    def test_an_address_that_can_never_be_mailed_is_refused_whether_or_not_there_is_an_account(self):
+        for email in UNMAILABLE:
+            User.objects.filter(pk=self.customer.pk).update(email=email)
+            for asked in (email, email.replace("nora", "nobody")):
+                self.assertProblem(self.ask(asked), 400, "validation_error")
+        self.assertEqual(Email.objects.count(), 0)
 
     def test_it_goes_out_by_the_queue_and_to_the_address_as_it_is_kept(self):
         self.ask("CARLA@Example.com")

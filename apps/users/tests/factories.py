@@ -7,6 +7,19 @@ from apps.users.models import User
 
 PASSWORD: Final = "correct horse battery"
 
+# Django takes them for addresses, and mail to them is refused, or goes to somebody else.
+UNMAILABLE: Final = (
+    '"a,b"@example.com',
+    "nora@exam\u200bple.com",
+    "nora@example.com\u2060",
+    "nora@exam\u00adple.com",
+    "nora@\uff45xample.com",
+    "nora@stra\u00dfe.example",
+    "nora@" + "\u00fc" * 60 + ".example",
+    "\u017fara@example.com",
+    "=?utf-8?q?otto?=@example.com",
+)
+
 _number = count(1)
 
 

@@ -10,7 +10,7 @@ from django.test import TestCase
 from apps.authentication import services as authentication
 from apps.authentication.models import Session
 from apps.users.models import User, UserProfile
-from apps.users.tests.factories import PASSWORD, make_customer, make_user
+from apps.users.tests.factories import PASSWORD, UNMAILABLE, make_customer, make_user
 from tests.support.cases import ApiTestCase
 
 
@@ -63,6 +63,17 @@ class MakingASuperuser(ApiTestCase):
             with self.assertRaises(CommandError):
                 self.make(interactive=False)
         self.assertEqual(User.objects.count(), 1)
+
+    def test_an_address_that_can_never_be_mailed_is_refused(self):
+        for email in UNMAILABLE:
+            environment = {"DJANGO_SUPERUSER_EMAIL": email, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+            with (
+                self.subTest(email),
+                mock.patch.dict(os.environ, environment),
+                self.assertRaisesMessage(CommandError, "Mail can't be sent to this address."),
+            ):
+                self.make(interactive=False)
+        self.assertEqual(User.objects.count(), 0)
 
     def test_by_answering_it_asks_for_address_and_password_only(self):
         asked = []

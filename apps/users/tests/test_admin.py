@@ -3,7 +3,7 @@ from django.contrib.auth.models import Permission
 from post_office.models import Email
 
 from apps.users.models import User, UserProfile
-from apps.users.tests.factories import PASSWORD, make_customer, make_staff, make_user
+from apps.users.tests.factories import PASSWORD, UNMAILABLE, make_customer, make_staff, make_user
 from tests.support.cases import ApiTestCase
 
 LIST = "/admin/users/user/"
@@ -90,6 +90,18 @@ class PeopleInTheAdmin(ApiTestCase):
         response = self.post(self.page(self.customer), **self.body(last_name=""))
         self.assertEqual(response.status_code, 302, response.content[-3000:])
         self.assertEqual(User.objects.get(pk=self.customer.pk).full_name, "Carla")
+
+    def test_an_address_that_can_never_be_mailed_is_refused_on_both_forms(self):
+        for email in UNMAILABLE:
+            with self.subTest(email):
+                body = {"email": email, "usable_password": "true"}
+                response = self.post(f"{LIST}add/", password1=PASSWORD, password2=PASSWORD, **body)
+                self.assertContains(response, "Mail can&#x27;t be sent to this address.")
+                response = self.post(self.page(self.customer), **self.body(email=email))
+                self.assertContains(response, "Mail can&#x27;t be sent to this address.")
+        self.assertEqual(
+            set(User.objects.values_list("email", flat=True)), {"carla@example.com", "stella@example.com"}
+        )
 
     def test_an_address_taken_in_another_case_is_refused_on_the_form(self):
         body = {"email": "CARLA@example.com", "usable_password": "true"}
