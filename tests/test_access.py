@@ -3,6 +3,7 @@
 from typing import Final
 
 from django.conf import settings
+from django.test.utils import tag
 from drf_spectacular.generators import SchemaGenerator
 
 from apps.payments.tests.factories import make_completed_transaction
@@ -62,6 +63,7 @@ TABLE: Final = {
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
+@tag("server", "smoke")
 class AccessTests(StripeTestCase, ApiTestCase):
     def setUp(self):
         super().setUp()

@@ -8,13 +8,14 @@ from io import StringIO
 
 from django.conf import settings
 from django.core.management import call_command
-from django.test import LiveServerTestCase
+from django.test import LiveServerTestCase, tag
 
 from apps.payments.models import Transaction
 from apps.vouchers.models import Voucher, VoucherUsage
 from tests.support.stripe import StripeTestCase
 
 
+@tag("server")
 class ReadmeTests(StripeTestCase, LiveServerTestCase):
     def test_see_it_in_a_minute_does_what_it_says(self):
         call_command("create_sample_vouchers", stdout=StringIO())

@@ -12,12 +12,12 @@ from django.core.cache import cache
 from django.db import connection, connections
 from django.http import HttpResponse
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, tag
 from rest_framework.test import APIClient
 
 from apps.core import limits
 
-from .runner import home
+from .runner import RACE, home
 
 Result = TypeVar("Result")
 
@@ -78,6 +78,7 @@ class ApiTestCase(_Api, TestCase):
         self.assertEqual(len(queries), number, "\n" + "\n".join(query[:500] for query in queries))
 
 
+@tag(RACE, "server")
 class RaceTestCase(_Api, TransactionTestCase):
     """Tests of what happens at the same instant, with real transactions and a connection per thread.
 

@@ -8,14 +8,18 @@ import os
 import re
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import connections
 from django.test import runner as django_runner
 from django.test.utils import override_settings
+
+SLOWEST: Final = 20  # tests that a run names at its end
+RACE: Final = "race"  # the tag of tests of which only one may run at a time
 
 
 def home() -> Path:
@@ -86,7 +90,16 @@ def _let_flush_past_triggers(operations: Any) -> None:
 
 
 class _WorkerResult(django_runner.RemoteTestResult):
-    """Sends a failed subtest to the parent process by name, without what it holds: not all can be sent."""
+    """Sends each test's duration to the parent process, and a failed subtest by name, without what it holds: not
+    all can be sent."""
+
+    def startTest(self, test: unittest.TestCase) -> None:
+        super().startTest(test)
+        self._started = time.monotonic()
+
+    def stopTest(self, test: unittest.TestCase) -> None:
+        self.events.append(("record_duration", self.test_index, time.monotonic() - self._started))
+        super().stopTest(test)
 
     def addSubTest(self, test: unittest.TestCase, subtest: Any, err: Any) -> None:
         empty = type(test)(test._testMethodName)
@@ -98,14 +111,47 @@ class _WorkerRunner(django_runner.RemoteTestRunner):
 
 
 class _ParallelSuite(django_runner.ParallelTestSuite):
+    """Runs the races in one process, one after the other, from the start: only one may run at a time, and a second
+    process would do nothing but wait for the first."""
+
     init_worker = _prepare_worker
     runner_class = _WorkerRunner
 
+    def __init__(self, subsuites: list[unittest.TestSuite], *arguments: Any, **options: Any) -> None:
+        races = unittest.TestSuite()
+        others = []
+        for subsuite in subsuites:
+            if any(RACE in getattr(test, "tags", ()) for test in subsuite):
+                races.addTests(subsuite)
+            else:
+                others.append(subsuite)
+        super().__init__([races, *others] if races.countTestCases() else others, *arguments, **options)
+
 
 class _Counting(unittest.TextTestResult):
-    """Counts what passed, as the results themselves tell: `testsRun` also counts what was skipped."""
+    """Counts what passed, as the results themselves tell (`testsRun` also counts what was skipped), and keeps how
+    long each test took, setUp and waiting included."""
 
     passed = 0
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.durations: list[tuple[float, str]] = []
+        self._started: dict[str, float] = {}
+
+    def startTest(self, test: unittest.TestCase) -> None:
+        super().startTest(test)
+        self._started[test.id()] = time.monotonic()
+
+    def stopTest(self, test: unittest.TestCase) -> None:
+        # Where a worker process ran the test, its own figure came before this; ours is of the report alone.
+        if test.id() in self._started:
+            self.record_duration(test, time.monotonic() - self._started[test.id()])
+        super().stopTest(test)
+
+    def record_duration(self, test: unittest.TestCase, seconds: float) -> None:
+        self._started.pop(test.id(), None)
+        self.durations.append((seconds, test.id()))
 
     def addSuccess(self, test: unittest.TestCase) -> None:
         self.passed += 1
@@ -147,6 +193,7 @@ class Runner(django_runner.DiscoverRunner):
         return type("Result", (_Counting, base), {})
 
     def suite_result(self, suite: unittest.TestSuite, result: Any, **options: Any) -> int:
+        self._print_slowest(result)
         failed = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
         passed = result.passed + len(result.expectedFailures)
         if result.shouldStop and not failed:
@@ -157,3 +204,11 @@ class Runner(django_runner.DiscoverRunner):
             failed = 1
         print(f"{passed} passed, {failed} failed, {len(result.skipped)} skipped", flush=True)
         return failed
+
+    def _print_slowest(self, result: Any) -> None:
+        slowest = sorted(result.durations, reverse=True)[:SLOWEST]
+        if len(result.durations) > SLOWEST and self.verbosity > 0:
+            total = sum(seconds for seconds, _ in result.durations)
+            print(f"The {SLOWEST} slowest of {total:.0f} s in tests:")
+            for seconds, name in slowest:
+                print(f"{seconds:7.2f} s  {name}")

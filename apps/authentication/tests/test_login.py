@@ -1,7 +1,7 @@
 from typing import Any
 
 from django.contrib.auth.hashers import MD5PasswordHasher
-from django.test import override_settings
+from django.test import override_settings, tag
 
 from apps.authentication import tokens
 from apps.authentication.models import Session
@@ -21,6 +21,7 @@ class CountingHasher(MD5PasswordHasher):
         return super().encode(password, salt)
 
 
+@tag("smoke")
 class SigningIn(ApiTestCase):
     def setUp(self):
         super().setUp()

@@ -13,7 +13,7 @@ import redis
 import time_machine
 from django.conf import settings
 from django.core.cache import cache
-from django.test import RequestFactory, SimpleTestCase, override_settings
+from django.test import RequestFactory, SimpleTestCase, override_settings, tag
 
 from apps.authentication.models import Session
 from apps.core import limits
@@ -160,6 +160,7 @@ class CountingInTheProcess(_Counting):
         self.assertNotIn("0", store._kept)
 
 
+@tag("server")
 class CountingInRedis(_Counting):
     @classmethod
     def setUpClass(cls):

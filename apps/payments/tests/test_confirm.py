@@ -1,5 +1,7 @@
 """POST /api/payments/confirm-payment/ and its older name."""
 
+from django.test.utils import tag
+
 from apps.payments import services
 from apps.payments.models import SoldVoucher, Transaction
 from apps.payments.tests.factories import make_completed_transaction, make_transaction
@@ -16,6 +18,7 @@ URL = "/api/payments/confirm-payment/"
 OLDER = "/api/payments/confirm/"
 
 
+@tag("smoke")
 class ConfirmTests(StripeTestCase, ApiTestCase):
     def setUp(self):
         super().setUp()

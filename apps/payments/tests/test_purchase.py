@@ -5,6 +5,7 @@ import time
 from unittest.mock import patch
 
 from django.conf import settings
+from django.test.utils import tag
 
 from apps.payments import gateway
 from apps.payments.models import SoldVoucher, Transaction
@@ -32,6 +33,7 @@ class PurchaseTestCase(StripeTestCase, ApiTestCase):
         self.assertEqual(self.stripe.requests(), [])
 
 
+@tag("smoke")
 class StartTests(PurchaseTestCase):
     def test_a_purchase_is_recorded_and_can_be_paid_but_issues_nothing(self):
         response = self.api.post(PURCHASE, {"voucher_type_id": self.type.pk, "quantity": 2})

@@ -4,6 +4,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 from django.db import IntegrityError, transaction
+from django.test.utils import tag
 from django.utils import timezone
 
 from apps.payments import errors, gateway, services
@@ -145,6 +146,7 @@ class RequestTests(PaidTestCase, ApiTestCase):
             self.assertEqual(self.api.get(REFUNDS).json()["count"], 3)
 
 
+@tag("smoke")
 class DecisionTests(PaidTestCase, ApiTestCase):
     def setUp(self):
         super().setUp()

@@ -5,7 +5,7 @@ from unittest import mock
 from django.contrib.auth.management.commands import createsuperuser
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
-from django.test import TestCase
+from django.test import TestCase, tag
 
 from apps.authentication import services as authentication
 from apps.authentication.models import Session
@@ -14,6 +14,7 @@ from apps.users.tests.factories import PASSWORD, UNMAILABLE, make_customer, make
 from tests.support.cases import ApiTestCase
 
 
+@tag("smoke")
 class Accounts(TestCase):
     def test_everyone_has_a_profile(self):
         for user in (make_user(), User.objects.create(email="x@example.com")):

@@ -7,6 +7,7 @@ from unittest import TestCase
 from unittest.mock import patch
 from uuid import UUID
 
+from django.test.utils import tag
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ def is_sign(character):
     return not (character.isalnum() and unicodedata.normalize("NFKC", character).isascii())
 
 
+@tag("smoke")
 class CodeTests(TestCase):
     def test_it_has_sixteen_symbols_of_the_alphabet(self):
         for _ in range(200):

@@ -6,7 +6,7 @@ from typing import Any
 from unittest.mock import patch
 
 from django.db import connection
-from django.test import TransactionTestCase
+from django.test import TransactionTestCase, tag
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -71,6 +71,7 @@ def fill(mine: int, everyone: int) -> tuple[User, User]:
     return owner, staff
 
 
+@tag("server")
 class PlanTests(_Api, TransactionTestCase):
     """Each query of each list, explained by the database itself. Not in a transaction: VACUUM can't be."""
 

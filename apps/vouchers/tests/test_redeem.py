@@ -6,7 +6,7 @@ from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
-from django.test import override_settings
+from django.test import override_settings, tag
 from django.utils import timezone
 
 from apps.users.tests.factories import make_user
@@ -26,6 +26,7 @@ from tests.support.cases import ApiTestCase
 URL = "/api/vouchers/redeem/"
 
 
+@tag("smoke")
 class RedeemTests(ApiTestCase):
     def setUp(self):
         super().setUp()

@@ -5,6 +5,7 @@ from io import StringIO
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
+from django.test.utils import tag
 
 from apps.users.tests.factories import make_user
 from apps.vouchers.models import Voucher, VoucherType
@@ -14,6 +15,7 @@ from tests.support.cases import ApiTestCase
 URL = "/api/vouchers/types/"
 
 
+@tag("smoke")
 class TypesTests(ApiTestCase):
     def test_it_lists_the_active_types_by_name_for_everyone(self):
         later = make_type(name="Zeta", description="Last", price="25.50", validity_days=30, max_uses=3)
