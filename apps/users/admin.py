@@ -4,11 +4,13 @@ import re
 from typing import Any, Final
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from unfold.admin import ModelAdmin, StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
@@ -66,8 +68,18 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         return [ProfileInline] if obj else []
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Rights are for superusers to change, one's own address for a colleague: links for a new password go there."""
         fields = tuple(super().get_readonly_fields(request, obj))
+        if obj == request.user:
+            fields += ("email",)
         return fields if request.user.is_superuser else fields + POWERS
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """One's own password is changed on the page that asks for the old one."""
+        if self.get_object(request, unquote(id)) == request.user:
+            return redirect("admin:password_change")
+        response: HttpResponse = super().user_change_password(request, id, form_url)
+        return response
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Only superusers change other staff, whose address or password would be the way to their rights."""

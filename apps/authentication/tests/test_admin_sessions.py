@@ -54,6 +54,47 @@ class AdminPasswordTests(ApiTestCase):
         new = {"new_password1": "an entirely new phrase", "new_password2": "an entirely new phrase"}
         return self.client.post(OWN_PASSWORD, {"old_password": old, **new}, format="multipart")
 
+    def test_ones_own_is_changed_only_with_the_old_one(self):
+        desk = make_user(is_staff=True)
+        desk.user_permissions.set(Permission.objects.filter(codename__in=("view_user", "change_user")))
+        for member in (self.staff, desk):
+            self.client.force_login(member)
+            new = "an entirely new phrase"
+            body = {"password1": new, "password2": new, "usable_password": "true"}
+            # The form links to "../password/"; a row's number may be written in several ways.
+            for number in (f"{member.pk}", f"0{member.pk}", f"{member.pk}%20"):
+                url = f"/admin/users/user/{number}/password/"
+                self.assertRedirects(self.client.get(url), OWN_PASSWORD)
+                self.assertRedirects(self.client.post(url, body, format="multipart"), OWN_PASSWORD)
+                without = {**body, "usable_password": "false"}
+                self.assertRedirects(self.client.post(url, without, format="multipart"), OWN_PASSWORD)
+            self.assertContains(self.change(""), "This field is required.")
+            self.assertContains(self.change("wrong"), "Your old password was entered incorrectly.")
+            member.refresh_from_db()
+            self.assertTrue(member.check_password(PASSWORD))
+            self.assertEqual(self.change(PASSWORD).status_code, 302)
+            member.refresh_from_db()
+            self.assertTrue(member.check_password(new))
+
+    def test_ones_own_address_where_links_for_a_new_password_go_is_for_a_colleague_to_change(self):
+        page = f"/admin/users/user/{self.staff.pk}/change/"
+        self.assertNotContains(self.client.get(page), 'name="email"')
+        body = {
+            "email": "elsewhere@example.com",
+            "first_name": "Stella-Maria",
+            "is_active": "on",
+            "is_staff": "on",
+            "is_superuser": "on",
+            "profile-TOTAL_FORMS": "1",
+            "profile-INITIAL_FORMS": "1",
+            "profile-0-id": str(self.staff.profile.pk),
+            "profile-0-user": str(self.staff.pk),
+        }
+        response = self.client.post(page, body, format="multipart")
+        self.assertEqual(response.status_code, 302, response.content[-3000:])
+        self.staff.refresh_from_db()
+        self.assertEqual((self.staff.email, self.staff.first_name), ("stella@example.com", "Stella-Maria"))
+
     @override_settings(RATE_LIMITS_ENABLED=True, LIMIT_LOGIN_PER_ACCOUNT=(3, 900))
     def test_an_old_password_is_not_guessed_without_limit(self):
         self.assertEqual([self.change("wrong").status_code for _ in range(3)], [200] * 3)
