@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ import stripe
 from django.conf import settings
 
 from . import currencies
+from .call_slots import CallSlots
 from .errors import (
     AmountTooLarge,
     AmountTooSmall,
@@ -41,11 +41,11 @@ stripe.enable_telemetry = False
 TIMEOUTS: Final = (2, 6)
 RETRIES: Final = 1
 CALLS_AT_ONCE: Final = 4  # half of gunicorn.conf.py's threads: the rest answer while Stripe hangs
-PLACE_WAIT: Final = 0.5  # seconds for which a call waits for one of these places
+SLOT_WAIT: Final = 0.5  # seconds for which a call waits for one of these slots
 SIGNATURE_TOLERANCE: Final = 300
 CLOCK_TOLERANCE: Final = 300  # seconds by which Stripe's clock and ours may differ
 
-_places = threading.BoundedSemaphore(CALLS_AT_ONCE)
+_slots = CallSlots(CALLS_AT_ONCE)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]{0,254}")
 
 
@@ -308,19 +308,18 @@ def _is_signed(body: bytes, signature: str, secret: str) -> bool:
 
 @contextmanager
 def _conversation() -> Iterator[None]:
-    """A place among the calls in flight; Stripe's errors become ours."""
-    if not _places.acquire(timeout=PLACE_WAIT):
-        log.warning("Stripe: all %s places for calls are taken", CALLS_AT_ONCE)
-        raise PaymentProviderUnavailable
-    try:
-        yield
-    except stripe.InvalidRequestError as error:
-        raise _refusal(error)() from error
-    except stripe.StripeError as error:
-        log.error("Stripe: %s, request %s", type(error).__name__, error.request_id)
-        raise PaymentProviderUnavailable from error
-    finally:
-        _places.release()
+    """A slot among the calls in flight; Stripe's errors become ours."""
+    with _slots.slot(timeout=SLOT_WAIT) as free:
+        if not free:
+            log.warning("Stripe: no slot for a call: all %s are taken, or the user's own", CALLS_AT_ONCE)
+            raise PaymentProviderUnavailable
+        try:
+            yield
+        except stripe.InvalidRequestError as error:
+            raise _refusal(error)() from error
+        except stripe.StripeError as error:
+            log.error("Stripe: %s, request %s", type(error).__name__, error.request_id)
+            raise PaymentProviderUnavailable from error
 
 
 def _refusal(error: stripe.InvalidRequestError) -> Callable[[], Exception]:
@@ -368,7 +367,7 @@ def _listed(
     until: datetime,
     calling: Calling,
 ) -> Iterator[Ours]:
-    """What of a list of Stripe's could be ours. A place among the calls is taken for a page, not between pages."""
+    """What of a list of Stripe's could be ours. A slot among the calls is taken for a page, not between pages."""
     asked: dict[str, Any] = {
         "created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())},
         "limit": 100,

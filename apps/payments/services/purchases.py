@@ -9,6 +9,7 @@ from typing import Any
 
 from apps.core.idempotency import RequestKey
 from apps.payments import gateway
+from apps.payments.call_slots import on_behalf_of
 from apps.payments.errors import (
     AmountTooLarge,
     AmountTooSmall,
@@ -62,7 +63,8 @@ def start_purchase(
     if started.amount == 0:
         return Purchase(started, None, first_answer)
     try:
-        intent = _intent_of(started, asked_before=earlier is not None)
+        with on_behalf_of(user.pk):
+            intent = _intent_of(started, asked_before=earlier is not None)
     except (AmountTooSmall, AmountTooLarge):
         fulfilment.fail(started)
         idempotency.forget(user, key)
@@ -122,7 +124,8 @@ def confirm_payment(*, user: User, payment_intent_id: str) -> Transaction:
     if found.is_paid:
         return found
     try:
-        intent = gateway.fetch_intent(payment_intent_id)
+        with on_behalf_of(user.pk):
+            intent = gateway.fetch_intent(payment_intent_id)
     except gateway.NotAtStripe as error:
         raise TransactionNotFound from error
     settled = fulfilment.settle(intent)

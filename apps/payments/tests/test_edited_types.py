@@ -44,7 +44,7 @@ def issue_on_the_terms_of_today(*, voucher_type_id, terms, **options):
 class EditOrBuyTests(PaidTestCase, RaceTestCase):
     def setUp(self):
         super().setUp()
-        waiting = patch.object(gateway, "PLACE_WAIT", 30)
+        waiting = patch.object(gateway, "SLOT_WAIT", 30)
         waiting.start()
         self.addCleanup(waiting.stop)
         self.desk = Client()

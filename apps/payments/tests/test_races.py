@@ -2,13 +2,14 @@
 
 import json
 import time
+from contextlib import contextmanager
 from unittest.mock import patch
 
 import stripe
 
 from apps.payments import gateway
 from apps.payments.models import SoldVoucher, Transaction
-from apps.payments.services import fulfilment
+from apps.payments.services import fulfilment, purchases
 from apps.users.tests.factories import make_user
 from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import make_type
@@ -29,22 +30,56 @@ def settle_without_the_lock(intent):
 
 
 class CallsAtOnceTests(StripeTestCase, RaceTestCase):
+    def buying(self):
+        """A purchase by a new user, to be made as often as one likes, its status."""
+        api, body = self.signed_in(make_user()), {"voucher_type_id": make_type().pk}
+        return lambda: api.post("/api/vouchers/purchase/", body).status_code
+
+    def slow(self, seconds):
+        self.stripe.add_fault(method="POST", path="/v1/payment_intents", delay=seconds, times=50)
+
     def test_only_so_many_calls_wait_for_a_slow_stripe_and_the_rest_are_told_to_come_back(self):
-        api = self.signed_in(make_user())
-        body = {"voucher_type_id": make_type().pk}
-        self.stripe.add_fault(method="POST", path="/v1/payment_intents", delay=4, times=50)
-        buy = lambda: api.post("/api/vouchers/purchase/", body)  # noqa: E731
-        answers = self.together(*[buy] * (gateway.CALLS_AT_ONCE + 3))
-        statuses = sorted(answer.status_code for answer in answers)
-        self.assertEqual(statuses, [201] * gateway.CALLS_AT_ONCE + [503] * 3)
+        self.slow(4)
+        statuses = self.together(*[self.buying() for _ in range(gateway.CALLS_AT_ONCE + 3)])
+        self.assertEqual(sorted(statuses), [201] * gateway.CALLS_AT_ONCE + [503] * 3)
         self.assertLess(gateway.CALLS_AT_ONCE, 8)  # the threads of gunicorn.conf.py
+
+    def race_for_slots(self):
+        """One user's six calls and one of another user's: how many of the six went through, and what the other got."""
+        self.stripe.reset()
+        self.slow(2)
+        *greedy, other = self.together(*[self.buying()] * 6, self.buying())
+        self.assertLessEqual(set(greedy), {201, 503})
+        return greedy.count(201), other
+
+    def test_one_user_takes_one_slot_and_leaves_the_others_to_others(self):
+        for _ in range(2):
+            self.assertEqual(self.race_for_slots(), (1, 201))
+
+    def test_confirming_takes_one_slot_too(self):
+        api, body = self.signed_in(make_user()), {"voucher_type_id": make_type().pk}
+        intent_id = api.post("/api/payments/create-payment-intent/", body).json()["payment_intent_id"]
+        self.stripe.add_fault(method="GET", path="/v1/payment_intents", delay=2, times=50)
+        confirm = lambda: api.post(CONFIRM, {"payment_intent_id": intent_id}).status_code  # noqa: E731
+        self.assertEqual(sorted(self.together(*[confirm] * 4)), [409, 503, 503, 503])
+
+    def test_the_same_race_catches_slots_that_know_no_users(self):
+        @contextmanager
+        def of_nobody(user_id):
+            yield
+
+        with patch.object(purchases, "on_behalf_of", of_nobody):
+            self.assertGreater(self.race_for_slots()[0], 1)
+
+    def test_a_users_calls_wait_for_each_other(self):
+        self.assertEqual(set(self.together(*[self.buying()] * 3)), {201})
 
 
 class FulfilmentRaceTests(StripeTestCase, RaceTestCase):
     def setUp(self):
         super().setUp()
-        # Eleven at once want four places: here each waits its turn, however slow the machine.
-        waiting = patch.object(gateway, "PLACE_WAIT", 30)
+        # Eleven at once want four slots: here each waits its turn, however slow the machine.
+        waiting = patch.object(gateway, "SLOT_WAIT", 30)
         waiting.start()
         self.addCleanup(waiting.stop)
 

@@ -21,7 +21,7 @@ from .money import PaidTestCase
 class RefundRaceTestCase(PaidTestCase, RaceTestCase):
     def setUp(self):
         super().setUp()
-        waiting = patch.object(gateway, "PLACE_WAIT", 30)
+        waiting = patch.object(gateway, "SLOT_WAIT", 30)
         waiting.start()
         self.addCleanup(waiting.stop)
 
