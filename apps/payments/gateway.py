@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -62,28 +62,6 @@ class RefundRefused(Exception):
 
 
 @dataclass(frozen=True)
-class Intent:
-    """A payment intent as Stripe has it now. Amounts are in the currency's major unit."""
-
-    id: str
-    status: str
-    amount: Decimal
-    amount_received: Decimal
-    currency: str
-    order_id: str
-    client_secret: str = field(repr=False)
-    installation: str = ""  # which of those that share the account made it; "" before they wrote it down
-
-    @property
-    def succeeded(self) -> bool:
-        return self.status == "succeeded"
-
-    @property
-    def canceled(self) -> bool:
-        return self.status == "canceled"
-
-
-@dataclass(frozen=True)
 class Refund:
     """A refund as Stripe has it now, ours or one made in its dashboard. `amount` is in the major unit.
 
@@ -109,6 +87,34 @@ class Dispute:
     amount: Decimal
     currency: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A payment intent as Stripe has it now. Amounts are in the currency's major unit.
+
+    `refunds`, the oldest first, and `disputes` are what may keep its vouchers from being redeemed. Only
+    `fetch_intent` looks them up; an intent from a list, or one just made, has none.
+    """
+
+    id: str
+    status: str
+    amount: Decimal
+    amount_received: Decimal
+    currency: str
+    order_id: str
+    client_secret: str = field(repr=False)
+    installation: str = ""  # which of those that share the account made it; "" before they wrote it down
+    refunds: tuple[Refund, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == "succeeded"
+
+    @property
+    def canceled(self) -> bool:
+        return self.status == "canceled"
 
 
 @dataclass(frozen=True)
@@ -147,27 +153,43 @@ def create_intent(*, amount: Decimal, currency: str, order_id: UUID) -> Intent:
         raise PaymentProviderUnavailable from error
 
 
-def fetch_intent(intent_id: str) -> Intent:
-    """The intent as it is at Stripe now. Raises NotAtStripe or PaymentProviderUnavailable."""
+def fetch_intent(intent_id: str, *, all_refunds: bool = False, all_disputes: bool = False) -> Intent:
+    """The intent as it is at Stripe now, with its refunds and disputes.
+
+    These are asked for only where its charge says that there are any. `all_refunds` and `all_disputes` ask anyway:
+    a charge does not count refunds that failed or were canceled. Raises NotAtStripe or PaymentProviderUnavailable.
+    """
     _check_identifier(intent_id)
     with _conversation():
-        return _intent(_client().v1.payment_intents.retrieve(intent_id))
+        found = _client().v1.payment_intents.retrieve(intent_id, {"expand": ["latest_charge"]})
+        intent = _intent(found)
+        if not intent.succeeded:
+            return intent
+        # Not expanded (null, or only an id), it says nothing, and both are asked for.
+        charge = getattr(found, "latest_charge", None)
+        silent = charge is None or isinstance(charge, str)
+        refunds: list[Refund] = []
+        disputes: list[Dispute] = []
+        if all_refunds or silent or getattr(charge, "amount_refunded", None):
+            refunds = _refunds_of(intent_id)
+        if all_disputes or silent or getattr(charge, "disputed", None):
+            disputes = _disputes_of(intent_id)
+        return replace(intent, refunds=tuple(refunds), disputes=tuple(disputes))
 
 
-def cancel_intent(intent_id: str) -> Intent:
-    """Cancel an intent, so that nobody can pay it any more; the intent as it is after that.
+def cancel_intent(intent_id: str) -> None:
+    """Cancel an intent, so that nobody can pay it any more.
 
-    One that was paid or canceled meanwhile is left so (Stripe: payment_intent_unexpected_state). Raises
+    One that was paid or canceled meanwhile is left so (Stripe: payment_intent_unexpected_state): fetch it. Raises
     NotAtStripe or PaymentProviderUnavailable.
     """
     _check_identifier(intent_id)
     with _conversation():
         try:
-            return _intent(_client().v1.payment_intents.cancel(intent_id))
+            _client().v1.payment_intents.cancel(intent_id)
         except stripe.InvalidRequestError as error:
             if error.code != "payment_intent_unexpected_state":
                 raise
-            return _intent(_client().v1.payment_intents.retrieve(intent_id))
 
 
 def intents_created(since: datetime, until: datetime, calling: Calling) -> Iterator[Intent]:
@@ -243,8 +265,7 @@ def refunds_of(intent_id: str) -> list[Refund]:
     """Every refund of a payment, the oldest first. Raises NotAtStripe or PaymentProviderUnavailable."""
     _check_identifier(intent_id)
     with _conversation():
-        page = _client().v1.refunds.list({"payment_intent": intent_id, "limit": 100})
-        return [_refund(found) for found in page.auto_paging_iter()][::-1]
+        return _refunds_of(intent_id)
 
 
 def fetch_dispute(dispute_id: str) -> Dispute:
@@ -258,8 +279,7 @@ def disputes_of(intent_id: str) -> list[Dispute]:
     """Every dispute of a payment. Raises NotAtStripe or PaymentProviderUnavailable."""
     _check_identifier(intent_id)
     with _conversation():
-        page = _client().v1.disputes.list({"payment_intent": intent_id, "limit": 100})
-        return [_dispute(found) for found in page.auto_paging_iter()]
+        return _disputes_of(intent_id)
 
 
 def intent_id_of_charge(charge_id: str) -> str:
@@ -358,6 +378,16 @@ def _intent(found: stripe.PaymentIntent) -> Intent:
     except (AttributeError, TypeError, ArithmeticError) as error:
         log.error("Stripe: an intent in a shape that we don't know (%s)", type(error).__name__)
         raise PaymentProviderUnavailable from error
+
+
+def _refunds_of(intent_id: str) -> list[Refund]:
+    page = _client().v1.refunds.list({"payment_intent": intent_id, "limit": 100})
+    return [_refund(found) for found in page.auto_paging_iter()][::-1]
+
+
+def _disputes_of(intent_id: str) -> list[Dispute]:
+    page = _client().v1.disputes.list({"payment_intent": intent_id, "limit": 100})
+    return [_dispute(found) for found in page.auto_paging_iter()]
 
 
 def _listed(

@@ -137,7 +137,9 @@ def outcome(made: Refund) -> str:
             return "Refunded"
         case RefundStatus.FAILED | RefundStatus.CANCELED:
             why = f" ({made.failure_reason})" if made.failure_reason else ""
-            raise ConflictError(f"Stripe could not make refund {made.pk}{why}. Its vouchers were let go.")
+            held = made.lines.filter(voucher__is_active=False).exists()  # in dispute, say
+            what = "are still held for another reason" if held else "were let go"
+            raise ConflictError(f"Stripe could not make refund {made.pk}{why}. Its vouchers {what}.")
     return "Approved, under way at Stripe"
 
 

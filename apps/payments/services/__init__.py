@@ -1,22 +1,19 @@
 """What can be done with money, by use case. See docs/locking.md for what is locked, and in which order."""
 
-from .disputes import apply_dispute, settle_dispute
-from .fulfilment import settle, settle_intent
+from .disputes import apply_dispute
+from .fulfilment import settle
 from .idempotency import answered, earlier_request, remove_old_keys
 from .notices import RECEIPT, queue_receipt, receipt_attachment
 from .purchases import Purchase, confirm_payment, start_purchase
+from .refund_decisions import approve_refund, execute_refund, reject_refund
 from .refunds import (
     apply_refund,
-    approve_refund,
     erase_reasons,
-    execute_refund,
     refundable_by_staff,
-    reject_refund,
     request_refund,
     request_refund_by_staff,
-    settle_refund,
-    settle_refunds_of_charge,
 )
+from .settlement import settle_dispute, settle_intent, settle_refund, settle_refunds_of_charge
 
 __all__ = [
     "RECEIPT",

@@ -12,10 +12,9 @@ from django.db import transaction as database
 from django.utils import timezone
 
 from apps.payments import gateway
-from apps.payments.errors import PaymentMismatch
 from apps.payments.models import Dispute, DisputeOutcome, Transaction
 
-from . import fulfilment, notices
+from . import notices
 from .refunds import cancel_requests
 from .returns import locked_transaction, rebalance
 
@@ -27,31 +26,12 @@ OUTCOME_OF: Final = {
     "prevented": DisputeOutcome.WON,
     "lost": DisputeOutcome.LOST,
 }
-TRIES: Final = 3
 
 
-def settle_dispute(stripe_dispute_id: str) -> str:
-    """Bring the books in line with a dispute at Stripe, for webhooks and reconciliation; what came of it.
-
-    Raises PaymentProviderUnavailable.
-    """
-    for _ in range(TRIES):
-        read_at = _last_change(stripe_dispute_id)
-        try:
-            found = gateway.fetch_dispute(stripe_dispute_id)
-            paid = fulfilment.paid_transaction_of(found.intent_id)
-        except gateway.NotAtStripe:
-            return "no such dispute"
-        except PaymentMismatch:
-            return "mismatch: nothing issued"
-        if paid is None:
-            return "not one of ours"
-        if not paid.is_paid:
-            return f"transaction {paid.pk} {paid.status}"
-        applied = apply_dispute(found, read_at=read_at)
-        if applied is not None:
-            return f"dispute {applied.pk} {applied.stripe_status}"
-    return "overtaken: another brings it up to date"
+def last_changes(intent_id: str) -> dict[str, datetime]:
+    """When our row of each dispute of a payment last changed, by its id at Stripe. Read it before asking Stripe."""
+    rows = Dispute.objects.filter(transaction__stripe_payment_intent_id=intent_id)
+    return dict(rows.values_list("stripe_dispute_id", "updated_at"))
 
 
 def apply_dispute(found: gateway.Dispute, *, read_at: datetime | None) -> Dispute | None:
@@ -61,12 +41,17 @@ def apply_dispute(found: gateway.Dispute, *, read_at: datetime | None) -> Disput
     """
     with database.atomic():
         paid = locked_transaction(Transaction.objects.filter(stripe_payment_intent_id=found.intent_id))
-        if _last_change(found.id) != read_at:
+        known = Dispute.objects.filter(stripe_dispute_id=found.id).first()
+        if known and (known.stripe_status, known.amount, known.reason) == (
+            found.status,
+            found.amount,
+            found.reason,
+        ):
+            return known
+        if (known and known.updated_at) != read_at:
             return None
         now = timezone.now()
-        dispute = Dispute.objects.filter(stripe_dispute_id=found.id).first() or Dispute(
-            stripe_dispute_id=found.id, transaction=paid, opened_at=now
-        )
+        dispute = known or Dispute(stripe_dispute_id=found.id, transaction=paid, opened_at=now)
         outcome = OUTCOME_OF.get(found.status, DisputeOutcome.OPEN)
         changed = dispute.pk is None or dispute.outcome != outcome
         dispute.amount, dispute.reason, dispute.stripe_status = found.amount, found.reason, found.status
@@ -86,8 +71,3 @@ def apply_dispute(found: gateway.Dispute, *, read_at: datetime | None) -> Disput
                 notices.dispute_closed(dispute)
             log.warning("Dispute %s of transaction %s: %s", dispute.pk, paid.pk, found.status)
     return dispute
-
-
-def _last_change(stripe_dispute_id: str) -> datetime | None:
-    rows = Dispute.objects.filter(stripe_dispute_id=stripe_dispute_id)
-    return rows.values_list("updated_at", flat=True).first()

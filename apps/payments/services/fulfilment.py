@@ -4,6 +4,11 @@ Stripe is never called inside a database transaction: our row is committed first
 """
 
 import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from types import MappingProxyType
+from typing import Final
 from uuid import UUID
 
 from django.db import transaction as database
@@ -11,63 +16,97 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from apps.payments import gateway
-from apps.payments.errors import PaymentMismatch
+from apps.payments.errors import PaymentMismatch, PaymentProviderUnavailable
 from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
 from apps.vouchers import services as voucher_services
 
 from . import notices
+from .disputes import apply_dispute, last_changes
+from .refunds import apply_refund
 
 log = logging.getLogger(__name__)
 
+TRIES: Final = 3
+NEVER: Final[Mapping[str, datetime]] = MappingProxyType({})
 
-def settle_intent(intent_id: str) -> str:
-    """Bring the books in line with an intent, for webhooks; what came of it, in a few words.
 
-    Raises PaymentProviderUnavailable.
+class _Overtaken(Exception):
+    """A dispute has changed in the books since before Stripe was asked: the answer may be the older one."""
+
+
+def bring_in_line(
+    intent_id: str,
+    *,
+    all_refunds: bool = False,
+    all_disputes: bool = False,
+    then: Callable[[], object] | None = None,
+) -> tuple[gateway.Intent, Transaction | None]:
+    """Bring the books in line with all that Stripe knows of a payment; its intent, and our transaction for it.
+
+    The intent is looked up with its refunds and disputes (`all_…`: see `gateway.fetch_intent`), and they are applied in
+    one database transaction. `then` is called at the end of it: what lets vouchers go has its place there. The
+    transaction is None if it is not one of ours. Raises NotAtStripe, PaymentProviderUnavailable or PaymentMismatch.
     """
-    try:
-        settled = paid_transaction_of(intent_id)
-    except gateway.NotAtStripe:
-        return "no such intent"
-    except PaymentMismatch:
-        return "mismatch: nothing issued"
-    return f"transaction {settled.pk} {settled.status}" if settled else "not one of ours"
+    for _ in range(TRIES):
+        # Before Stripe is asked: what changes from now on may be newer than its answer.
+        read_at = last_changes(intent_id)
+        intent = gateway.fetch_intent(intent_id, all_refunds=all_refunds, all_disputes=all_disputes)
+        with suppress(_Overtaken):
+            if then is None:
+                return intent, settle(intent, read_at)
+            with database.atomic():
+                settled = settle(intent, read_at)
+                then()
+            return intent, settled
+    raise PaymentProviderUnavailable
 
 
-def paid_transaction_of(intent_id: str) -> Transaction | None:
-    """Our transaction for an intent, fulfilled first if it is paid and was not yet; None if it is not ours.
-
-    For what may reach us before the success does. Raises NotAtStripe, PaymentMismatch or
-    PaymentProviderUnavailable.
-    """
-    known = Transaction.objects.filter(stripe_payment_intent_id=intent_id).first()
-    if known is not None and known.is_paid:
-        return known
-    return settle(gateway.fetch_intent(intent_id))
-
-
-def settle(intent: gateway.Intent) -> Transaction | None:
+def settle(intent: gateway.Intent, read_at: Mapping[str, datetime] = NEVER) -> Transaction | None:
     """Apply an intent, fetched from Stripe just now, to its transaction; None if it is not one of ours.
 
     The one way to fulfilment: confirm, webhook, reconciliation, admin and command all come through here.
-    Locks the transaction's row, so of any number of callers one issues and the others find it done. A success
-    counts even after we gave the purchase up: it is money. Raises PaymentMismatch, and issues nothing, when
+    Locks the transaction's row, so of any number of callers one issues and the others find it done. Its refunds and
+    disputes are applied before anybody can see the vouchers, also when another was faster with the vouchers and did
+    not know of them. `read_at` tells when our rows of its disputes had changed last before Stripe was asked.
+
+    A success counts even after we gave the purchase up: it is money. Raises PaymentMismatch, and issues nothing, when
     amount, currency or order are not those of the purchase.
     """
+    mismatch = False
     with database.atomic():
         found = _locked_transaction_of(intent)
-        if found is None or found.is_paid:
-            return found
-        if found.stripe_payment_intent_id is None:
-            remember_intent(found, intent.id)
-        mismatch = intent.succeeded and not _is_paid_in_full(found, intent)
+        if found is None:
+            return None
+        if not found.is_paid:
+            if found.stripe_payment_intent_id is None:
+                remember_intent(found, intent.id)
+            mismatch = intent.succeeded and not _is_paid_in_full(found, intent)
+            if intent.canceled and found.status == TransactionStatus.PENDING:
+                fail(found)
         if intent.succeeded and not mismatch:
-            return complete(found)
-        if intent.canceled and found.status == TransactionStatus.PENDING:
-            fail(found)
+            issued = not found.is_paid
+            if issued:
+                _issue(found)
+            _take_over(found, intent, read_at)
+            if issued:
+                notices.queue_receipt(found)  # it tells the state of each voucher
     if mismatch:
         raise PaymentMismatch
     return found
+
+
+def _take_over(paid: Transaction, intent: gateway.Intent, read_at: Mapping[str, datetime]) -> None:
+    """Apply the refunds and disputes of an intent to its transaction, whose row is locked. Raises _Overtaken.
+
+    Disputes come first: they hold whatever a refund that failed lets go.
+    """
+    for dispute in intent.disputes:
+        if apply_dispute(dispute, read_at=read_at.get(dispute.id)) is None:
+            raise _Overtaken
+    for refund in intent.refunds:
+        apply_refund(refund)
+    if intent.disputes or intent.refunds:
+        paid.refresh_from_db()
 
 
 def _locked_transaction_of(intent: gateway.Intent) -> Transaction | None:
@@ -100,7 +139,13 @@ def _is_paid_in_full(due: Transaction, intent: gateway.Intent) -> bool:
 
 
 def complete(paid: Transaction) -> Transaction:
-    """Issue the vouchers of a paid transaction. Call it inside a transaction that holds the row's lock."""
+    """Issue the vouchers of a paid transaction, and mail them. Call it where the row is locked, or new."""
+    _issue(paid)
+    notices.queue_receipt(paid)
+    return paid
+
+
+def _issue(paid: Transaction) -> None:
     now = timezone.now()
     vouchers = voucher_services.issue_vouchers(
         voucher_type_id=paid.voucher_type_id,
@@ -122,8 +167,6 @@ def complete(paid: Transaction) -> Transaction:
     paid.status = TransactionStatus.COMPLETED
     paid.completed_at = now
     paid.save(update_fields=("status", "completed_at", "updated_at"))
-    notices.queue_receipt(paid)
-    return paid
 
 
 def fail(unpaid: Transaction) -> None:

@@ -29,6 +29,8 @@ WHY_INACTIVE: Final = {
     InactiveReason.WITHDRAWN: "Can't be used: the service was withdrawn",
     InactiveReason.BY_STAFF: "Can't be used: stopped by our staff",
 }
+LET_GO: Final = " The vouchers that were held for it are released:"
+STILL_HELD: Final = " The vouchers that it was for still can't be used, for another reason:"
 ON_ITS_WAY: Final = (
     "Your refund is on its way",
     "We have approved the refund of {amount} for your purchase {purchase}, and are sending the money back to"
@@ -44,18 +46,17 @@ DECIDED: Final = {
     ),
     RefundStatus.REJECTED: (
         "Your refund was declined",
-        "We have looked at your request to refund {amount} of your purchase {purchase}, and declined it. The"
-        " vouchers that were held for it are released:",
+        "We have looked at your request to refund {amount} of your purchase {purchase}, and declined it."
+        + LET_GO,
     ),
     RefundStatus.FAILED: (
         "Your refund could not be made",
         "We wanted to send back {amount} of your purchase {purchase}, but the payment provider could not do it."
-        " The vouchers that were held for it are released:",
+        + LET_GO,
     ),
     RefundStatus.CANCELED: (
         "Your refund was cancelled",
-        "The refund of {amount} for your purchase {purchase} was cancelled. The vouchers that were held for it"
-        " are released:",
+        "The refund of {amount} for your purchase {purchase} was cancelled." + LET_GO,
     ),
 }
 
@@ -122,6 +123,8 @@ def refund_decided(refund: Refund) -> bool:
     if refund.status not in DECIDED:
         return False
     subject, text = DECIDED[RefundStatus(refund.status)]
+    if refund.lines.filter(voucher__is_active=False).exists():  # in dispute, say
+        text = text.replace(LET_GO, STILL_HELD)
     return _about_refund(refund, subject=subject, text=text)
 
 

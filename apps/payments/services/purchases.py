@@ -110,6 +110,8 @@ def _intent_of_order(started: Transaction, *, asked_before: bool) -> gateway.Int
 def confirm_payment(*, user: User, payment_intent_id: str) -> Transaction:
     """The buyer's completed transaction, fulfilled now if it was not before; repeating it changes nothing.
 
+    What was refunded or disputed at Stripe meanwhile is in the books then: its vouchers are void or suspended.
+
     Raises TransactionNotFound (also for someone else's), PaymentNotCompleted with Stripe's status,
     PaymentMismatch or PaymentProviderUnavailable.
     """
@@ -125,10 +127,9 @@ def confirm_payment(*, user: User, payment_intent_id: str) -> Transaction:
         return found
     try:
         with on_behalf_of(user.pk):
-            intent = gateway.fetch_intent(payment_intent_id)
+            intent, settled = fulfilment.bring_in_line(payment_intent_id)
     except gateway.NotAtStripe as error:
         raise TransactionNotFound from error
-    settled = fulfilment.settle(intent)
     if settled is None or settled.pk != found.pk:
         log.error("Transaction %s: its intent belongs to another order at Stripe", found.pk)
         raise PaymentMismatch

@@ -30,7 +30,6 @@ from apps.payments.models import (
 )
 
 from . import fulfilment
-from .disputes import settle_dispute
 from .payment_comparison import (
     agree,
     is_foreign,
@@ -39,7 +38,9 @@ from .payment_comparison import (
     paid_intents_of,
     transactions_of,
 )
-from .refunds import STATUS_OF, execute_refund, settle_refund
+from .refund_decisions import execute_refund
+from .refunds import STATUS_OF
+from .settlement import settle_dispute, settle_refund
 from .stripe_lists import PAGE, SECOND, pages, patiently, spans
 
 log = logging.getLogger(__name__)
@@ -162,10 +163,10 @@ class _Run:
                 self.found("amount_mismatch", f"{about}, {intent.id}")
         elif intent.succeeded:
             self.found(
-                "paid_not_fulfilled", f"{about}, {intent.id}", partial(self.settle, intent), transaction.pk
+                "paid_not_fulfilled", f"{about}, {intent.id}", partial(self.settle, intent.id), transaction.pk
             )
         elif intent.canceled:
-            self.found("canceled_not_failed", f"{about}, {intent.id}", partial(self.settle, intent))
+            self.found("canceled_not_failed", f"{about}, {intent.id}", partial(self.settle, intent.id))
         elif intent.status in PAYABLE and abandoned:
             self.found("abandoned", f"{about}, {intent.id}", partial(self.cancel, intent.id))
 
@@ -180,11 +181,13 @@ class _Run:
 
     def cancel(self, intent_id: str) -> bool:
         """At Stripe first; one that was paid in the last moment is fulfilled."""
-        return self.settle(gateway.cancel_intent(intent_id))
+        gateway.cancel_intent(intent_id)
+        return self.settle(intent_id)
 
-    def settle(self, intent: gateway.Intent) -> bool:
+    def settle(self, intent_id: str) -> bool:
+        """Looked up once more, with its refunds and disputes: a list of intents has neither."""
         try:
-            settled = fulfilment.settle(intent)
+            _, settled = fulfilment.bring_in_line(intent_id)
         except PaymentMismatch:
             return False
         return settled is not None and settled.status != TransactionStatus.PENDING
@@ -260,7 +263,7 @@ class _Run:
                 elif intent.succeeded and not agree(transaction, intent):
                     self.found_unless_returned("amount_mismatch", about, intent)
                 elif intent.succeeded and not transaction.is_paid and transaction.created_at < grace:
-                    self.found("paid_not_fulfilled", about, partial(self.settle, intent), transaction.pk)
+                    self.found("paid_not_fulfilled", about, partial(self.settle, intent.id), transaction.pk)
         claimed = Transaction.objects.filter(
             status__in=PAID, amount__gt=0, created_at__gte=start, created_at__lt=end
         )

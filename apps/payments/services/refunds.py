@@ -20,8 +20,6 @@ from apps.payments.errors import (
     NothingToRefund,
     NotPaid,
     PaymentDisputed,
-    PaymentMismatch,
-    RefundDecided,
     RefundNotFound,
     TransactionNotFound,
 )
@@ -38,7 +36,7 @@ from apps.users import services as users
 from apps.users.models import User
 from apps.vouchers.models import Hold, Voucher
 
-from . import fulfilment, idempotency, notices
+from . import idempotency, notices
 from .returns import locked_transaction, locked_vouchers, rebalance
 
 log = logging.getLogger(__name__)
@@ -122,109 +120,6 @@ def refundable_by_staff(voucher: Voucher) -> bool:
     return not voucher.uses_made and not voucher.held_for & {Hold.REFUNDED, Hold.REFUND_PENDING}
 
 
-def approve_refund(*, refund_id: int, actor: User, note: str = "") -> Refund:
-    """Decide that a refund is made, and make it. Raises RefundNotFound, RefundDecided, PaymentDisputed.
-
-    Raises PaymentProviderUnavailable when it is not known whether Stripe made it: it stays approved, and
-    `execute_refund` goes on with it.
-    """
-    with database.atomic():
-        refund = _locked_refund(refund_id)
-        if refund.status != RefundStatus.REQUESTED:
-            raise RefundDecided
-        if refund.transaction.disputes.filter(outcome=DisputeOutcome.OPEN).exists():
-            raise PaymentDisputed
-        _decide(refund, actor, note)
-        refund.status = RefundStatus.APPROVED
-        refund.save()
-    return _send(refund)
-
-
-def reject_refund(*, refund_id: int, actor: User, note: str) -> Refund:
-    """Decide that a refund is not made: its vouchers are let go. Raises RefundNotFound or RefundDecided."""
-    with database.atomic():
-        refund = _locked_refund(refund_id)
-        if refund.status != RefundStatus.REQUESTED:
-            raise RefundDecided
-        _decide(refund, actor, note)
-        _end(refund, RefundStatus.REJECTED)
-        rebalance(refund.transaction, reason=f"Refund {refund.pk} rejected", actor=actor)
-        notices.refund_decided(refund)
-        return refund
-
-
-def execute_refund(refund_id: int) -> Refund:
-    """Go on with a refund that was approved, when it is not known what Stripe did; changes nothing for others.
-
-    Stripe is asked for it first: after an error it would repeat that error under the same idempotency key.
-    Raises RefundNotFound or PaymentProviderUnavailable.
-    """
-    refund = Refund.objects.select_related("transaction").filter(pk=refund_id).first()
-    if refund is None:
-        raise RefundNotFound
-    if refund.status != RefundStatus.APPROVED or refund.stripe_refund_id:
-        return refund
-    for made in gateway.refunds_of(_intent_id_of(refund)):
-        if made.reference == str(refund.reference):
-            apply_refund(made)
-            return Refund.objects.get(pk=refund_id)
-    return _send(refund)
-
-
-def _send(refund: Refund) -> Refund:
-    """Ask Stripe to make a refund, and apply its answer.
-
-    When Stripe refuses, what it did refund is taken over first, and only then are vouchers let go.
-    """
-    intent_id = _intent_id_of(refund)
-    try:
-        made = gateway.create_refund(
-            intent_id=intent_id,
-            amount=refund.amount,
-            currency=refund.transaction.currency,
-            reference=refund.reference,
-        )
-    except gateway.RefundRefused as error:
-        for each in gateway.refunds_of(intent_id):
-            apply_refund(each)
-        _fail(refund, error.code)
-    else:
-        apply_refund(made)
-    return Refund.objects.get(pk=refund.pk)
-
-
-@database.atomic
-def _fail(refund: Refund, code: str) -> None:
-    refused = _locked_refund(refund.pk)
-    if refused.status == RefundStatus.APPROVED:
-        refused.failure_reason = code
-        _end(refused, RefundStatus.FAILED)
-        rebalance(refused.transaction, reason=f"Refund {refund.pk} refused by Stripe")
-        notices.refund_decided(refused)
-    log.error("Refund %s was refused by Stripe: %s", refund.pk, code)
-
-
-def settle_refund(stripe_refund_id: str) -> str:
-    """Bring the books in line with a refund at Stripe, for webhooks and reconciliation; what came of it.
-
-    Raises PaymentProviderUnavailable.
-    """
-    try:
-        found = gateway.fetch_refund(stripe_refund_id)
-    except gateway.NotAtStripe:
-        return "no such refund"
-    return _settle(found.intent_id, [found])
-
-
-def settle_refunds_of_charge(charge_id: str) -> str:
-    """The same for all refunds of a charge."""
-    try:
-        intent_id = gateway.intent_id_of_charge(charge_id)
-        return _settle(intent_id, gateway.refunds_of(intent_id))
-    except gateway.NotAtStripe:
-        return "no such payment"
-
-
 def apply_refund(found: gateway.Refund) -> Refund | None:
     """Apply a refund, fetched from Stripe just now, to the books; None if its payment is not one of ours.
 
@@ -251,7 +146,7 @@ def apply_refund(found: gateway.Refund) -> Refund | None:
             refund.status = status
             refund.save(update_fields=("status", "stripe_refund_id", "failure_reason", "updated_at"))
         else:
-            _end(refund, status)
+            end_refund(refund, status)
         rebalance(paid, reason=f"Refund {refund.pk} {RefundStatus(refund.status).label.lower()}")
         notices.refund_decided(refund)
     if status == RefundStatus.FAILED:
@@ -273,7 +168,7 @@ def cancel_requests(paid: Transaction, *, reason: str, until_fits: Decimal | Non
         if until_fits is not None and _left_of(paid) >= until_fits:
             return
         refund.decision_note = reason
-        _end(refund, RefundStatus.CANCELED)
+        end_refund(refund, RefundStatus.CANCELED)
 
 
 @database.atomic
@@ -281,21 +176,6 @@ def erase_reasons(*, user: User) -> None:
     """Empty what the user wrote into refund requests, and forget the keys of their requests."""
     Refund.objects.filter(requested_by=user, origin=RefundOrigin.BUYER).update(reason="", notes="")
     idempotency.forget_all(user)
-
-
-def _settle(intent_id: str, refunds: Collection[gateway.Refund]) -> str:
-    try:
-        paid = fulfilment.paid_transaction_of(intent_id)
-    except gateway.NotAtStripe:
-        return "no such payment"
-    except PaymentMismatch:
-        return "mismatch: nothing issued"
-    if paid is None:
-        return "not one of ours"
-    if not paid.is_paid:
-        return f"transaction {paid.pk} {paid.status}"
-    applied = [refund for refund in map(apply_refund, refunds) if refund]
-    return ", ".join(f"refund {refund.pk} {refund.status}" for refund in applied)[:200] or "no refunds"
 
 
 def _check_refundable(paid: Transaction) -> None:
@@ -334,13 +214,7 @@ def _record(
     return refund
 
 
-def _intent_id_of(refund: Refund) -> str:
-    intent_id = refund.transaction.stripe_payment_intent_id
-    assert intent_id, "what was paid has an intent"
-    return intent_id
-
-
-def _locked_refund(refund_id: int) -> Refund:
+def locked_refund(refund_id: int) -> Refund:
     """The refund, with its transaction's row locked: that lock is the one that guards refunds too."""
     transaction_id = Refund.objects.filter(pk=refund_id).values_list("transaction_id", flat=True).first()
     if transaction_id is None:
@@ -351,11 +225,11 @@ def _locked_refund(refund_id: int) -> Refund:
     return refund
 
 
-def _decide(refund: Refund, actor: User, note: str) -> None:
+def decide(refund: Refund, actor: User, note: str) -> None:
     refund.decided_by, refund.decided_at, refund.decision_note = actor, timezone.now(), note
 
 
-def _end(refund: Refund, status: RefundStatus) -> None:
+def end_refund(refund: Refund, status: RefundStatus) -> None:
     refund.status = status
     refund.finished_at = timezone.now()
     refund.save()

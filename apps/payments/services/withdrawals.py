@@ -13,7 +13,8 @@ from apps.payments.models import DisputeOutcome, Refund, RefundStatus, SoldVouch
 from apps.users.models import User
 from apps.vouchers.models import Hold, VoucherType
 
-from .refunds import approve_refund, execute_refund, request_refund_by_staff
+from .refund_decisions import approve_refund, execute_refund
+from .refunds import request_refund_by_staff
 
 # What staff or a bank have their hands on is left to them; the rest is on its way back, or was.
 _LEFT_ALONE = frozenset(Hold) - {Hold.WITHDRAWN}

@@ -20,7 +20,7 @@ CONFIRM = "/api/payments/confirm-payment/"
 QUANTITY = 3
 
 
-def settle_without_the_lock(intent):
+def settle_without_the_lock(intent, read_at):
     """The broken twin: reads the row without locking it, as if nobody else could be here."""
     found = fulfilment._locked_transaction_of(intent)
     if found is None or found.is_paid:

@@ -102,7 +102,8 @@ class ReconcileTests(ReconcileTestCase, ApiTestCase):
         self.age(hours=25)
         unpaid = gateway.fetch_intent(intent_id)
         self.stripe.pay(intent_id)
-        seen = [unpaid, gateway.fetch_intent(intent_id)]
+        paid = gateway.fetch_intent(intent_id)
+        seen = [unpaid, paid, paid]
         with patch.object(gateway, "fetch_intent", side_effect=seen):
             self.assertEqual(self.run_it("--apply"), [("abandoned", True)])
         self.assertEqual((Transaction.objects.get().status, Voucher.objects.count()), ("completed", 2))

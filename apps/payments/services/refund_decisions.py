@@ -1,0 +1,135 @@
+"""Deciding about refunds, and sending those that were approved to Stripe.
+
+Whenever vouchers may be let go, because Stripe refuses or because staff reject, what Stripe knows of the payment is
+taken over in the same database transaction.
+"""
+
+import logging
+from collections.abc import Callable
+
+from django.db import transaction as database
+
+from apps.payments import gateway
+from apps.payments.errors import PaymentDisputed, RefundDecided, RefundNotFound
+from apps.payments.models import DisputeOutcome, Refund, RefundStatus
+from apps.users.models import User
+
+from . import fulfilment, notices
+from .refunds import apply_refund, decide, end_refund, locked_refund
+from .returns import rebalance
+
+log = logging.getLogger(__name__)
+
+
+def approve_refund(*, refund_id: int, actor: User, note: str = "") -> Refund:
+    """Decide that a refund is made, and make it. Raises RefundNotFound, RefundDecided, PaymentDisputed.
+
+    Raises PaymentProviderUnavailable when it is not known whether Stripe made it: it stays approved, and
+    `execute_refund` goes on with it.
+    """
+    with database.atomic():
+        refund = locked_refund(refund_id)
+        if refund.status != RefundStatus.REQUESTED:
+            raise RefundDecided
+        if refund.transaction.disputes.filter(outcome=DisputeOutcome.OPEN).exists():
+            raise PaymentDisputed
+        decide(refund, actor, note)
+        refund.status = RefundStatus.APPROVED
+        refund.save()
+    return _send(refund)
+
+
+def reject_refund(*, refund_id: int, actor: User, note: str) -> Refund:
+    """Decide that a refund is not made: its vouchers are let go, unless Stripe knows a reason to hold them.
+
+    Raises RefundNotFound, RefundDecided, or PaymentProviderUnavailable: then it is not decided.
+    """
+    refund = _refund(refund_id)
+    if refund.status != RefundStatus.REQUESTED:
+        raise RefundDecided
+
+    done = False
+
+    def reject() -> None:
+        nonlocal done
+        rejected = locked_refund(refund_id)
+        done = rejected.status == RefundStatus.REQUESTED
+        if not done:
+            return
+        decide(rejected, actor, note)
+        end_refund(rejected, RefundStatus.REJECTED)
+        rebalance(rejected.transaction, reason=f"Refund {refund_id} rejected", actor=actor)
+        notices.refund_decided(rejected)
+
+    _let_go(refund, reject)
+    if not done:
+        raise RefundDecided
+    return _refund(refund_id)
+
+
+def execute_refund(refund_id: int) -> Refund:
+    """Go on with a refund that was approved, when it is not known what Stripe did; changes nothing for others.
+
+    Stripe is asked for it first: after an error it would repeat that error under the same idempotency key.
+    Raises RefundNotFound or PaymentProviderUnavailable.
+    """
+    refund = _refund(refund_id)
+    if refund.status != RefundStatus.APPROVED or refund.stripe_refund_id:
+        return refund
+    for made in gateway.refunds_of(_intent_id_of(refund)):
+        if made.reference == str(refund.reference):
+            fulfilment.bring_in_line(made.intent_id, all_refunds=True)
+            return _refund(refund_id)
+    return _send(refund)
+
+
+def _send(refund: Refund) -> Refund:
+    """Ask Stripe to make a refund, and apply its answer."""
+    try:
+        made = gateway.create_refund(
+            intent_id=_intent_id_of(refund),
+            amount=refund.amount,
+            currency=refund.transaction.currency,
+            reference=refund.reference,
+        )
+    except gateway.RefundRefused as error:
+        code = error.code
+        _let_go(refund, lambda: _fail(refund.pk, code))
+        log.error("Refund %s was refused by Stripe: %s", refund.pk, code)
+    else:
+        apply_refund(made)
+    return _refund(refund.pk)
+
+
+def _fail(refund_id: int, code: str) -> None:
+    refused = locked_refund(refund_id)
+    if refused.status == RefundStatus.APPROVED:
+        refused.failure_reason = code
+        end_refund(refused, RefundStatus.FAILED)
+        rebalance(refused.transaction, reason=f"Refund {refund_id} refused by Stripe")
+        notices.refund_decided(refused)
+
+
+def _let_go(refund: Refund, end: Callable[[], None]) -> None:
+    """End a refund without success by `end`, after what Stripe knows of its payment and together with it.
+
+    Raises PaymentProviderUnavailable, and changes nothing.
+    """
+    try:
+        fulfilment.bring_in_line(_intent_id_of(refund), all_refunds=True, then=end)
+    except gateway.NotAtStripe:  # the payment is another account's: there is nothing to take over
+        with database.atomic():
+            end()
+
+
+def _refund(refund_id: int) -> Refund:
+    refund = Refund.objects.select_related("transaction").filter(pk=refund_id).first()
+    if refund is None:
+        raise RefundNotFound
+    return refund
+
+
+def _intent_id_of(refund: Refund) -> str:
+    intent_id = refund.transaction.stripe_payment_intent_id
+    assert intent_id, "what was paid has an intent"
+    return intent_id
