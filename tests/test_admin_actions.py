@@ -1,0 +1,210 @@
+"""Every action of the admin: refused with all permissions but its own, offered and done with its own alone."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from importlib.util import find_spec
+from typing import Any, Final
+from unittest import skipUnless
+
+from django.contrib import admin
+from django.contrib.auth.models import Group, Permission
+from django.db import models, transaction
+from django.test import Client, RequestFactory
+from django.utils import timezone
+from post_office.models import STATUS, Email
+
+from apps.authentication import services as authentication
+from apps.authentication.models import Session
+from apps.payments.models import Refund, RefundedVoucher, RefundStatus
+from apps.payments.tests.money import PaidTestCase
+from apps.users.models import User
+from apps.users.tests.factories import make_staff, make_user
+from apps.vouchers import services as voucher_services
+from apps.vouchers.models import (
+    BatchExport,
+    UsageReversal,
+    Voucher,
+    VoucherEvent,
+    VoucherType,
+    VoucherUsage,
+)
+from apps.vouchers.tests.factories import make_batch_vouchers, make_type
+from tests.support.cases import ApiTestCase
+
+SUPERUSER: Final = ""  # instead of a permission: no permission is enough
+
+
+@dataclass(frozen=True)
+class Row:
+    """An action of a screen: its permission, the row that it is tried on, and how one sees that it was done."""
+
+    model: str
+    action: str
+    permission: str
+    chosen: models.Model
+    done: Callable[[], bool]
+    answers: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.action}"
+
+
+def actions_in_the_admin() -> set[tuple[str, str]]:
+    """Each action that any screen has, for somebody who may do everything."""
+    request = RequestFactory().get("/admin/")
+    request.user = make_staff(email="superuser@example.com")
+    found = set()
+    for model, screen in admin.site._registry.items():
+        names = set(screen.get_actions(request))
+        for place in ("actions_list", "actions_row", "actions_detail", "actions_submit_line"):
+            for entry in getattr(screen, place, None) or ():
+                names.update(entry["items"] if isinstance(entry, dict) else [entry])
+        found |= {(model._meta.label, name) for name in names}
+    return found
+
+
+@skipUnless(find_spec("reportlab"), "comes with requirements.txt")
+class AdminActionsTests(PaidTestCase, ApiTestCase):
+    client_class: Any = Client  # it speaks as a browser does
+
+    def setUp(self):
+        super().setUp()
+        paid, asked, approved = self.buy(3), self.buy(1), self.buy(1)
+        self.voucher, self.held, self.used = paid.vouchers
+        voucher_services.suspend_vouchers([self.held.pk], actor=self.staff, reason="x")
+        self.redeem(self.used)
+        self.asked, self.approved = (
+            Refund.objects.get(pk=self.ask(each).json()["id"]) for each in (asked, approved)
+        )
+        Refund.objects.filter(pk=self.approved.pk).update(status=RefundStatus.APPROVED)
+        batch: Any = make_batch_vouchers(owner=self.customer, quantity=2)[0].batch
+        unsold, group = make_type(), Group.objects.create(name="Desk")
+        authentication.open_session(user=self.customer)
+        session = Session.objects.latest("created_at")
+        Email.objects.all().delete()
+        mail = Email.objects.create(
+            to=["x@example.com"], from_email="y@example.com", subject="x", status=STATUS.failed
+        )
+        later = (timezone.localdate(self.voucher.expiry_date) + timedelta(days=9)).isoformat()
+
+        def event(voucher: Voucher, kind: str) -> Callable[[], bool]:
+            return VoucherEvent.objects.filter(voucher=voucher, kind=kind).exists
+
+        def exported() -> bool:
+            return BatchExport.objects.exists()
+
+        def refund(wanted: Refund, status: str) -> Callable[[], bool]:
+            return Refund.objects.filter(pk=wanted.pk, status=status).exists
+
+        opened = {"opened_at": time.time()}
+        usage = VoucherUsage.objects.get(voucher=self.used)
+        refunded = RefundedVoucher.objects.filter(voucher=self.voucher)
+        self.rows = (
+            Row("vouchers.Voucher", "extend", "vouchers.extend_voucher", self.voucher,
+                event(self.voucher, "extended"), {"until": later}),
+            Row("vouchers.Voucher", "suspend", "vouchers.suspend_voucher", self.voucher,
+                event(self.voucher, "suspended")),
+            Row("vouchers.Voucher", "release", "vouchers.suspend_voucher", self.held,
+                event(self.held, "released")),
+            Row("vouchers.Voucher", "reissue", "vouchers.reissue_voucher", self.voucher,
+                event(self.voucher, "reissued"), opened),
+            Row("vouchers.Voucher", "void", "vouchers.void_voucher", self.voucher,
+                event(self.voucher, "voided")),
+            Row("vouchers.Voucher", "refund", "payments.make_refund", self.voucher, refunded.exists),
+            Row("vouchers.VoucherUsage", "reverse", "vouchers.reverse_usage", usage,
+                UsageReversal.objects.exists),
+            Row("vouchers.Batch", "export_codes", "vouchers.export_codes", batch, exported),
+            Row("vouchers.Batch", "print_sheets", "vouchers.export_codes", batch, exported),
+            Row("vouchers.VoucherType", "delete_selected", "vouchers.delete_vouchertype", unsold,
+                lambda: not VoucherType.objects.filter(pk=unsold.pk).exists(), {"post": "yes"}),
+            Row("payments.Transaction", "refund_unused", "payments.make_refund", paid, refunded.exists),
+            Row("payments.Transaction", "mail_receipt", "payments.change_transaction", paid,
+                Email.objects.filter(subject__contains="Your vouchers").exists),
+            Row("payments.Refund", "approve", "payments.decide_refund", self.asked,
+                refund(self.asked, "succeeded")),
+            Row("payments.Refund", "reject", "payments.decide_refund", self.asked,
+                refund(self.asked, "rejected")),
+            Row("payments.Refund", "send_again", "payments.decide_refund", self.approved,
+                refund(self.approved, "succeeded")),
+            Row("users.User", "deactivate", "users.change_user", self.customer,
+                User.objects.filter(pk=self.customer.pk, is_active=False).exists),
+            Row("users.User", "end_all_sessions", "users.change_user", self.customer,
+                Session.objects.filter(pk=session.pk, ended_at__isnull=False).exists),
+            Row("users.User", "send_password_reset", "users.change_user", self.customer,
+                Email.objects.filter(to=self.customer.email).exists),
+            Row("authentication.Session", "end", "authentication.change_session", session,
+                Session.objects.filter(pk=session.pk, ended_at__isnull=False).exists),
+            Row("post_office.Email", "send_again", "post_office.change_email", mail,
+                Email.objects.filter(pk=mail.pk, status=STATUS.queued).exists),
+            Row("auth.Group", "delete_selected", SUPERUSER, group,
+                lambda: not Group.objects.filter(pk=group.pk).exists(), {"post": "yes"}),
+        )  # fmt: skip
+
+        self.desk = make_user(is_staff=True)
+        self.client.force_login(self.desk)
+
+    def requests_of(self, row: Row) -> tuple[Callable[[], bool], list[Callable[[], Any]]]:
+        """How one sees that the action is offered, in every place where it stands, and the requests that do it."""
+        model = row.chosen._meta
+        screen: Any = admin.site._registry[type(row.chosen)]
+        address = f"/admin/{model.app_label}/{model.model_name}/"
+        answers = {"reason": "Because", **row.answers}
+        offers, requests = [], []
+        if row.action in (*(screen.actions or ()), "delete_selected"):
+            chosen = {"action": row.action, "_selected_action": [row.chosen.pk], "confirmed": "yes"}
+            offers.append((address, f'value="{row.action}"'))
+            requests.append(lambda: self.client.post(address, {**chosen, **answers}))
+        if row.action in (screen.actions_detail or ()):
+            path = f"{address}{row.chosen.pk}/{getattr(screen, row.action).url_path}/"
+            offers.append((f"{address}{row.chosen.pk}/change/", f'href="{path}"'))
+            requests.append(lambda: self.client.post(path, answers))
+        self.assertTrue(offers, f"{row} stands nowhere")
+
+        def offered() -> bool:
+            """Whether it is, everywhere; fails where it is offered in one place and not in the other."""
+            [everywhere] = {sign in self.client.get(page).content.decode() for page, sign in offers}
+            return everywhere
+
+        return offered, requests
+
+    def test_every_action_has_a_row(self):
+        self.assertEqual({(row.model, row.action) for row in self.rows}, actions_in_the_admin())
+        for row in self.rows:
+            self.assertEqual(row.chosen._meta.label, row.model)
+
+    def test_with_all_permissions_but_its_own_it_is_not_offered_and_refused(self):
+        for row in self.rows:
+            others = [each for each in Permission.objects.select_related("content_type")
+                      if f"{each.content_type.app_label}.{each.codename}" != row.permission]  # fmt: skip
+            with self.subTest(f"{row}"), self.undone():
+                self.desk.user_permissions.set(others)
+                offered, requests = self.requests_of(row)
+                self.assertFalse(offered())
+                for send in requests:
+                    self.assertIn(send().status_code, (200, 302, 403))
+                    self.assertFalse(row.done())
+
+    def test_with_its_own_alone_it_is_offered_and_done(self):
+        view = {each.codename: each for each in Permission.objects.filter(codename__startswith="view_")}
+        for row in self.rows:
+            for way in range(len(self.requests_of(row)[1])):
+                with self.subTest(f"{row}", way=way), self.undone():
+                    app, _, codename = row.permission.partition(".")
+                    own = Permission.objects.filter(content_type__app_label=app, codename=codename)
+                    self.desk.user_permissions.set([view[f"view_{row.chosen._meta.model_name}"], *own])
+                    User.objects.filter(pk=self.desk.pk).update(is_superuser=row.permission == SUPERUSER)
+                    offered, requests = self.requests_of(row)
+                    self.assertTrue(offered())
+                    self.assertFalse(row.done())
+                    self.assertIn(requests[way]().status_code, (200, 302))
+                    self.assertTrue(row.done())
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """What the block does to the database is undone at its end."""
+        with transaction.atomic():
+            yield
+            transaction.set_rollback(True)
