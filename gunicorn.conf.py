@@ -1,14 +1,16 @@
 """gunicorn, the web server of production: `gunicorn voucher_project.wsgi` reads this file.
 
-Of the environment: PORT (8000), WEB_CONCURRENCY (2 processes), WEB_THREADS (8 threads in each).
+Of the environment: PORT (8000), WEB_HOST (127.0.0.1), WEB_CONCURRENCY (2 processes), WEB_THREADS (8 threads in each).
 """
 
 import os
 
-bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
+# To this machine alone: a buffering proxy stands before it (docs/operations.md). In a container, and on platforms whose
+# proxy comes from another machine, WEB_HOST is 0.0.0.0.
+bind = f"{os.environ.get('WEB_HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-# Threads: a Stripe that hangs holds one thread, not the whole API.
-worker_class = "gthread"
+# Threads: a Stripe that hangs holds one thread, not the whole API. A slow client holds none.
+worker_class = "voucher_project.web_worker.BufferingThreadWorker"
 threads = int(os.environ.get("WEB_THREADS", "8"))
 
 # Ends a process that is stuck. It doesn't end a stuck request of a thread: the deadlines of Stripe and of the

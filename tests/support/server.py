@@ -23,12 +23,16 @@ class Server:
     """
 
     def __init__(
-        self, stripe_base: str, output: int | IO[bytes] = subprocess.DEVNULL, **environment: str
+        self,
+        stripe_base: str = "http://127.0.0.1:1",
+        output: int | IO[bytes] = subprocess.DEVNULL,
+        application: str = "voucher_project.wsgi",
+        **environment: str,
     ) -> None:
         self.port = free_port()
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "gunicorn", "voucher_project.wsgi"),
+                *(sys.executable, "-m", "gunicorn", application),
                 *("--bind", f"127.0.0.1:{self.port}", "--workers", "1"),
             ],
             cwd=settings.BASE_DIR,
@@ -49,6 +53,11 @@ class Server:
             return None
         finally:
             caller.close()
+
+    def stop(self, timeout: float) -> int:
+        """SIGTERM, as at each deployment. Returns the exit status."""
+        self._process.terminate()
+        return self._process.wait(timeout)
 
     def kill(self) -> None:
         """SIGKILL to the server and its worker. May be called again."""

@@ -1,0 +1,20 @@
+"""A WSGI application for tests of the web server alone: it answers with what it was sent, or with much."""
+
+import os
+
+from voucher_project import web_worker
+
+for _name in ("HEADER_SECONDS", "SEND_SECONDS"):
+    if _name in os.environ:
+        setattr(web_worker, _name, int(os.environ[_name]))
+
+
+def application(environ, start_response):
+    """`/much` answers with 50 MB, `/unread` reads no body, all else answers with the method, the path and the body."""
+    if environ["PATH_INFO"] == "/much":
+        body = b"x" * 50_000_000
+    else:
+        sent = b"" if environ["PATH_INFO"] == "/unread" else environ["wsgi.input"].read()
+        body = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} ".encode() + sent
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
