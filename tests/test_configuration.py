@@ -111,6 +111,10 @@ REFUSALS: list[tuple[dict[str, str], str]] = [
     ({"STRIPE_API_BASE": "http://localhost:12111"}, "STRIPE_API_BASE is a local address"),
     ({"DATABASE_URL": ""}, "DATABASE_URL is SQLite"),
     ({"DATABASE_URL": "sqlite:///data.sqlite3"}, "DATABASE_URL is SQLite"),
+    (
+        {"CSRF_COOKIE_NAME": "__Host-csrftoken", "CSRF_COOKIE_DOMAIN": ".example.org"},
+        "CSRF_COOKIE_NAME begins with __Host-",
+    ),
     *(
         ({"DEFAULT_FROM_EMAIL": sender}, "DEFAULT_FROM_EMAIL is no sender")
         for sender in (
@@ -211,6 +215,22 @@ class ProductionTests(SimpleTestCase):
         for name, value in UNREADABLE:
             with self.subTest(name, value=value), self.assertRaisesMessage(ImproperlyConfigured, name):
                 load(**{name: value})
+
+    def test_cookies_can_be_set_by_this_host_alone_where_the_deployment_allows_it(self):
+        names = ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME")
+        for differences, expected in (
+            ({}, ["__Host-sessionid", "__Host-csrftoken"]),
+            ({"CSRF_COOKIE_DOMAIN": ".example.org"}, ["__Host-sessionid", "csrftoken"]),
+            ({"CSRF_COOKIE_NAME": "csrftoken"}, ["__Host-sessionid", "csrftoken"]),
+            ({"DEBUG": "True"}, ["sessionid", "csrftoken"]),
+        ):
+            loaded = load(**differences)
+            self.assertEqual([loaded[name] for name in names], expected)
+        loaded = load()
+        self.assertTrue(loaded["SESSION_COOKIE_SECURE"] and loaded["CSRF_COOKIE_SECURE"])
+        self.assertLessEqual(
+            {"SESSION_COOKIE_DOMAIN", "SESSION_COOKIE_PATH", "CSRF_COOKIE_PATH"} & loaded.keys(), set()
+        )
 
     def test_a_proxy_is_believed_only_where_there_is_one(self):
         self.assertNotIn("SECURE_PROXY_SSL_HEADER", load())

@@ -372,6 +372,12 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
 SECURE_HSTS_PRELOAD = not DEBUG
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
+# Browsers take a `__Host-` cookie over HTTPS only, and from this very host: no other host of the domain can plant one.
+# One for a whole domain can't be such, nor one over plain HTTP.
+SESSION_COOKIE_NAME = "sessionid" if DEBUG else "__Host-sessionid"
+CSRF_COOKIE_NAME = read(
+    "CSRF_COOKIE_NAME", "csrftoken" if DEBUG or CSRF_COOKIE_DOMAIN else "__Host-csrftoken"
+)
 X_FRAME_OPTIONS = "DENY"
 
 # --- Logs -----------------------------------------------------------------------------------------------------
@@ -454,6 +460,10 @@ def _unsafe() -> list[str]:
         (
             "sqlite" in _database["ENGINE"] and not ALLOW_SQLITE,
             "DATABASE_URL is SQLite: use PostgreSQL, or say ALLOW_SQLITE=True if you mean it.",
+        ),
+        (
+            CSRF_COOKIE_NAME.startswith("__Host-") and bool(CSRF_COOKIE_DOMAIN),
+            "CSRF_COOKIE_NAME begins with __Host-, and browsers take no such cookie for a CSRF_COOKIE_DOMAIN.",
         ),
         (
             not is_sender(DEFAULT_FROM_EMAIL),

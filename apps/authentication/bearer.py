@@ -42,7 +42,7 @@ class SessionTokenAuthentication(BaseAuthentication):
             except TokenInvalid as error:
                 raise AuthenticationFailed(error.detail, error.code) from error
             return session.user, SignedInBy(session.pk, by_cookie=False)
-        cookie = request.COOKIES.get(cookies.ACCESS)
+        cookie = cookies.ACCESS.read(request)
         if not cookie:
             return None
         try:
@@ -84,7 +84,7 @@ class SessionTokenScheme(OpenApiAuthenticationExtension):
             {
                 "type": "apiKey",
                 "in": "cookie",
-                "name": cookies.ACCESS,
+                "name": cookies.ACCESS.name,
                 "description": "Requests that change something also need the X-CSRFToken header.",
             },
         ]

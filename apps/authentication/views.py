@@ -92,7 +92,7 @@ class Refresh(PublicView):
         refresh = _given(RefreshInput, request)["refresh"]
         by_cookie = not refresh
         if by_cookie:
-            refresh = request.COOKIES.get(cookies.REFRESH)
+            refresh = cookies.REFRESH.read(request)
             if not refresh:
                 raise InvalidFields(refresh=[("required", "This field is required.")])
             bearer.require_csrf_token(request)
@@ -130,7 +130,7 @@ class Verify(PublicView):
 class Logout(APIView):
     def check_permissions(self, request: Request) -> None:
         """A browser whose access cookie has run out may still sign out, by the refresh cookie."""
-        if request.auth is None and request.COOKIES.get(cookies.REFRESH):
+        if request.auth is None and cookies.REFRESH.read(request):
             bearer.require_csrf_token(request)
         else:
             super().check_permissions(request)
@@ -147,13 +147,13 @@ class Logout(APIView):
         user: Any = request.user
         asked_by: Any = request.auth
         if asked_by is None:
-            user = services.end_session_by(refresh=request.COOKIES[cookies.REFRESH])
+            user = services.end_session_by(refresh=cookies.REFRESH.read(request))
         elif given["refresh"] and not given["everywhere"]:
             services.end_session_of(user=user, refresh=given["refresh"])
         else:
             services.end_session(user=user, sid=asked_by.sid)
             with suppress(InvalidFields):  # a cookie that a browser still has, of whatever age
-                services.end_session_of(user=user, refresh=request.COOKIES.get(cookies.REFRESH, ""))
+                services.end_session_of(user=user, refresh=cookies.REFRESH.read(request))
         if given["everywhere"] and user:
             services.end_all_sessions(user=user)
         response = Response({"message": "You are signed out."})

@@ -63,7 +63,9 @@ class OtherOriginTests(StripeTestCase, LiveServerTestCase):
         driver = self.browser()
         driver.set_script_timeout(30)
         query = urlencode({"api": f"{self.live_server_url}/api", "stripe": self.stripe.base_url})
-        with override_settings(CORS_ALLOWED_ORIGINS=origins, CSRF_TRUSTED_ORIGINS=origins):
+        # The names of production, which Chromium takes over plain HTTP from localhost too.
+        names = {"CSRF_COOKIE_NAME": "__Host-csrftoken", "CSRF_COOKIE_SECURE": True}
+        with override_settings(CORS_ALLOWED_ORIGINS=origins, CSRF_TRUSTED_ORIGINS=origins, **names):
             driver.get(f"{self.origin}/page.html?{query}")
             return driver.execute_async_script(
                 "const done = arguments[2];"

@@ -1,5 +1,6 @@
 """What ends the sessions of the API ends those of the admin, and the admin's passwords are under the same limits."""
 
+from django.conf import settings
 from django.contrib.auth.models import Group, Permission
 from django.test import Client, override_settings
 from post_office.models import Email
@@ -157,12 +158,12 @@ class SignOutTests(ApiTestCase):
         browser = self.client_class(enforce_csrf_checks=True)
         body = {"email": customer.email, "password": PASSWORD, "use_cookies": True}
         self.assertEqual(browser.post("/api/auth/login/", body).status_code, 200)
-        del browser.cookies[cookies.ACCESS]
+        del browser.cookies[cookies.ACCESS.name]
         self.assertProblem(browser.post("/api/auth/logout/", {}), 403, "csrf_failed")
         self.assertIsNone(Session.objects.get().ended_at)
-        headers = {"X-CSRFToken": browser.cookies["csrftoken"].value}
+        headers = {"X-CSRFToken": browser.cookies[settings.CSRF_COOKIE_NAME].value}
         response = browser.post("/api/auth/logout/", {}, headers=headers)
-        self.assertEqual((response.status_code, response.cookies[cookies.REFRESH].value), (200, ""))
+        self.assertEqual((response.status_code, response.cookies[cookies.REFRESH.name].value), (200, ""))
         self.assertIsNotNone(Session.objects.get().ended_at)
 
     def test_by_that_cookie_it_can_sign_out_everywhere_too(self):
@@ -170,7 +171,7 @@ class SignOutTests(ApiTestCase):
         elsewhere = self.signed_in(customer)
         body = {"email": customer.email, "password": PASSWORD, "use_cookies": True}
         self.api.post("/api/auth/login/", body)
-        del self.api.cookies[cookies.ACCESS]
+        del self.api.cookies[cookies.ACCESS.name]
         self.assertEqual(self.api.post("/api/auth/logout/", {"everywhere": True}).status_code, 200)
         self.assertEqual(elsewhere.get("/api/users/profile/").status_code, 401)
         self.assertEqual(Session.objects.filter(ended_at=None).count(), 0)

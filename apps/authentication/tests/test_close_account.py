@@ -5,6 +5,7 @@ from decimal import Decimal
 from functools import partial
 from unittest import mock, skipUnless
 
+from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.db import connection
@@ -12,7 +13,7 @@ from django.db.models import Sum
 from django.test import override_settings
 from post_office.models import Email
 
-from apps.authentication import reset_links, services
+from apps.authentication import cookies, reset_links, services
 from apps.authentication.models import Session
 from apps.payments.models import Transaction
 from apps.payments.tests.factories import make_completed_transaction
@@ -185,10 +186,12 @@ class ClosingAnAccount(ApiTestCase):
         login = {"email": "carla@example.com", "password": PASSWORD, "use_cookies": True}
         self.assertEqual(browser.post("/api/auth/login/", login).status_code, 200)
         self.assertRefused(self.close(client=browser), 403, "csrf_failed")
-        browser.credentials(HTTP_X_CSRFTOKEN=browser.cookies["csrftoken"].value)
+        browser.credentials(HTTP_X_CSRFTOKEN=browser.cookies[settings.CSRF_COOKIE_NAME].value)
         response = self.close(client=browser)
         self.assertEqual(response.status_code, 204)
-        self.assertEqual({response.cookies[name].value for name in ("access", "refresh")}, {""})
+        self.assertEqual(
+            {response.cookies[cookie.name].value for cookie in (cookies.ACCESS, cookies.REFRESH)}, {""}
+        )
 
     def test_it_is_at_one_address_only(self):
         for url in ("/api/auth/profile/", "/api/users/profile/update/"):

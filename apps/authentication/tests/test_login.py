@@ -3,7 +3,7 @@ from typing import Any
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.test import override_settings, tag
 
-from apps.authentication import tokens
+from apps.authentication import cookies, tokens
 from apps.authentication.models import Session
 from apps.users.models import User
 from apps.users.tests.factories import PASSWORD, make_customer, make_deactivated, make_user
@@ -120,7 +120,7 @@ class SigningIn(ApiTestCase):
                     self.assertEqual(document["errors"].keys(), {name})
 
     def test_stale_tokens_do_not_bar_it(self):
-        self.api.cookies["access"] = "stale"
-        self.api.cookies["refresh"] = "stale"
+        self.api.cookies[cookies.ACCESS.name] = "stale"
+        self.api.cookies[cookies.REFRESH.name] = "stale"
         self.api.credentials(HTTP_AUTHORIZATION="Bearer stale")
         self.assertEqual(self.sign_in().status_code, 200)
