@@ -73,10 +73,13 @@ def _never_called(request: HttpRequest) -> HttpResponse:
 
 
 class SessionTokenScheme(OpenApiAuthenticationExtension):
-    """The two ways to sign in, for the OpenAPI document."""
+    """The two ways to sign in, for the OpenAPI document: either is enough."""
 
     target_class = SessionTokenAuthentication
     name = ["bearerAuth", "cookieAuth"]
+
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
+        return [{name: []} for name in self.name]
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
         return [

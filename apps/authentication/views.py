@@ -21,7 +21,7 @@ from apps.users import services as users_services
 from apps.users import views as users
 from apps.users.errors import InvalidFields, SuperuserAccount, WrongPassword
 from apps.users.limits import passwords
-from apps.users.serializers import ProfileInput, UserOutput
+from apps.users.serializers import UserOutput
 
 from . import bearer, cookies, limits, selectors, services
 from .errors import CsrfFailed, InvalidCredentials, ResetLinkInvalid, TokenInvalid
@@ -238,7 +238,7 @@ class Profile(users.Profile):
     @documented(
         "Change one's own profile, as at /api/users/profile/.",
         operation_id="auth_profile_replace",
-        request=ProfileInput,
+        request=users.ALL_FIELDS,
         answers={200: UserOutput},
     )
     def put(self, request: Request) -> Response:
@@ -247,7 +247,7 @@ class Profile(users.Profile):
     @documented(
         "Change some fields of one's own profile, as at /api/users/profile/.",
         operation_id="auth_profile_update",
-        request=ProfileInput(partial=True),
+        request=users.SOME_FIELDS,
         answers={200: UserOutput},
     )
     def patch(self, request: Request) -> Response:

@@ -1,7 +1,7 @@
 """Filters that more than one list offers."""
 
 from collections.abc import Callable
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from typing import Any, TypeVar
 
 from django import forms
@@ -9,11 +9,13 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema_field
 
 FilterSet = TypeVar("FilterSet", bound=type[filters.FilterSet])
 LARGEST_ID = 2**63 - 1
 
 
+@extend_schema_field({"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST_ID})
 class IdFilter(filters.NumberFilter):
     """A row's id: a whole number that the column can hold."""
 
@@ -21,6 +23,15 @@ class IdFilter(filters.NumberFilter):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(min_value=1, max_value=LARGEST_ID, **options)
+
+
+class TextFilter(filters.CharFilter):
+    """Text of at most `max_length` characters; the OpenAPI document says so, with the label as description."""
+
+    def __init__(self, *, max_length: int, label: str = "", **options: Any) -> None:
+        super().__init__(max_length=max_length, label=label or None, **options)
+        described = {"description": label} if label else {}
+        extend_schema_field({"type": "string", "maxLength": max_length, **described})(self)
 
 
 class InstantField(forms.CharField):
@@ -44,13 +55,20 @@ class InstantField(forms.CharField):
                 moment = datetime.combine(day, time.max.replace(fold=1) if self.end else time.min)
             if moment is not None:
                 moment = timezone.make_aware(moment) if timezone.is_naive(moment) else moment
-                moment.astimezone(timezone.get_default_timezone())
-                return moment
+                # In UTC: PostgreSQL takes no offset of 16 hours or more, which ISO 8601 allows.
+                return moment.astimezone(UTC)
         except (ValueError, OverflowError):
             pass
         raise ValidationError("Not an ISO 8601 date or time.", code="invalid")
 
 
+INSTANT = {
+    "anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}],
+    "description": "ISO 8601 date or time, inclusive.",
+}
+
+
+@extend_schema_field(INSTANT)
 class InstantFilter(filters.CharFilter):
     field_class = InstantField
 
@@ -59,12 +77,8 @@ def with_period(field: str) -> Callable[[FilterSet], FilterSet]:
     """Add the filters `from` and `to`, both inclusive, on a time column (`from` is no name in Python)."""
 
     def add(filter_set: FilterSet) -> FilterSet:
-        filter_set.base_filters["from"] = InstantFilter(
-            field_name=field, lookup_expr="gte", label="ISO 8601 date or time, inclusive."
-        )
-        filter_set.base_filters["to"] = InstantFilter(
-            field_name=field, lookup_expr="lte", end=True, label="ISO 8601 date or time, inclusive."
-        )
+        filter_set.base_filters["from"] = InstantFilter(field_name=field, lookup_expr="gte")
+        filter_set.base_filters["to"] = InstantFilter(field_name=field, lookup_expr="lte", end=True)
         return filter_set
 
     return add

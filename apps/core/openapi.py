@@ -1,18 +1,25 @@
 """The OpenAPI document: every operation says which problem documents it may answer."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
 
+from django.core.validators import RegexValidator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 
 from . import idempotency, problems
 from .errors import DomainError
 from .negotiation import WhateverIsAccepted
+from .serializers import KnownFieldsSerializer
 
 View = TypeVar("View", bound=Callable[..., Any])
+
+NOT_BLANK: Final = r"\S"
 
 PROBLEM = {
     "type": "object",
@@ -27,6 +34,19 @@ PROBLEM = {
         },
         "code": {"type": "string", "description": "For programs; stable."},
         "message": {"type": "string", "description": "The same as detail."},
+        "reason": {
+            "type": "string",
+            "description": "With code voucher_inactive: the voucher's inactive_reason.",
+        },
+        "stripe_status": {
+            "type": "string",
+            "description": "With code payment_not_completed: where the payment stands at Stripe.",
+        },
+        "checks": {
+            "type": "object",
+            "description": "With code not_ready: the state of each dependency.",
+            "additionalProperties": {"type": "string"},
+        },
         "errors": {
             "type": "object",
             "description": "With code validation_error only: what is wrong, by field.",
@@ -98,12 +118,51 @@ class ProblemSchema(AutoSchema):
             name="Problem", type=ResolvedComponent.SCHEMA, schema=PROBLEM, object="Problem"
         )
         self.registry.register_on_missing(component)
+        for status, answer in operation["responses"].items():
+            answer["description"] = answer["description"] or HTTPStatus(int(status)).phrase
         for status, codes in sorted(self._codes().items()):
+            code = {
+                "type": "object",
+                "properties": {"code": {"type": "string", "enum": codes}},
+                "required": ["code"],
+            }
             operation["responses"][str(status)] = {
                 "description": ", ".join(f"`{code}`" for code in codes),
-                "content": {problems.MEDIA_TYPE: {"schema": component.ref}},
+                "content": {problems.MEDIA_TYPE: {"schema": {"allOf": [component.ref, code]}}},
             }
         return operation
+
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
+        """Say so where members that are not listed are refused."""
+        schema = super()._map_basic_serializer(serializer, direction)
+        kind = serializer if isinstance(serializer, type) else type(serializer)
+        if direction == "request" and issubclass(kind, KnownFieldsSerializer):
+            schema["additionalProperties"] = False
+        return schema
+
+    def _map_serializer_field(self, field: Any, direction: Any, *arguments: Any, **options: Any) -> Any:
+        """Say so where text needs a character that is not a space."""
+        schema = super()._map_serializer_field(field, direction, *arguments, **options)
+        needs_text = isinstance(field, serializers.CharField) and not field.allow_blank
+        if needs_text and field.trim_whitespace and direction == "request" and "format" not in schema:
+            schema["pattern"] = NOT_BLANK
+        return schema
+
+    def _insert_field_validators(self, field: Any, schema: Any) -> None:
+        """The library's, but a field's own pattern wins over NOT_BLANK, and text that may be empty has one schema.
+
+        The library would make it `oneOf` text or nothing, which refuses what is both, and null.
+        """
+        if schema.get("pattern") == NOT_BLANK and any(
+            isinstance(validator, RegexValidator) for validator in field.validators
+        ):
+            del schema["pattern"]
+        super()._insert_field_validators(field, schema)
+        match schema.get("oneOf"):
+            case [{"type": "string", "pattern": pattern, **rest}, {"type": "string", "maxLength": 0}]:
+                del schema["oneOf"]
+                pattern = pattern if re.search(pattern, "") else f"^$|{pattern}"
+                schema.update({"type": "string", "pattern": pattern, **rest})
 
     def _get_request_body(self, direction: str = "request") -> Any:
         """A DELETE may have a body too, which the library leaves out."""
@@ -142,7 +201,7 @@ class ProblemSchema(AutoSchema):
                 add(403, "csrf_failed")
         elif self._get_parameters():
             add(400, "validation_error")
-        if getattr(self.view, "pagination_class", None):
+        if getattr(self.view, "pagination_class", None) or "{" in self.path:
             add(404)
         add(405)
         if not issubclass(self.view.content_negotiation_class, WhateverIsAccepted):

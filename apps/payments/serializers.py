@@ -1,5 +1,6 @@
 """The shapes of payments in the API."""
 
+import re
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
@@ -133,18 +134,26 @@ class OlderConfirmOutput(ConfirmOutput):
     payment = TransactionOutput(source="transaction", help_text="`transaction` again.")
 
 
-@extend_schema_field({"oneOf": [{"type": "integer", "minimum": 1}, {"type": "string", "maxLength": 255}]})
+# The number of a transaction, or else the payment intent: printable ASCII that is more than digits.
+PAYMENT_ID = r"^(?:0*[1-9][0-9]{0,17}|[0-9]*[!-/:-~][ -~]*)$"
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST_ID},
+            {"type": "string", "pattern": PAYMENT_ID, "maxLength": 255},
+        ]
+    }
+)
 class PaymentIdField(serializers.Field):
     """A transaction's number, as a number or as text, or its payment intent."""
 
     def to_internal_value(self, data: Any) -> int | str:
         if isinstance(data, int) and not isinstance(data, bool) and 0 < data <= LARGEST_ID:
             return data
-        if isinstance(data, str) and data.isascii() and 0 < len(data) <= 255:
-            if not data.isdigit():
-                return data
-            if len(data) <= 19 and 0 < int(data) <= LARGEST_ID:
-                return int(data)
+        if isinstance(data, str) and len(data) <= 255 and re.fullmatch(PAYMENT_ID, data):
+            return int(data) if data.isdigit() else data
         raise serializers.ValidationError(
             "Give the number of a transaction, or its payment intent.", "invalid"
         )

@@ -13,11 +13,15 @@ from apps.core.serializers import UTCDateTimeField
 
 from .models import User
 
-ONE_LINE = RegexValidator(
-    re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"), "One line of text.", inverse_match=True
-)
+# Patterns are published in the OpenAPI document: for an expression that another language reads the same way, and
+# in linear time, they have no look-around, no inversion, and nothing whose meaning varies, such as \d.
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_BETWEEN_DIGITS = "[ ()./#*x-]*"
+ONE_LINE = RegexValidator(rf"\A[^{_CONTROL}]*\Z", "One line of text.")
+ONE_LINE_OF_TEXT = RegexValidator(rf"\A[^\S{_CONTROL}]*[^\s{_CONTROL}][^{_CONTROL}]*\Z", "One line of text.")
 PHONE_NUMBER = RegexValidator(
-    r"\A(?=(?:\D*\d){3})[+\d][\d ()./#*x-]*\Z", "A phone number: digits, spaces and + ( ) . / - # * x."
+    rf"\A(?:[0-9]|\+{_BETWEEN_DIGITS}[0-9]){_BETWEEN_DIGITS}[0-9]{_BETWEEN_DIGITS}[0-9][0-9 ()./#*x-]*\Z",
+    "A phone number: digits, spaces and + ( ) . / - # * x.",
 )
 ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 EARLIEST_BIRTH = datetime.date(1900, 1, 1)
@@ -33,10 +37,10 @@ class EmailAddressField(serializers.EmailField):
 
 
 class NameField(serializers.CharField):
-    """A first or last name."""
+    """A first name."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=150, validators=[ONE_LINE], **options)
+        super().__init__(max_length=150, validators=[ONE_LINE_OF_TEXT], **options)
 
 
 class OptionalTextField(serializers.CharField):
@@ -115,6 +119,16 @@ class ProfileInput(serializers.Serializer[Any]):
             if data["profile_picture"] == picture_url(request.user, request):
                 data = {name: value for name, value in data.items() if name != "profile_picture"}
         return super().to_internal_value(data)
+
+
+class ProfileJsonInput(ProfileInput):
+    """For the OpenAPI document: what the same is as JSON, which carries no file."""
+
+    profile_picture = serializers.URLField(  # type: ignore[assignment]
+        allow_null=True,
+        required=False,
+        help_text="Null removes the picture; its own address leaves it. A new one needs multipart/form-data.",
+    )
 
 
 class UnsubscribeInput(serializers.Serializer[Any]):

@@ -25,7 +25,7 @@ from . import personal_data, pictures, services
 from .callers import caller
 from .errors import AccountClosed, UnsubscribeLinkInvalid
 from .parsers import PlainFormParser, UploadParser
-from .serializers import ExportOutput, ProfileInput, UnsubscribeInput, UserOutput
+from .serializers import ExportOutput, ProfileInput, ProfileJsonInput, UnsubscribeInput, UserOutput
 
 IN_MEMORY: Final = 1 << 20  # bytes of an export; more of it goes to a file without a name
 
@@ -105,6 +105,11 @@ class Unsubscribe(PublicView):
         return Response(status=204)
 
 
+# What a change of the profile takes, for the OpenAPI document: by media type, as only a form carries a file.
+ALL_FIELDS: Final = {"application/json": ProfileJsonInput, "multipart/form-data": ProfileInput}
+SOME_FIELDS: Final = {kind: serializer(partial=True) for kind, serializer in ALL_FIELDS.items()}
+
+
 class Profile(APIView):
     deprecated = False
     parser_classes = (StrictJSONParser, UploadParser)
@@ -116,7 +121,7 @@ class Profile(APIView):
     @documented(
         "Change one's own profile. The picture needs a form (multipart/form-data); null removes it.",
         operation_id="profile_replace",
-        request=ProfileInput,
+        request=ALL_FIELDS,
         answers={200: UserOutput},
         errors=(AccountClosed,),
     )
@@ -126,7 +131,7 @@ class Profile(APIView):
     @documented(
         "Change some fields of one's own profile.",
         operation_id="profile_update",
-        request=ProfileInput(partial=True),
+        request=SOME_FIELDS,
         answers={200: UserOutput},
         errors=(AccountClosed,),
     )

@@ -6,7 +6,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django_filters import rest_framework as filters
 
-from apps.core.filters import IdFilter, with_period
+from apps.core.filters import IdFilter, TextFilter, with_period
 
 from . import codes
 from .models import Voucher, VoucherStatus, VoucherType, VoucherUsage
@@ -20,8 +20,8 @@ class VoucherFilters(filters.FilterSet):
         choices=[*VoucherStatus.choices, (OLDER_INACTIVE, "An older name of inactive.")], method="by_status"
     )
     voucher_type = IdFilter(field_name="voucher_type_id")
-    service_type = filters.CharFilter(max_length=50)
-    search = filters.CharFilter(
+    service_type = TextFilter(max_length=50)
+    search = TextFilter(
         method="by_words",
         max_length=codes.LONGEST_INPUT,
         label="A code or its link, its last four symbols, or part of the type's name.",
@@ -54,7 +54,7 @@ class VoucherFilters(filters.FilterSet):
 
 @with_period("used_at")
 class UsageFilters(filters.FilterSet):
-    service_type = filters.CharFilter(max_length=50)
+    service_type = TextFilter(max_length=50)
 
     class Meta:
         model = VoucherUsage

@@ -258,6 +258,12 @@ class UsageHistoryTests(ReadingTestCase):
         moment = (timezone.now() - timedelta(days=8)).isoformat()
         self.assertEqual(self.ids(**{"from": moment}), [new.pk])
 
+    def test_any_offset_is_taken(self):
+        for offset in ("-19:10", "+23:59", "Z", "+00:00"):
+            with self.subTest(offset):
+                response = self.api.get(self.url, {"from": f"2026-01-01T10:00:00{offset}"})
+                self.assertEqual(response.status_code, 200, response.content)
+
     def test_bad_times_are_refused(self):
         for value in ("yesterday", "2026-13-01", "2026-02-30", "0001-01-01T00:00:00+23:59", "9" * 50, "\0"):
             for name in ("from", "to"):
