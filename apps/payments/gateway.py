@@ -53,6 +53,14 @@ class NotAtStripe(Exception):
     """Stripe knows no such object, or none that could be ours."""
 
 
+class ErrorKept(PaymentProviderUnavailable):
+    """Stripe keeps an error under our idempotency key, and repeats it for a day. It may have had an effect.
+
+    To ask again, look first for what was asked for, and where it is not there use a new key (the next `attempt`),
+    stored before the call.
+    """
+
+
 class RefundRefused(Exception):
     """Stripe will not give this money back, and says why by a code such as `charge_already_refunded`."""
 
@@ -132,11 +140,12 @@ def check_price(unit_price: Decimal, quantity: int, currency: str) -> None:
     currencies.to_minor(unit_price * quantity, currency)
 
 
-def create_intent(*, amount: Decimal, currency: str, order_id: UUID) -> Intent:
-    """Ask Stripe for a payment intent of this amount; asked again with the same order, it gives the same one.
+def create_intent(*, amount: Decimal, currency: str, order_id: UUID, attempt: int = 1) -> Intent:
+    """Ask Stripe for a payment intent of this amount; the same order and attempt give the same one again.
 
-    `order_id` is the idempotency key ("Idempotent requests": kept for at least 24 hours) and stands in the
-    metadata. Raises PaymentProviderUnavailable, AmountTooSmall, AmountTooLarge or CurrencyNotSupported.
+    They are the idempotency key ("Idempotent requests": kept for at least 24 hours), and `order_id` stands in the
+    metadata. Raises PaymentProviderUnavailable (ErrorKept: the next attempt is due), AmountTooSmall, AmountTooLarge
+    or CurrencyNotSupported.
     """
     params: stripe.params.PaymentIntentCreateParams = {
         "amount": currencies.to_minor(amount, currency),
@@ -147,7 +156,9 @@ def create_intent(*, amount: Decimal, currency: str, order_id: UUID) -> Intent:
     try:
         with _conversation():
             return _intent(
-                _client().v1.payment_intents.create(params, {"idempotency_key": f"order-{order_id}-create"})
+                _client().v1.payment_intents.create(
+                    params, {"idempotency_key": _key(f"order-{order_id}-create", attempt)}
+                )
             )
     except NotAtStripe as error:  # what was just made can't be missing: an answer that makes no sense
         raise PaymentProviderUnavailable from error
@@ -231,11 +242,13 @@ def find_intent(*, order_id: UUID, since: datetime) -> Intent | None:
     return None
 
 
-def create_refund(*, intent_id: str, amount: Decimal, currency: str, reference: UUID) -> Refund:
-    """Ask Stripe to give this much of a payment back; asked again with the same reference, it does so once.
+def create_refund(
+    *, intent_id: str, amount: Decimal, currency: str, reference: UUID, attempt: int = 1
+) -> Refund:
+    """Ask Stripe to give this much of a payment back; with the same reference and attempt, it does so once.
 
     Raises RefundRefused when Stripe says no for good, or PaymentProviderUnavailable when it is not known
-    whether it did: ask again, within 24 hours (Stripe's docs, "Idempotent requests").
+    whether it did: ask again, within 24 hours (Stripe's docs, "Idempotent requests"); after ErrorKept the next attempt.
     """
     params: stripe.params.RefundCreateParams = {
         "payment_intent": intent_id,
@@ -244,7 +257,9 @@ def create_refund(*, intent_id: str, amount: Decimal, currency: str, reference: 
     }
     with _conversation():
         try:
-            found = _client().v1.refunds.create(params, {"idempotency_key": f"refund-{reference}"})
+            found = _client().v1.refunds.create(
+                params, {"idempotency_key": _key(f"refund-{reference}", attempt)}
+            )
         except stripe.InvalidRequestError as error:
             log.warning("Stripe refused a refund: code %s, request %s", error.code, error.request_id)
             raise RefundRefused(error.code or "refused") from error
@@ -339,7 +354,20 @@ def _conversation() -> Iterator[None]:
             raise _refusal(error)() from error
         except stripe.StripeError as error:
             log.error("Stripe: %s, request %s", type(error).__name__, error.request_id)
-            raise PaymentProviderUnavailable from error
+            raise (ErrorKept if _is_kept(error) else PaymentProviderUnavailable) from error
+
+
+def _key(name: str, attempt: int) -> str:
+    return name if attempt == 1 else f"{name}-{attempt}"
+
+
+def _is_kept(error: stripe.StripeError) -> bool:
+    """Whether this is a fault of Stripe's that it has answered before under the same key.
+
+    A first 500 may come from a proxy of theirs while the request still runs; a repeated one has ended.
+    """
+    repeated = (error.headers or {}).get("idempotent-replayed") == "true"
+    return repeated and (error.http_status or 0) >= 500
 
 
 def _refusal(error: stripe.InvalidRequestError) -> Callable[[], Exception]:

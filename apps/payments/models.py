@@ -52,6 +52,12 @@ class Transaction(models.Model):
         max_length=10, choices=TransactionStatus, default=TransactionStatus.PENDING, db_index=True
     )
     stripe_payment_intent_id = models.CharField(max_length=255, unique=True, null=True, blank=True)
+    stripe_attempt = models.PositiveSmallIntegerField(
+        default=1,
+        db_default=1,
+        editable=False,
+        help_text="Numbers the idempotency key of its creation at Stripe.",
+    )
     amount_refunded = models.DecimalField(
         max_digits=12,
         decimal_places=2,
@@ -217,6 +223,9 @@ class Refund(models.Model):
     decided_at = models.DateTimeField(null=True, blank=True)
     decision_note = models.CharField(max_length=500, blank=True)
     stripe_refund_id = models.CharField(max_length=255, unique=True, null=True, blank=True)
+    stripe_attempt = models.PositiveSmallIntegerField(
+        default=1, db_default=1, editable=False, help_text="Numbers the idempotency key at Stripe."
+    )
     failure_reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)

@@ -7,6 +7,8 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import F
+
 from apps.core.idempotency import RequestKey
 from apps.payments import gateway
 from apps.payments.call_slots import on_behalf_of
@@ -78,8 +80,9 @@ def start_purchase(
 def _intent_of(started: Transaction, *, asked_before: bool) -> gateway.Intent:
     """The means to pay a transaction; its row is committed, so whatever happens now it is found again.
 
-    `asked_before`: Stripe may have made the intent although we never learned of it. It is looked for first: after
-    an error Stripe would repeat that error under the same idempotency key. Raises PurchaseCanceled where the means to
+    `asked_before`: Stripe may have made the intent although we never learned of it. It is looked for first: an error
+    may have had an effect. Where it is not there it is asked for again, under the next key if Stripe keeps the error
+    under the one before. Raises PurchaseCanceled where the means to
     pay were taken back, or the purchase was given up before there were any.
     """
     if started.stripe_payment_intent_id:
@@ -102,9 +105,19 @@ def _intent_of_order(started: Transaction, *, asked_before: bool) -> gateway.Int
         found = gateway.find_intent(order_id=started.reference, since=started.created_at)
     if found is None and started.status == TransactionStatus.FAILED:
         raise PurchaseCanceled
-    return found or gateway.create_intent(
-        amount=started.amount, currency=started.currency, order_id=started.reference
-    )
+    if found is not None:
+        return found
+    try:
+        return gateway.create_intent(
+            amount=started.amount,
+            currency=started.currency,
+            order_id=started.reference,
+            attempt=started.stripe_attempt,  # as read before Stripe was looked through
+        )
+    except gateway.ErrorKept:
+        spent = Transaction.objects.filter(pk=started.pk, stripe_attempt=started.stripe_attempt)
+        spent.update(stripe_attempt=F("stripe_attempt") + 1)
+        raise
 
 
 def confirm_payment(*, user: User, payment_intent_id: str) -> Transaction:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 
 from django.db import transaction as database
+from django.db.models import F
 
 from apps.payments import gateway
 from apps.payments.errors import PaymentDisputed, RefundDecided, RefundNotFound
@@ -70,10 +71,10 @@ def reject_refund(*, refund_id: int, actor: User, note: str) -> Refund:
 def execute_refund(refund_id: int) -> Refund:
     """Go on with a refund that was approved, when it is not known what Stripe did; changes nothing for others.
 
-    Stripe is asked for it first: after an error it would repeat that error under the same idempotency key.
-    Raises RefundNotFound or PaymentProviderUnavailable.
+    Stripe is asked for it first: an error may have had an effect. Where it is not there it is sent again, under the
+    next key if Stripe keeps the error under the one before. Raises RefundNotFound or PaymentProviderUnavailable.
     """
-    refund = _refund(refund_id)
+    refund = _refund(refund_id)  # with its attempt, which must be read before Stripe is asked
     if refund.status != RefundStatus.APPROVED or refund.stripe_refund_id:
         return refund
     for made in gateway.refunds_of(_intent_id_of(refund)):
@@ -91,7 +92,14 @@ def _send(refund: Refund) -> Refund:
             amount=refund.amount,
             currency=refund.transaction.currency,
             reference=refund.reference,
+            attempt=refund.stripe_attempt,
         )
+    except gateway.ErrorKept:
+        # Of several that are told so one moves it on. Who used the new key has read it first, then looked at Stripe,
+        # so nothing that was asked for under the old one can still come.
+        spent = Refund.objects.filter(pk=refund.pk, stripe_attempt=refund.stripe_attempt)
+        spent.update(stripe_attempt=F("stripe_attempt") + 1)
+        raise
     except gateway.RefundRefused as error:
         code = error.code
         _let_go(refund, lambda: _fail(refund.pk, code))
