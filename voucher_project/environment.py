@@ -47,6 +47,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def positive_count(text: str) -> int:
+    """A whole number, one or more."""
+    if not count(text):
+        raise ValueError("A whole number, one or more.")
+    return count(text)
+
+
 def days(text: str) -> list[int]:
     """Numbers of days with commas between, such as "30,7,1", or "none"."""
     if text.strip().lower() == "none":

@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.core.email_addresses import is_sender
 
-from .environment import count, currency, days, label, one_of, rate, read, time_zone, words
+from .environment import count, currency, days, label, one_of, positive_count, rate, read, time_zone, words
 from .stripe_keys import configuration_problems
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -237,15 +237,20 @@ RATE_LIMITS_ENABLED = read("RATE_LIMITS_ENABLED", True, cast=bool)
 LIMIT_REQUESTS_PER_USER = read("LIMIT_REQUESTS_PER_USER", rate("600/m"), cast=rate)
 LIMIT_REQUESTS_PER_NETWORK = read("LIMIT_REQUESTS_PER_NETWORK", rate("1200/m"), cast=rate)
 LIMIT_LOGIN_PER_ACCOUNT = read("LIMIT_LOGIN_PER_ACCOUNT", rate("10/15m"), cast=rate)
-LIMIT_LOGIN_PER_NETWORK = read("LIMIT_LOGIN_PER_NETWORK", rate("100/15m"), cast=rate)
-LIMIT_REGISTER = read("LIMIT_REGISTER", rate("60/h"), cast=rate)
+LIMIT_LOGIN_PER_NETWORK = read("LIMIT_LOGIN_PER_NETWORK", rate("300/15m"), cast=rate)
+LIMIT_LOGIN_ACCOUNTS_PER_NETWORK = read("LIMIT_LOGIN_ACCOUNTS_PER_NETWORK", rate("150/15m"), cast=rate)
+LIMIT_LOGIN_PER_DEVICE = read("LIMIT_LOGIN_PER_DEVICE", rate("10/15m"), cast=rate)
+LIMIT_REGISTER = read("LIMIT_REGISTER", rate("600/h"), cast=rate)
+LIMIT_REGISTER_FAILURES = read("LIMIT_REGISTER_FAILURES", rate("300/h"), cast=rate)
 LIMIT_REFRESH = read("LIMIT_REFRESH", rate("120/m"), cast=rate)
 LIMIT_PASSWORD_RESET_PER_ACCOUNT = read("LIMIT_PASSWORD_RESET_PER_ACCOUNT", rate("5/h"), cast=rate)
-LIMIT_PASSWORD_RESET_PER_NETWORK = read("LIMIT_PASSWORD_RESET_PER_NETWORK", rate("30/h"), cast=rate)
+LIMIT_PASSWORD_RESET_PER_NETWORK = read("LIMIT_PASSWORD_RESET_PER_NETWORK", rate("300/h"), cast=rate)
 LIMIT_RECEIPTS = read("LIMIT_RECEIPTS", rate("5/h"), cast=rate)
 LIMIT_EXPORTS = read("LIMIT_EXPORTS", rate("10/h"), cast=rate)
 LIMIT_REDEEM_FAILURES_PER_ACCOUNT = read("LIMIT_REDEEM_FAILURES_PER_ACCOUNT", rate("30/15m"), cast=rate)
 LIMIT_REDEEM_FAILURES_PER_NETWORK = read("LIMIT_REDEEM_FAILURES_PER_NETWORK", rate("120/15m"), cast=rate)
+# An IPv6 /48 has this many times the limit of one of its /64.
+LIMIT_WIDE_NETWORK_TIMES = read("LIMIT_WIDE_NETWORK_TIMES", 4, cast=positive_count)
 
 # --- Vouchers -------------------------------------------------------------------------------------------------
 

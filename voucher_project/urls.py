@@ -11,6 +11,7 @@ from apps.users import pictures
 from apps.users import views as users
 
 urlpatterns = [
+    path("admin/login/", authentication.sign_in_to_admin, name="admin-login"),
     path("admin/password_change/", authentication.change_password_in_admin, name="admin-password-change"),
     path("admin/", admin.site.urls),
     re_path(

@@ -9,6 +9,8 @@ from apps.core.errors import TooManyAttempts
 from apps.core.limits import failures
 from apps.users.limits import passwords
 
+from .devices import device_of
+
 
 class AdminLoginForm(AuthenticationForm):
     """The admin's sign-in, under the limits of the API's. Both count together."""
@@ -17,7 +19,8 @@ class AdminLoginForm(AuthenticationForm):
         """Refuse unread what is over a limit, with a sentence for the person and the reason on the request."""
         try:
             email = self.cleaned_data.get("username", "")
-            with failures(ValidationError, of=passwords(self.request, email)):
+            device = device_of(self.request, email)
+            with failures(ValidationError, of=passwords(self.request, email, device=device)):
                 cleaned: dict[str, Any] = super().clean()
                 return cleaned
         except TooManyAttempts as error:

@@ -1,17 +1,22 @@
 """What is counted around accounts and sessions, besides passwords (see users/limits.py)."""
 
-from apps.core.limits import Counter, WithMeta, network_of
+from apps.core.limits import Counter, WithMeta, per_network
 from apps.users.models import User
 
 
-def registrations(request: WithMeta) -> Counter:
-    """For a try to make an account."""
-    return Counter("LIMIT_REGISTER", network_of(request))
+def registrations(request: WithMeta) -> tuple[Counter, ...]:
+    """For an account that is made."""
+    return per_network("LIMIT_REGISTER", request)
 
 
-def refreshes(request: WithMeta) -> Counter:
+def taken_addresses(request: WithMeta) -> tuple[Counter, ...]:
+    """For a try to make an account that tells of another one's."""
+    return per_network("LIMIT_REGISTER_FAILURES", request)
+
+
+def refreshes(request: WithMeta) -> tuple[Counter, ...]:
     """For an exchange of a refresh token."""
-    return Counter("LIMIT_REFRESH", network_of(request))
+    return per_network("LIMIT_REFRESH", request)
 
 
 def resets(request: WithMeta, email: str = "") -> tuple[Counter, ...]:
@@ -19,7 +24,7 @@ def resets(request: WithMeta, email: str = "") -> tuple[Counter, ...]:
 
     The address counts over all networks: each attempt is a mail, and those that were sent still work.
     """
-    network = Counter("LIMIT_PASSWORD_RESET_PER_NETWORK", network_of(request))
+    network = per_network("LIMIT_PASSWORD_RESET_PER_NETWORK", request)
     if not email:
-        return (network,)
-    return network, Counter("LIMIT_PASSWORD_RESET_PER_ACCOUNT", User.objects.normalize_email(email))
+        return network
+    return *network, Counter("LIMIT_PASSWORD_RESET_PER_ACCOUNT", User.objects.normalize_email(email))

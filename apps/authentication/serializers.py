@@ -7,6 +7,8 @@ from rest_framework import serializers
 from apps.users import passwords
 from apps.users.serializers import EmailAddressField, LastNameField, NameField, PhoneNumberField, UserOutput
 
+from . import devices
+
 
 class PasswordField(serializers.CharField):
     """A password, untrimmed; one too long to be worth hashing is refused here."""
@@ -46,6 +48,10 @@ class LoginInput(serializers.Serializer[Any]):
     email = serializers.CharField(max_length=254)
     password = PasswordField()
     use_cookies = serializers.BooleanField(default=False)
+    device_token = TokenField(
+        max_length=devices.MAX_LENGTH,
+        help_text="As an earlier sign-in to this account answered it: proves that this device was signed in before.",
+    )
 
 
 class RefreshInput(serializers.Serializer[Any]):
@@ -106,6 +112,10 @@ class PasswordChangedOutput(TokensOutput):
 class SignedInOutput(TokensOutput):
     user = UserOutput()
     message = serializers.CharField()
+    device_token = serializers.CharField(
+        required=False,
+        help_text="To be kept, and sent with the next sign-in to this account. Left out when it comes as a cookie.",
+    )
 
 
 def _must_match(password: str, again: str, field: str) -> None:

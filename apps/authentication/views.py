@@ -14,16 +14,16 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core.errors import TooManyAttempts
-from apps.core.limits import failures, give_back, take
+from apps.core.limits import failures, give_back, successes, take
 from apps.core.openapi import documented
 from apps.core.views import PublicView
 from apps.users import services as users_services
 from apps.users import views as users
-from apps.users.errors import InvalidFields, SuperuserAccount, WrongPassword
+from apps.users.errors import EmailTaken, InvalidFields, SuperuserAccount, WrongPassword
 from apps.users.limits import passwords
 from apps.users.serializers import UserOutput
 
-from . import bearer, cookies, limits, selectors, services
+from . import bearer, cookies, devices, limits, selectors, services
 from .errors import CsrfFailed, InvalidCredentials, ResetLinkInvalid, TokenInvalid
 from .serializers import (
     ChangePasswordInput,
@@ -52,8 +52,11 @@ class Register(PublicView):
     def post(self, request: Request) -> Response:
         given = _given(RegisterInput, request)
         use_cookies = given.pop("use_cookies")
-        take(limits.registrations(request))
-        signed_in = services.register(**given)
+        with (
+            successes(of=limits.registrations(request)),
+            failures(EmailTaken, of=limits.taken_addresses(request)),
+        ):
+            signed_in = services.register(**given)
         return _welcome(request, signed_in, "Your account is ready.", use_cookies, status=201)
 
 
@@ -68,7 +71,8 @@ class Login(PublicView):
     def post(self, request: Request) -> Response:
         given = _given(LoginInput, request)
         use_cookies = given.pop("use_cookies")
-        with failures(InvalidCredentials, of=passwords(request, given["email"])):
+        device = devices.device_of(request._request, given["email"], given.pop("device_token"))
+        with failures(InvalidCredentials, of=passwords(request, given["email"], device=device)):
             signed_in = services.sign_in(**given)
         return _welcome(request, signed_in, "You are signed in.", use_cookies)
 
@@ -96,7 +100,7 @@ class Refresh(PublicView):
             if not refresh:
                 raise InvalidFields(refresh=[("required", "This field is required.")])
             bearer.require_csrf_token(request)
-        take(limits.refreshes(request))
+        take(*limits.refreshes(request))
         return _hand_over({}, exchange(refresh=refresh), by_cookie)
 
 
@@ -173,7 +177,7 @@ class ChangePassword(APIView):
         given = _given(ChangePasswordInput, request)
         user: Any = request.user
         asked_by: Any = request.auth
-        with failures(WrongPassword, of=passwords(request, user.email)):
+        with failures(WrongPassword, of=passwords(request, user.email, device=str(asked_by.sid))):
             tokens = services.change_password(user=user, **given)
         return _hand_over({"message": "Your password is changed."}, tokens, asked_by.by_cookie)
 
@@ -221,7 +225,8 @@ class Account(users.Profile):
     def delete(self, request: Request) -> Response:
         given = _given(CloseAccountInput, request)
         user: Any = request.user
-        with failures(WrongPassword, of=passwords(request, user.email)):
+        asked_by: Any = request.auth
+        with failures(WrongPassword, of=passwords(request, user.email, device=str(asked_by.sid))):
             users_services.close_account(user=user, **given)
         response = Response(status=204)
         cookies.clear(response)
@@ -254,13 +259,22 @@ class Profile(users.Profile):
         return super().patch(request)
 
 
+def sign_in_to_admin(request: HttpRequest) -> HttpResponseBase:
+    """The admin's sign-in, which leaves a browser the proof that it was signed in to this account."""
+    response = admin.site.login(request)
+    if request.method == "POST" and response.status_code == 302 and request.user.is_authenticated:
+        devices.remember(response, request, request.user.email)
+    return response
+
+
 def change_password_in_admin(request: HttpRequest) -> HttpResponseBase:
     """The admin's page for a new password of one's own, under the limits on passwords."""
     page = admin.site.admin_view(admin.site.password_change, cacheable=True)
     if request.method != "POST" or not request.user.is_authenticated:
         return page(request)
     try:
-        taken = take(*passwords(request, request.user.email))
+        session = str(request.session.session_key)
+        taken = take(*passwords(request, request.user.email, device=session))
     except TooManyAttempts as error:
         text = f"{error.detail}\n"
         headers = {"Retry-After": str(error.retry_after)}
@@ -283,9 +297,13 @@ def _welcome(
 ) -> Response:
     """The answer to whoever has just proved who they are."""
     body = {"user": UserOutput(signed_in.user, context={"request": request}).data, "message": message}
-    if use_cookies:
-        rotate_token(request._request)
-    return _hand_over(body, signed_in.tokens, use_cookies, status)
+    if not use_cookies:
+        body["device_token"] = devices.proof_for(signed_in.user.email)
+        return _hand_over(body, signed_in.tokens, use_cookies, status)
+    rotate_token(request._request)
+    response = _hand_over(body, signed_in.tokens, use_cookies, status)
+    devices.remember(response, request._request, signed_in.user.email)
+    return response
 
 
 def _hand_over(body: dict[str, Any], tokens: services.Tokens, by_cookie: bool, status: int = 200) -> Response:

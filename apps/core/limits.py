@@ -1,8 +1,10 @@
 """How often something may be tried: counters in Redis, and in this process where Redis is away.
 
 A counter is a limit of the settings (`LIMIT_…`: so many in so many seconds) and whom it counts. Its window starts
-with the first attempt. Several counters are tried as one: if any is at its limit, none counts, and TooManyAttempts
-says when to come back. So a refused attempt is no attempt: hammering one locked account locks nothing else.
+with the first attempt. Several counters are tried as one: if any that applies is at its limit, none counts, and
+TooManyAttempts says when to come back. So a refused attempt is no attempt: hammering one locked account locks nothing
+else. A counter that many people share may apply to some of them only (`Refuses`), by what the first of the counters,
+that of the account, has counted.
 
 Deciding and counting are one atomic step, a script in Redis or a lock in the process. What Redis costs a request is
 bounded: a short deadline, no retry, and after a failure nobody asks it again for some seconds.
@@ -17,6 +19,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
@@ -43,18 +46,28 @@ class WithMeta(Protocol):
     def META(self) -> dict[str, Any]: ...  # noqa: N802 - Django's name
 
 
+class Refuses(IntEnum):
+    """Whom a counter at its limit refuses, told apart by the first counter of the try."""
+
+    EVERYBODY = 0
+    REPEATERS = 1  # whom the first counter has counted before; it counts all, also past its limit
+    NEWCOMERS = 2  # whom it has not; and it counts these alone, so that it counts parties and not attempts
+
+
 @dataclass(frozen=True)
 class Counter:
-    """One limit, for one party. `who` goes no further than a keyed digest."""
+    """One limit, for one party, or so many times that limit. `who` goes no further than a keyed digest."""
 
     limit: str
     who: str
+    refuses: Refuses = Refuses.EVERYBODY
+    times: int = 1
 
     @property
     def rate(self) -> tuple[int, int]:
         """How many, in how many seconds."""
         count, seconds = getattr(settings, self.limit)
-        return int(count), int(seconds)
+        return int(count) * self.times, int(seconds)
 
     @property
     def key(self) -> str:
@@ -105,6 +118,36 @@ def failures(*kinds: type[Exception], of: tuple[Counter, ...]) -> Iterator[None]
     give_back(taken)
 
 
+@contextmanager
+def successes(*, of: tuple[Counter, ...]) -> Iterator[None]:
+    """Count the block on the counters `of` before it runs, and give that back if it raises.
+
+    Raises TooManyAttempts, and then the block has not run.
+    """
+    taken = take(*of)
+    try:
+        yield
+    except BaseException:
+        give_back(taken)
+        raise
+
+
+def per_network(
+    limit: str, request: WithMeta, who: str = "", *, refuses: Refuses = Refuses.EVERYBODY
+) -> tuple[Counter, ...]:
+    """The counters of a limit for the network of a request, and for `who` in it if that is told.
+
+    One for IPv4. An IPv6 network counts a second time in the /48 around it, which one customer may have whole: that
+    allows LIMIT_WIDE_NETWORK_TIMES as much.
+    """
+    network = network_of(request)
+    counter = Counter(limit, f"{network} {who}".strip(), refuses)
+    if ":" not in network:
+        return (counter,)
+    wide = ipaddress.IPv6Network(network).supernet(new_prefix=48)
+    return counter, Counter(limit, f"{wide} {who}".strip(), refuses, settings.LIMIT_WIDE_NETWORK_TIMES)
+
+
 def network_of(request: WithMeta) -> str:
     """The network that a request comes from: an IPv4 address, or the /64 of an IPv6 address; "" if unknown.
 
@@ -153,8 +196,8 @@ def _try(counters: tuple[Counter, ...], amount: int) -> Taken:
         return Taken()
     keys = [counter.key for counter in counters]
     now = int(time.time() * 1000)
-    rates = [number for counter in counters for number in counter.rate]
-    wait, *windows = _run("take", keys, [now, amount, *rates])
+    rules = [number for counter in counters for number in (*counter.rate, int(counter.refuses))]
+    wait, *windows = _run("take", keys, [now, amount, *rules])
     if wait:
         for counter, window in zip(counters, windows, strict=True):
             if window < 0:
@@ -189,17 +232,22 @@ class ProcessCounters:
         with self._lock:
             self._kept.clear()
 
-    def _take(self, keys: list[str], now: int, amount: int, *rates: int) -> list[int]:
+    def _take(self, keys: list[str], now: int, amount: int, *rules: int) -> list[int]:
         found = []
-        wait = 0
-        windows = []
-        for key, limit, seconds in zip(keys, rates[::2], rates[1::2], strict=True):
+        wait = counted_before = 0
+        windows: list[int] = []
+        for key, limit, seconds, refuses in zip(keys, rules[::3], rules[1::3], rules[2::3], strict=True):
             count, end = self._kept.get(key, (0, 0))
             if end <= now:
                 count, end = 0, now + seconds * 1000
             if end > now + seconds * 1000 + TOLERANCE:
                 end = now + seconds * 1000
-            full = count >= limit
+            if not windows:
+                counted_before = count
+            if refuses == Refuses.NEWCOMERS and counted_before:
+                windows.append(0)
+                continue
+            full = count >= limit and (refuses != Refuses.REPEATERS or counted_before > 0)
             wait = max(wait, end - now) if full else wait
             windows.append(-end if full else end)
             found.append((key, count, end))
@@ -226,31 +274,39 @@ class RedisCounters:
     SCRIPTS: Final = {
         "take": """
             local now, amount = tonumber(ARGV[1]), tonumber(ARGV[2])
-            local found, answer, wait = {}, {0}, 0
+            local found, answer, wait, counted_before = {}, {0}, 0, 0
             for i, key in ipairs(KEYS) do
-                local limit, length = tonumber(ARGV[2 * i + 1]), 1000 * tonumber(ARGV[2 * i + 2])
+                local limit, length = tonumber(ARGV[3 * i]), 1000 * tonumber(ARGV[3 * i + 1])
+                local refuses = tonumber(ARGV[3 * i + 2])
                 local kept = redis.call('HMGET', key, 'count', 'end')
                 local count, ends = tonumber(kept[1] or '0'), tonumber(kept[2] or '0')
                 if ends <= now then count, ends = 0, now + length end
                 if ends > now + length + TOLERANCE then ends = now + length end
-                if count >= limit then
-                    wait = math.max(wait, ends - now)
-                    answer[i + 1] = -ends
+                if i == 1 then counted_before = count end
+                if refuses == NEWCOMERS and counted_before > 0 then
+                    answer[i + 1] = 0
                 else
-                    answer[i + 1] = ends
+                    if count >= limit and (refuses ~= REPEATERS or counted_before > 0) then
+                        wait = math.max(wait, ends - now)
+                        answer[i + 1] = -ends
+                    else
+                        answer[i + 1] = ends
+                    end
+                    found[#found + 1] = {key, count, ends}
                 end
-                found[i] = {count, ends}
             end
             if wait == 0 and amount > 0 then
-                for i, key in ipairs(KEYS) do
-                    local count, ends = found[i][1] + amount, found[i][2]
+                for _, kept in ipairs(found) do
+                    local key, count, ends = kept[1], kept[2] + amount, kept[3]
                     redis.call('HSET', key, 'count', count, 'end', string.format('%.0f', ends))
                     redis.call('PEXPIRE', key, string.format('%.0f', ends - now))
                 end
             end
             answer[1] = wait
             return answer
-        """.replace("TOLERANCE", str(TOLERANCE)),
+        """.replace("TOLERANCE", str(TOLERANCE))
+        .replace("REPEATERS", str(int(Refuses.REPEATERS)))
+        .replace("NEWCOMERS", str(int(Refuses.NEWCOMERS))),
         "give_back": """
             for i, key in ipairs(KEYS) do
                 local kept = redis.call('HMGET', key, 'count', 'end')

@@ -16,5 +16,5 @@ class EveryRequest(BaseThrottle):
         if request.user.is_authenticated:
             limits.take(limits.Counter("LIMIT_REQUESTS_PER_USER", str(request.user.pk)))
         else:
-            limits.take(limits.Counter("LIMIT_REQUESTS_PER_NETWORK", limits.network_of(request)))
+            limits.take(*limits.per_network("LIMIT_REQUESTS_PER_NETWORK", request))
         return True

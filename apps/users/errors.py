@@ -18,6 +18,10 @@ class InvalidFields(InvalidError):
         super().__init__(first_of(errors), errors=errors)
 
 
+class EmailTaken(InvalidFields):
+    """Somebody has an account with this address already; perhaps another field is wrong too."""
+
+
 class WrongPassword(InvalidFields):
     """Whoever is signed in doesn't know the account's password."""
 

@@ -1,18 +1,22 @@
 """What is counted around passwords. An account is the e-mail address that was given, whether it exists or not."""
 
-from apps.core.limits import Counter, WithMeta, network_of
+from apps.core.limits import Counter, Refuses, WithMeta, per_network
 
 from .models import User
 
 
-def passwords(request: WithMeta, email: str) -> tuple[Counter, Counter]:
+def passwords(request: WithMeta, email: str, *, device: str = "") -> tuple[Counter, ...]:
     """For a try at the password of `email`, wherever it is asked for.
 
-    The account's counter is one for each network, so that guessing locks out the guesser and not the owner.
+    The account's counter is one for each network, so that guessing locks out the guesser and not the owner. A network
+    has ceilings on failures and on the accounts that they were of. `device` names what has proved that it was signed
+    in to this account before: it passes the ceilings and has a counter of its own, in whatever network.
     """
-    network = network_of(request)
-    account = User.objects.normalize_email(email)
+    own = per_network("LIMIT_LOGIN_PER_ACCOUNT", request, User.objects.normalize_email(email))
+    if device:
+        return (*own, Counter("LIMIT_LOGIN_PER_DEVICE", device))
     return (
-        Counter("LIMIT_LOGIN_PER_ACCOUNT", f"{network} {account}"),
-        Counter("LIMIT_LOGIN_PER_NETWORK", network),
+        *own,
+        *per_network("LIMIT_LOGIN_PER_NETWORK", request),
+        *per_network("LIMIT_LOGIN_ACCOUNTS_PER_NETWORK", request, refuses=Refuses.NEWCOMERS),
     )

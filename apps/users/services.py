@@ -16,7 +16,14 @@ from django.db import IntegrityError, connection, transaction
 from apps.core import email_addresses
 
 from . import passwords, personal_data, pictures, reminder_links, selectors
-from .errors import AccountClosed, InvalidFields, SuperuserAccount, UnsubscribeLinkInvalid, WrongPassword
+from .errors import (
+    AccountClosed,
+    EmailTaken,
+    InvalidFields,
+    SuperuserAccount,
+    UnsubscribeLinkInvalid,
+    WrongPassword,
+)
 from .models import CLOSED_DOMAIN, User, UserProfile
 
 EMAIL_TAKEN = [("unique", "There is an account with this e-mail address.")]
@@ -42,9 +49,9 @@ def create_account(
 ) -> User:
     """A new user with a profile.
 
-    Raises InvalidFields: `email` (`unique`) if the address is taken, also by a request at the same instant, or
-    (`invalid`) one of those that closed accounts get, and `password` with the codes of all password rules that
-    it breaks.
+    Raises EmailTaken: `email` (`unique`) if the address is taken, also by a request at the same instant, which tells
+    of a wrong password too; and InvalidFields: `email` (`invalid`) for one of those that closed accounts get, and
+    `password` with the codes of all password rules that it breaks.
     """
     email = User.objects.normalize_email(email)
     wrong = {}
@@ -55,7 +62,7 @@ def create_account(
     if broken := _broken_rules(password, User(email=email, first_name=first_name, last_name=last_name)):
         wrong["password"] = broken
     if selectors.is_taken(email):
-        wrong["email"] = EMAIL_TAKEN
+        raise EmailTaken(**wrong, email=EMAIL_TAKEN)
     if wrong:
         raise InvalidFields(**wrong)
     try:
@@ -67,7 +74,7 @@ def create_account(
     except IntegrityError:
         if not selectors.is_taken(email):
             raise
-        raise InvalidFields(email=EMAIL_TAKEN) from None
+        raise EmailTaken(email=EMAIL_TAKEN) from None
     return user
 
 

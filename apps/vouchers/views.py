@@ -25,6 +25,7 @@ from apps.users.errors import AccountClosed
 
 from . import errors, printing, qr, selectors, services
 from .filters import UsageFilters, VoucherFilters
+from .limits import unknown_codes
 from .models import Voucher, VoucherUsage
 from .serializers import (
     QrInput,
@@ -91,18 +92,15 @@ class Redeem(APIView):
         given = RedeemInput(data=request.data)
         given.is_valid(raise_exception=True)
         asked = {"user": caller(request), **given.validated_data}
-        counters = (
-            limits.Counter("LIMIT_REDEEM_FAILURES_PER_ACCOUNT", str(caller(request).pk)),
-            limits.Counter("LIMIT_REDEEM_FAILURES_PER_NETWORK", limits.network_of(request)),
-        )
+        counters = unknown_codes(request, caller(request))
         limits.check(*counters)
         try:
             if key:
                 return _response(services.redeem_once(key=key, render=_rendered, **asked))
             return _response(services.Answer(_rendered(services.redeem_voucher(**asked))))
-        except (errors.CodeMalformed, errors.VoucherNotFound):
+        except errors.VoucherNotFound:
             # Counted afterwards, unlike a password: however many valid codes are redeemed at once, none is
-            # refused; and of wrong codes at once, no more than the limit learn that they are wrong.
+            # refused; and of unknown codes at once, no more than the limit learn that they are unknown.
             limits.take(*counters)
             raise
 

@@ -167,6 +167,29 @@ class SigningIn(_Limited):
         self.assertLimited(self.sign_in(address="2001:db8:1:2:aaaa::1"))
         self.assertEqual(self.sign_in(address="2001:db8:1:3::1").status_code, 200)
 
+    def test_many_networks_of_one_48_guess_no_more_often_than_a_few(self):
+        with override_settings(LIMIT_WIDE_NETWORK_TIMES=2):
+            for number in range(6):
+                self.guess(1, address=f"2001:db8:1:{number}::1")
+            for number in range(6, 20):
+                self.assertLimited(self.sign_in(address=f"2001:db8:1:{number}::1"))
+            self.assertEqual(self.sign_in(address="2001:db8:2::1").status_code, 200)
+
+    def test_a_network_guesses_at_so_many_accounts(self):
+        with override_settings(LIMIT_LOGIN_ACCOUNTS_PER_NETWORK=(2, 900)):
+            self.guess(2, email="one@example.com")
+            self.guess(1, email="two@example.com")
+            self.assertLimited(self.sign_in())
+            self.guess(1, email="one@example.com")
+            self.guess(2, email="two@example.com")
+            self.assertEqual(self.sign_in(address=ELSEWHERE).status_code, 200)
+
+    def test_right_passwords_are_no_accounts_guessed_at(self):
+        make_other_customer()
+        with override_settings(LIMIT_LOGIN_ACCOUNTS_PER_NETWORK=(1, 900)):
+            for email in ("carla@example.com", "otto@example.com") * 3:
+                self.assertEqual(self.sign_in(email=email).status_code, 200)
+
     def test_the_old_password_of_a_change_is_guessed_no_more_often(self):
         carla = self.signed_in(self.customer)
         body = {"new_password": NEW_PASSWORD, "confirm_password": NEW_PASSWORD}
@@ -253,24 +276,36 @@ class SigningInToTheAdmin(_Limited):
 @override_settings(
     RATE_LIMITS_ENABLED=True,
     LIMIT_REGISTER=(3, 3600),
+    LIMIT_REGISTER_FAILURES=(2, 3600),
     LIMIT_REFRESH=(3, 60),
     LIMIT_PASSWORD_RESET_PER_ACCOUNT=(2, 3600),
     LIMIT_PASSWORD_RESET_PER_NETWORK=(4, 3600),
 )
 class Rates(_Limited):
-    def register(self, email, address=HOME):
+    def register(self, email, address=HOME, password=NEW_PASSWORD):
         person = {"email": email, "first_name": "Ama", "last_name": "Mensah"}
-        passwords = {"password": NEW_PASSWORD, "password_confirm": NEW_PASSWORD}
+        passwords = {"password": password, "password_confirm": password}
         return self.api.post("/api/auth/register/", {**person, **passwords}, REMOTE_ADDR=address)
 
-    def test_a_network_registers_so_often_whether_or_not_it_succeeds(self):
-        self.assertEqual(self.register("one@example.com").status_code, 201)
-        self.assertEqual(self.register("one@example.com").status_code, 400)
-        self.assertEqual(self.register("two@example.com").status_code, 201)
-        for email in ("one@example.com", "three@example.com"):
+    def test_a_network_makes_so_many_accounts(self):
+        for number in range(3):
+            for _ in range(2):
+                self.assertEqual(self.register(f"new{number}@example.com", password="plum").status_code, 400)
+            self.assertEqual(self.register(f"user{number}@example.com").status_code, 201)
+        self.assertLimited(self.register("one-more@example.com"), 3600)
+        self.assertEqual(User.objects.count(), 3)
+        self.assertEqual(self.register("one-more@example.com", ELSEWHERE).status_code, 201)
+
+    def test_a_network_learns_of_so_many_addresses_that_they_have_an_account(self):
+        self.assertEqual(self.register("one@example.com", ELSEWHERE).status_code, 201)
+        for password in ("plum", NEW_PASSWORD):
+            answer = self.register("one@example.com", password=password)
+            self.assertIn(
+                "unique", str(self.assertProblem(answer, 400, "validation_error")["errors"]["email"])
+            )
+        for email in ("one@example.com", "two@example.com"):
             self.assertLimited(self.register(email), 3600)
-        self.assertEqual(User.objects.count(), 2)
-        self.assertEqual(self.register("three@example.com", ELSEWHERE).status_code, 201)
+        self.assertEqual(User.objects.count(), 1)
 
     def test_a_network_refreshes_so_often_at_either_address(self):
         token = services.open_session(user=make_customer()).refresh

@@ -41,7 +41,7 @@ class SigningIn(ApiTestCase):
         response = self.sign_in()
         self.assertEqual(response.status_code, 200, response.content)
         answer = response.json()
-        self.assertEqual(answer.keys(), {"user", "access", "refresh", "message"})
+        self.assertEqual(answer.keys(), {"user", "access", "refresh", "message", "device_token"})
         self.assertEqual(answer["user"]["id"], self.customer.pk)
         self.assertFalse(response.cookies)
         profile = self.api.get("/api/users/profile/", HTTP_AUTHORIZATION=f"Bearer {answer['access']}")

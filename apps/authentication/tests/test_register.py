@@ -27,7 +27,7 @@ class Registering(ApiTestCase):
         response = self.api.post(URL, {**BODY, "phone_number": "+1 555 0100"})
         self.assertEqual(response.status_code, 201, response.content)
         answer = response.json()
-        self.assertEqual(answer.keys(), {"user", "access", "refresh", "message"})
+        self.assertEqual(answer.keys(), {"user", "access", "refresh", "message", "device_token"})
         self.assertTrue(answer["message"])
         user = User.objects.get()
         self.assertEqual((user.email, user.full_name), ("nora@example.com", "Nora New"))

@@ -18,7 +18,7 @@ from django.test import RequestFactory, SimpleTestCase, override_settings, tag
 from apps.authentication.models import Session
 from apps.core import limits
 from apps.core.errors import TooManyAttempts
-from apps.core.limits import Counter
+from apps.core.limits import Counter, Refuses
 from apps.users.tests.factories import PASSWORD, make_customer
 from apps.vouchers.tests.factories import make_voucher
 from tests.support.cases import ApiTestCase, RaceTestCase
@@ -112,6 +112,48 @@ class _Counting(ApiTestCase):
         with override_settings(LIMIT_REGISTER=(4, 600)):
             self.assertEqual(self.count(ONE), 1)
 
+    def test_a_counter_of_many_may_refuse_only_whom_the_first_has_counted_before(self):
+        many = Counter("LIMIT_REFRESH", "many", Refuses.REPEATERS)
+        for number in range(5):
+            limits.take(Counter("LIMIT_REGISTER", f"guesser {number}"), many)
+        for _ in range(10):
+            limits.check(ONE, many)
+        limits.take(ONE, many)  # a newcomer's first is counted on both, beyond the limit of the many
+        self.wait(ONE, many)
+        self.assertEqual(self.count(ONE, many), 0)
+        self.assertEqual(self.count(ONE), 2)
+
+    def test_a_counter_of_parties_counts_and_refuses_only_whom_the_first_has_not_counted(self):
+        parties = Counter("LIMIT_REFRESH", "parties", Refuses.NEWCOMERS)
+        known = [Counter("LIMIT_REGISTER", f"party {number}") for number in range(5)]
+        for party in known:
+            self.assertEqual(self.count(party, parties), 3)
+        self.wait(ONE, parties)
+        self.assertEqual(self.count(ONE, parties), 0)
+        with override_settings(LIMIT_REGISTER=(4, 600)):
+            self.assertEqual(self.count(known[0], parties), 1)
+
+    def test_of_a_party_that_is_no_newcomer_nothing_is_given_back(self):
+        parties = Counter("LIMIT_REFRESH", "parties", Refuses.NEWCOMERS)
+        all_of_them = Counter("LIMIT_REFRESH", "parties")
+        first, second = limits.take(ONE, parties), limits.take(ONE, parties)
+        limits.give_back(second)
+        self.assertEqual(self.count(all_of_them), 4)
+        limits.give_back(first)
+        self.assertEqual(self.count(all_of_them), 1)
+
+    def test_a_counter_may_allow_several_times_its_limit(self):
+        self.assertEqual(self.count(Counter("LIMIT_REGISTER", "wide", times=4)), 12)
+
+    def test_successes_stay_counted_and_nothing_else_does(self):
+        for error in (None, ValueError, KeyboardInterrupt, None):
+            with contextlib.suppress(BaseException), limits.successes(of=(ONE,)):
+                if error:
+                    raise error
+        self.assertEqual(self.count(ONE), 1)
+        with self.assertRaises(TooManyAttempts), limits.successes(of=(ONE,)):
+            self.fail("It ran.")
+
     def test_failures_stay_counted_and_nothing_else_does(self):
         for error in (None, ValueError, KeyError, ValueError, KeyboardInterrupt, None):
             with contextlib.suppress(BaseException), limits.failures(ValueError, of=(ONE,)):
@@ -152,9 +194,9 @@ class CountingInTheProcess(_Counting):
     def test_it_keeps_a_bounded_number_of_counters_the_latest(self):
         store = limits.ProcessCounters()
         now = int(time.time() * 1000)
-        store.run("take", ["busy"], [now, 1, 3, 600])
+        store.run("take", ["busy"], [now, 1, 3, 600, 0])
         for number in range(limits.LARGEST + 10):
-            store.run("take", [str(number), "busy"], [now, 1, 3, 600, 10**9, 600])
+            store.run("take", [str(number), "busy"], [now, 1, 3, 600, 0, 10**9, 600, 0])
         self.assertLessEqual(len(store._kept), limits.LARGEST)
         self.assertIn("busy", store._kept)
         self.assertNotIn("0", store._kept)
@@ -227,6 +269,21 @@ class CountingTogether(RaceTestCase):
 
 
 class NetworkTests(SimpleTestCase):
+    def test_an_ipv6_network_counts_in_the_48_around_it_too(self):
+        def counters(address):
+            request = RequestFactory().get("/", REMOTE_ADDR=address)
+            found = limits.per_network("LIMIT_REGISTER", request, "x", refuses=Refuses.REPEATERS)
+            return [(counter.who, counter.refuses, counter.rate[0]) for counter in found]
+
+        repeaters = Refuses.REPEATERS
+        with override_settings(LIMIT_REGISTER=(3, 600), LIMIT_WIDE_NETWORK_TIMES=4):
+            self.assertEqual(counters("192.0.2.1"), [("192.0.2.1 x", repeaters, 3)])
+            self.assertEqual(
+                counters("2001:db8:1:2:3::4"),
+                [("2001:db8:1:2::/64 x", repeaters, 3), ("2001:db8:1::/48 x", repeaters, 12)],
+            )
+            self.assertEqual(counters(""), [("x", repeaters, 3)])
+
     def network(self, address="192.0.2.1", forwarded=None, proxies=0):
         headers = {} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded}
         with override_settings(TRUSTED_PROXY_COUNT=proxies):

@@ -6,7 +6,7 @@ import time_machine
 from django.test import override_settings
 
 from apps.authentication import services as authentication
-from apps.users.tests.factories import make_customer, make_other_customer
+from apps.users.tests.factories import make_customer, make_other_customer, make_user
 from apps.vouchers.models import VoucherUsage
 from apps.vouchers.tests.factories import make_expired_voucher, make_type, make_voucher, unknown_code
 from tests.support.cases import ApiTestCase, RaceTestCase
@@ -38,26 +38,48 @@ class WrongCodes(ApiTestCase):
         self.voucher.refresh_from_db()
         self.assertEqual((self.voucher.uses_remaining, VoucherUsage.objects.count()), (uses, 50 - uses))
 
-    def test_after_so_many_unknown_or_mistyped_codes_even_a_valid_one_waits(self):
-        self.assertProblem(self.redeem(unknown_code()), 404, "voucher_not_found")
-        self.assertProblem(self.redeem("no code"), 400, "code_malformed")
-        self.assertProblem(self.redeem(unknown_code()), 404, "voucher_not_found")
+    def test_after_so_many_unknown_codes_even_a_valid_one_waits(self):
+        for _ in range(3):
+            self.assertProblem(self.redeem(unknown_code()), 404, "voucher_not_found")
         for code in (self.voucher.code, unknown_code(), "no code"):
             self.assertLimited(self.redeem(code))
             self.assertLimited(self.redeem(code, address=ELSEWHERE))
         self.assertEqual(self.redeem(self.voucher.code, self.otto).status_code, 200)
 
-    def test_a_network_that_tries_with_many_accounts_waits_as_a_whole(self):
+    def test_a_mistyped_code_is_no_guess(self):
+        for _ in range(10):
+            self.assertProblem(self.redeem("no code"), 400, "code_malformed")
+            self.assertProblem(self.redeem(self.voucher.code[:-1]), 400, "code_malformed")
+        self.assertEqual(self.redeem(self.voucher.code).status_code, 200)
+
+    def test_a_network_with_many_failures_refuses_whoever_has_some_and_nobody_else(self):
+        nora = self.signed_in(make_user())
         for client in (self.carla, self.carla, self.otto, self.otto, self.carla):
             self.assertEqual(self.redeem(unknown_code(), client).status_code, 404)
         for client in (self.carla, self.otto):
             self.assertLimited(self.redeem(self.voucher.code, client))
         self.assertEqual(self.redeem(self.voucher.code, self.otto, ELSEWHERE).status_code, 200)
+        for _ in range(5):
+            self.assertEqual(self.redeem(self.voucher.code, nora).status_code, 200)
+        self.voucher.refresh_from_db()
+        self.assertProblem(self.redeem(unknown_code(), nora), 404, "voucher_not_found")
+        self.assertLimited(self.redeem(self.voucher.code, nora))
+
+    def test_many_networks_of_one_48_are_one_to_whoever_has_failures(self):
+        with override_settings(LIMIT_WIDE_NETWORK_TIMES=1, **{PER_ACCOUNT: (100, 900)}):
+            for number in range(5):
+                self.assertEqual(
+                    self.redeem(unknown_code(), address=f"2001:db8:1:{number}::1").status_code, 404
+                )
+            self.assertLimited(self.redeem(self.voucher.code, address="2001:db8:1:77::1"))
+            self.assertEqual(self.redeem(self.voucher.code, self.otto, "2001:db8:1:77::1").status_code, 200)
+            self.voucher.refresh_from_db()
+            self.assertEqual(self.redeem(self.voucher.code, address="2001:db8:2:77::1").status_code, 200)
 
     def test_the_window_ends(self):
         with time_machine.travel(datetime.now(UTC), tick=False) as clock:
             for _ in range(3):
-                self.redeem("no code")
+                self.redeem(unknown_code())
             self.assertEqual(self.redeem(self.voucher.code)["Retry-After"], "900")
             clock.shift(timedelta(seconds=900))
             self.assertEqual(self.redeem(self.voucher.code).status_code, 200)
@@ -76,7 +98,7 @@ class WrongCodes(ApiTestCase):
         with self.assertQueries(4):
             self.assertEqual(self.redeem(self.voucher.code).status_code, 200)
         for _ in range(3):
-            self.redeem("no code")
+            self.redeem(unknown_code())
         with self.assertQueries(1):
             self.assertProblem(self.redeem(self.voucher.code), 429, "rate_limited")
 
