@@ -243,6 +243,7 @@ LIMIT_LOGIN_PER_DEVICE = read("LIMIT_LOGIN_PER_DEVICE", rate("10/15m"), cast=rat
 LIMIT_REGISTER = read("LIMIT_REGISTER", rate("600/h"), cast=rate)
 LIMIT_REGISTER_FAILURES = read("LIMIT_REGISTER_FAILURES", rate("300/h"), cast=rate)
 LIMIT_REFRESH = read("LIMIT_REFRESH", rate("120/m"), cast=rate)
+LIMIT_JUNK_TOKENS = read("LIMIT_JUNK_TOKENS", rate("120/m"), cast=rate)
 LIMIT_PASSWORD_RESET_PER_ACCOUNT = read("LIMIT_PASSWORD_RESET_PER_ACCOUNT", rate("5/h"), cast=rate)
 LIMIT_PASSWORD_RESET_PER_NETWORK = read("LIMIT_PASSWORD_RESET_PER_NETWORK", rate("300/h"), cast=rate)
 LIMIT_RECEIPTS = read("LIMIT_RECEIPTS", rate("5/h"), cast=rate)

@@ -16,6 +16,7 @@ from apps.users.models import User
 
 from . import cookies, selectors, tokens
 from .errors import CsrfFailed, TokenInvalid
+from .limits import invalid_tokens
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,10 @@ class SessionTokenAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User, SignedInBy] | None:
         scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
         if scheme.lower() == "bearer":
+            token = token.strip()
             try:
-                session = selectors.live_session(tokens.read_access(token.strip()))
+                with invalid_tokens(request, token):
+                    session = selectors.live_session(tokens.read_access(token))
             except TokenInvalid as error:
                 raise AuthenticationFailed(error.detail, error.code) from error
             return session.user, SignedInBy(session.pk, by_cookie=False)

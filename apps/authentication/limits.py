@@ -1,7 +1,13 @@
 """What is counted around accounts and sessions, besides passwords (see users/limits.py)."""
 
-from apps.core.limits import Counter, WithMeta, per_network
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from apps.core.limits import Counter, WithMeta, per_network, take
 from apps.users.models import User
+
+from . import tokens
+from .errors import TokenInvalid
 
 
 def registrations(request: WithMeta) -> tuple[Counter, ...]:
@@ -28,3 +34,18 @@ def resets(request: WithMeta, email: str = "") -> tuple[Counter, ...]:
     if not email:
         return network
     return *network, Counter("LIMIT_PASSWORD_RESET_PER_ACCOUNT", User.objects.normalize_email(email))
+
+
+@contextmanager
+def invalid_tokens(request: WithMeta, token: str) -> Iterator[None]:
+    """Count a token that the block finds invalid on its network: as junk, or as a public request if we signed it.
+
+    So who sends an expired token, or one whose session has ended, is not taken for somebody who makes them up.
+    Raises TooManyAttempts in place of TokenInvalid; valid tokens are never refused.
+    """
+    try:
+        yield
+    except TokenInvalid:
+        limit = "LIMIT_REQUESTS_PER_NETWORK" if tokens.is_ours(token) else "LIMIT_JUNK_TOKENS"
+        take(*per_network(limit, request))
+        raise

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.utils import timezone
+from jwt import PyJWS, PyJWTError
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError, TokenBackendExpiredToken, TokenError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
@@ -152,3 +153,17 @@ def _read(token: str, kind: type[Token]) -> Claims:
         raise TokenInvalid from error
     except (TypeError, ValueError) as error:  # claims of the wrong type, or beyond what a date can be
         raise TokenInvalid from error
+
+
+def is_ours(token: str) -> bool:
+    """Whether we signed this token, of whatever kind and however long ago: so its sender has it from us."""
+    keys = (settings.SIMPLE_JWT["SIGNING_KEY"], settings.JWT_PREVIOUS_SIGNING_KEY)
+    return len(token) <= MAX_LENGTH and any(_is_signed_by(key, token) for key in keys if key)
+
+
+def _is_signed_by(key: str, token: str) -> bool:
+    try:
+        PyJWS().decode(token, key, algorithms=[ALGORITHM])
+    except (PyJWTError, ValueError, RecursionError):
+        return False
+    return True

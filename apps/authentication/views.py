@@ -101,7 +101,8 @@ class Refresh(PublicView):
                 raise InvalidFields(refresh=[("required", "This field is required.")])
             bearer.require_csrf_token(request)
         take(*limits.refreshes(request))
-        return _hand_over({}, exchange(refresh=refresh), by_cookie)
+        with limits.invalid_tokens(request, refresh):
+            return _hand_over({}, exchange(refresh=refresh), by_cookie)
 
 
 class RenewAccess(Refresh):
@@ -127,7 +128,9 @@ class Verify(PublicView):
         errors=(TokenInvalid,),
     )
     def post(self, request: Request) -> Response:
-        selectors.check_token(_given(VerifyInput, request)["token"])
+        token = _given(VerifyInput, request)["token"]
+        with limits.invalid_tokens(request, token):
+            selectors.check_token(token)
         return Response({"message": "The token is valid."})
 
 

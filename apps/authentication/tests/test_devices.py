@@ -127,6 +127,20 @@ class Devices(ApiTestCase):
         self.assertLimited(self.sign_in())
         self.assertEqual(self.sign_in(device_token=proof).status_code, 200)
 
+    @override_settings(LIMIT_LOGIN_ACCOUNTS_PER_NETWORK=(2, 900))
+    def test_a_network_guesses_at_so_many_accounts_and_goes_on_with_those(self):
+        for email in (OTTO, OTTO, "one@example.com"):
+            self.assertEqual(self.sign_in("wrong", email).status_code, 401)
+        self.assertLimited(self.sign_in())
+        self.assertEqual(self.sign_in("wrong", "one@example.com").status_code, 401)
+        self.assertEqual(self.sign_in(email=OTTO).status_code, 200)
+        self.assertEqual(self.sign_in(address=ELSEWHERE).status_code, 200)
+
+    @override_settings(LIMIT_LOGIN_ACCOUNTS_PER_NETWORK=(1, 900))
+    def test_right_passwords_are_no_accounts_guessed_at(self):
+        for email in (CARLA, OTTO) * 3:
+            self.assertEqual(self.sign_in(email=email).status_code, 200)
+
     def test_a_shared_computer_remembers_the_accounts_of_its_latest_sign_ins(self):
         shared = Client()
         emails = [
