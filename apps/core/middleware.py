@@ -104,7 +104,9 @@ class Problems:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Known exceptions of plain Django views, such as a database that is away."""
-        return problems.response_of(exception) if problems.is_api(request) else None
+        if problems.is_api(request):
+            return problems.response_of(exception)
+        return None if settings.DEBUG else problems.page_of(exception)
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
         if request.method not in ("GET", "HEAD", "OPTIONS") and not request.path.endswith("/"):

@@ -101,6 +101,21 @@ def response_of(exception: Exception) -> HttpResponse | None:
     return response
 
 
+def page_of(exception: BaseException | None) -> HttpResponse | None:
+    """For pages outside the API: a plain 503 while something that we depend on is away; None for all else."""
+    if not isinstance(exception, OperationalError | InterfaceError | errors.UnavailableError):
+        return None
+    answer = _answer(exception)
+    assert answer
+    document, headers = answer
+    return HttpResponse(
+        f"{document['detail']}\n",
+        status=document["status"],
+        content_type="text/plain; charset=utf-8",
+        headers={**headers, "Cache-Control": "no-store"},
+    )
+
+
 def _answer(exception: Exception) -> tuple[dict[str, Any], dict[str, str]] | None:
     headers: dict[str, str] = {}
     match exception:

@@ -1,5 +1,7 @@
 """Health, version and the API's own description."""
 
+import sys
+
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.db import DatabaseError
@@ -120,9 +122,12 @@ def no_such_address(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500 under /api/ as a problem document that says nothing about our insides."""
+    """500 under /api/ as a problem document that says nothing about our insides.
+
+    A page for which a middleware, such as that of sessions, found the database away is a plain 503.
+    """
     if problems.is_api(request):
         return problems.problem_response(500)
     from django.views.defaults import server_error as page
 
-    return page(request)
+    return problems.page_of(sys.exc_info()[1]) or page(request)

@@ -1,9 +1,10 @@
 """Profile pictures: what is taken, and what is kept of it."""
 
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from typing import IO, Any, Final
 
@@ -14,6 +15,8 @@ from django.core.files.uploadedfile import UploadedFile
 from PIL import Image, ImageOps
 
 from apps.core.errors import UnavailableError
+
+log = logging.getLogger(__name__)
 
 FOLDER: Final = "profile-pictures"
 MAX_BYTES: Final[int] = settings.MAX_UPLOAD_BYTES
@@ -47,7 +50,7 @@ def keep(upload: "UploadedFile[Any]") -> str:
 
     The pixels are all that is kept: no metadata, no second frame, nothing hidden behind the picture.
     Raises PictureRefused if it is too large, or not a JPEG, PNG or WebP, and UnavailableError while others are
-    at work: decoded, one takes up to 200 MB.
+    at work (decoded, one takes up to 200 MB) and while nothing can be stored: then no part of a file is left.
     """
     if (upload.size or 0) > MAX_BYTES:
         raise PictureRefused("file_too_large", "A picture has at most 5 MB.")
@@ -59,9 +62,14 @@ def keep(upload: "UploadedFile[Any]") -> str:
         picture.save(stored, kind, **OPTIONS[kind])
     finally:
         _place.release()
-    return default_storage.save(
-        f"{FOLDER}/{uuid.uuid4().hex}.{EXTENSIONS[kind]}", ContentFile(stored.getvalue())
-    )
+    name = f"{FOLDER}/{uuid.uuid4().hex}.{EXTENSIONS[kind]}"
+    try:
+        return default_storage.save(name, ContentFile(stored.getvalue()))
+    except OSError as error:
+        log.error("A picture can't be stored: %s", type(error).__name__)
+        with suppress(OSError):
+            default_storage.delete(name)
+        raise UnavailableError("Pictures can't be stored at the moment. Please try again later.") from error
 
 
 def removal_of(name: str) -> Callable[[], None]:

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core import limits
+from apps.core.errors import UnavailableError
 from apps.core.openapi import documented
 from apps.core.parsers import StrictJSONParser
 from apps.core.views import PublicView
@@ -37,6 +38,8 @@ def picture(request: HttpRequest, name: str) -> FileResponse:
         file = default_storage.open(f"{pictures.FOLDER}/{name}")
     except (FileNotFoundError, IsADirectoryError) as error:
         raise Http404 from error
+    except OSError as error:
+        raise UnavailableError from error
     response = FileResponse(file, content_type=pictures.content_type_of(name))
     response["Cache-Control"] = "public, max-age=86400, immutable"
     return response

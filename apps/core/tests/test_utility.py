@@ -4,6 +4,7 @@ from unittest.mock import patch
 
 from django.db import OperationalError
 from django.http import HttpResponse
+from django.test import Client as Browser
 from django.test import RequestFactory, override_settings
 from django.urls import path
 
@@ -99,6 +100,9 @@ class UtilityTests(ApiTestCase):
         self.assertNotIn("//cdn", page)
 
 
+FORM = "application/x-www-form-urlencoded"
+
+
 def explode(request):
     raise RuntimeError("secret insides")
 
@@ -162,6 +166,24 @@ class ErrorTests(ApiTestCase):
             self.assertProblem(response, 503, "service_unavailable")
             self.assertGreater(int(response.headers["Retry-After"]), 0)
             self.assertNotIn("secret", response.content.decode())
+
+    def test_a_page_while_the_database_is_away_is_a_plain_503(self):
+        browser = Browser(raise_request_exception=False)
+        browser.force_login(make_staff())
+        away = patch("django.db.backends.utils.CursorWrapper.execute", side_effect=OperationalError("secret"))
+        for method, address in (
+            ("GET", "/admin/"),
+            ("GET", "/admin/vouchers/voucher/"),
+            ("POST", "/admin/login/"),
+            ("POST", "/admin/logout/"),
+        ):
+            with self.subTest(address, method=method), away:
+                response = browser.generic(method, address, "username=a%40b.c&password=x", FORM)
+                self.assertEqual(response.status_code, 503)
+                self.assertEqual(response["Content-Type"], "text/plain; charset=utf-8")
+                self.assertGreater(int(response["Retry-After"]), 0)
+                self.assertNotIn("secret", response.content.decode())
+        self.assertEqual(browser.get("/admin/").status_code, 200)
 
     def test_a_post_without_the_slash_is_not_found_and_a_get_is_sent_on(self):
         with override_settings(DEBUG=True):

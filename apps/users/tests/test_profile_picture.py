@@ -1,8 +1,11 @@
+import errno
 import struct
 import tracemalloc
 import warnings
 import zlib
-from io import BytesIO
+from contextlib import contextmanager
+from io import BytesIO, FileIO
+from tempfile import NamedTemporaryFile
 from unittest import mock
 
 from django.core.files.storage import default_storage
@@ -52,6 +55,14 @@ def remove_files():
         default_storage.delete(f"{pictures.FOLDER}/{name}")
 
 
+class FullDisk(FileIO):
+    """A file that takes half of what is written to it."""
+
+    def write(self, content):
+        super().write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 class ProfilePictures(ApiTestCase):
     def setUp(self):
         super().setUp()
@@ -95,6 +106,29 @@ class ProfilePictures(ApiTestCase):
         self.assertEqual(response.status_code, 200, response.content)
         self.assertEqual(response.json()["full_name"], "Clara Client")
         self.assertTrue(response.json()["profile_picture"])
+
+    def test_where_nothing_can_be_stored_it_is_unavailable_and_all_stays_as_it_was(self):
+        self.send(picture())
+        before = UserProfile.objects.get(user=self.customer).profile_picture.name, files()
+        for fault in ("folder", "full disk"):
+            with self.subTest(fault), self.cannot_store(fault):
+                response = self.send(picture("JPEG"), first_name="Changed")
+                self.assertProblem(response, 503, "service_unavailable")
+                self.assertGreater(int(response.headers["Retry-After"]), 0)
+            profile = UserProfile.objects.get(user=self.customer)
+            self.assertEqual((profile.profile_picture.name, files()), before)
+            self.assertNotEqual(profile.user.first_name, "Changed")
+        self.assertEqual(self.send(picture("JPEG")).status_code, 200)
+
+    @contextmanager
+    def cannot_store(self, fault):
+        """The folder of pictures can't be written to (root may write anywhere, so it is none), or the disk is full."""
+        if fault == "folder":
+            with NamedTemporaryFile() as file, self.settings(MEDIA_ROOT=file.name):
+                yield
+        else:
+            with mock.patch("django.core.files.storage.filesystem.os.fdopen", FullDisk):
+                yield
 
     def test_the_one_before_goes(self):
         self.send(picture())
