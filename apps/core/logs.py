@@ -179,7 +179,11 @@ class WithoutAddresses(logging.Filter):
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people, without secrets."""
+    """A line for people, without secrets; after it, if any, the exception."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        """On one line, so that nothing that somebody sent looks like a line of ours."""
+        return super().formatMessage(record).replace("\r", r"\r").replace("\n", r"\n")
 
     def format(self, record: logging.LogRecord) -> str:
         return without_secrets(super().format(record))

@@ -54,6 +54,12 @@ class LogTests(TestCase):
                 left = unicodedata.normalize("NFKC", logs.without_secrets(text)).upper()
                 self.assertNotRegex(re.sub("[^0-9A-Z]", "", left), "2J39|NEH6|R3TU", text)
 
+    def test_a_message_stays_on_one_line_in_either_form(self):
+        for formatter in (logs.TextFormatter("%(levelname)s %(message)s"), logs.JsonFormatter()):
+            line = formatter.format(self.record("sent:\r\nERROR x [-] as if we had written it"))
+            self.assertEqual(len(line.splitlines()), 1, line)
+            self.assertIn("as if we", line)
+
     def test_in_json_a_code_may_begin_a_line(self):
         line = logs.JsonFormatter().format(self.record("row:\n2J39NEH6R3TUN3J8"))
         self.assertEqual(json.loads(line)["message"], "row:\n***N3J8")
