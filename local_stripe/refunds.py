@@ -90,8 +90,10 @@ def make(
     labels: dict[str, str],
 ) -> Obj:
     """A refund of ``amount`` (minor units; None: all that is left). Raises StripeError as ``create``."""
-    left = charge["amount"] - charge["amount_refunded"]
-    if any(blocks_refunds(dispute, charge) for dispute in state.of_kind("dispute").values()):
+    disputes = [each for each in state.of_kind("dispute").values() if each["charge"] == charge["id"]]
+    lost = sum(dispute["amount"] for dispute in disputes if dispute["status"] == "lost")
+    left = charge["amount"] - charge["amount_refunded"] - lost
+    if any(map(blocks_refunds, disputes)) or (lost and left <= 0):
         words = f"Charge {charge['id']} has been charged back; cannot issue a refund."
         raise _refused(words, code="charge_disputed")
     if not left:
@@ -99,7 +101,7 @@ def make(
         raise _refused(words, code="charge_already_refunded")
     amount = left if amount is None else amount
     if amount > left:
-        what = "unrefunded amount on charge" if charge["amount_refunded"] else "charge amount"
+        what = "unrefunded amount on charge" if charge["amount_refunded"] or lost else "charge amount"
         most, wanted = money(left, charge["currency"]), money(amount, charge["currency"])
         raise _refused(f"Refund amount ({wanted}) is greater than {what} ({most})", param="amount")
     card = state.cards[charge["payment_method"]]
@@ -138,9 +140,12 @@ def end(
         state.emit("refund.failed", refund, request)
 
 
-def blocks_refunds(dispute: Obj, charge: Obj) -> bool:
-    """Whether this dispute is one of ``charge`` that forbids to refund it."""
-    return dispute["charge"] == charge["id"] and not dispute["is_charge_refundable"]
+def blocks_refunds(dispute: Obj) -> bool:
+    """Whether nothing of the charge can be refunded because of this dispute.
+
+    One that was lost over a part keeps its amount alone. Stripe's documentation leaves that open.
+    """
+    return not dispute["is_charge_refundable"] and dispute["status"] != "lost"
 
 
 def _second_step(state: State, refund: Obj) -> None:

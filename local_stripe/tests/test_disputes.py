@@ -128,8 +128,8 @@ class OpenTests(LocalStripeTestCase):
 
 
 class RefundWhileDisputedTests(LocalStripeTestCase):
-    def refund(self, intent: str) -> stripe.Refund:
-        return self.client.v1.refunds.create({"payment_intent": intent, "amount": 100})
+    def refund(self, intent: str, amount: int = 100) -> stripe.Refund:
+        return self.client.v1.refunds.create({"payment_intent": intent, "amount": amount})
 
     def test_a_chargeback_forbids_refunds_until_it_is_won(self) -> None:
         intent = self.paid("pm_card_createDispute")
@@ -144,6 +144,13 @@ class RefundWhileDisputedTests(LocalStripeTestCase):
     def test_a_lost_one_forbids_them_for_good(self) -> None:
         intent = self.paid("pm_card_createDispute")
         self.server.close_dispute(self.server.disputes(intent)[0]["id"], "lost")
+        self.assertEqual(self.refusal(self.refund, intent).code, "charge_disputed")
+
+    def test_one_that_was_lost_over_a_part_leaves_the_rest(self) -> None:
+        intent = self.paid()
+        self.server.close_dispute(self.server.dispute(intent, 400)["id"], "lost")
+        self.assertIn("is greater than", str(self.refusal(self.refund, intent, 601)))
+        self.assertEqual(self.refund(intent, 600).status, "succeeded")
         self.assertEqual(self.refusal(self.refund, intent).code, "charge_disputed")
 
     def test_an_inquiry_allows_them_until_it_escalates(self) -> None:
