@@ -4,7 +4,8 @@ What they mean, for the platform or for one owner:
 
 * A purchase is a paid transaction (completed or refunded), at the moment its money arrived (`completed_at`).
 * Revenue, or gross, is the amount of these purchases; refunded is what of this amount went back since,
-  whenever that was, so both belong to the day of the purchase. Net is revenue less refunded.
+  whenever that was, so both belong to the day of the purchase. Net is revenue less refunded. Goodwill is the part
+  of refunded that no voucher is void for.
 * A voucher is issued on its `purchase_date`. The vouchers issued in the period are active, used, expired or
   inactive as they are now, and these four add up to them.
 * A redemption is one use, at its `used_at`, unless it was given back since, whenever that was. An owner's
@@ -45,6 +46,7 @@ class CurrencySales:
     currency: str
     revenue: Decimal = Decimal("0.00")
     refunded: Decimal = Decimal("0.00")
+    goodwill: Decimal = Decimal("0.00")
 
     @property
     def net(self) -> Decimal:
@@ -58,6 +60,7 @@ class Figures:
     purchases: int = 0
     revenue: Decimal = Decimal("0.00")
     refunded: Decimal = Decimal("0.00")
+    goodwill: Decimal = Decimal("0.00")
     vouchers_issued: int = 0
     vouchers_active: int = 0
     vouchers_used: int = 0
@@ -86,7 +89,7 @@ class Figures:
             setattr(money, name, getattr(money, name) + row[name])
 
 
-_MONEY: Final = {"revenue", "refunded"}
+_MONEY: Final = {"revenue", "refunded", "goodwill"}
 _COUNTS: Final = {
     "purchases",
     "vouchers_issued",
@@ -278,13 +281,15 @@ def _sales(books: _Books, period: Period, currency: str) -> list[Row]:
     return [
         {
             **row,
-            "revenue": _money(row["revenue"]),
-            "refunded": _money(row["refunded"]),
+            **{name: _money(row[name]) for name in ("revenue", "refunded", "goodwill")},
             # What is free has no currency to stand beside another.
             "other_currency": row["currency"] if row["currency"] != currency and row["revenue"] else None,
         }
         for row in rows.annotate(
-            purchases=Count("pk"), revenue=Sum("amount"), refunded=Sum("amount_refunded")
+            purchases=Count("pk"),
+            revenue=Sum("amount"),
+            refunded=Sum("amount_refunded"),
+            goodwill=Sum("amount_goodwill"),
         )
     ]
 

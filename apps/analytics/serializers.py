@@ -88,12 +88,14 @@ class CurrencySalesOutput(serializers.Serializer[Any]):
     currency = serializers.CharField()
     revenue = TotalField()
     refunded = TotalField()
+    goodwill = TotalField()
 
 
 class FiguresOutput(serializers.Serializer[Any]):
     purchases = serializers.IntegerField(help_text="Paid transactions.")
     revenue = TotalField(help_text="What was paid, in the default currency.")
     refunded = TotalField(help_text="What of the revenue was given back since.")
+    goodwill = TotalField(help_text="The part of refunded that no voucher is void for.")
     other_currencies = CurrencySalesOutput(many=True, help_text="The same in each other currency, if any.")
     vouchers_issued = serializers.IntegerField()
     vouchers_active = serializers.IntegerField(help_text="Of those issued in the period, as they are now.")
@@ -156,6 +158,7 @@ class CurrencyNetSalesOutput(serializers.Serializer[Any]):
     currency = serializers.CharField()
     gross = TotalField(source="revenue")
     refunded = TotalField()
+    goodwill = TotalField()
     net = TotalField()
 
 
@@ -163,6 +166,9 @@ class SalesOutput(serializers.Serializer[Any]):
     purchases = serializers.IntegerField(source="figures.purchases")
     gross = TotalField(source="figures.revenue")
     refunded = TotalField(source="figures.refunded", help_text="Given back since, on the purchase's day.")
+    goodwill = TotalField(
+        source="figures.goodwill", help_text="The part of refunded that no voucher is void for."
+    )
     net = TotalField(source="figures.net")
     other_currencies = CurrencyNetSalesOutput(source="figures.other_currencies", many=True)
 
@@ -179,6 +185,7 @@ class SalesTotalsOutput(serializers.Serializer[Any]):
     purchases = serializers.IntegerField()
     gross = TotalField(source="revenue")
     refunded = TotalField()
+    goodwill = TotalField()
     net = TotalField()
     other_currencies = CurrencyNetSalesOutput(many=True, help_text="The same in each other currency, if any.")
 

@@ -113,6 +113,7 @@ class TransactionAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
             {
                 "fields": (
                     ("amount_shown", "refunded_shown", "refunding_shown"),
+                    "goodwill_shown",
                     "status_shown",
                     "stripe_payment_intent_id",
                     "reference",
@@ -126,6 +127,7 @@ class TransactionAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
         "amount_shown",
         "refunded_shown",
         "refunding_shown",
+        "goodwill_shown",
         "status_shown",
         "reference",
         "updated_at",
@@ -180,6 +182,12 @@ class TransactionAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
     @admin.display(description="being refunded")
     def refunding_shown(self, transaction: Transaction) -> str:
         return money(transaction.amount_refunding, transaction) if transaction.amount_refunding else ""
+
+    @admin.display(description="goodwill, of what was refunded")
+    def goodwill_shown(self, transaction: Transaction) -> str:
+        if not transaction.amount_goodwill:
+            return ""
+        return f"{money(transaction.amount_goodwill, transaction)}: no voucher is void for it"
 
     @display(description="status", ordering="status", label=STATUS_COLOURS)
     def status_shown(self, transaction: Transaction) -> str:

@@ -1,6 +1,7 @@
 """What was paid, which vouchers were issued for it, and what Stripe told us."""
 
 import uuid
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -70,6 +71,13 @@ class Transaction(models.Model):
         default=0,
         help_text="Refunds that were asked for and have not ended.",
     )
+    amount_goodwill = models.DecimalField(
+        max_digits=12,
+        decimal_places=2,
+        default=0,
+        db_default=0,
+        help_text="What of the amount refunded no voucher is void for: less than a voucher's price.",
+    )
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
     completed_at = models.DateTimeField(null=True, blank=True)
@@ -119,6 +127,11 @@ class Transaction(models.Model):
     @property
     def is_paid(self) -> bool:
         return self.status in PAID
+
+    @property
+    def amount_left(self) -> Decimal:
+        """What can still be refunded: neither went back nor is on its way."""
+        return self.amount - self.amount_refunded - self.amount_refunding
 
     @property
     def vouchers(self) -> "models.QuerySet[Voucher]":
@@ -283,10 +296,19 @@ class RefundedVoucher(models.Model):
         return f"Voucher {self.voucher_id} of refund {self.refund_id}"
 
 
+INQUIRY = "warning_"  # so begin the statuses at Stripe of a dispute that has taken no money
+
+
 class DisputeOutcome(models.TextChoices):
     OPEN = "open"
     WON = "won"
     LOST = "lost"
+
+
+class DisputeQuerySet(models.QuerySet["Dispute"]):
+    def blocking(self) -> "DisputeQuerySet":
+        """Open disputes during which nothing can be refunded: all but inquiries (Stripe's docs, "Disputes")."""
+        return self.filter(outcome=DisputeOutcome.OPEN).exclude(stripe_status__startswith=INQUIRY)
 
 
 class Dispute(models.Model):
@@ -302,6 +324,8 @@ class Dispute(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
 
+    objects = DisputeQuerySet.as_manager()
+
     class Meta:
         ordering = ("-opened_at", "-id")
         constraints = (
@@ -314,6 +338,11 @@ class Dispute(models.Model):
 
     def __str__(self) -> str:
         return f"Dispute of transaction {self.transaction_id}, {self.stripe_status}"
+
+    @property
+    def is_inquiry(self) -> bool:
+        """Whether the bank only asks, and has taken no money."""
+        return self.stripe_status.startswith(INQUIRY)
 
 
 class IdempotencyKey(models.Model):

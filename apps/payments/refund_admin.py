@@ -157,7 +157,7 @@ def by_purchase(vouchers: Iterable[Voucher]) -> list[Case]:
             cases.append(Case([voucher], f"{voucher}, which was not bought"))
     for paid, chosen in together.items():
         names = ", ".join(map(str, chosen))
-        back = money(paid.unit_price * len(chosen), paid)
+        back = money(services.refundable_amount(paid, len(chosen)), paid)
         cases.append(Case(chosen, f"{names} of transaction {paid.pk}: {back}"))
     return cases
 
@@ -167,7 +167,7 @@ def unused(transactions: Iterable[Transaction]) -> list[Case]:
     cases = []
     for paid in transactions:
         count = sum(map(services.refundable_by_staff, paid.vouchers))
-        back = money(paid.unit_price * count, paid)
+        back = money(services.refundable_amount(paid, count), paid)
         shown = f"Transaction {paid.pk} of {paid.user}: {count} of {paid.quantity} vouchers, {back}"
         cases.append(Case([paid], shown))
     return cases

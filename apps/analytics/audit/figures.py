@@ -44,7 +44,10 @@ def _differences(now: datetime) -> Iterator[str]:
     for currency in sorted({default, *(row["currency"] for row in (*sales, *vouchers))}):
         revenue = selectors.revenue(period=period, now=now, currency=currency)
         totals, obligations = revenue.tally.totals, revenue.obligations
-        sold = next((row for row in sales if row["currency"] == currency), {"revenue": 0, "refunded": 0})
+        sold = next(
+            (row for row in sales if row["currency"] == currency),
+            {"revenue": 0, "refunded": 0, "goodwill": 0},
+        )
         paid, unpaid = (
             {
                 row["status"]: row["unused"]
@@ -56,6 +59,7 @@ def _differences(now: datetime) -> Iterator[str]:
         for name, amount, counted, tolerance in (
             ("revenue", totals.revenue, sold["revenue"], 0),
             ("refunded", totals.refunded, sold["refunded"], 0),
+            ("goodwill", totals.goodwill, sold["goodwill"], 0),
             # Of quotients: the sum here is one of floats.
             ("liability", obligations.outstanding_liability, paid.get(VoucherStatus.ACTIVE, 0), CENT),
             ("breakage", obligations.breakage, paid.get(VoucherStatus.EXPIRED, 0), CENT),
@@ -73,7 +77,12 @@ def _compare(name: str, shown: Any, counted: Any, tolerance: Any = 0) -> Iterato
 def _sales() -> list[Mapping[str, Any]]:
     by_currency = Transaction.objects.filter(status__in=PAID).order_by().values("currency")
     return list(
-        by_currency.annotate(purchases=Count("pk"), revenue=Sum("amount"), refunded=Sum("amount_refunded"))
+        by_currency.annotate(
+            purchases=Count("pk"),
+            revenue=Sum("amount"),
+            refunded=Sum("amount_refunded"),
+            goodwill=Sum("amount_goodwill"),
+        )
     )
 
 

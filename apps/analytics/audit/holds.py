@@ -38,20 +38,19 @@ def told(now: datetime) -> Iterable[Any]:
 
 @rule(
     "held_for_refund",
-    "A voucher is held for a refund exactly while a refund of it is under way, unless a lost dispute voids it.",
+    "A voucher is held for a refund exactly while a refund of it is under way.",
     "voucher",
 )
 def refund_pending(now: datetime) -> Iterable[Any]:
     lines = RefundedVoucher.objects.filter(voucher=OuterRef("pk"), live=True, refund__status__in=UNDER_WAY)
-    lost = _disputed(DisputeOutcome.LOST)
     held = _held(Hold.REFUND_PENDING)
-    yield Voucher.objects.filter(held).exclude(Exists(lines) & ~Exists(lost))
-    yield Voucher.objects.exclude(held).filter(Exists(lines)).exclude(Exists(lost))
+    yield Voucher.objects.filter(held).exclude(Exists(lines))
+    yield Voucher.objects.exclude(held).filter(Exists(lines))
 
 
 @rule(
     "held_as_refunded",
-    "A voucher is void as refunded exactly if a refund of it succeeded, or a dispute about its payment was lost.",
+    "A voucher is void as refunded if a refund of it succeeded; or else if a dispute about its payment was lost.",
     "voucher",
 )
 def refunded(now: datetime) -> Iterable[Any]:
@@ -62,7 +61,6 @@ def refunded(now: datetime) -> Iterable[Any]:
     held = _held(Hold.REFUNDED)
     yield Voucher.objects.filter(held).exclude(Exists(lines)).exclude(Exists(lost))
     yield Voucher.objects.exclude(held).filter(Exists(lines))
-    yield Voucher.objects.exclude(held).exclude(Exists(lines)).filter(Exists(lost))
 
 
 @rule("held_as_disputed", "A voucher is held exactly while a dispute about its payment is open.", "voucher")

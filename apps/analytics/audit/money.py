@@ -5,8 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import DecimalField, Exists, F, OuterRef, Q, Subquery, Sum, Value
-from django.db.models.functions import Coalesce, Least, Round
+from django.db.models import Count, DecimalField, Exists, F, IntegerField, OuterRef, Q, Subquery, Sum, Value
+from django.db.models.functions import Coalesce, Greatest, Least, Round
 
 from apps.payments.models import (
     PAID,
@@ -17,10 +17,11 @@ from apps.payments.models import (
     RefundedVoucher,
     RefundOrigin,
     RefundStatus,
+    SoldVoucher,
     Transaction,
     TransactionStatus,
 )
-from apps.vouchers.models import VoucherStatus, status_condition
+from apps.vouchers.models import Hold, VoucherStatus, status_condition
 
 from .rule import rule
 
@@ -105,17 +106,18 @@ def _total(rows: Any) -> Any:
 
 @rule(
     "redeemable_value",
-    "The vouchers of a transaction that can be redeemed were not sold for more than is left of its amount.",
+    "What went back of a transaction, what is on its way back, and the price of its vouchers that can be redeemed are"
+    " together less than its amount and one price more.",
     "transaction",
 )
 def redeemable(now: datetime) -> Iterable[Any]:
     usable = status_condition(VoucherStatus.ACTIVE, now, "sold_vouchers__voucher__")
     some_back = Q(amount_refunded__gt=0) | Q(amount_refunding__gt=0)
-    left = cents(F("amount") - F("amount_refunded") - F("amount_refunding"))
+    most = cents(F("amount") + F("unit_price") - F("amount_refunded") - F("amount_refunding"))
     valued = Transaction.objects.filter(some_back).annotate(
         value=Sum("sold_vouchers__voucher__face_value", filter=usable)
     )
-    yield valued.filter(value__gt=left)
+    yield valued.filter(value__gte=most)
 
 
 @rule(
@@ -132,13 +134,112 @@ def lines(now: datetime) -> Iterable[Any]:
 
 @rule(
     "refund_of_vouchers",
-    "A refund that was asked for here is of what its vouchers were sold for.",
+    "A refund that was asked for here is of what its vouchers were sold for, or of what goodwill has left of the last"
+    " one's price.",
     "refund",
 )
 def of_vouchers(now: datetime) -> Iterable[Any]:
     asked = Refund.objects.exclude(origin=RefundOrigin.STRIPE)
     summed = asked.annotate(sold_for=Coalesce(Sum("lines__voucher__face_value"), NOTHING))
-    yield summed.exclude(amount=cents(F("sold_for")))
+    but_one = cents(F("sold_for") - F("transaction__unit_price"))
+    yield summed.exclude(amount__lte=cents(F("sold_for")), amount__gt=but_one)
 
 
-RULES = (amount, status, at_stripe, within_amount, under_way, done, redeemable, lines, of_vouchers)
+@rule(
+    "dashboard_refunds",
+    "The refunds of a transaction in Stripe's dashboard together give the money back for as many vouchers as they pay"
+    " for in full.",
+    "transaction",
+)
+def dashboard_refunds(now: datetime) -> Iterable[Any]:
+    in_dashboard = Refund.objects.filter(
+        origin=RefundOrigin.STRIPE,
+        status__in=(*UNDER_WAY, RefundStatus.SUCCEEDED),
+        transaction=OuterRef("pk"),
+    )
+    lines = RefundedVoucher.objects.filter(
+        live=True, refund__origin=RefundOrigin.STRIPE, refund__transaction=OuterRef("pk")
+    )
+    counted = Transaction.objects.filter(refunds__origin=RefundOrigin.STRIPE).distinct()
+    counted = counted.annotate(back=cents(_total(in_dashboard)), void=_count(lines, "refund__transaction"))
+    pays_for = Q(
+        back__gte=cents(F("void") * F("unit_price")), back__lt=cents((F("void") + 1) * F("unit_price"))
+    )
+    yield counted.exclude(pays_for)
+
+
+@rule(
+    "lost_disputes",
+    "Lost disputes about a transaction void as many of its vouchers, beside those that refunds are for, as their amount"
+    " pays for even in part, or all of them.",
+    "transaction",
+)
+def lost_disputes(now: datetime) -> Iterable[Any]:
+    refunds = Refund.objects.filter(SUCCEEDED, transaction=OuterRef("pk"))
+    counted = Transaction.objects.filter(Exists(Dispute.objects.filter(LOST, transaction=OuterRef("pk"))))
+    counted = counted.annotate(
+        lost=cents(F("amount_refunded") - _total(refunds)),
+        void=_count(_void().exclude(Exists(_refunded(OuterRef("voucher")))), "transaction"),
+    )
+    free = SoldVoucher.objects.filter(transaction=OuterRef("pk")).exclude(
+        Exists(_refunded(OuterRef("voucher"))) | Q(voucher__holds__contains=Hold.REFUNDED)
+    )
+    too_few = Q(lost__gt=cents(F("void") * F("unit_price"))) & Exists(free)
+    too_many = Q(void__gt=0, lost__lte=cents((F("void") - 1) * F("unit_price")))
+    yield counted.filter(too_few | too_many)
+
+
+@rule(
+    "goodwill",
+    "The goodwill of a transaction is what went back in Stripe's dashboard and no voucher is void for, and less than a"
+    " voucher's price.",
+    "transaction",
+)
+def goodwill(now: datetime) -> Iterable[Any]:
+    some = Transaction.objects.filter(Q(amount_refunded__gt=0) | ~Q(amount_goodwill=0))
+    made = Refund.objects.filter(SUCCEEDED, origin=RefundOrigin.STRIPE, transaction=OuterRef("pk"))
+    lines = RefundedVoucher.objects.filter(
+        live=True,
+        refund__origin=RefundOrigin.STRIPE,
+        refund__status=RefundStatus.SUCCEEDED,
+        refund__transaction=OuterRef("pk"),
+    )
+    counted = some.annotate(
+        unpaid=cents(F("amount_refunded") - F("unit_price") * _count(_void(), "transaction")),
+        rest=cents(_total(made) - F("unit_price") * _count(lines, "refund__transaction")),
+    )
+    right = Q(
+        amount_goodwill=Greatest(Least("unpaid", "rest", output_field=MONEY), NOTHING, output_field=MONEY)
+    )
+    yield counted.exclude(right, amount_goodwill__lt=F("unit_price"))
+
+
+def _void() -> Any:
+    """The lines of a transaction whose vouchers are void because money went back."""
+    return SoldVoucher.objects.filter(transaction=OuterRef("pk"), voucher__holds__contains=Hold.REFUNDED)
+
+
+def _refunded(voucher: Any) -> Any:
+    """What refunds are for a voucher that count."""
+    return RefundedVoucher.objects.filter(voucher=voucher, live=True)
+
+
+def _count(rows: Any, transaction: str) -> Any:
+    number = rows.order_by().values(transaction).values(number=Count("pk"))
+    return Coalesce(Subquery(number, output_field=IntegerField()), 0)
+
+
+RULES = (
+    amount,
+    status,
+    at_stripe,
+    within_amount,
+    under_way,
+    done,
+    redeemable,
+    lines,
+    of_vouchers,
+    dashboard_refunds,
+    lost_disputes,
+    goodwill,
+)

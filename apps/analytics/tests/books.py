@@ -46,17 +46,23 @@ class BooksTestCase(PaidTestCase):
         self.ask(self.asked)
         rejected = self.ask(self.buy(1)).json()["id"]
         services.reject_refund(refund_id=rejected, actor=self.staff, note="No")
-        elsewhere = self.buy(3)
-        assert elsewhere.stripe_payment_intent_id
-        made = self.stripe.refund(elsewhere.stripe_payment_intent_id, 1500)
+        self.goodwill = self.buy(3)
+        assert self.goodwill.stripe_payment_intent_id
+        made = self.stripe.refund(self.goodwill.stripe_payment_intent_id, 1500)
         services.settle_refund(made["id"])
 
     def dispute(self) -> None:
         self.disputed, self.won, self.lost = self.buy(2), self.buy(1), self.buy(2)
+        self.lost_in_part = self.buy(3)
         self.redeem(self.lost.vouchers[0])
-        for paid, outcome in ((self.disputed, None), (self.won, "won"), (self.lost, "lost")):
+        for paid, amount, outcome in (
+            (self.disputed, None, None),
+            (self.won, None, "won"),
+            (self.lost, None, "lost"),
+            (self.lost_in_part, 1500, "lost"),
+        ):
             assert paid.stripe_payment_intent_id
-            dispute = self.stripe.dispute(paid.stripe_payment_intent_id)["id"]
+            dispute = self.stripe.dispute(paid.stripe_payment_intent_id, amount)["id"]
             services.settle_dispute(dispute)
             if outcome:
                 self.stripe.close_dispute(dispute, outcome)

@@ -114,14 +114,15 @@ def fill_books(
             _unpaid(buyer, voucher_type, status, chance.choice(moments))
             continue
         quantity = chance.randint(1, 4)
-        share = Decimal(1 if status == TransactionStatus.REFUNDED else chance.choice((0, 0, 0.3)))
+        back = Decimal(1 if status == TransactionStatus.REFUNDED else chance.choice((0, 0, 0.3)))
         paid = make_purchase(
             user=buyer,
             voucher_type=voucher_type,
             at=chance.choice(moments),
             quantity=quantity,
             status=status,
-            amount_refunded=(voucher_type.price * quantity * share).quantize(Decimal("0.01")),
+            amount_refunded=(voucher_type.price * quantity * back).quantize(Decimal("0.01")),
+            amount_goodwill=(voucher_type.price * quantity * back / 2).quantize(Decimal("0.01")),
         )
         for voucher in vouchers_of(paid):
             voucher.purchase_date = chance.choice(moments)

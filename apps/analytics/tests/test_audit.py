@@ -25,7 +25,7 @@ from apps.payments.models import (
 from apps.users.tests.factories import make_user
 from apps.vouchers import codes
 from apps.vouchers import services as voucher_services
-from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherUsage
+from apps.vouchers.models import Hold, UsageReversal, Voucher, VoucherEvent, VoucherUsage
 from apps.vouchers.tests.factories import held, make_voucher
 from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase
@@ -253,11 +253,24 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
         (line,) = RefundedVoucher.objects.filter(refund__transaction=in_part)
         for row in (asked, self.lost):
             self.plant("redeemable_value", self.change(row.vouchers[1], **held()), row)
+        self.plant("redeemable_value", self.change(self.goodwill, amount_refunded=20), self.goodwill)
         self.plant("refunded_vouchers", self.change(line, live=False), line)
         self.plant("refunded_vouchers", self.change(line, voucher=whole.vouchers[0]), line)
         dead = RefundedVoucher.objects.get(refund__status="rejected")
         self.plant("refunded_vouchers", self.change(dead, live=True), dead)
-        self.plant("refund_of_vouchers", self.change(dead.refund, amount=9), dead.refund)
+        several = self.refund_of(asked)  # of two vouchers, and not of what one costs
+        self.plant("refund_of_vouchers", self.change(several, amount=10), several)
+        self.plant("refund_of_vouchers", self.change(dead.refund, amount=11), dead.refund)
+        paid_back = RefundedVoucher.objects.get(refund__transaction=self.goodwill)
+        self.plant("dashboard_refunds", paid_back.delete, self.goodwill)
+        for amount in (9, 20):
+            self.plant("dashboard_refunds", self.change(paid_back.refund, amount=amount), self.goodwill)
+        self.plant("lost_disputes", self.change(self.lost.vouchers[1], **held()), self.lost)
+        for index, hold in ((0, ()), (2, (Hold.REFUNDED,))):
+            voucher = self.lost_in_part.vouchers[index]
+            self.plant("lost_disputes", self.change(voucher, **held(*hold)), self.lost_in_part)
+        for row, amount in ((self.goodwill, 0), (self.goodwill, 6), (self.lost_in_part, 5), (whole, 1)):
+            self.plant("goodwill", self.change(row, amount_goodwill=amount), row)
 
     def plant_in_holds(self) -> None:
         free = self.whole.vouchers[0]
@@ -273,7 +286,6 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
         for rule, hold, row in (
             ("held_for_refund", "refund_pending", waiting),
             ("held_as_refunded", "refunded", self.refunded.vouchers[0]),
-            ("held_as_refunded", "refunded", self.lost.vouchers[1]),
             ("held_as_disputed", "disputed", self.disputed.vouchers[1]),
         ):
             self.plant(rule, self.change(row, **held()), row)

@@ -22,6 +22,7 @@ NOTHING = {
     "purchases": 0,
     "revenue": "0.00",
     "refunded": "0.00",
+    "goodwill": "0.00",
     "other_currencies": [],
     "vouchers_issued": 0,
     "vouchers_active": 0,
@@ -177,17 +178,18 @@ class DashboardTests(ApiTestCase):
                 voucher_type=yen,
                 at=self.now - timedelta(days=days),
                 amount_refunded=Decimal(50),
+                amount_goodwill=Decimal(50),
             )
         make_purchase(user=self.customer, voucher_type=free, at=self.now)
-        euros = {"currency": "EUR", "revenue": "8.00", "refunded": "0.00"}
-        yens = {"currency": "JPY", "revenue": "1050.00", "refunded": "50.00"}
+        euros = {"currency": "EUR", "revenue": "8.00", "refunded": "0.00", "goodwill": "0.00"}
+        yens = {"currency": "JPY", "revenue": "1050.00", "refunded": "50.00", "goodwill": "50.00"}
         for user, address in ((self.customer, DASHBOARD), (self.customer, PERSONAL), (self.staff, DASHBOARD)):
             answer = self.figures(user, address, days=2)
             totals = answer["totals"]
             self.assertEqual(
                 (totals["purchases"], totals["revenue"], totals["vouchers_issued"]), (5, "10.00", 5)
             )
-            both_days = {"currency": "JPY", "revenue": "2100.00", "refunded": "100.00"}
+            both_days = {"currency": "JPY", "revenue": "2100.00", "refunded": "100.00", "goodwill": "100.00"}
             self.assertEqual(totals["other_currencies"], [euros, both_days])
             self.assertEqual([day["other_currencies"] for day in answer["series"]], [[yens], [euros, yens]])
             by_type = {row["voucher_type"]["name"]: row for row in answer["by_voucher_type"]}

@@ -67,8 +67,15 @@ class Recount:
         """The sums in each other currency, by its code, under the names that they have in the answer."""
         found = []
         for currency in sorted({row.currency for row in rows} - {"USD"}):
-            paid, back = (self.money(rows, name, currency) for name in ("amount", "amount_refunded"))
-            sums = {"currency": currency, gross: _text(paid), "refunded": _text(back)}
+            paid, back, goodwill = (
+                self.money(rows, name, currency) for name in ("amount", "amount_refunded", "amount_goodwill")
+            )
+            sums = {
+                "currency": currency,
+                gross: _text(paid),
+                "refunded": _text(back),
+                "goodwill": _text(goodwill),
+            }
             found.append({**sums, "net": _text(paid - back)} if net else sums)
         return found
 
@@ -93,6 +100,7 @@ class Recount:
                 "purchases": len(self.sales),
                 "revenue": _text(self.money(self.sales, "amount")),
                 "refunded": _text(self.money(self.sales, "amount_refunded")),
+                "goodwill": _text(self.money(self.sales, "amount_goodwill")),
                 "other_currencies": self.beside(self.sales, "revenue"),
                 "vouchers_issued": len(self.vouchers),
                 **{
@@ -141,6 +149,7 @@ class Recount:
                 "purchases": len(rows),
                 "gross": _text(gross),
                 "refunded": _text(refunded),
+                "goodwill": _text(self.money(rows, "amount_goodwill")),
                 "net": _text(gross - refunded),
                 "other_currencies": self.beside(rows, "gross", net=True),
             }

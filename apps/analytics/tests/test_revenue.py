@@ -48,7 +48,8 @@ class RevenueTests(ApiTestCase):
         exam, school = make_type(name="Exam"), make_type(name="School", price=Decimal("25.00"))
         today = timezone.localdate()
         make_purchase(user=self.customer, voucher_type=exam, at=self.now - timedelta(days=1), quantity=2)
-        make_purchase(user=self.customer, voucher_type=school, at=self.now, amount_refunded=Decimal("5.50"))
+        back: Any = {"amount_refunded": Decimal("5.50"), "amount_goodwill": Decimal("1.50")}
+        make_purchase(user=self.customer, voucher_type=school, at=self.now, **back)
         make_purchase(user=make_other_customer(), voucher_type=school, at=self.now)
         make_purchase(user=self.customer, voucher_type=exam, at=self.now - timedelta(days=9))
         answer = self.revenue(days=2)
@@ -65,6 +66,7 @@ class RevenueTests(ApiTestCase):
                         "purchases": 1,
                         "gross": "20.00",
                         "refunded": "0.00",
+                        "goodwill": "0.00",
                         "net": "20.00",
                         "other_currencies": [],
                     },
@@ -73,6 +75,7 @@ class RevenueTests(ApiTestCase):
                         "purchases": 2,
                         "gross": "50.00",
                         "refunded": "5.50",
+                        "goodwill": "1.50",
                         "net": "44.50",
                         "other_currencies": [],
                     },
@@ -83,6 +86,7 @@ class RevenueTests(ApiTestCase):
                         "purchases": 1,
                         "gross": "20.00",
                         "refunded": "0.00",
+                        "goodwill": "0.00",
                         "net": "20.00",
                         "other_currencies": [],
                     },
@@ -91,6 +95,7 @@ class RevenueTests(ApiTestCase):
                         "purchases": 2,
                         "gross": "50.00",
                         "refunded": "5.50",
+                        "goodwill": "1.50",
                         "net": "44.50",
                         "other_currencies": [],
                     },
@@ -99,6 +104,7 @@ class RevenueTests(ApiTestCase):
                     "purchases": 3,
                     "gross": "70.00",
                     "refunded": "5.50",
+                    "goodwill": "1.50",
                     "net": "64.50",
                     "other_currencies": [],
                 },
@@ -141,9 +147,21 @@ class RevenueTests(ApiTestCase):
 
     def test_sales_in_other_currencies_stand_beside_those_in_the_default_one(self) -> None:
         yen = make_type(name="Yen", price=Decimal("1050"), currency="JPY")
-        make_purchase(user=self.customer, voucher_type=yen, at=self.now, amount_refunded=Decimal(50))
+        make_purchase(
+            user=self.customer,
+            voucher_type=yen,
+            at=self.now,
+            amount_refunded=Decimal(50),
+            amount_goodwill=Decimal(50),
+        )
         answer = self.revenue(days=2)
-        beside = {"currency": "JPY", "gross": "1050.00", "refunded": "50.00", "net": "1000.00"}
+        beside = {
+            "currency": "JPY",
+            "gross": "1050.00",
+            "refunded": "50.00",
+            "goodwill": "50.00",
+            "net": "1000.00",
+        }
         self.assertEqual(
             (answer["totals"]["gross"], answer["totals"]["other_currencies"]), ("0.00", [beside])
         )

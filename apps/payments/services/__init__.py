@@ -5,6 +5,7 @@ from .fulfilment import settle
 from .idempotency import answered, earlier_request, remove_old_keys
 from .notices import RECEIPT, queue_receipt, receipt_attachment
 from .purchases import Purchase, confirm_payment, start_purchase
+from .refund_allocation import refundable_amount
 from .refund_decisions import approve_refund, execute_refund, reject_refund
 from .refunds import (
     apply_refund,
@@ -28,6 +29,7 @@ __all__ = [
     "execute_refund",
     "queue_receipt",
     "receipt_attachment",
+    "refundable_amount",
     "refundable_by_staff",
     "reject_refund",
     "remove_old_keys",

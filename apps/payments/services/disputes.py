@@ -1,7 +1,7 @@
 """Disputes: the buyer's bank takes a payment back, or asks about it (Stripe's docs, "Disputes").
 
 While one is open the vouchers of the payment are suspended. Won, they come back with the days that were lost;
-lost, they are void.
+lost, those are void that its amount pays for.
 """
 
 import logging
@@ -15,7 +15,7 @@ from apps.payments import gateway
 from apps.payments.models import Dispute, DisputeOutcome, Transaction
 
 from . import notices
-from .refunds import cancel_requests
+from .refund_allocation import fit_requests
 from .returns import locked_transaction, rebalance
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def apply_dispute(found: gateway.Dispute, *, read_at: datetime | None) -> Disput
         dispute.save()
         if changed:
             if outcome == DisputeOutcome.LOST:
-                cancel_requests(paid, reason="The payment was lost to a dispute.")
+                fit_requests(paid, reason="Lost to a dispute.")
             rebalance(paid, reason=f"Dispute {dispute.pk} {outcome.label.lower()}")
             if outcome == DisputeOutcome.OPEN:
                 notices.dispute_opened(dispute)

@@ -22,7 +22,7 @@ from apps.vouchers import services as voucher_services
 
 from . import notices
 from .disputes import apply_dispute, last_changes
-from .refunds import apply_refund
+from .refunds import apply_refunds
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +103,7 @@ def _take_over(paid: Transaction, intent: gateway.Intent, read_at: Mapping[str, 
     for dispute in intent.disputes:
         if apply_dispute(dispute, read_at=read_at.get(dispute.id)) is None:
             raise _Overtaken
-    for refund in intent.refunds:
-        apply_refund(refund)
+    apply_refunds(intent.refunds)
     if intent.disputes or intent.refunds:
         paid.refresh_from_db()
 

@@ -6,7 +6,9 @@ could have written about themselves: whoever registered with another's address w
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from django.conf import settings
@@ -16,8 +18,16 @@ from django.utils.formats import date_format
 
 from apps.core import mail
 from apps.payments import currencies, receipts
-from apps.payments.models import Dispute, DisputeOutcome, Refund, RefundOrigin, RefundStatus, Transaction
-from apps.vouchers.models import InactiveReason, Voucher, VoucherStatus
+from apps.payments.models import (
+    Dispute,
+    DisputeOutcome,
+    Refund,
+    RefundOrigin,
+    RefundStatus,
+    Transaction,
+    TransactionStatus,
+)
+from apps.vouchers.models import Hold, InactiveReason, Voucher, VoucherStatus
 
 log = logging.getLogger(__name__)
 
@@ -29,34 +39,39 @@ WHY_INACTIVE: Final = {
     InactiveReason.WITHDRAWN: "Can't be used: the service was withdrawn",
     InactiveReason.BY_STAFF: "Can't be used: stopped by our staff",
 }
-LET_GO: Final = " The vouchers that were held for it are released:"
-STILL_HELD: Final = " The vouchers that it was for still can't be used, for another reason:"
+VOID: Final = "The vouchers that it is for can't be used any more:"
+RELEASED: Final = "The vouchers that were held for it are released, with the days that they lost meanwhile:"
+STILL_HELD: Final = "The vouchers that it was for still can't be used, for another reason:"
 ON_ITS_WAY: Final = (
     "Your refund is on its way",
     "We have approved the refund of {amount} for your purchase {purchase}, and are sending the money back to"
-    " where it came from. That may take some days. The vouchers that it is for can't be used any more:",
+    " where it came from. That may take some days.",
+    VOID,
 )
+# By status: the subject, what happened, and what that means for the vouchers that are listed, if there are any.
 DECIDED: Final = {
     RefundStatus.APPROVED: ON_ITS_WAY,
     RefundStatus.PENDING: ON_ITS_WAY,
     RefundStatus.SUCCEEDED: (
         "Your refund has been made",
         "We have sent {amount} of your purchase {purchase} back to where it came from. Banks take up to ten"
-        " working days to show it. The vouchers that it is for can't be used any more:",
+        " working days to show it.",
+        VOID,
     ),
     RefundStatus.REJECTED: (
         "Your refund was declined",
-        "We have looked at your request to refund {amount} of your purchase {purchase}, and declined it."
-        + LET_GO,
+        "We have looked at your request to refund {amount} of your purchase {purchase}, and declined it.",
+        RELEASED,
     ),
     RefundStatus.FAILED: (
         "Your refund could not be made",
-        "We wanted to send back {amount} of your purchase {purchase}, but the payment provider could not do it."
-        + LET_GO,
+        "We wanted to send back {amount} of your purchase {purchase}, but the payment provider could not do it.",
+        RELEASED,
     ),
     RefundStatus.CANCELED: (
         "Your refund was cancelled",
-        "The refund of {amount} for your purchase {purchase} was cancelled." + LET_GO,
+        "The refund of {amount} for your purchase {purchase} was cancelled.",
+        RELEASED,
     ),
 }
 
@@ -111,7 +126,19 @@ def refund_requested(refund: Refund) -> bool:
     return _about_refund(
         refund,
         subject="Your request for a refund" if refund.origin == RefundOrigin.BUYER else "A refund for you",
-        text=f"{asked} soon. Until then these vouchers can't be used:",
+        text=f"{asked} soon.",
+        about_vouchers="Until then these vouchers can't be used:",
+    )
+
+
+def refund_lowered(refund: Refund, *, before: Decimal) -> bool:
+    """Tell the buyer that a refund that waits for a decision is of less than `before`, as some went back meanwhile."""
+    return _about_refund(
+        refund,
+        subject="Your request for a refund was changed",
+        text="Some of the money for your purchase {purchase} has gone back to you meanwhile. So our staff will decide"
+        f" about {{amount}} instead of {currencies.shown(before, refund.transaction.currency)}.",
+        about_vouchers="Until then these vouchers can't be used:",
     )
 
 
@@ -122,60 +149,93 @@ def refund_decided(refund: Refund) -> bool:
     """
     if refund.status not in DECIDED:
         return False
-    subject, text = DECIDED[RefundStatus(refund.status)]
-    if refund.lines.filter(voucher__is_active=False).exists():  # in dispute, say
-        text = text.replace(LET_GO, STILL_HELD)
-    return _about_refund(refund, subject=subject, text=text)
+    subject, text, about_vouchers = DECIDED[RefundStatus(refund.status)]
+    return _about_refund(refund, subject=subject, text=text, about_vouchers=about_vouchers)
 
 
 def dispute_opened(dispute: Dispute) -> bool:
     """Tell the buyer that their bank asks about a payment, and that its vouchers are suspended."""
+    what = (
+        "Your bank asks about {amount} of your purchase {purchase}."
+        if dispute.is_inquiry
+        else "Your bank has taken back {amount} of your purchase {purchase}, and will decide about it."
+    )
     return _about_dispute(
         dispute,
         subject="Your bank asks about a payment",
-        text="Your bank has taken back {amount} of your purchase {purchase}, or asks about it. Until this is"
-        " decided, the vouchers of that purchase can't be used. If you did not mean to object to the payment,"
-        " please tell your bank.",
+        paragraphs=[
+            f"{what} Until this is settled, the vouchers of that purchase can't be used. If you did not mean to"
+            " object to the payment, please tell your bank."
+        ],
     )
 
 
 def dispute_closed(dispute: Dispute) -> bool:
-    """Tell the buyer how a dispute ended; one that is still open has nothing to tell."""
-    texts = {
-        DisputeOutcome.WON: "What your bank asked about your purchase {purchase} is settled, and the payment"
-        " stands. Its vouchers can be used again, and got the days back that they lost meanwhile.",
-        DisputeOutcome.LOST: "Your bank has given {amount} of your purchase {purchase} back to you. The vouchers"
-        " of that purchase can't be used any more.",
-    }
-    if dispute.outcome not in texts:
+    """Tell the buyer how a dispute ended, and which vouchers of the payment are void or can be used again.
+
+    One that is still open has nothing to tell. Call it when the vouchers are held as follows from its end.
+    """
+    if dispute.outcome == DisputeOutcome.OPEN:
         return False
+    paid = dispute.transaction
+    vouchers = list(paid.vouchers)
+    if dispute.outcome == DisputeOutcome.LOST:
+        refunded = set(paid.refunds.filter(lines__live=True).values_list("lines__voucher", flat=True))
+        listed = [each for each in vouchers if Hold.REFUNDED in each.held_for and each.pk not in refunded]
+        paragraphs = ["Your bank has given {amount} of your purchase {purchase} back to you."]
+        if listed:
+            paragraphs.append("These vouchers of that purchase can't be used any more:")
+    else:
+        listed = [each for each in vouchers if each.is_active]
+        stands = ", and the payment stands" if paid.status != TransactionStatus.REFUNDED else ""
+        paragraphs = [f"What your bank asked about your purchase {{purchase}} is settled{stands}."]
+        if listed:
+            paragraphs.append(
+                "These vouchers can be used again, and got the days back that they lost meanwhile:"
+            )
+        elif paid.disputes.filter(outcome=DisputeOutcome.OPEN).exists():
+            paragraphs.append(
+                "It still asks about that purchase otherwise. Until that is settled too, its vouchers can't be used."
+            )
     return _about_dispute(
         dispute,
         subject="What your bank asked about is settled",
-        text=texts[DisputeOutcome(dispute.outcome)],
+        paragraphs=paragraphs,
+        codes=[str(each) for each in listed],
     )
 
 
-def _about_refund(refund: Refund, *, subject: str, text: str) -> bool:
+def _about_refund(refund: Refund, *, subject: str, text: str, about_vouchers: str) -> bool:
     paid = refund.transaction
     amount = currencies.shown(refund.amount, paid.currency)
     paragraphs = [text.format(amount=amount, purchase=paid.pk)]
-    codes = [str(line.voucher) for line in refund.lines.select_related("voucher").order_by("voucher_id")]
-    if not codes:  # a part of a voucher's price, refunded in Stripe's dashboard
-        paragraphs = [paragraphs[0].rpartition(" The vouchers")[0]]
+    lines = list(refund.lines.select_related("voucher").order_by("voucher_id"))
+    if about_vouchers == RELEASED:
+        free = [line for line in lines if line.voucher.is_active]
+        if lines and not free:  # disputed, say, or refunded in Stripe's dashboard instead
+            about_vouchers = STILL_HELD
+        lines = free or lines
+    if lines:
+        paragraphs.append(about_vouchers)
+    elif about_vouchers == VOID:  # less than a voucher's price, refunded in Stripe's dashboard
+        paragraphs.append("Your vouchers stay as they are.")
     facts = [("Refund", refund.pk), ("Purchase", paid.pk), ("Amount", amount)]
     if refund.decision_note:
         facts.append(("Our note", refund.decision_note))
+    codes = [str(line.voucher) for line in lines]
     return _notify(paid, subject=subject, paragraphs=paragraphs, codes=codes, facts=facts)
 
 
-def _about_dispute(dispute: Dispute, *, subject: str, text: str) -> bool:
+def _about_dispute(
+    dispute: Dispute, *, subject: str, paragraphs: list[str], codes: Sequence[str] = ()
+) -> bool:
     paid = dispute.transaction
     amount = currencies.shown(dispute.amount, paid.currency)
     return _notify(
         paid,
         subject=subject,
-        paragraphs=[text.format(amount=amount, purchase=paid.pk)],
+        paragraphs=[text.format(amount=amount, purchase=paid.pk) for text in paragraphs],
+        codes=codes,
         facts=[("Purchase", paid.pk), ("Amount", amount)],
     )
 

@@ -12,11 +12,12 @@ from django.db.models import F
 
 from apps.payments import gateway
 from apps.payments.errors import PaymentDisputed, RefundDecided, RefundNotFound
-from apps.payments.models import DisputeOutcome, Refund, RefundStatus
+from apps.payments.models import Refund, RefundStatus
 from apps.users.models import User
 
 from . import fulfilment, notices
-from .refunds import apply_refund, decide, end_refund, locked_refund
+from .refund_allocation import end_refund
+from .refunds import apply_refund, decide, locked_refund
 from .returns import rebalance
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def approve_refund(*, refund_id: int, actor: User, note: str = "") -> Refund:
         refund = locked_refund(refund_id)
         if refund.status != RefundStatus.REQUESTED:
             raise RefundDecided
-        if refund.transaction.disputes.filter(outcome=DisputeOutcome.OPEN).exists():
+        if refund.transaction.disputes.blocking().exists():
             raise PaymentDisputed
         decide(refund, actor, note)
         refund.status = RefundStatus.APPROVED

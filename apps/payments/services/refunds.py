@@ -5,8 +5,7 @@ Stripe says. One that was made in Stripe's dashboard is taken over by the books 
 """
 
 import logging
-from collections.abc import Collection
-from decimal import ROUND_CEILING, Decimal
+from collections.abc import Collection, Iterable
 from typing import Final
 from uuid import UUID
 
@@ -25,7 +24,6 @@ from apps.payments.errors import (
 )
 from apps.payments.models import (
     UNDER_WAY,
-    DisputeOutcome,
     Refund,
     RefundedVoucher,
     RefundOrigin,
@@ -37,6 +35,7 @@ from apps.users.models import User
 from apps.vouchers.models import Hold, Voucher
 
 from . import idempotency, notices
+from .refund_allocation import COUNTING, claim_vouchers, end_refund, fit_requests, refundable_amount
 from .returns import locked_transaction, locked_vouchers, rebalance
 
 log = logging.getLogger(__name__)
@@ -59,13 +58,16 @@ _RANK: Final = {
     RefundStatus.CANCELED: 4,
     RefundStatus.REJECTED: 4,
 }
-_UNREFUNDABLE: Final = frozenset(Hold) - {Hold.WITHDRAWN}
+# A dispute that is no mere inquiry is refused before.
+_UNREFUNDABLE: Final = frozenset(Hold) - {Hold.WITHDRAWN, Hold.DISPUTED}
 
 
 def request_refund(
     *, user: User, payment_id: int | str, reason: str, notes: str = "", key: RequestKey | None = None
 ) -> Refund:
-    """Ask for the money of all unused vouchers of one's payment: they are held at once, staff decide.
+    """Ask for the money of all unused vouchers of one's payment, as far as it did not go back as goodwill.
+
+    The vouchers are held at once, and staff decide.
 
     `payment_id` is the transaction's number or its payment intent. The same request under the same key gives the
     refund that it asked for before. Raises TransactionNotFound, NotPaid, PaymentDisputed, NothingToRefund (used,
@@ -120,11 +122,21 @@ def refundable_by_staff(voucher: Voucher) -> bool:
     return not voucher.uses_made and not voucher.held_for & {Hold.REFUNDED, Hold.REFUND_PENDING}
 
 
+def apply_refunds(refunds: Iterable[gateway.Refund]) -> None:
+    """Apply refunds of a payment, fetched from Stripe just now: first those that ended without success.
+
+    Stripe never gives more back than was paid, and nor do the books, if what another takes the place of goes first.
+    """
+    unsuccessful = (RefundStatus.FAILED, RefundStatus.CANCELED)
+    for refund in sorted(refunds, key=lambda each: STATUS_OF.get(each.status) not in unsuccessful):
+        apply_refund(refund)
+
+
 def apply_refund(found: gateway.Refund) -> Refund | None:
     """Apply a refund, fetched from Stripe just now, to the books; None if its payment is not one of ours.
 
-    One that we don't know was made in Stripe's dashboard: it takes the place of requests that were not sent
-    yet, and voids as many vouchers as it pays for, those first that were never used.
+    One that we don't know was made in Stripe's dashboard. Where it leaves less than a request asks for, the request
+    is lowered.
     """
     with database.atomic():
         try:
@@ -135,40 +147,24 @@ def apply_refund(found: gateway.Refund) -> Refund | None:
         status = STATUS_OF.get(found.status, RefundStatus.PENDING)
         if refund.stripe_refund_id and _RANK[status] <= _RANK[RefundStatus(refund.status)]:
             return refund
-        if (
-            status in (RefundStatus.PENDING, RefundStatus.SUCCEEDED)
-            and not refund.lines.filter(live=True).exists()
-        ):
-            _allot(paid, refund)
         refund.stripe_refund_id = found.id
         refund.failure_reason = found.failure_reason
         if status in UNDER_WAY:
             refund.status = status
-            refund.save(update_fields=("status", "stripe_refund_id", "failure_reason", "updated_at"))
+            refund.finished_at = None
+            refund.save(
+                update_fields=("status", "stripe_refund_id", "failure_reason", "finished_at", "updated_at")
+            )
         else:
             end_refund(refund, status)
+        if status in COUNTING:
+            fit_requests(paid, reason="Refunded in Stripe's dashboard instead.")
+            claim_vouchers(paid, refund, locked_vouchers(paid))
         rebalance(paid, reason=f"Refund {refund.pk} {RefundStatus(refund.status).label.lower()}")
         notices.refund_decided(refund)
     if status == RefundStatus.FAILED:
         log.error("Refund %s of transaction %s failed: %s", refund.pk, paid.pk, found.failure_reason)
     return refund
-
-
-def cancel_requests(paid: Transaction, *, reason: str, until_fits: Decimal | None = None) -> None:
-    """Cancel refunds that Stripe does not know, the newest first: all that were not decided yet.
-
-    With `until_fits`, only until that much more can be refunded, and then approved ones too. The caller holds
-    the lock of the transaction's row, and rebalances.
-    """
-    waiting = list(paid.refunds.filter(status=RefundStatus.REQUESTED).order_by("-pk"))
-    if until_fits is not None:
-        approved = paid.refunds.filter(status=RefundStatus.APPROVED, stripe_refund_id=None)
-        waiting += approved.order_by("-pk")
-    for refund in waiting:
-        if until_fits is not None and _left_of(paid) >= until_fits:
-            return
-        refund.decision_note = reason
-        end_refund(refund, RefundStatus.CANCELED)
 
 
 @database.atomic
@@ -181,9 +177,9 @@ def erase_reasons(*, user: User) -> None:
 def _check_refundable(paid: Transaction) -> None:
     if not paid.is_paid:
         raise NotPaid
-    if paid.disputes.filter(outcome=DisputeOutcome.OPEN).exists():
+    if paid.disputes.blocking().exists():
         raise PaymentDisputed
-    if paid.unit_price == 0 or paid.disputes.filter(outcome=DisputeOutcome.LOST).exists():
+    if paid.unit_price == 0:
         raise NothingToRefund
 
 
@@ -196,11 +192,13 @@ def _record(
     reason: str,
     notes: str,
 ) -> Refund:
-    if not vouchers:
+    amount = refundable_amount(paid, len(vouchers))
+    # Less than the last of them costs is left where some of its price went back as goodwill: then the rest.
+    if not vouchers or amount <= paid.unit_price * (len(vouchers) - 1):
         raise NothingToRefund
     refund = Refund.objects.create(
         transaction=paid,
-        amount=paid.unit_price * len(vouchers),
+        amount=amount,
         origin=origin,
         requested_by=by,
         reason=without_secrets(reason),  # staff read them, and no code in full
@@ -229,14 +227,6 @@ def decide(refund: Refund, actor: User, note: str) -> None:
     refund.decided_by, refund.decided_at, refund.decision_note = actor, timezone.now(), note
 
 
-def end_refund(refund: Refund, status: RefundStatus) -> None:
-    refund.status = status
-    refund.finished_at = timezone.now()
-    refund.save()
-    if status != RefundStatus.SUCCEEDED:
-        refund.lines.update(live=False)
-
-
 def _known(paid: Transaction, found: gateway.Refund) -> Refund | None:
     refunds = paid.refunds.select_related("transaction")
     known = refunds.filter(stripe_refund_id=found.id).first()
@@ -248,8 +238,6 @@ def _known(paid: Transaction, found: gateway.Refund) -> Refund | None:
 
 def _adopt(paid: Transaction, found: gateway.Refund) -> Refund:
     """A row for a refund that was made without us."""
-    if STATUS_OF.get(found.status) not in (RefundStatus.FAILED, RefundStatus.CANCELED):
-        cancel_requests(paid, reason="Refunded in Stripe's dashboard instead.", until_fits=found.amount)
     return Refund.objects.create(
         transaction=paid,
         amount=found.amount,
@@ -257,31 +245,6 @@ def _adopt(paid: Transaction, found: gateway.Refund) -> Refund:
         status=RefundStatus.APPROVED,
         reason="Made in Stripe's dashboard.",
     )
-
-
-def _allot(paid: Transaction, refund: Refund) -> None:
-    """Choose the vouchers that a refund pays for: those first that were its own, then those never used.
-
-    Those that are used up come last: held, they get no use back. All refunds of the payment together void as many as
-    they pay for, rounded up: two halves void one, not two.
-    """
-    if not paid.unit_price:
-        return
-    live = RefundedVoucher.objects.filter(refund__transaction=paid, live=True)
-    taken = set(live.values_list("voucher_id", flat=True))
-    own = set(refund.lines.values_list("voucher_id", flat=True))
-    others = paid.refunds.exclude(pk=refund.pk).filter(status__in=(*UNDER_WAY, RefundStatus.SUCCEEDED))
-    total = sum(others.values_list("amount", flat=True), refund.amount)
-    pays_for = int((total / paid.unit_price).to_integral_value(ROUND_CEILING)) - len(taken)
-    left = [each for each in locked_vouchers(paid) if each.pk not in taken]
-    left.sort(key=lambda voucher: (not voucher.uses_remaining, voucher.pk not in own, voucher.uses_made))
-    for voucher in left[: max(0, pays_for)]:
-        RefundedVoucher.objects.update_or_create(refund=refund, voucher=voucher, defaults={"live": True})
-
-
-def _left_of(paid: Transaction) -> Decimal:
-    going = paid.refunds.filter(status__in=(*UNDER_WAY, RefundStatus.SUCCEEDED))
-    return paid.amount - sum(going.values_list("amount", flat=True), Decimal(0))
 
 
 def _uuid(text: str) -> UUID | None:

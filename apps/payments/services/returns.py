@@ -5,7 +5,6 @@ They are not changed step by step but follow from the refunds and disputes: whoe
 """
 
 import logging
-from collections.abc import Iterable
 from decimal import Decimal
 
 from django.db.models import QuerySet
@@ -23,6 +22,8 @@ from apps.payments.models import (
 from apps.users.models import User
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Hold, Voucher
+
+from .refund_allocation import COUNTING, allocate_dashboard_refunds, goodwill_of, lost_vouchers, total
 
 log = logging.getLogger(__name__)
 
@@ -47,32 +48,39 @@ def rebalance(paid: Transaction, *, reason: str, actor: User | None = None) -> N
 
     A constraint refuses refunds that together are more than what was paid; of lost disputes counts what is left.
     """
-    refunds = list(paid.refunds.all())
+    refunds = list(paid.refunds.filter(status__in=COUNTING))
     outcomes = list(paid.disputes.values_list("outcome", "amount"))
-    lost = [amount for outcome, amount in outcomes if outcome == DisputeOutcome.LOST]
-    paid.amount_refunding = _total(refund.amount for refund in refunds if refund.status in UNDER_WAY)
-    refunded = _total(refund.amount for refund in refunds if refund.status == RefundStatus.SUCCEEDED)
-    rest = max(paid.amount - refunded - paid.amount_refunding, Decimal(0))
-    paid.amount_refunded = refunded + min(_total(lost), rest)
-    if paid.status in PAID:
-        all_back = 0 < paid.amount == paid.amount_refunded
-        paid.status = TransactionStatus.REFUNDED if all_back else TransactionStatus.COMPLETED
-    paid.save(update_fields=("amount_refunding", "amount_refunded", "status", "updated_at"))
+    refunding = total(refund.amount for refund in refunds if refund.status in UNDER_WAY)
+    refunded = total(refund.amount for refund in refunds if refund.status == RefundStatus.SUCCEEDED)
+    # The bank may have taken again what was refunded before: it counts once.
+    lost = min(
+        total(amount for outcome, amount in outcomes if outcome == DisputeOutcome.LOST),
+        max(paid.amount - refunded - refunding, Decimal(0)),
+    )
 
-    disputed = any(outcome == DisputeOutcome.OPEN for outcome, _ in outcomes)
+    vouchers = locked_vouchers(paid)
+    allocate_dashboard_refunds(paid, refunds, vouchers)
     lines = RefundedVoucher.objects.filter(refund__transaction=paid, live=True)
     refund_of = dict(lines.values_list("voucher_id", "refund__status"))
+    lost_ones = lost_vouchers(paid, lost, vouchers, refund_of)
+    disputed = any(outcome == DisputeOutcome.OPEN for outcome, _ in outcomes)
     targets: dict[int, set[Hold]] = {}
-    for voucher_id in paid.sold_vouchers.values_list("voucher_id", flat=True):
-        holds = targets[voucher_id] = set()
-        if lost or refund_of.get(voucher_id) == RefundStatus.SUCCEEDED:
+    for voucher in vouchers:
+        holds = targets[voucher.pk] = set()
+        if voucher.pk in lost_ones or refund_of.get(voucher.pk) == RefundStatus.SUCCEEDED:
             holds.add(Hold.REFUNDED)
-        elif voucher_id in refund_of:
+        elif voucher.pk in refund_of:
             holds.add(Hold.REFUND_PENDING)
         if disputed:
             holds.add(Hold.DISPUTED)
+
+    paid.amount_refunding, paid.amount_refunded = refunding, refunded + lost
+    void = [voucher_id for voucher_id, holds in targets.items() if Hold.REFUNDED in holds]
+    paid.amount_goodwill = goodwill_of(refunds, paid, void)
+    if paid.status in PAID:
+        all_back = 0 < paid.amount == paid.amount_refunded
+        paid.status = TransactionStatus.REFUNDED if all_back else TransactionStatus.COMPLETED
+    paid.save(
+        update_fields=("amount_refunding", "amount_refunded", "amount_goodwill", "status", "updated_at")
+    )
     voucher_services.sync_money_holds(targets, reason=reason, actor=actor)
-
-
-def _total(amounts: Iterable[Decimal]) -> Decimal:
-    return sum(amounts, Decimal(0))

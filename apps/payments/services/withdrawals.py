@@ -9,10 +9,11 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from apps.payments.errors import NothingToRefund, PaymentDisputed, RefundDecided
-from apps.payments.models import DisputeOutcome, Refund, RefundStatus, SoldVoucher, Transaction
+from apps.payments.models import Refund, RefundStatus, SoldVoucher, Transaction
 from apps.users.models import User
 from apps.vouchers.models import Hold, VoucherType
 
+from .refund_allocation import refundable_amount
 from .refund_decisions import approve_refund, execute_refund
 from .refunds import request_refund_by_staff
 
@@ -31,9 +32,9 @@ class Refundable:
 
 def refundable_of(voucher_type: VoucherType, *, now: datetime) -> Refundable:
     """What `refund_unused` would ask the money back for, if all that is usable were withdrawn at `now`."""
+    unused = _unused(voucher_type, now)
     rows = (
-        _unused(voucher_type, now)
-        .values("transaction__currency")
+        unused.values("transaction__currency")
         .annotate(
             vouchers=Count("pk"),
             payments=Count("transaction", distinct=True),
@@ -41,10 +42,15 @@ def refundable_of(voucher_type: VoucherType, *, now: datetime) -> Refundable:
         )
         .order_by("transaction__currency")
     )
+    amounts = {row["transaction__currency"]: row["amount"] for row in rows}
+    with_goodwill = Transaction.objects.filter(pk__in=unused.values("transaction"), amount_goodwill__gt=0)
+    for paid in with_goodwill:
+        number = unused.filter(transaction=paid).count()
+        amounts[paid.currency] -= paid.unit_price * number - refundable_amount(paid, number)
     return Refundable(
         vouchers=sum(row["vouchers"] for row in rows),
         payments=sum(row["payments"] for row in rows),
-        amounts={row["transaction__currency"]: row["amount"] for row in rows},
+        amounts=amounts,
     )
 
 
@@ -124,7 +130,7 @@ def _unused(voucher_type: VoucherType, now: datetime) -> QuerySet[SoldVoucher]:
         voucher__uses_remaining=F("voucher__total_uses"),
         voucher__expiry_date__gt=now,
         voucher__holds__in=("", Hold.WITHDRAWN),
-    ).exclude(transaction__disputes__outcome=DisputeOutcome.LOST)
+    )
 
 
 def _concerned(voucher_type: VoucherType) -> QuerySet[Transaction]:

@@ -13,6 +13,7 @@ from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Voucher, VoucherEvent
 from apps.vouchers.services import batches, withdrawing
 from apps.vouchers.tests.factories import make_type
+from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase
 
 from .money import PaidTestCase
@@ -127,6 +128,20 @@ class HoldTests(WithdrawTestCase):
 
 
 class RefundTests(WithdrawTestCase):
+    def test_what_went_back_as_goodwill_or_was_lost_is_not_refunded_again(self):
+        goodwill, lost = self.buy(2), self.buy(2)
+        self.stripe.refund(goodwill.stripe_payment_intent_id, 400)
+        dispute = self.stripe.dispute(lost.stripe_payment_intent_id, 500)["id"]
+        self.stripe.close_dispute(dispute, "lost")
+        self.deliver_all("refund.created")
+        self.deliver_all("charge.dispute.closed")
+        self.assertIn("3 vouchers of 2 payments: 26.00 USD", self.refund_all(apply=False))
+        self.refund_all()
+        self.assertEqual([made["amount"] for made in self.stripe.refunds()], [400, 1600, 1000])
+        self.assertEqual(self.books(goodwill)[0], "refunded")
+        self.assertEqual(self.books(lost), ("completed", 0, 15, ["refunded", "refunded withdrawn"]))
+        self.assertEqual(broken_rules(), {})
+
     def test_what_was_never_used_is_refunded_and_the_rest_held(self):
         self.type.max_uses = 2
         self.type.save()
