@@ -197,6 +197,7 @@ class FaultTests(CanaryTestCase):
             "audit": [[], ["--json"]],
             "create_sample_vouchers": [[]],
             "issue_vouchers": [[*issue, str(folder / "codes.csv"), "--force"], [*issue, "/nowhere/x.csv"]],
+            "migrate": [["--verbosity", "0"]],
             "reconcile_payments": [["--apply"]],
             "send_expiry_reminders": [[]],
             "send_queued_mail": [[]],

@@ -69,6 +69,7 @@ class Transaction(models.Model):
         max_digits=12,
         decimal_places=2,
         default=0,
+        db_default=0,
         help_text="Refunds that were asked for and have not ended.",
     )
     amount_goodwill = models.DecimalField(

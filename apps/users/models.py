@@ -69,7 +69,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     is_staff = models.BooleanField("staff", default=False, help_text="May sign in to the admin.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
-    sessions_epoch = models.PositiveIntegerField(default=0, editable=False)
+    sessions_epoch = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -126,7 +126,9 @@ class UserProfile(models.Model):
     address = models.CharField(max_length=500, blank=True)
     date_of_birth = models.DateField(null=True, blank=True)
     profile_picture = models.ImageField(upload_to="profile-pictures/", blank=True)
-    expiry_reminders = models.BooleanField(default=True, help_text="Mail before vouchers expire.")
+    expiry_reminders = models.BooleanField(
+        default=True, db_default=True, help_text="Mail before vouchers expire."
+    )
 
     def __str__(self) -> str:
         return f"Profile of {self.user_id}"

@@ -125,7 +125,12 @@ class Batch(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
     )
     note = models.CharField(
-        max_length=200, blank=True, editable=False, help_text="By which way, and by whom if by no staff."
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="By which way, and by whom if by no staff.",
     )
     completed_at = models.DateTimeField(null=True, blank=True)
 
@@ -151,7 +156,7 @@ class BatchExport(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
     )
     codes = models.PositiveIntegerField(help_text="How many codes the file has.")
-    note = models.CharField(max_length=200, blank=True, help_text="By which way.")
+    note = models.CharField(max_length=200, blank=True, default="", db_default="", help_text="By which way.")
 
     class Meta:
         ordering = ("-at", "-id")
@@ -212,11 +217,18 @@ class Voucher(models.Model):
     expiry_date = models.DateTimeField()
     total_uses = models.PositiveIntegerField()
     uses_remaining = models.PositiveIntegerField()
-    uses_reversed = models.PositiveIntegerField(default=0, help_text="Uses that were given back.")
+    uses_reversed = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Uses that were given back."
+    )
     is_active = models.BooleanField(default=True)
     inactive_reason = models.CharField(max_length=20, choices=InactiveReason, blank=True)
     holds = models.CharField(
-        max_length=80, blank=True, editable=False, help_text="Every hold on it, the strongest first."
+        max_length=80,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Every hold on it, the strongest first.",
     )
     batch = models.ForeignKey(
         Batch, on_delete=models.PROTECT, related_name="vouchers", null=True, blank=True, editable=False
@@ -335,7 +347,7 @@ class VoucherUsage(models.Model):
     details = models.JSONField(default=dict, blank=True)
     use_no = models.PositiveIntegerField()
     idempotency_key = models.CharField(max_length=255, null=True, blank=True, editable=False)  # noqa: DJ001 - null: none
-    request_hash = models.CharField(max_length=64, blank=True, editable=False)
+    request_hash = models.CharField(max_length=64, blank=True, default="", db_default="", editable=False)
     answer = models.JSONField(null=True, blank=True, editable=False)  # to the request with this key
 
     class Meta:

@@ -1,0 +1,1 @@
+"""An app for tests of `manage.py migrate`; nothing else installs it."""

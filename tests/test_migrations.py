@@ -1,0 +1,140 @@
+"""Migrations run while the version before them serves: they keep no request waiting, and its rows still fit."""
+
+import threading
+import time
+from contextlib import contextmanager
+from io import StringIO
+from unittest import skipUnless
+from unittest.mock import patch
+
+from django.apps import apps
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.core.management.commands.migrate import Command as DjangoMigrate
+from django.db import connection, connections, migrations
+from django.db.migrations.loader import MigrationLoader
+from django.test import TestCase, override_settings
+
+from apps.core.management.commands import migrate
+from apps.users.tests.factories import make_user
+from tests.support.cases import RaceTestCase
+
+
+def added_columns():
+    """(table, column) of each NOT NULL column of today that was added to a table that an earlier migration made."""
+    loader = MigrationLoader(None)
+    made_by = {}
+    for key, migration in loader.graph.nodes.items():
+        for operation in migration.operations:
+            if isinstance(operation, migrations.CreateModel):
+                made_by[key[0], operation.name_lower] = key
+    for key, migration in loader.graph.nodes.items():
+        for operation in migration.operations:
+            if not isinstance(operation, migrations.AddField):
+                continue
+            if made_by.get((key[0], operation.model_name_lower)) == key:
+                continue
+            try:
+                field = apps.get_model(key[0], operation.model_name_lower)._meta.get_field(operation.name)
+            except LookupError:
+                continue  # removed since
+            if field.column and not field.null:
+                yield field.model._meta.db_table, field.column
+
+
+class PreviousVersionTests(TestCase):
+    def test_every_column_that_was_added_has_a_default_in_the_database(self):
+        own = {config.label for config in apps.get_app_configs() if config.name.startswith("apps.")}
+        found = [(table, column) for table, column in added_columns() if table.partition("_")[0] in own]
+        self.assertIn(("users_user", "sessions_epoch"), found)
+        with connection.cursor() as cursor:
+            lacking = [
+                f"{table}.{column}"
+                for table, column in found
+                for described in connection.introspection.get_table_description(cursor, table)
+                if described.name == column and described.default is None
+            ]
+        self.assertEqual(lacking, [], "db_default is missing: the version before could write no row any more")
+
+
+@skipUnless(connection.vendor == "postgresql", "SQLite has one lock for all")
+class LockTests(RaceTestCase):
+    def setUp(self):
+        super().setUp()
+        self.api = self.signed_in(make_user())
+        self.enterContext(
+            override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, "tests.support.migrated_app"])
+        )
+        self.enterContext(patch.object(migrate, "PAUSE", 0.3))
+        self.addCleanup(call_command, "migrate", "migrated_app", "zero", verbosity=0)
+
+    @contextmanager
+    def table_in_use(self):
+        """A long report or a backup reads the profiles."""
+        reader = connection.copy()
+        reader.set_autocommit(False)
+        try:
+            with reader.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM users_userprofile")
+            yield
+        finally:
+            reader.close()
+
+    @contextmanager
+    def migrating(self, command):
+        """The command runs until the block's end at the latest, when the table is free."""
+        self.output = StringIO()
+
+        def run():
+            try:
+                call_command(command, "migrated_app", verbosity=0, stderr=self.output)
+            finally:
+                connections.close_all()
+
+        thread = threading.Thread(target=run)
+        with self.table_in_use():
+            thread.start()
+            yield
+        thread.join(60)
+        self.assertFalse(thread.is_alive())
+
+    def slowest_request(self, seconds):
+        """How long the slowest of the requests of so many seconds took."""
+        slowest, until = 0.0, time.monotonic() + seconds
+        while time.monotonic() < until:
+            begun = time.monotonic()
+            self.assertEqual(self.api.get("/api/users/profile/").status_code, 200)
+            slowest = max(slowest, time.monotonic() - begun)
+        return slowest
+
+    def is_migrated(self):
+        with connection.cursor() as cursor:
+            columns = connection.introspection.get_table_description(cursor, "users_userprofile")
+        return "of_a_test" in [column.name for column in columns]
+
+    def test_a_table_in_use_is_waited_for_while_requests_go_on(self):
+        with self.migrating(migrate.Command()):
+            self.assertLess(self.slowest_request(seconds=2), 1.5)
+            self.assertFalse(self.is_migrated())
+        self.assertTrue(self.is_migrated())
+        self.assertIn("A table is in use", self.output.getvalue())
+
+    def test_control_requests_wait_behind_djangos_own_command(self):
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = 1000")
+        self.addCleanup(connection.close)
+        with self.migrating(DjangoMigrate()):
+            time.sleep(0.3)
+            self.assertEqual(self.api.get("/api/users/profile/").status_code, 503)
+
+    def test_it_ends_in_one_line_when_the_table_never_gets_free(self):
+        with (
+            self.table_in_use(),
+            patch.object(migrate, "ATTEMPTS", 2),
+            self.assertRaisesMessage(CommandError, "in use each time"),
+        ):
+            call_command("migrate", "migrated_app", verbosity=0, stderr=StringIO())
+        self.assertFalse(self.is_migrated())
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW lock_timeout")
+            self.assertEqual(cursor.fetchone(), ("20s",))
