@@ -1,12 +1,15 @@
 """The OpenAPI document: what clients are generated from."""
 
+import json
+from contextlib import nullcontext
 from typing import Any, Final
+from unittest.mock import patch
 
 from drf_spectacular.generators import SchemaGenerator
 
-from apps.core import problems
+from apps.core import openapi_document, problems
 from apps.core.filters import LARGEST_ID
-from tests.support.cases import ApiTestCase
+from tests.support.cases import ApiTestCase, Client, RaceTestCase
 
 TOKEN_OR_COOKIE: Final[list[dict[str, list[str]]]] = [{"bearerAuth": []}, {"cookieAuth": []}]
 
@@ -80,3 +83,64 @@ class DocumentTests(ApiTestCase):
             with self.subTest(name):
                 self.assertTrue(operation["summary"])
                 self.assertNotIn("description", operation)
+
+
+class ServingTests(ApiTestCase):
+    def test_it_is_yaml_or_json_as_is_wanted(self):
+        for address, accept, kind in (
+            ("/api/schema/", "*/*", "application/vnd.oai.openapi; charset=utf-8"),
+            ("/api/schema/", "application/json", "application/json"),
+            ("/api/schema/", "application/vnd.oai.openapi+json", "application/vnd.oai.openapi+json"),
+            ("/api/schema/?format=json", "*/*", "application/json"),
+            ("/api/schema/?format=json", "text/html", "application/json"),
+            ("/api/schema/?format=yaml", "application/json", "application/vnd.oai.openapi; charset=utf-8"),
+        ):
+            with self.subTest(address, accept=accept):
+                response = self.api.get(address, headers={"Accept": accept})
+                self.assertEqual((response.status_code, response["Content-Type"]), (200, kind))
+                self.assertIn("Accept", response["Vary"])
+                if "json" in kind:
+                    self.assertEqual(json.loads(response.content)["info"]["title"], "Voucher App API")
+                else:
+                    self.assertTrue(response.content.startswith(b"openapi: 3."))
+        self.assertProblem(self.api.get("/api/schema/?format=xml"), 404, "not_found")
+
+    def test_who_has_it_is_told_that_it_is_the_same(self):
+        tags = set()
+        for name in ("json", "yaml"):
+            first = self.api.get(f"/api/schema/?format={name}")
+            again = self.api.get(f"/api/schema/?format={name}", headers={"If-None-Match": first["ETag"]})
+            self.assertEqual((again.status_code, again.content), (304, b""))
+            tags.add(first["ETag"])
+        self.assertEqual(len(tags), 2)
+
+    def test_it_is_built_once(self):
+        self.api.get("/api/schema/")
+        with patch.object(openapi_document, "SchemaGenerator") as generator:
+            self.assertEqual(self.api.get("/api/schema/").status_code, 200)
+        generator.assert_not_called()
+
+
+class FirstUseRaceTests(RaceTestCase):
+    """Many who ask for the document of a process that has not built it yet."""
+
+    rounds = 3
+    at_once = 16
+
+    def first_use(self) -> tuple[set[tuple[int, str]], int]:
+        """The different answers to requests at one instant, and how often the document was built for them."""
+        openapi_document._document.cache_clear()
+        openapi_document._rendered.clear()
+        with patch.object(openapi_document, "SchemaGenerator", wraps=SchemaGenerator) as generator:
+            responses = self.together(*[lambda: Client().get("/api/schema/")] * self.at_once)
+        return {(each.status_code, each.headers.get("ETag", "")) for each in responses}, generator.call_count
+
+    def test_all_get_the_one_document(self):
+        for _ in range(self.rounds):
+            answers, built = self.first_use()
+            self.assertEqual(([status for status, _ in answers], built), ([200], 1))
+
+    def test_control_without_the_lock(self):
+        with patch.object(openapi_document, "_lock", nullcontext()):
+            answers, built = self.first_use()
+        self.assertTrue(built > 1 or len(answers) > 1, "the race was never run")

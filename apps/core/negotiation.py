@@ -26,3 +26,17 @@ class WhateverIsAccepted(ContentNegotiation):
     ) -> tuple[BaseRenderer, str]:
         first = next(iter(renderers))
         return first, str(first.media_type)
+
+
+class FormatOrAccept(ContentNegotiation):
+    """For views with several formats: `?format=` names one, whatever `Accept` says; without it `Accept` decides."""
+
+    def get_accept_list(self, request: Request) -> list[str]:
+        return [ANY_TYPE] if "format" in request.query_params else super().get_accept_list(request)
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        named = format_suffix or request.query_params.get("format")
+        found: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, named)
+        return found

@@ -6,8 +6,14 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
-from drf_spectacular.utils import inline_serializer
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.renderers import (
+    OpenApiJsonRenderer,
+    OpenApiJsonRenderer2,
+    OpenApiYamlRenderer,
+    OpenApiYamlRenderer2,
+)
+from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework import serializers
 from rest_framework.exceptions import APIException
 from rest_framework.permissions import AllowAny
@@ -15,7 +21,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from . import errors, limits, problems, selectors
+from . import errors, limits, openapi_document, problems, selectors
+from .negotiation import FormatOrAccept
 from .openapi import documented
 
 
@@ -102,8 +109,31 @@ class Test(PublicView):
         return Response({"message": "API is working!", "version": settings.VERSION})
 
 
-class Schema(SpectacularAPIView):
-    """The OpenAPI 3 document."""
+class Schema(PublicView):
+    """The OpenAPI 3 document: YAML, or JSON by `Accept` or `?format=json`."""
+
+    content_negotiation_class = FormatOrAccept
+    renderer_classes = (
+        OpenApiYamlRenderer,
+        OpenApiYamlRenderer2,
+        OpenApiJsonRenderer2,
+        OpenApiJsonRenderer,
+    )
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> HttpResponse:
+        renderer = request.accepted_renderer
+        document = openapi_document.rendered(renderer)
+        charset = f"; charset={renderer.charset}" if renderer.charset else ""
+        return HttpResponse(
+            document.content,
+            content_type=f"{renderer.media_type}{charset}",
+            headers={
+                "ETag": document.etag,
+                "Cache-Control": "public, max-age=60",
+                "Content-Disposition": f'inline; filename="voucher-app.{renderer.format}"',
+            },
+        )
 
 
 class Docs(SpectacularSwaggerSplitView):
