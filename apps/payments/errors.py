@@ -77,3 +77,7 @@ class PaymentProviderUnavailable(UnavailableError):
         "The payment provider does not answer. Please try again in a moment: a payment that was made is not lost,"
         " and asking again charges nothing."
     )
+
+
+class CallSlotsTaken(PaymentProviderUnavailable):
+    """Stripe was not asked at all: other calls are in flight."""

@@ -25,6 +25,7 @@ from .call_slots import CallSlots
 from .errors import (
     AmountTooLarge,
     AmountTooSmall,
+    CallSlotsTaken,
     CurrencyNotSupported,
     PaymentProviderUnavailable,
     SignatureInvalid,
@@ -347,7 +348,7 @@ def _conversation() -> Iterator[None]:
     with _slots.slot(timeout=SLOT_WAIT) as free:
         if not free:
             log.warning("Stripe: no slot for a call: all %s are taken, or the user's own", CALLS_AT_ONCE)
-            raise PaymentProviderUnavailable
+            raise CallSlotsTaken
         try:
             yield
         except stripe.InvalidRequestError as error:

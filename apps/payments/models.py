@@ -79,6 +79,8 @@ class Transaction(models.Model):
         db_default=0,
         help_text="What of the amount refunded no voucher is void for: less than a voucher's price.",
     )
+    # How the limit of its network counted it, until that is given back: keyed digests, no address.
+    start_counted = models.JSONField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
     completed_at = models.DateTimeField(null=True, blank=True)

@@ -49,6 +49,7 @@ PURCHASE_ERRORS = (
     errors.AmountTooLarge,
     errors.CurrencyNotSupported,
     errors.PurchaseCanceled,
+    AccountClosed,
     errors.PaymentProviderUnavailable,
 )
 
@@ -63,7 +64,10 @@ class StartPurchase(APIView):
         given = self.input_class(data=request.data)
         given.is_valid(raise_exception=True)
         key = idempotency.request_key(request.headers, operation=self.operation, body=request.data)
-        started = services.start_purchase(user=caller(request), key=key, **given.validated_data)
+        network = limits.per_network("LIMIT_UNPAID_PURCHASES_PER_NETWORK", request)
+        started = services.start_purchase(
+            user=caller(request), key=key, network=network, **given.validated_data
+        )
         if started.first_answer is not None:
             answer = {**started.first_answer, "client_secret": started.client_secret}
             return Response(self.shown(answer), status=201, headers=idempotency.REPLAYED)

@@ -114,15 +114,16 @@ def deactivate(*, user: User) -> None:
     user.save(update_fields=["is_active"])
 
 
-def keep_open(*, user: User) -> None:
+def keep_open(*, user: User, alone: bool = False) -> None:
     """Keep the account from being closed until the caller's transaction ends; it begins with this.
 
     So what a person writes is there when the account is closed, and erased with it, or is not written. Any number of
-    transactions may do this at once. Raises AccountClosed.
+    transactions may do this at once, but for those that do it `alone`: of an account they run one after the other.
+    Raises AccountClosed.
     """
     sql = "SELECT is_active FROM users_user WHERE id = %s"
     if connection.vendor == "postgresql":  # SQLite has one writer at a time anyway
-        sql += " FOR SHARE"
+        sql += " FOR NO KEY UPDATE" if alone else " FOR SHARE"
     with connection.cursor() as cursor:
         cursor.execute(sql, [user.pk])
         found = cursor.fetchone()

@@ -20,7 +20,7 @@ from apps.payments.errors import PaymentMismatch, PaymentProviderUnavailable
 from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
 from apps.vouchers import services as voucher_services
 
-from . import notices
+from . import notices, unpaid_purchases
 from .disputes import apply_dispute, last_changes
 from .refunds import apply_refunds
 
@@ -165,7 +165,8 @@ def _issue(paid: Transaction) -> None:
     )
     paid.status = TransactionStatus.COMPLETED
     paid.completed_at = now
-    paid.save(update_fields=("status", "completed_at", "updated_at"))
+    unpaid_purchases.uncount_start(paid)
+    paid.save(update_fields=("status", "completed_at", "start_counted", "updated_at"))
 
 
 def fail(unpaid: Transaction) -> None:

@@ -7,14 +7,17 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import transaction as database
 from django.db.models import F
 
 from apps.core.idempotency import RequestKey
+from apps.core.limits import Counter
 from apps.payments import gateway
 from apps.payments.call_slots import on_behalf_of
 from apps.payments.errors import (
     AmountTooLarge,
     AmountTooSmall,
+    CallSlotsTaken,
     PaymentMismatch,
     PaymentNotCompleted,
     PaymentProviderUnavailable,
@@ -22,11 +25,12 @@ from apps.payments.errors import (
     TransactionNotFound,
 )
 from apps.payments.models import Transaction, TransactionStatus
+from apps.users import services as users
 from apps.users.models import User
 from apps.vouchers import selectors as voucher_selectors
 from apps.vouchers import services as voucher_services
 
-from . import fulfilment, idempotency
+from . import fulfilment, idempotency, unpaid_purchases
 
 log = logging.getLogger(__name__)
 
@@ -44,18 +48,24 @@ class Purchase:
 
 
 def start_purchase(
-    *, user: User, voucher_type_id: int, quantity: int, key: RequestKey | None = None
+    *,
+    user: User,
+    voucher_type_id: int,
+    quantity: int,
+    key: RequestKey | None = None,
+    network: tuple[Counter, ...] = (),
 ) -> Purchase:
     """Record the purchase at today's price and terms, and ask Stripe for the means to pay it.
 
     A free type is issued at once. The same request under the same key goes on with the purchase that it started
-    before, also when that was paid meanwhile. Raises VoucherTypeNotFound, AmountTooSmall, AmountTooLarge,
-    CurrencyNotSupported, IdempotencyKeyReused, RequestInProgress, PurchaseCanceled where it can't be paid any more, or
-    PaymentProviderUnavailable: then the transaction stays pending and unpaid.
+    before, also when that was paid meanwhile. A new one counts for the user, and on the counters of its `network`,
+    until it is paid. Raises VoucherTypeNotFound, AmountTooSmall, AmountTooLarge, CurrencyNotSupported,
+    IdempotencyKeyReused, RequestInProgress, TooManyAttempts, AccountClosed, PurchaseCanceled where it can't be paid any
+    more, or PaymentProviderUnavailable: then the transaction stays pending and unpaid.
     """
     earlier = idempotency.earlier_request(user, key)
     if earlier is None:
-        started = _record(user, voucher_type_id, quantity, key)
+        started = _record(user, voucher_type_id, quantity, key, network)
     else:
         if earlier.answer is None:
             idempotency.take_over(earlier)
@@ -71,7 +81,17 @@ def start_purchase(
         fulfilment.fail(started)
         idempotency.forget(user, key)
         raise
-    except (PaymentProviderUnavailable, PurchaseCanceled):
+    except CallSlotsTaken:
+        if earlier is None:
+            _take_back(started, user, key)
+        else:
+            idempotency.let_go(user, key)
+        raise
+    except PaymentProviderUnavailable:
+        idempotency.let_go(user, key)
+        _uncount(started)
+        raise
+    except PurchaseCanceled:
         idempotency.let_go(user, key)
         raise
     return Purchase(started, intent.client_secret, first_answer)
@@ -151,13 +171,17 @@ def confirm_payment(*, user: User, payment_intent_id: str) -> Transaction:
     return settled
 
 
-def _record(user: User, voucher_type_id: int, quantity: int, key: RequestKey | None) -> Transaction:
+def _record(
+    user: User, voucher_type_id: int, quantity: int, key: RequestKey | None, network: tuple[Counter, ...]
+) -> Transaction:
     """The row of a new purchase, committed; a free one is completed with it."""
     with idempotency.starting(user, key) as note:
+        users.keep_open(user=user, alone=True)
         voucher_type = voucher_selectors.type_on_sale(voucher_type_id)
         terms = voucher_services.terms_of(voucher_type)
         if terms.face_value:
             gateway.check_price(terms.face_value, quantity, terms.currency)
+        counted = unpaid_purchases.count_start(user=user, network=network) if terms.face_value else None
         started = Transaction.objects.create(
             user=user,
             voucher_type=voucher_type,
@@ -168,6 +192,23 @@ def _record(user: User, voucher_type_id: int, quantity: int, key: RequestKey | N
             service_type=terms.service_type,
             validity_days=terms.validity_days,
             max_uses=terms.max_uses,
+            start_counted=counted,
         )
         note(transaction=started)
         return started if terms.face_value else fulfilment.complete(started)
+
+
+@database.atomic
+def _take_back(started: Transaction, user: User, key: RequestKey | None) -> None:
+    """Undo `_record`: Stripe was never asked, so there is nothing to go on with."""
+    idempotency.forget(user, key)
+    unpaid_purchases.uncount_start(started)
+    started.delete()
+
+
+@database.atomic
+def _uncount(started: Transaction) -> None:
+    """Stripe failed, and not the buyer."""
+    row = Transaction.objects.select_for_update().get(pk=started.pk)
+    unpaid_purchases.uncount_start(row)
+    row.save(update_fields=("start_counted",))

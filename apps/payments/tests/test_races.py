@@ -16,6 +16,7 @@ from apps.vouchers.tests.factories import make_type
 from tests.support.cases import Client, RaceTestCase
 from tests.support.stripe import SECRET, StripeTestCase
 
+PURCHASE = "/api/vouchers/purchase/"
 CONFIRM = "/api/payments/confirm-payment/"
 QUANTITY = 3
 
@@ -33,7 +34,7 @@ class CallsAtOnceTests(StripeTestCase, RaceTestCase):
     def buying(self):
         """A purchase by a new user, to be made as often as one likes, its status."""
         api, body = self.signed_in(make_user()), {"voucher_type_id": make_type().pk}
-        return lambda: api.post("/api/vouchers/purchase/", body).status_code
+        return lambda: api.post(PURCHASE, body).status_code
 
     def slow(self, seconds):
         self.stripe.add_fault(method="POST", path="/v1/payment_intents", delay=seconds, times=50)
@@ -50,6 +51,9 @@ class CallsAtOnceTests(StripeTestCase, RaceTestCase):
         self.slow(2)
         *greedy, other = self.together(*[self.buying()] * 6, self.buying())
         self.assertLessEqual(set(greedy), {201, 503})
+        # What never reached Stripe left nothing behind.
+        self.assertEqual(Transaction.objects.count(), [*greedy, other].count(201))
+        Transaction.objects.all().delete()
         return greedy.count(201), other
 
     def test_one_user_takes_one_slot_and_leaves_the_others_to_others(self):
@@ -70,6 +74,16 @@ class CallsAtOnceTests(StripeTestCase, RaceTestCase):
 
         with patch.object(purchases, "on_behalf_of", of_nobody):
             self.assertGreater(self.race_for_slots()[0], 1)
+
+    def test_a_key_whose_request_got_no_slot_may_come_again_at_once(self):
+        api, body = self.signed_in(make_user()), {"voucher_type_id": make_type().pk}
+        self.slow(2)
+        buy = lambda key: api.post(PURCHASE, body, headers={"Idempotency-Key": key}).status_code  # noqa: E731
+        statuses = self.together(lambda: buy("one"), lambda: buy("two"))
+        self.assertEqual(sorted(statuses), [201, 503])
+        self.stripe.reset()
+        refused = ("one", "two")[statuses.index(503)]
+        self.assertEqual((buy(refused), Transaction.objects.count()), (201, 2))
 
     def test_a_users_calls_wait_for_each_other(self):
         self.assertEqual(set(self.together(*[self.buying()] * 3)), {201})
