@@ -102,8 +102,8 @@ def _intent_of(started: Transaction, *, asked_before: bool) -> gateway.Intent:
 
     `asked_before`: Stripe may have made the intent although we never learned of it. It is looked for first: an error
     may have had an effect. Where it is not there it is asked for again, under the next key if Stripe keeps the error
-    under the one before. Raises PurchaseCanceled where the means to
-    pay were taken back, or the purchase was given up before there were any.
+    under the one before. Raises PurchaseCanceled where the means to pay were taken back, or the purchase was given up
+    before there were any.
     """
     if started.stripe_payment_intent_id:
         try:
