@@ -7,47 +7,53 @@ person's session. `__Host-` needs the path "/"; the refresh token goes only to t
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
 
 @dataclass(frozen=True)
-class TokenCookie:
-    """One of the two cookies: its token, its prefix and the path below which browsers send it."""
+class PrefixedCookie:
+    """A cookie of ours: its name, the prefix that this has in production, and the path below which browsers send it."""
 
-    token: str
-    prefix: str
-    path: str
+    plain_name: str
+    prefix: str = "__Host-"
+    path: str = "/"
 
     @property
     def name(self) -> str:
         """The cookie's name; plain HTTP, as in DEBUG, allows no prefix."""
-        return self.token if settings.DEBUG else f"{self.prefix}{self.token}"
+        return self.plain_name if settings.DEBUG else f"{self.prefix}{self.plain_name}"
 
     def read(self, request: HttpRequest | Request) -> str:
-        """The token that the browser sent; empty if none."""
+        """The value that the browser sent; empty if none."""
         return str(request.COOKIES.get(self.name, ""))
 
-
-ACCESS: Final = TokenCookie("access", "__Host-", "/")
-REFRESH: Final = TokenCookie("refresh", "__Secure-", "/api/auth/")
-
-
-def put(response: HttpResponse, *, access: str, refresh: str) -> None:
-    """Give the tokens to the browser."""
-    for cookie, value in ((ACCESS, access), (REFRESH, refresh)):
+    def put(self, response: HttpResponse | HttpResponseBase, value: str, lifetime: timedelta) -> None:
+        """Give the value to the browser, unseen by scripts."""
         response.set_cookie(
-            cookie.name,
+            self.name,
             value,
-            max_age=settings.SIMPLE_JWT[f"{cookie.token.upper()}_TOKEN_LIFETIME"],
-            path=cookie.path,
+            max_age=lifetime,
+            path=self.path,
             httponly=True,
             secure=not settings.DEBUG,
             samesite="Lax",
         )
+
+
+ACCESS: Final = PrefixedCookie("access")
+REFRESH: Final = PrefixedCookie("refresh", "__Secure-", "/api/auth/")
+
+
+def put(response: HttpResponse, *, access: str, refresh: str) -> None:
+    """Give the tokens to the browser."""
+    ACCESS.put(response, access, settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"])
+    REFRESH.put(response, refresh, settings.SIMPLE_JWT["REFRESH_TOKEN_LIFETIME"])
 
 
 def clear(response: HttpResponse) -> None:

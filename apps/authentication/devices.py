@@ -9,14 +9,15 @@ import secrets
 from datetime import timedelta
 from typing import Final
 
-from django.conf import settings
 from django.core.signing import BadSignature, TimestampSigner
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from apps.users.models import User
 
-COOKIE: Final = "device"
+from .cookies import PrefixedCookie
+
+COOKIE: Final = PrefixedCookie("device")
 LIFETIME: Final = timedelta(days=365)
 KEPT: Final = 8  # accounts that a shared computer remembers, those of the latest sign-ins
 SEPARATOR: Final = "|"
@@ -39,18 +40,11 @@ def device_of(request: HttpRequest, email: str, proof: str | None = None) -> str
 def remember(response: HttpResponse | HttpResponseBase, request: HttpRequest, email: str) -> None:
     """Give a browser that has just been signed in to this account a proof, beside those of other accounts."""
     others = [proof for proof in _in_cookie(request) if not _device(proof, email)]
-    response.set_cookie(
-        COOKIE,
-        SEPARATOR.join([proof_for(email), *others][:KEPT]),
-        max_age=LIFETIME,
-        httponly=True,
-        secure=not settings.DEBUG,
-        samesite="Lax",
-    )
+    COOKIE.put(response, SEPARATOR.join([proof_for(email), *others][:KEPT]), LIFETIME)
 
 
 def _in_cookie(request: HttpRequest) -> list[str]:
-    return request.COOKIES.get(COOKIE, "")[: KEPT * MAX_LENGTH].split(SEPARATOR)[:KEPT]
+    return COOKIE.read(request)[: KEPT * MAX_LENGTH].split(SEPARATOR)[:KEPT]
 
 
 def _device(proof: str, email: str) -> str:

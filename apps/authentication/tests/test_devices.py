@@ -57,7 +57,7 @@ class Devices(ApiTestCase):
         for debug in (True, False):
             with override_settings(DEBUG=debug):
                 response = self.sign_in(client=browser, address=ELSEWHERE, use_cookies=True)
-            cookie = response.cookies["device"]
+                cookie = response.cookies[devices.COOKIE.name]
             self.assertTrue(cookie["httponly"])
             self.assertEqual((cookie["path"], cookie["samesite"], cookie["domain"]), ("/", "Lax", ""))
             self.assertEqual((bool(cookie["secure"]), cookie["max-age"]), (not debug, 365 * 24 * 3600))
@@ -148,7 +148,7 @@ class Devices(ApiTestCase):
         ]
         for email in (*emails, emails[-1]):
             self.sign_in(email=email, client=shared, use_cookies=True, address=ELSEWHERE)
-        self.assertLess(len(shared.cookies["device"].value), 1024)
+        self.assertLess(len(shared.cookies[devices.COOKIE.name].value), 1024)
         self.fill_the_network()
         self.assertLimited(self.sign_in(email=emails[0], client=shared))
         for email in (emails[1], emails[-1]):
@@ -157,9 +157,11 @@ class Devices(ApiTestCase):
     def test_a_cookie_of_somebody_elses_making_breaks_nothing(self):
         for value in ("|" * 5000, "x:y:z", "\u00e4" * 20, "x" * 6000):
             browser = Client()
-            browser.cookies["device"] = value
+            browser.cookies[devices.COOKIE.name] = value
             self.assertEqual(self.sign_in(client=browser, use_cookies=True).status_code, 200)
-            self.assertLess(len(browser.cookies["device"].value), devices.KEPT * devices.MAX_LENGTH + 200)
+            self.assertLess(
+                len(browser.cookies[devices.COOKIE.name].value), devices.KEPT * devices.MAX_LENGTH + 200
+            )
 
     def test_a_session_is_proof_enough_where_it_asks_for_the_password(self):
         carla = self.signed_in(self.customer)
@@ -173,9 +175,9 @@ class Devices(ApiTestCase):
         known, stranger = Browser(), Browser()
         form = {"username": "stella@example.com", "password": PASSWORD, "next": "/admin/"}
         self.assertEqual(known.post(ADMIN, {**form, "password": "wrong"}).status_code, 200)
-        self.assertNotIn("device", known.cookies)
+        self.assertNotIn(devices.COOKIE.name, known.cookies)
         self.assertEqual(known.post(ADMIN, form, REMOTE_ADDR=ELSEWHERE).status_code, 302)
-        self.assertTrue(known.cookies["device"]["httponly"])
+        self.assertTrue(known.cookies[devices.COOKIE.name]["httponly"])
         del known.cookies[settings.SESSION_COOKIE_NAME]
         self.fill_the_network()
         self.assertEqual(stranger.post(ADMIN, form, REMOTE_ADDR=HOME).status_code, 429)
