@@ -198,6 +198,7 @@ class FaultTests(CanaryTestCase):
             "create_sample_vouchers": [[]],
             "issue_vouchers": [[*issue, str(folder / "codes.csv"), "--force"], [*issue, "/nowhere/x.csv"]],
             "migrate": [["--verbosity", "0"]],
+            "recalculate_payments": [["--apply"]],
             "reconcile_payments": [["--apply"]],
             "send_expiry_reminders": [[]],
             "send_queued_mail": [[]],
