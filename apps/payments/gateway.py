@@ -291,13 +291,6 @@ def fetch_dispute(dispute_id: str) -> Dispute:
         return _dispute(_client().v1.disputes.retrieve(dispute_id))
 
 
-def disputes_of(intent_id: str) -> list[Dispute]:
-    """Every dispute of a payment. Raises NotAtStripe or PaymentProviderUnavailable."""
-    _check_identifier(intent_id)
-    with _conversation():
-        return _disputes_of(intent_id)
-
-
 def intent_id_of_charge(charge_id: str) -> str:
     """The payment intent that a charge belongs to. Raises NotAtStripe or PaymentProviderUnavailable."""
     _check_identifier(charge_id)

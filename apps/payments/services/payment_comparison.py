@@ -45,13 +45,14 @@ def is_foreign(intent: gateway.Intent) -> bool:
     return not uuid_or_none(intent.order_id) or intent.installation not in ("", settings.INSTALLATION)
 
 
-def is_fully_returned(intent: gateway.Intent) -> bool:
+def is_fully_returned(intent_id: str) -> bool:
     """Whether all that an intent paid has left again, by refunds that succeeded and disputes that were lost.
 
     Raises NotAtStripe or PaymentProviderUnavailable.
     """
-    refunded = [refund.amount for refund in gateway.refunds_of(intent.id) if refund.status == "succeeded"]
-    lost = [dispute.amount for dispute in gateway.disputes_of(intent.id) if dispute.status == "lost"]
+    intent = gateway.fetch_intent(intent_id)
+    refunded = [refund.amount for refund in intent.refunds if refund.status == "succeeded"]
+    lost = [dispute.amount for dispute in intent.disputes if dispute.status == "lost"]
     return sum(refunded) + sum(lost) >= intent.amount_received
 
 

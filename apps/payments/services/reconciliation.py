@@ -157,7 +157,7 @@ class _Run:
             if abandoned:
                 self.found("abandoned", about, partial(self.give_up, transaction))
         elif intent.succeeded and not agree(transaction, intent):
-            if patiently(partial(is_fully_returned, intent)):
+            if patiently(partial(is_fully_returned, intent.id)):
                 self.found("refunded_not_failed", f"{about}, {intent.id}", partial(self.give_up, transaction))
             else:
                 self.found("amount_mismatch", f"{about}, {intent.id}")
@@ -352,7 +352,7 @@ class _Run:
         """Note what a person ends by giving the money back, unless that has happened."""
         time.sleep(PAUSE)
         with self.going_on():
-            if not patiently(partial(is_fully_returned, intent)):
+            if not patiently(partial(is_fully_returned, intent.id)):
                 self.found(name, about)
 
     def found(
