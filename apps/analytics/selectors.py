@@ -23,8 +23,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, Literal
 
-from django.db.models import Count, F, Q, QuerySet, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import Count, F, Q, QuerySet, Sum, Value
+from django.db.models.functions import Coalesce, NullIf, TruncDate
 from django.utils import timezone
 
 from apps.payments.models import Transaction
@@ -347,15 +347,20 @@ def _recent(books: _Books, period: Period) -> list[Event]:
     redemptions = _within(books.usages, "used_at", period).order_by("-used_at", "-id")
     events = [
         Event("purchase", *values)
-        for values in purchases.values_list(
-            "completed_at", "voucher_type__name", "quantity", "amount", "currency"
-        )[:RECENT]
+        for values in purchases.values_list("completed_at", _sold_as(""), "quantity", "amount", "currency")[
+            :RECENT
+        ]
     ]
     events += [
         Event("redemption", at, name, quantity=1)
-        for at, name in redemptions.values_list("used_at", "voucher__voucher_type__name")[:RECENT]
+        for at, name in redemptions.values_list("used_at", _sold_as("voucher__"))[:RECENT]
     ]
     return sorted(events, key=lambda event: event.at, reverse=True)[:RECENT]
+
+
+def _sold_as(path: str) -> Coalesce:
+    """The name under which what stands at the end of `path` was sold: see vouchers.models.WithTypeName."""
+    return Coalesce(NullIf(f"{path}type_name", Value("")), f"{path}voucher_type__name")
 
 
 def _users(period: Period) -> UserFigures:

@@ -120,7 +120,11 @@ class TransactionAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
                 )
             },
         ),
-        ("Terms of the sale", {"fields": ("service_type", ("validity_days", "max_uses"))}),
+        (
+            "Terms of the sale",
+            {"fields": (("type_name", "service_type"), ("validity_days", "max_uses"))},
+        ),
+        ("Buyer on the receipt", {"fields": (("buyer_name", "buyer_email"),)}),
         ("Times", {"fields": (("created_at", "completed_at", "updated_at"),)}),
     )
     readonly_fields = (
@@ -130,6 +134,9 @@ class TransactionAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
         "goodwill_shown",
         "status_shown",
         "reference",
+        "type_name",
+        "buyer_name",
+        "buyer_email",
         "updated_at",
     )
     inlines: ClassVar = [SoldVoucherInline, RefundInline, DisputeInline]

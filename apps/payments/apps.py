@@ -17,7 +17,10 @@ class PaymentsConfig(AppConfig):
         price_checks.register(lambda price, currency: gateway.check_price(price, 1, currency))
         personal_data.register(
             "transactions",
-            export=lambda user: in_lists(serializers.TransactionOutput, selectors.transactions_of(user)),
+            export=lambda user: in_lists(
+                serializers.TransactionExportOutput, selectors.transactions_of(user)
+            ),
+            erase=lambda user: services.erase_buyer(user=user),
         )
         personal_data.register(
             "refunds",

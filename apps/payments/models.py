@@ -10,7 +10,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Round
 from django.utils import timezone
 
-from apps.vouchers.models import Voucher, VoucherType, currency_code
+from apps.vouchers.models import Voucher, VoucherType, WithTypeName, currency_code
 
 
 class TransactionStatus(models.TextChoices):
@@ -32,11 +32,12 @@ class TransactionQuerySet(models.QuerySet["Transaction"]):
         return self.filter(status__in=PAID)
 
 
-class Transaction(models.Model):
+class Transaction(WithTypeName):
     """One purchase. `reference` names it to Stripe: as idempotency key of its creation and in its metadata.
 
-    `service_type`, `validity_days` and `max_uses` are the terms of the sale, copied from the type when the
-    buyer saw the price; the vouchers get these, whatever the type says by the time the money arrives.
+    `type_name`, `service_type`, `validity_days` and `max_uses` are the terms of the sale, copied from the type when
+    the buyer saw the price; the vouchers get these, whatever the type says by the time the money arrives. Who the
+    buyer was is kept when the money arrives, for the receipt, and erased when they close their account.
     """
 
     reference = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -49,6 +50,8 @@ class Transaction(models.Model):
     service_type = models.SlugField(max_length=50)
     validity_days = models.PositiveIntegerField()
     max_uses = models.PositiveIntegerField()
+    buyer_name = models.CharField(max_length=301, blank=True, default="", db_default="", editable=False)
+    buyer_email = models.EmailField(blank=True, default="", db_default="", editable=False)
     status = models.CharField(
         max_length=10, choices=TransactionStatus, default=TransactionStatus.PENDING, db_index=True
     )

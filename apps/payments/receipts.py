@@ -60,10 +60,10 @@ def _head(page: Paper, transaction: Transaction, paid_at: datetime) -> None:
     page.text(LEFT, 34, f"Receipt {transaction.pk}", face=type_.BOLD, size=24)
 
     _label(page, LEFT, 48, "Paid by")
-    y = page.block(LEFT, 49.5, transaction.user.full_name, width=78, most=3, face=type_.BOLD, sizes=(11, 9))
-    page.block(
-        LEFT, y + 0.5, transaction.user.mail_address or "(account closed)", width=78, most=3, sizes=(10, 9, 8)
-    )
+    buyer = transaction.buyer_name or transaction.user.full_name
+    address = transaction.buyer_email or transaction.user.mail_address or "(account closed)"
+    y = page.block(LEFT, 49.5, buyer, width=78, most=3, face=type_.BOLD, sizes=(11, 9))
+    page.block(LEFT, y + 0.5, address, width=78, most=3, sizes=(10, 9, 8))
 
     _label(page, 105, 48, "Paid on")
     page.text(105, 53.3, _moment(paid_at), size=10.5, face=type_.BOLD, width=RIGHT - 105)
@@ -91,7 +91,7 @@ def _item(page: Paper, transaction: Transaction, vouchers: list[Voucher]) -> flo
         (RIGHT - 3, "Amount", "right"),
     ):
         _label(page, x, 85.7, label, align=align)
-    name = transaction.voucher_type.name
+    name = transaction.sold_as
     y = page.block(LEFT + 3, 92, name, width=64, most=5, face=type_.BOLD, sizes=(11, 10, 9))
     uses = "1 use" if transaction.max_uses == 1 else f"{transaction.max_uses:,} uses"
     y = page.block(

@@ -14,7 +14,7 @@ from apps.core.serializers import (
     StrictIntegerField,
     UTCDateTimeField,
 )
-from apps.vouchers.serializers import VoucherOutput, VoucherTypeOutput
+from apps.vouchers.serializers import AsSold, VoucherOutput, VoucherTypeOutput
 
 from .models import Refund, RefundStatus, Transaction, TransactionStatus
 
@@ -55,7 +55,7 @@ class ConfirmInput(KnownFieldsSerializer):
     quantity = IgnoredField()
 
 
-class TransactionOutput(serializers.ModelSerializer[Transaction]):
+class TransactionOutput(AsSold):
     status = serializers.ChoiceField(choices=TransactionStatus.choices)
     voucher_type = VoucherTypeOutput()
     unit_price = MoneyField()
@@ -82,6 +82,13 @@ class TransactionOutput(serializers.ModelSerializer[Transaction]):
             "completed_at",
         )
         read_only_fields = fields
+
+
+class TransactionExportOutput(TransactionOutput):
+    """What is held of a purchase, also who the buyer was as the receipt names them."""
+
+    class Meta(TransactionOutput.Meta):
+        fields = (*TransactionOutput.Meta.fields, "buyer_name", "buyer_email")
 
 
 class TransactionDetailOutput(TransactionOutput):

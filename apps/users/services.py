@@ -121,14 +121,30 @@ def keep_open(*, user: User, alone: bool = False) -> None:
     transactions may do this at once, but for those that do it `alone`: of an account they run one after the other.
     Raises AccountClosed.
     """
-    sql = "SELECT is_active FROM users_user WHERE id = %s"
+    if not _locked(user, alone=alone).is_active:
+        raise AccountClosed
+
+
+def name_and_address(*, user: User) -> tuple[str, str]:
+    """The name and the address of a person as they are now, for the books; empty once the account is closed.
+
+    Until the caller's transaction ends the account is not closed, so that what is written is there to be erased.
+    """
+    person = _locked(user)
+    return person.full_name, person.mail_address
+
+
+def _locked(user: User, *, alone: bool = False) -> User:
+    """The user's row as it is now, which nobody changes until the caller's transaction ends.
+
+    Others may lock it so too, unless `alone`. Raises AccountClosed if it is gone.
+    """
+    sql = "SELECT * FROM users_user WHERE id = %s"
     if connection.vendor == "postgresql":  # SQLite has one writer at a time anyway
         sql += " FOR NO KEY UPDATE" if alone else " FOR SHARE"
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [user.pk])
-        found = cursor.fetchone()
-    if not (found and found[0]):
-        raise AccountClosed
+    for person in User.objects.raw(sql, [user.pk]):
+        return person
+    raise AccountClosed
 
 
 def close_account(*, user: User, password: str) -> None:

@@ -35,10 +35,10 @@ def lines(batch: Batch, vouchers: Iterable[Voucher]) -> Iterator[str]:
     writer = csv.writer(_Echo(), quoting=csv.QUOTE_ALL)
     header = ("code", "service", "type", f"expiry ({zone_name()})", "uses", "batch")
     yield BYTE_ORDER_MARK + writer.writerow(header)
-    service, name, label = map(plain, (batch.service_type, batch.voucher_type.name, batch.label))
+    service, label = map(plain, (batch.service_type, batch.label))
     for voucher in vouchers:
         expiry = f"{timezone.localtime(voucher.expiry_date):%Y-%m-%d %H:%M}"
-        row = (codes.shown(voucher.code), service, name, expiry, voucher.total_uses, label)
+        row = (codes.shown(voucher.code), service, plain(voucher.sold_as), expiry, voucher.total_uses, label)
         yield writer.writerow(row)
 
 

@@ -121,7 +121,7 @@ class VoucherUsageAdmin(OfVoucher, OfUsage, FoundByCode, AskingAdmin, LookedAtAd
 
     @admin.display(description="voucher type", ordering="voucher__voucher_type__name")
     def voucher_type(self, usage: VoucherUsage) -> str:
-        return usage.voucher.voucher_type.name
+        return usage.voucher.sold_as
 
     @admin.display(description="why it was given back")
     def why_given_back(self, usage: VoucherUsage) -> str:

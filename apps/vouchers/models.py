@@ -108,7 +108,28 @@ class VoucherType(models.Model):
             raise ValidationError({"price": error.detail}, code=error.code) from error
 
 
-class Batch(models.Model):
+class WithTypeName(models.Model):
+    """Keeps the name that its type had when it was sold or issued, whatever the type is called later."""
+
+    type_name = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="What the type was called then. Empty: it was not kept, and today's name stands for it.",
+    )
+
+    class Meta:
+        abstract = True
+
+    @property
+    def sold_as(self) -> str:
+        """The name under which it was sold or issued."""
+        return self.type_name or str(self.voucher_type.name)  # type: ignore[attr-defined]
+
+
+class Batch(WithTypeName):
     """Vouchers issued together for one owner, by staff and not by a purchase. Its terms are those of its start."""
 
     label = models.CharField(max_length=200, unique=True)
@@ -198,7 +219,7 @@ def status_condition(status: VoucherStatus, now: Any, prefix: str = "") -> Q:
     }[status]
 
 
-class Voucher(models.Model):
+class Voucher(WithTypeName):
     """One code: so many uses, until a date, for one service."""
 
     code = models.CharField(max_length=codes.LENGTH, unique=True, editable=False)

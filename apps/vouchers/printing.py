@@ -118,7 +118,7 @@ def _page(page: Paper, voucher: Voucher, now: datetime) -> None:
     page.text(right, 10.2, said, face=type_.BOLD, size=11, colour=type_.WHITE, align="right", width=130)
 
     y = page.block(
-        left, 23, voucher.voucher_type.name, width=column, most=3, face=type_.BOLD, sizes=(26, 22, 18, 15, 12)
+        left, 23, voucher.sold_as, width=column, most=3, face=type_.BOLD, sizes=(26, 22, 18, 15, 12)
     )
     page.text(left, y + 4.5, words.service, size=9, colour=type_.SOFT, width=column)
 
@@ -162,7 +162,7 @@ def _ticket(sheet: Paper, x: float, y: float, voucher: Voucher, now: datetime) -
     column = right - side - 3 - left
 
     below = sheet.block(
-        left, y + 7, voucher.voucher_type.name, width=column, most=3, face=type_.BOLD, sizes=(12, 10.5, 9, 8)
+        left, y + 7, voucher.sold_as, width=column, most=3, face=type_.BOLD, sizes=(12, 10.5, 9, 8)
     )
     sheet.text(left, below + 3, words.service, size=7, colour=type_.SOFT, width=column)
     _label(sheet, left, y + 31, "Valid until", size=6.5)

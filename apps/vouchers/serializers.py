@@ -43,7 +43,16 @@ class VoucherTypeOutput(serializers.ModelSerializer[VoucherType]):
         read_only_fields = fields
 
 
-class VoucherOutput(serializers.ModelSerializer[Voucher]):
+class AsSold(serializers.ModelSerializer[Any]):
+    """The type of what was sold or issued is called as it was then, and for the service that it was for."""
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        document: dict[str, Any] = super().to_representation(instance)
+        document["voucher_type"].update(name=instance.sold_as, service_type=instance.service_type)
+        return document
+
+
+class VoucherOutput(AsSold):
     code = serializers.CharField(source="shown_code")
     voucher_type = VoucherTypeOutput()
     status = serializers.SerializerMethodField()
@@ -91,7 +100,7 @@ class UsageExportOutput(serializers.ModelSerializer[VoucherUsage]):
     voucher_code = serializers.SerializerMethodField(
         help_text="Hidden (`····-····-····-····`) if it is someone else's and got a new code since."
     )
-    voucher_type_name = serializers.CharField(source="voucher.voucher_type.name")
+    voucher_type_name = serializers.CharField(source="voucher.sold_as")
     used_at = UTCDateTimeField()
 
     class Meta:

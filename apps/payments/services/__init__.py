@@ -1,7 +1,7 @@
 """What can be done with money, by use case. See docs/locking.md for what is locked, and in which order."""
 
 from .disputes import apply_dispute
-from .fulfilment import settle
+from .fulfilment import erase_buyer, settle
 from .idempotency import answered, earlier_request, remove_old_keys
 from .notices import RECEIPT, queue_receipt, receipt_attachment
 from .purchases import Purchase, confirm_payment, start_purchase
@@ -25,6 +25,7 @@ __all__ = [
     "approve_refund",
     "confirm_payment",
     "earlier_request",
+    "erase_buyer",
     "erase_reasons",
     "execute_refund",
     "queue_receipt",

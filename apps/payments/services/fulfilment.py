@@ -18,6 +18,8 @@ from django.utils import timezone
 from apps.payments import gateway
 from apps.payments.errors import PaymentMismatch, PaymentProviderUnavailable
 from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
+from apps.users import services as users
+from apps.users.models import User
 from apps.vouchers import services as voucher_services
 
 from . import notices, unpaid_purchases
@@ -144,13 +146,25 @@ def complete(paid: Transaction) -> Transaction:
     return paid
 
 
+def erase_buyer(*, user: User) -> None:
+    """Erase from the user's payments who they were; it is part of closing their account.
+
+    Only where it stands: a payment that gets its vouchers at this moment waits for the closing, and is left without.
+    """
+    Transaction.objects.owned_by(user).exclude(buyer_name="", buyer_email="").update(
+        buyer_name="", buyer_email=""
+    )
+
+
 def _issue(paid: Transaction) -> None:
     now = timezone.now()
+    paid.type_name = paid.sold_as
     vouchers = voucher_services.issue_vouchers(
         voucher_type_id=paid.voucher_type_id,
         owner_id=paid.user_id,
         quantity=paid.quantity,
         terms=voucher_services.Terms(
+            type_name=paid.type_name,
             service_type=paid.service_type,
             face_value=paid.unit_price,
             currency=paid.currency,
@@ -166,7 +180,18 @@ def _issue(paid: Transaction) -> None:
     paid.status = TransactionStatus.COMPLETED
     paid.completed_at = now
     unpaid_purchases.uncount_start(paid)
-    paid.save(update_fields=("status", "completed_at", "start_counted", "updated_at"))
+    paid.buyer_name, paid.buyer_email = users.name_and_address(user=paid.user)
+    paid.save(
+        update_fields=(
+            "status",
+            "completed_at",
+            "type_name",
+            "buyer_name",
+            "buyer_email",
+            "start_counted",
+            "updated_at",
+        )
+    )
 
 
 def fail(unpaid: Transaction) -> None:

@@ -82,7 +82,7 @@ def queue_receipt(transaction: Transaction) -> bool:
     Done again, it sends another. Returns whether there is anybody to send it to.
     """
     now = timezone.now()
-    name = transaction.voucher_type.name
+    name = transaction.sold_as
     currency = transaction.currency
     return _queue(
         transaction,

@@ -189,6 +189,7 @@ def _record(
             unit_price=terms.face_value,
             amount=terms.face_value * quantity,
             currency=terms.currency,
+            type_name=terms.type_name,
             service_type=terms.service_type,
             validity_days=terms.validity_days,
             max_uses=terms.max_uses,

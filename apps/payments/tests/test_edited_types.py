@@ -53,7 +53,7 @@ class EditOrBuyTests(PaidTestCase, RaceTestCase):
 
     def edit(self, kind, fields, delay=0.0):
         time.sleep(delay)
-        form = {"name": kind.name, "description": "", "is_active": "on", **fields}
+        form = {"description": "", "is_active": "on", **fields}
         return self.desk.post(f"/admin/vouchers/vouchertype/{kind.pk}/change/", form).status_code
 
     def race(self, delay=0.0):
@@ -62,9 +62,13 @@ class EditOrBuyTests(PaidTestCase, RaceTestCase):
         What they were answered, the purchases on terms that there never were, and what the audit finds.
         """
         kind = make_type(**BEFORE)
+        before, after, later = (
+            {**fields, "name": f"{kind.name}{when}"}
+            for fields, when in ((BEFORE, ""), (AFTER, ", after"), (LATER, ", later"))
+        )
         body = {"voucher_type_id": kind.pk, "quantity": 2}
         *started, edited = self.together(
-            *(partial(api.post, INTENT, body) for api in self.apis), partial(self.edit, kind, AFTER, delay)
+            *(partial(api.post, INTENT, body) for api in self.apis), partial(self.edit, kind, after, delay)
         )
         intents = [answer.json()["payment_intent_id"] for answer in started]
         for intent_id in intents:
@@ -74,10 +78,10 @@ class EditOrBuyTests(PaidTestCase, RaceTestCase):
                 partial(api.post, CONFIRM, {"payment_intent_id": intent_id})
                 for api, intent_id in zip(self.apis, intents, strict=True)
             ),
-            partial(self.edit, kind, LATER, delay),
+            partial(self.edit, kind, later, delay),
         )
         statuses = [answer.status_code for answer in (*started, *confirmed)] + [edited, edited_again]
-        allowed = [asdict(terms_of(VoucherType(**fields))) for fields in (BEFORE, AFTER)]
+        allowed = [asdict(terms_of(VoucherType(**fields))) for fields in (before, after)]
         bought = [
             {
                 "face_value": paid.unit_price,

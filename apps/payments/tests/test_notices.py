@@ -300,9 +300,8 @@ class WhatStandsInNoWay(ApiTestCase):
         self.assertEqual(len(outbox.outbox[0].attachments), 1)
 
     def test_completing_costs_two_more_queries(self):
-        with self.assertQueries(
-            7
-        ):  # lock; vouchers, history, sale, transaction; the mail's vouchers, the mail
+        # lock; vouchers, history, sale, buyer, transaction; the mail's vouchers, the mail
+        with self.assertQueries(8):
             services.settle(intent_for(self.pending))
 
 

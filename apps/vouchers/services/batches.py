@@ -57,6 +57,7 @@ def open_batch(
         new = Batch(
             label=label or _own_label(voucher_type, owner),
             **{"face_value": terms.face_value, **asked},
+            type_name=terms.type_name,
             service_type=terms.service_type,
             currency=terms.currency,
             validity_days=terms.validity_days,
@@ -112,6 +113,7 @@ def _issue_chunk(batch_id: int, at_most: int) -> tuple[int, int]:
             owner_id=batch.owner_id,
             quantity=more,
             terms=Terms(
+                type_name=batch.sold_as,
                 service_type=batch.service_type,
                 face_value=batch.face_value,
                 currency=batch.currency,

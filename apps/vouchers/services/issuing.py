@@ -16,6 +16,7 @@ from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind, Vouche
 class Terms:
     """What a voucher promises, as it was at the sale: later edits of its type don't reach it."""
 
+    type_name: str
     service_type: str
     face_value: Decimal
     currency: str
@@ -26,6 +27,7 @@ class Terms:
 def terms_of(voucher_type: VoucherType) -> Terms:
     """What a voucher of this type promises if it is sold now."""
     return Terms(
+        type_name=voucher_type.name,
         service_type=voucher_type.service_type,
         face_value=voucher_type.price,
         currency=voucher_type.currency,
@@ -74,6 +76,7 @@ def issue_vouchers(
                         batch_id=batch_id,
                         voucher_type_id=voucher_type_id,
                         user_id=owner_id,
+                        type_name=terms.type_name,
                         service_type=terms.service_type,
                         face_value=terms.face_value,
                         currency=terms.currency,

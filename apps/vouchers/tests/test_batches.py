@@ -236,9 +236,10 @@ class FileTests(Folder, ApiTestCase):
             self.assertEqual(batch_csv.plain(harmless), harmless)
 
     def test_quotes_commas_and_lines_survive(self):
-        self.type.name = 'The "best", really'
         batch = Batch(label="a\nb", voucher_type=self.type, service_type="-x")
-        voucher = Voucher(code="2" * 16, expiry_date=timezone.now(), total_uses=1)
+        voucher = Voucher(
+            type_name='The "best", really', code="2" * 16, expiry_date=timezone.now(), total_uses=1
+        )
         rows = list(csv.reader(io.StringIO("".join(batch_csv.lines(batch, [voucher])), newline="")))
         self.assertEqual((rows[1][1], rows[1][2], rows[1][5]), ("'-x", 'The "best", really', "a\nb"))
 
@@ -377,7 +378,7 @@ def issue_by_counting_first(batch_id, at_most):
     more = min(batch.quantity - issued, at_most)
     time.sleep(0.005)
     if more > 0:
-        terms = Terms(batch.service_type, batch.face_value, batch.currency, 1, 1)
+        terms = Terms("Exam", batch.service_type, batch.face_value, batch.currency, 1, 1)
         issue_vouchers(
             voucher_type_id=batch.voucher_type_id,
             owner_id=batch.owner_id,
