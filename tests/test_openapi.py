@@ -28,6 +28,13 @@ class DocumentTests(ApiTestCase):
             for method, operation in item.items()
         }
 
+    def codes(self, operation: str, status: str) -> set[str]:
+        """The codes of the problems that the operation answers with this status."""
+        content = self.operations[operation]["responses"][status].get("content", {})
+        if problems.MEDIA_TYPE not in content:
+            return set()
+        return set(content[problems.MEDIA_TYPE]["schema"]["allOf"][1]["properties"]["code"]["enum"])
+
     def parameter(self, operation: str, name: str) -> dict[str, Any]:
         (found,) = (each for each in self.operations[operation]["parameters"] if each["name"] == name)
         return dict(found["schema"])
@@ -48,9 +55,27 @@ class DocumentTests(ApiTestCase):
                         reference, code = answer["content"][problems.MEDIA_TYPE]["schema"]["allOf"]
                         self.assertEqual(reference, {"$ref": "#/components/schemas/Problem"})
                         self.assertTrue(code["properties"]["code"]["enum"])
-        redeem = self.operations["POST /api/vouchers/redeem/"]["responses"]["409"]
-        codes = redeem["content"][problems.MEDIA_TYPE]["schema"]["allOf"][1]["properties"]["code"]["enum"]
-        self.assertLessEqual({"voucher_expired", "voucher_used_up", "voucher_inactive"}, set(codes))
+        self.assertLessEqual(
+            {"voucher_expired", "voucher_used_up", "voucher_inactive"},
+            self.codes("POST /api/vouchers/redeem/", "409"),
+        )
+
+    def test_aliases_and_twins_answer_the_same_problems(self):
+        for one, other in (
+            ("PUT /api/users/profile/", "PUT /api/auth/profile/"),
+            ("PATCH /api/users/profile/", "PATCH /api/auth/profile/"),
+            ("PATCH /api/users/profile/", "PATCH /api/users/profile/update/"),
+            ("POST /api/payments/confirm-payment/", "POST /api/payments/confirm/"),
+            ("POST /api/payments/create-payment-intent/", "POST /api/payments/create-intent/"),
+            ("POST /api/payments/create-payment-intent/", "POST /api/vouchers/purchase/"),
+            ("POST /api/auth/token/refresh/", "POST /api/auth/refresh/"),
+            ("GET /api/analytics/dashboard/", "GET /api/analytics/user/"),
+        ):
+            with self.subTest(other):
+                statuses = self.operations[one]["responses"].keys()
+                self.assertEqual(statuses, self.operations[other]["responses"].keys())
+                for status in statuses:
+                    self.assertEqual(self.codes(one, status), self.codes(other, status))
 
     def test_parameters_have_their_formats_and_bounds(self):
         self.assertEqual(

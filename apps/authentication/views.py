@@ -19,7 +19,7 @@ from apps.core.openapi import documented
 from apps.core.views import PublicView
 from apps.users import services as users_services
 from apps.users import views as users
-from apps.users.errors import EmailTaken, InvalidFields, SuperuserAccount, WrongPassword
+from apps.users.errors import AccountClosed, EmailTaken, InvalidFields, SuperuserAccount, WrongPassword
 from apps.users.limits import passwords
 from apps.users.serializers import UserOutput
 
@@ -248,6 +248,7 @@ class Profile(users.Profile):
         operation_id="auth_profile_replace",
         request=users.ALL_FIELDS,
         answers={200: UserOutput},
+        errors=(AccountClosed,),
     )
     def put(self, request: Request) -> Response:
         return super().put(request)
@@ -257,6 +258,7 @@ class Profile(users.Profile):
         operation_id="auth_profile_update",
         request=users.SOME_FIELDS,
         answers={200: UserOutput},
+        errors=(AccountClosed,),
     )
     def patch(self, request: Request) -> Response:
         return super().patch(request)

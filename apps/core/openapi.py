@@ -192,9 +192,11 @@ class ProblemSchema(AutoSchema):
         if not public:
             add(401)
             add(401, "token_invalid")
+        add(400)
         if self.method in ("POST", "PUT", "PATCH", "DELETE"):
             add(400, "parse_error")
             add(400, "validation_error")
+            add(411)
             add(413)
             add(415, "unsupported_media_type")
             if not public:
