@@ -11,7 +11,9 @@ from unittest.mock import patch
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, override_settings
+
+from apps.payments.checks import debug_with_live_keys
 
 ROOT = Path(settings.BASE_DIR)
 NAMES = re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
@@ -270,11 +272,25 @@ class DevelopmentTests(SimpleTestCase):
         self.assertNotIn(LIVE, answer.stderr)
 
     def test_a_developer_alone_or_with_test_keys_is_not_warned(self):
-        local = {"ALLOWED_HOSTS": "localhost,127.0.0.1,[::1],192.168.0.7,shop.test", "FRONTEND_URL": ""}
-        for differences in (local, TEST_KEYS):
-            self.assertNotIn("payments.W001", manage("check", DEBUG="True", **differences).stderr)
-        for public in ({"FRONTEND_URL": "https://app.example.org"}, {"ALLOWED_HOSTS": "*"}):
-            self.assertIn("payments.W001", manage("check", DEBUG="True", **local | public).stderr)
+        local: dict[str, Any] = {
+            "DEBUG": True,
+            "STRIPE_SECRET_KEY": LIVE,
+            "ALLOWED_HOSTS": ["localhost", "127.0.0.1", "[::1]", "192.168.0.7", "shop.test"],
+            "FRONTEND_URL": "http://localhost:3000",
+            "API_URL": "http://localhost:8000",
+        }
+        test_key = {"STRIPE_SECRET_KEY": TEST_KEYS["STRIPE_SECRET_KEY"], "ALLOWED_HOSTS": ["*"]}
+        for alone in ({}, test_key, {"DEBUG": False, "ALLOWED_HOSTS": ["*"]}):
+            with override_settings(**local | alone):
+                self.assertEqual(debug_with_live_keys(), [])
+        for public in (
+            {"FRONTEND_URL": "https://app.example.org"},
+            {"API_URL": "https://api.example.org"},
+            {"ALLOWED_HOSTS": ["*"]},
+            {"ALLOWED_HOSTS": ["203.0.114.7"]},
+        ):
+            with override_settings(**local | public):
+                self.assertEqual(len(debug_with_live_keys()), 1, public)
 
     def test_keys_of_a_real_account_are_never_sent_to_the_local_stripe(self):
         found = load(DEBUG="True", STRIPE_SECRET_KEY="sk_test_0123456789")

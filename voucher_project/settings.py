@@ -55,6 +55,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "apps.core.middleware.RequestId",
+    "apps.core.security_headers.SecurityHeaders",  # outside all that may answer
     "corsheaders.middleware.CorsMiddleware",
     "apps.core.middleware.Problems",  # outside all that may refuse a request
     "django.middleware.security.SecurityMiddleware",

@@ -1,12 +1,8 @@
 """A page on another origin signs in with cookies and buys, in headless Chromium. Skipped where there is none."""
 
 import functools
-import shutil
-import tempfile
 import threading
-import unittest
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -16,14 +12,8 @@ from django.test import LiveServerTestCase, override_settings
 from apps.users.tests.factories import PASSWORD, make_customer
 from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import make_type
+from tests.browser.chromium import BrowserMixin
 from tests.support.stripe import StripeTestCase
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-SELENIUM = find_spec("selenium")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync"
-)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -31,8 +21,7 @@ class Quiet(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-@unittest.skipUnless(CHROMIUM and DRIVER and SELENIUM, "needs chromium, chromedriver and selenium")
-class OtherOriginTests(StripeTestCase, LiveServerTestCase):
+class OtherOriginTests(BrowserMixin, StripeTestCase, LiveServerTestCase):
     def setUp(self):
         super().setUp()
         handler = functools.partial(Quiet, directory=str(Path(__file__).parent))
@@ -41,21 +30,6 @@ class OtherOriginTests(StripeTestCase, LiveServerTestCase):
         self.addCleanup(pages.server_close)
         self.addCleanup(pages.shutdown)
         self.origin = f"http://localhost:{pages.server_port}"
-
-    def browser(self):
-        from selenium import webdriver
-        from selenium.webdriver.chrome.options import Options
-        from selenium.webdriver.chrome.service import Service
-
-        options = Options()
-        options.binary_location = str(CHROMIUM)
-        profile = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, profile, ignore_errors=True)
-        for flag in [*FLAGS.split(), f"--user-data-dir={profile}"]:
-            options.add_argument(flag)
-        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-        self.addCleanup(driver.quit)
-        return driver
 
     def walk(self, origins):
         customer = make_customer()

@@ -1,0 +1,35 @@
+"""Headless Chromium, for tests of what a browser makes of our answers. They are skipped where there is none."""
+
+import shutil
+import tempfile
+import unittest
+from importlib.util import find_spec
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+SELENIUM = find_spec("selenium")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync"
+)
+
+
+@unittest.skipUnless(CHROMIUM and DRIVER and SELENIUM, "needs chromium, chromedriver and selenium")
+class BrowserMixin(unittest.TestCase):
+    """Before a test case with a live server."""
+
+    def browser(self):
+        """A new browser; `get_log("browser")` has its console."""
+        from selenium import webdriver
+        from selenium.webdriver.chrome.options import Options
+        from selenium.webdriver.chrome.service import Service
+
+        options = Options()
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        options.binary_location = str(CHROMIUM)
+        profile = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, profile, ignore_errors=True)
+        for flag in [*FLAGS.split(), f"--user-data-dir={profile}"]:
+            options.add_argument(flag)
+        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+        self.addCleanup(driver.quit)
+        return driver
