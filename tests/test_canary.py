@@ -337,7 +337,8 @@ class ReadingTests(SimpleTestCase):
             code = codes.make()
             for spelt in accepted(code):
                 self.assertEqual(codes.parse(spelt), code)
-                for text in (spelt, quote(spelt), json.dumps([f"\n{spelt}"]), f"no voucher {spelt} here"):
+                written = (spelt, quote(spelt), json.dumps([f"\n{spelt}"]), str(spelt.encode()))
+                for text in (*written, f"no voucher {spelt} here"):
                     self.assertTrue(tells(text, [code]), text)
                     self.assertFalse(tells(logs.without_secrets(text), [code]), text)
             self.assertTrue(all(tells(spelt, [code]) for spelt in refused(code)))

@@ -28,9 +28,9 @@ LONGEST: Final = 20_000
 _STRETCH: Final = 1000  # the longest spelling of a code
 
 # What stands for another character in an address, in JSON or in Python's own way of writing a text.
+_OCTET: Final = re.compile(r"(?:%|\\+x)([0-9A-F]{2})", re.I)
 _ESCAPES: Final = re.compile(
-    r"""(?P<octets>(?:%[0-9A-F]{2})+)|\\+(?:[ux](?P<number>(?<=u)[0-9A-F]{4}|(?<=x)[0-9A-F]{2})|(?P<letter>[nrt"'/]))""",
-    re.I,
+    rf"""(?P<octets>(?:{_OCTET.pattern})+)|\\+(?:u(?P<number>[0-9A-F]{{4}})|(?P<letter>[nrt"'/]))""", re.I
 )
 _MEANT: Final = {"n": "\n", "r": "\r", "t": "\t"}
 _START: Final = "(?<![0-9A-Z])"
@@ -120,12 +120,13 @@ def _decoded(text: str) -> tuple[str, Sequence[int]]:
         characters.append(text[done : escape.start()])
         places += range(done, escape.start())
         done = escape.end()
-        if octets := escape["octets"]:
-            place = escape.start()
-            for character in bytes.fromhex(octets.replace("%", "")).decode(errors="surrogateescape"):
+        if escape["octets"]:
+            octets = list(_OCTET.finditer(text, escape.start(), escape.end()))
+            written, at = bytes(int(octet[1], 16) for octet in octets), 0
+            for character in written.decode(errors="surrogateescape"):
                 characters.append(character)
-                places.append(place)
-                place += 3 * len(character.encode(errors="surrogateescape"))
+                places.append(octets[at].start())
+                at += len(character.encode(errors="surrogateescape"))
         else:
             characters.append(
                 chr(int(escape["number"], 16))

@@ -149,7 +149,7 @@ def _answer(exception: Exception) -> tuple[dict[str, Any], dict[str, str]] | Non
 
 
 def _quoted(text: str) -> str:
-    return without_secrets(text[:LONGEST_QUOTE])
+    return without_secrets(text)[:LONGEST_QUOTE]  # in this order: a code that was cut is none to be masked
 
 
 def _fields(details: Any) -> dict[str, list[dict[str, str]]]:

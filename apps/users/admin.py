@@ -15,6 +15,7 @@ from unfold.admin import ModelAdmin, StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from apps.core import mail
+from apps.core.screens import LogsEachRow
 
 from . import services
 from .callers import caller
@@ -125,7 +126,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(LogsEachRow, DjangoGroupAdmin, ModelAdmin):
     """What a group may do is for superusers to say: whoever is in one could give themselves anything."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -21,7 +21,7 @@ from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.core.reasons import AskingAdmin, Case, ReasonForm, asks_first
-from apps.core.screens import LookedAtAdmin, LookedAtInline, link_to
+from apps.core.screens import LogsEachRow, LookedAtAdmin, LookedAtInline, link_to
 from apps.users.callers import caller
 
 from . import batch_admin, codes, services  # noqa: F401 - batches have their screens there
@@ -69,7 +69,7 @@ class TypesCounted(ChangeList):
 
 
 @admin.register(VoucherType)
-class VoucherTypeAdmin(ModelAdmin):
+class VoucherTypeAdmin(LogsEachRow, ModelAdmin):
     list_display = ("name", "service_type", "price_shown", "is_active", "issued", "uses_made", "uses_left")
     list_filter = ("is_active", "service_type")
     search_fields = ("name", "service_type")

@@ -30,7 +30,8 @@ PIECE = 8
 SWAPPED = str.maketrans("YZyz", "ZYzy")
 # What French and Belgian keyboards write for our symbols.
 AZERTY = str.maketrans("É\"'(-§È_!ÇAQWZ?,", "2345667889QAZWMM")
-ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[nrt]|(?=[\"'/]))")
+OCTET = re.compile(r"\\+x([0-9a-fA-F]{2})")
+ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|[nrt]|(?=[\"'/]))")
 
 
 def unescaped(text):
@@ -38,9 +39,8 @@ def unescaped(text):
     before = ""
     while text != before:
         before = text
-        text = ESCAPE.sub(
-            lambda found: chr(int(found[1] or found[2] or "20", 16)), unquote(html.unescape(text))
-        )
+        text = unquote(OCTET.sub(r"%\1", html.unescape(text)))
+        text = ESCAPE.sub(lambda found: chr(int(found[1] or "20", 16)), text)
     return text
 
 

@@ -45,6 +45,7 @@ class LogTests(TestCase):
             "2J.39_NEH6\u00b7R3TU\u200bN3J8",
             r"2J39NEH6\u2013R3TUN3J8",
             r"2J39NEH6\xa0R3TUN3J8",
+            str("2J39NEH6\u2013R3TUN3J8".encode()),
             "2J39NEH6%2dR3TUN3J8",
             "%202J39NEH6R3TUN3J8",
             r"\n2J39NEH6R3TUN3J8",

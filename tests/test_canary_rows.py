@@ -1,0 +1,196 @@
+"""What people write where codes must not stand: no row keeps a code in full, and no page or answer shows one.
+
+Each place that masks is watched by what it is for, and has its control: without its mask the canary sees the code.
+"""
+
+import ast
+import io
+import logging
+from collections import Counter
+from contextlib import redirect_stderr, suppress
+from importlib import import_module
+from pathlib import Path
+from smtplib import SMTPDataError
+from unittest.mock import patch
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import Group
+from django.core.management import CommandError, call_command
+from django.db import models, transaction
+from django.urls import reverse
+
+from apps.core import logs, mail
+from apps.core.problems import LONGEST_QUOTE
+from apps.payments.models import Refund, Transaction
+from apps.payments.tests.money import REDEEM, REFUND, REFUNDS
+from apps.vouchers import codes
+from apps.vouchers.models import Batch, Voucher, VoucherEvent, VoucherUsage
+from apps.vouchers.tests.factories import make_type, make_voucher
+from tests.support.canary import CanaryTestCase, accepted, tells
+
+# Where codes stand by design: what is sold, the answers that clients get again, mails on their way, and what whoever
+# redeemed wrote about it, which pages show masked. The name of a type is for everybody to read.
+KEEP_CODES = {
+    "vouchers.Voucher.code",
+    "vouchers.VoucherType.name",
+    "vouchers.VoucherUsage.answer",
+    "vouchers.VoucherUsage.details",
+    "vouchers.VoucherUsage.idempotency_key",
+    "auth.Group.name",
+    "payments.IdempotencyKey.answer",
+    "post_office.Email.context",
+    "post_office.Email.message",
+    "post_office.Email.html_message",
+}
+SCREENS = (Refund, Transaction, Voucher, VoucherUsage, VoucherEvent, Batch)
+TEXTS = (models.CharField, models.TextField, models.JSONField)
+
+# Each place that masks, how often it does, and what tells a code if it does not.
+PLACES = {
+    "apps.core.apps": (2, {"admin.LogEntry.object_repr", "admin.LogEntry.change_message"}),
+    "apps.core.logs": (4, {"text", "json", "printed"}),  # the fourth masks the ends of a long text
+    "apps.core.mail": (1, {"post_office.Log.message"}),
+    "apps.core.problems": (1, {"answer"}),
+    "apps.core.reasons": (1, {"vouchers.VoucherEvent.reason"}),
+    "apps.payments.management.commands.withdraw_service": (1, {"vouchers.VoucherEvent.reason"}),
+    "apps.payments.services.refunds": (2, {"payments.Refund.reason", "payments.Refund.notes"}),
+    "apps.vouchers.history_admin": (1, {"page of VoucherUsage"}),
+    "apps.vouchers.services.batches": (1, {"vouchers.Batch.label"}),
+}
+
+
+def places_that_mask():
+    """How often each module of the application calls `without_secrets`."""
+    for path in Path(settings.BASE_DIR, "apps").rglob("*.py"):
+        if "tests" not in path.parts:
+            module = ".".join(path.relative_to(settings.BASE_DIR).with_suffix("").parts)
+            calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+            yield from (module for call in calls if getattr(call.func, "id", "") == "without_secrets")
+
+
+class RowsTests(CanaryTestCase):
+    def setUp(self):
+        super().setUp()
+        self.voucher = make_voucher(owner=self.customer, voucher_type=self.type)
+        self.planted.append(self.voucher.code)
+        self.other = {}
+
+    def act(self, model, name, row, **fields):
+        path = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        form = {"action": name, "_selected_action": row, "confirmed": "yes", "post": "yes", **fields}
+        return self.desk.post(path, form)
+
+    def write_everywhere(self, spelt):
+        """Everything that people and what they use may write, with a code in it."""
+        text = f"Instead of {spelt}"
+        asked = self.api.post(
+            REFUND, {"payment_id": self.paid.pk, "reason": text, "notes": f"{text}, please"}
+        )
+        self.assertEqual(asked.status_code, 201, asked.content)
+        self.act(Refund, "reject", asked.json()["id"], reason=text)
+        self.api.post(REDEEM, {"code": self.voucher.code, "details": {spelt: [text]}})
+        batch = {"voucher_type": self.type.pk, "owner": self.customer.pk, "quantity": 1, "label": spelt}
+        self.desk.post(reverse("admin:vouchers_batch_add"), batch)
+        cut = f"{'x' * (LONGEST_QUOTE - 15)} {spelt}"  # of which the answer quotes the beginning
+        unknown = self.api.post(REDEEM, {"code": "x", text: 1, cut: 1})
+        self.assertEqual(unknown.status_code, 400, unknown.content)
+        self.other["answer"] = unknown.content.decode()
+        self.act(Voucher, "suspend", self.voucher.pk, reason=text)
+        with suppress(CommandError):  # it takes no reason with a control character
+            self.withdraw(text)
+        self.write_in_the_history_of_the_admin(text)
+        self.fail_to_mail(text)
+        self.log(text)
+
+    def withdraw(self, text):
+        options = {"type": self.type.name, "reason": text, "apply": True, "stdout": io.StringIO()}
+        call_command("withdraw_service", hold=True, **options)
+        call_command("withdraw_service", release=True, **options)
+
+    def write_in_the_history_of_the_admin(self, text):
+        types = [make_type(name=f"{number} {text}") for number in range(2)]
+        groups = [Group.objects.create(name=f"{number} {text}") for number in range(2)]
+        for rows in (types, groups):
+            self.act(type(rows[0]), "delete_selected", [row.pk for row in rows])
+            self.assertFalse(type(rows[0]).objects.filter(pk__in=[row.pk for row in rows]).exists())
+        LogEntry.objects.log_actions(self.staff.pk, [self.type], CHANGE, change_message=text)
+
+    def fail_to_mail(self, text):
+        def refuse(backend, messages):
+            raise SMTPDataError(554, f"Refused: {text}".encode())
+
+        with patch("django.core.mail.backends.locmem.EmailBackend.send_messages", refuse):
+            self.assertEqual(mail.send_waiting(), 0)
+
+    def log(self, text):
+        record = logging.makeLogRecord({"name": "x", "levelname": "INFO", "msg": text})
+        self.other["text"] = logs.TextFormatter().format(record)
+        self.other["json"] = logs.JsonFormatter().format(record)
+        with redirect_stderr(io.StringIO()) as printed:
+            try:
+                raise ValueError(text)
+            except ValueError as error:
+                logs.print_exception(ValueError, error, error.__traceback__)
+        self.other["printed"] = printed.getvalue()
+
+    def told(self):
+        """Which columns, pages and answers tell a code where none should stand."""
+        found = {name for name, text in self.other.items() if tells(text, self.planted)}
+        for model in apps.get_models():
+            columns = [field.name for field in model._meta.concrete_fields if isinstance(field, TEXTS)]
+            columns = [name for name in columns if f"{model._meta.label}.{name}" not in KEEP_CODES]
+            for row in model._base_manager.values(*columns) if columns else ():
+                found |= {
+                    f"{model._meta.label}.{name}" for name in columns if tells(str(row[name]), self.planted)
+                }
+        for name, page in self.pages():
+            if tells(page, self.planted):
+                found.add(name)
+        return found
+
+    def pages(self):
+        yield "page of the admin", self.desk.get(reverse("admin:index")).content.decode()
+        refunds = self.api.get(REFUNDS).json()["results"]  # whose buyer reads the codes themselves in it
+        yield "answer of refunds", str([{**refund, "voucher_codes": None} for refund in refunds])
+        for model in SCREENS:
+            name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+            rows = model._default_manager.order_by("-pk").values_list("pk", flat=True)[:1]
+            for address in (
+                reverse(f"{name}_changelist"),
+                *(reverse(f"{name}_change", args=(row,)) for row in rows),
+            ):
+                page = self.desk.get(address)
+                self.assertEqual(page.status_code, 200, address)
+                yield f"page of {model.__name__}", page.content.decode()
+
+    def test_what_people_write_is_kept_and_shown_without_codes(self):
+        self.assertEqual(self.told(), set())
+        for spelt in accepted(self.planted[0])[1::6]:
+            with self.subTest(spelt), transaction.atomic():
+                self.write_everywhere(spelt)
+                self.assertEqual(self.told(), set())
+                transaction.set_rollback(True)
+
+    def test_control_without_the_mask_of_a_place_its_code_is_seen(self):
+        for name, (_, expected) in PLACES.items():
+            with self.subTest(name), transaction.atomic():
+                with patch.object(import_module(name), "without_secrets", str):
+                    self.write_everywhere(codes.shown(self.planted[0]))
+                    self.assertLessEqual(expected, self.told())
+                transaction.set_rollback(True)
+
+    def test_every_place_that_masks_is_watched(self):
+        self.assertEqual(Counter(places_that_mask()), {name: times for name, (times, _) in PLACES.items()})
+
+    def test_what_is_masked_here_are_all_screens_that_delete(self):
+        """Rows deleted together are logged at once, without the signal that masks: see LogsEachRow."""
+        request = self.desk.get(reverse("admin:index")).wsgi_request
+        deleting = {
+            screen.__class__.__name__
+            for screen in admin.site._registry.values()
+            if screen.has_delete_permission(request)
+        }
+        self.assertEqual(deleting, {"GroupAdmin", "VoucherTypeAdmin"})
