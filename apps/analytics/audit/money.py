@@ -21,6 +21,7 @@ from apps.payments.models import (
     Transaction,
     TransactionStatus,
 )
+from apps.users.models import CLOSED_DOMAIN
 from apps.vouchers.models import Hold, VoucherStatus, status_condition
 
 from .rule import rule
@@ -229,6 +230,12 @@ def _count(rows: Any, transaction: str) -> Any:
     return Coalesce(Subquery(number, output_field=IntegerField()), 0)
 
 
+@rule("buyers_of_closed_accounts", "A purchase of an account that was closed names no buyer.", "transaction")
+def buyers(now: datetime) -> Iterable[Any]:
+    named = Transaction.objects.exclude(buyer_name="", buyer_email="")
+    yield named.filter(user__email__endswith=f"@{CLOSED_DOMAIN}")
+
+
 RULES = (
     amount,
     status,
@@ -242,4 +249,5 @@ RULES = (
     dashboard_refunds,
     lost_disputes,
     goodwill,
+    buyers,
 )

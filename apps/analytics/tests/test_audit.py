@@ -22,6 +22,7 @@ from apps.payments.models import (
     StripeEvent,
     Transaction,
 )
+from apps.users.models import User
 from apps.users.tests.factories import make_user
 from apps.vouchers import codes
 from apps.vouchers import services as voucher_services
@@ -237,6 +238,11 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
             past=["payments_refunded_in_full"],
         )
         self.plant("status_of_transaction", self.change(self.refused, amount_refunding=1), self.refused)
+        self.plant(
+            "buyers_of_closed_accounts",
+            lambda: User.objects.filter(pk=whole.user_id).update(email="closed-1@closed.invalid"),
+            None,
+        )
         self.plant("paid_at_stripe", self.change(whole, stripe_payment_intent_id=None), whole)
         self.plant(
             "refunds_within_amount",

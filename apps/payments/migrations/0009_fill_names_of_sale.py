@@ -10,7 +10,7 @@ from django.db.models.functions import Concat, Trim
 
 CLOSED = "@closed.invalid"
 PAID = ("completed", "refunded")
-CHUNK = 2000  # a few hundredths of a second, for which nobody else can change these rows
+CHUNK = 2000  # some tenths of a second, for which nobody else can change these rows
 
 
 def fill(apps, schema_editor):

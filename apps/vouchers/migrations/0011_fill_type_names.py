@@ -6,7 +6,7 @@ The version before goes on writing rows without: an empty name stands for that o
 from django.db import migrations, transaction
 from django.db.models import OuterRef, Subquery
 
-CHUNK = 2000  # a few hundredths of a second, for which nobody else can change these rows
+CHUNK = 2000  # some tenths of a second, for which nobody else can change these rows
 
 
 def fill(apps, schema_editor):
