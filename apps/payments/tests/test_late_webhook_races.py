@@ -17,7 +17,7 @@ from .money import CONFIRM, PaidTestCase
 class KnownWhileConfirmingTests(PaidTestCase, RaceTestCase):
     def setUp(self):
         super().setUp()
-        waiting = patch.object(gateway, "PLACE_WAIT", 30)  # each waits its turn, however slow the machine
+        waiting = patch.object(gateway, "SLOT_WAIT", 30)  # each waits its turn, however slow the machine
         waiting.start()
         self.addCleanup(waiting.stop)
 
