@@ -1,4 +1,9 @@
+from typing import TYPE_CHECKING
+
 from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from apps.users.models import User
 
 
 class PaymentsConfig(AppConfig):
@@ -11,7 +16,18 @@ class PaymentsConfig(AppConfig):
         from apps.users import personal_data
         from apps.vouchers import price_checks
 
-        from . import checks, gateway, selectors, serializers, services  # noqa: F401 - checks registers itself
+        from . import (  # noqa: F401 - checks and signals register themselves
+            checks,
+            gateway,
+            selectors,
+            serializers,
+            services,
+            signals,
+        )
+
+        def erase_purchases(user: "User") -> None:
+            services.erase_buyer(user=user)
+            signals.cancel_after_commit(user=user)
 
         mail.register_attachment(services.RECEIPT, services.receipt_attachment)
         price_checks.register(lambda price, currency: gateway.check_price(price, 1, currency))
@@ -20,7 +36,7 @@ class PaymentsConfig(AppConfig):
             export=lambda user: in_lists(
                 serializers.TransactionExportOutput, selectors.transactions_of(user)
             ),
-            erase=lambda user: services.erase_buyer(user=user),
+            erase=erase_purchases,
         )
         personal_data.register(
             "refunds",

@@ -215,12 +215,18 @@ class RefundOrigin(models.TextChoices):
     BUYER = "buyer"
     STAFF = "staff"
     STRIPE = "stripe", "Stripe's dashboard"
+    AUTOMATIC = "automatic", "Automatic: the account was closed or deactivated before"
 
 
 class RefundQuerySet(models.QuerySet["Refund"]):
     def under_way(self) -> "RefundQuerySet":
         """Refunds that were asked for and have not ended: their vouchers are held."""
         return self.filter(status__in=UNDER_WAY)
+
+    def waiting_to_be_sent(self) -> "RefundQuerySet":
+        """Automatic refunds that nobody has to decide about, and that no dispute keeps from being sent."""
+        waiting = self.filter(origin=RefundOrigin.AUTOMATIC, status=RefundStatus.REQUESTED)
+        return waiting.exclude(transaction__in=Dispute.objects.blocking().values("transaction"))
 
 
 class Refund(models.Model):

@@ -1,12 +1,20 @@
 """Reads of transactions."""
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.users.models import User
 
 from . import currencies
 from .errors import NotPaid, TransactionNotFound
-from .models import DisputeOutcome, Refund, Transaction, TransactionStatus
+from .models import (
+    Dispute,
+    DisputeOutcome,
+    Refund,
+    RefundOrigin,
+    RefundStatus,
+    Transaction,
+    TransactionStatus,
+)
 
 
 def transactions_of(user: User) -> QuerySet[Transaction]:
@@ -59,3 +67,17 @@ def refunds_of(user: User) -> QuerySet[Refund]:
     """The refunds of the user's payments, whoever asked for them, with their vouchers, newest first."""
     refunds = Refund.objects.filter(transaction__user=user).select_related("transaction")
     return refunds.prefetch_related("lines__voucher").order_by("-created_at", "-id")
+
+
+def unrefunded_of_closed_accounts() -> QuerySet[Transaction]:
+    """Payments that arrived after their account was closed or deactivated, and whose refund came to nothing.
+
+    Staff have to see to them. Not those of accounts that are open again, and those in dispute.
+    """
+    refunds = Refund.objects.filter(transaction=OuterRef("pk"))
+    ended = refunds.filter(
+        origin=RefundOrigin.AUTOMATIC, status__in=(RefundStatus.FAILED, RefundStatus.CANCELED)
+    )
+    return Transaction.objects.filter(
+        Exists(ended), ~Exists(refunds.under_way()), status=TransactionStatus.COMPLETED, user__is_active=False
+    ).exclude(pk__in=Dispute.objects.blocking().values("transaction"))

@@ -15,6 +15,12 @@ def apply_waiting_events() -> int:
     return webhooks.apply_waiting()
 
 
+@shared_task(name="payments.cancel_open_purchases")
+def cancel_open_purchases(user_id: int) -> int:
+    """Cancel what a closed or deactivated account could still pay; how many purchases have ended."""
+    return services.cancel_open_purchases(user_id=user_id)
+
+
 @shared_task(name="payments.remove_old_events", soft_time_limit=3600, time_limit=3700)
 def remove_old_events() -> int:
     """Delete Stripe events that were applied long ago; how many."""

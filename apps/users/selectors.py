@@ -39,3 +39,8 @@ def profile_of(user: User) -> dict[str, Any]:
 def user_with_profile(user_id: int) -> User:
     """A user and their profile, in one query."""
     return User.objects.select_related("profile").get(pk=user_id)
+
+
+def is_open(user_id: int) -> bool:
+    """Whether the account is neither closed nor deactivated."""
+    return User.objects.filter(pk=user_id, is_active=True).exists()

@@ -121,8 +121,13 @@ def keep_open(*, user: User, alone: bool = False) -> None:
     transactions may do this at once, but for those that do it `alone`: of an account they run one after the other.
     Raises AccountClosed.
     """
-    if not _locked(user, alone=alone).is_active:
+    if not _locked(user.pk, alone=alone).is_active:
         raise AccountClosed
+
+
+def stays_open(*, user_id: int) -> bool:
+    """Whether the account is open; if so, it is kept from being closed until the caller's transaction ends."""
+    return _locked(user_id).is_active
 
 
 def name_and_address(*, user: User) -> tuple[str, str]:
@@ -130,11 +135,11 @@ def name_and_address(*, user: User) -> tuple[str, str]:
 
     Until the caller's transaction ends the account is not closed, so that what is written is there to be erased.
     """
-    person = _locked(user)
+    person = _locked(user.pk)
     return person.full_name, person.mail_address
 
 
-def _locked(user: User, *, alone: bool = False) -> User:
+def _locked(user_id: int, *, alone: bool = False) -> User:
     """The user's row as it is now, which nobody changes until the caller's transaction ends.
 
     Others may lock it so too, unless `alone`. Raises AccountClosed if it is gone.
@@ -142,7 +147,7 @@ def _locked(user: User, *, alone: bool = False) -> User:
     sql = "SELECT * FROM users_user WHERE id = %s"
     if connection.vendor == "postgresql":  # SQLite has one writer at a time anyway
         sql += " FOR NO KEY UPDATE" if alone else " FOR SHARE"
-    for person in User.objects.raw(sql, [user.pk]):
+    for person in User.objects.raw(sql, [user_id]):
         return person
     raise AccountClosed
 

@@ -135,12 +135,12 @@ def lines(now: datetime) -> Iterable[Any]:
 
 @rule(
     "refund_of_vouchers",
-    "A refund that was asked for here is of what its vouchers were sold for, or of what goodwill has left of the last"
-    " one's price.",
+    "A refund that somebody asked for here is of what its vouchers were sold for, or of what goodwill has left of the"
+    " last one's price.",
     "refund",
 )
 def of_vouchers(now: datetime) -> Iterable[Any]:
-    asked = Refund.objects.exclude(origin=RefundOrigin.STRIPE)
+    asked = Refund.objects.exclude(origin__in=(RefundOrigin.STRIPE, RefundOrigin.AUTOMATIC))
     summed = asked.annotate(sold_for=Coalesce(Sum("lines__voucher__face_value"), NOTHING))
     but_one = cents(F("sold_for") - F("transaction__unit_price"))
     yield summed.exclude(amount__lte=cents(F("sold_for")), amount__gt=but_one)

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 
 from apps.core import mail
+from apps.payments import selectors
 from apps.payments.models import (
     IdempotencyKey,
     Refund,
@@ -43,11 +44,22 @@ def transactions(now: datetime) -> Iterable[Any]:
     )
 
 
-@rule("refunds_sent", "A refund that was approved is at Stripe within an hour.", "refund")
+@rule(
+    "refunds_sent", "A refund that was approved, or needs no approval, is at Stripe within an hour.", "refund"
+)
 def refunds(now: datetime) -> Iterable[Any]:
     since = Coalesce("decided_at", "created_at")
-    approved = Refund.objects.filter(Q(status=RefundStatus.APPROVED)).annotate(since=since)
-    yield approved.filter(since__lt=now - timedelta(hours=1))
+    due = Q(status=RefundStatus.APPROVED) | Q(pk__in=Refund.objects.waiting_to_be_sent())
+    yield Refund.objects.filter(due).annotate(since=since).filter(since__lt=now - timedelta(hours=1))
 
 
-RULES = (events, mails, keys, transactions, refunds)
+@rule(
+    "closed_accounts_refunded",
+    "What arrives from an account that was closed or deactivated before goes back.",
+    "transaction",
+)
+def closed_accounts(now: datetime) -> Iterable[Any]:
+    yield selectors.unrefunded_of_closed_accounts()
+
+
+RULES = (events, mails, keys, transactions, refunds, closed_accounts)

@@ -1,5 +1,6 @@
 """What can be done with money, by use case. See docs/locking.md for what is locked, and in which order."""
 
+from .closed_accounts import cancel_open_purchases
 from .disputes import apply_dispute
 from .fulfilment import erase_buyer, settle
 from .idempotency import answered, earlier_request, remove_old_keys
@@ -23,6 +24,7 @@ __all__ = [
     "apply_dispute",
     "apply_refund",
     "approve_refund",
+    "cancel_open_purchases",
     "confirm_payment",
     "earlier_request",
     "erase_buyer",

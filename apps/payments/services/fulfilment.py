@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction as database
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from apps.payments import gateway
@@ -24,7 +24,7 @@ from apps.vouchers import services as voucher_services
 
 from . import notices, unpaid_purchases
 from .disputes import apply_dispute, last_changes
-from .refunds import apply_refunds
+from .refunds import apply_refunds, record_automatic_refund
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +71,14 @@ def settle(intent: gateway.Intent, read_at: Mapping[str, datetime] = NEVER) -> T
     disputes are applied before anybody can see the vouchers, also when another was faster with the vouchers and did
     not know of them. `read_at` tells when our rows of its disputes had changed last before Stripe was asked.
 
-    A success counts even after we gave the purchase up: it is money. Raises PaymentMismatch, and issues nothing, when
-    amount, currency or order are not those of the purchase.
+    A success counts even after we gave the purchase up: it is money. That of an account that was closed or deactivated
+    before is taken into the books with a refund of all of it, which holds the vouchers (`settlement.py` sends it).
+
+    Raises PaymentMismatch, and issues nothing, when amount, currency or order are not those of the purchase.
     """
     mismatch = False
     with database.atomic():
+        is_open = _owner_stays_open(intent)
         found = _locked_transaction_of(intent)
         if found is None:
             return None
@@ -90,8 +93,11 @@ def settle(intent: gateway.Intent, read_at: Mapping[str, datetime] = NEVER) -> T
             if issued:
                 _issue(found)
             _take_over(found, intent, read_at)
-            if issued:
+            if issued and is_open:
                 notices.queue_receipt(found)  # it tells the state of each voucher
+            elif issued:
+                record_automatic_refund(found)
+                log.warning("Transaction %s was paid after its account was closed or deactivated", found.pk)
     if mismatch:
         raise PaymentMismatch
     return found
@@ -110,16 +116,26 @@ def _take_over(paid: Transaction, intent: gateway.Intent, read_at: Mapping[str, 
         paid.refresh_from_db()
 
 
+def _owner_stays_open(intent: gateway.Intent) -> bool:
+    """Whether the owner's account is open, and stays so until we have committed: the user's row is locked first."""
+    owner_id = _ours(intent, Transaction.objects.all()).values_list("user_id", flat=True).first()
+    return owner_id is None or users.stays_open(user_id=owner_id)
+
+
 def _locked_transaction_of(intent: gateway.Intent) -> Transaction | None:
     """Our row for the intent, locked; by its order id where Stripe's answer to the creation is not noted yet.
 
     One query: between two, the answer might be noted, and neither would find the row.
     """
+    rows = Transaction.objects.select_for_update(of=("self",)).select_related("voucher_type", "user")
+    return _ours(intent, rows).first()
+
+
+def _ours(intent: gateway.Intent, rows: QuerySet[Transaction]) -> QuerySet[Transaction]:
     ours = Q(stripe_payment_intent_id=intent.id)
     if reference := _uuid(intent.order_id):
         ours |= Q(reference=reference, stripe_payment_intent_id=None)
-    rows = Transaction.objects.select_for_update(of=("self",)).select_related("voucher_type", "user")
-    return rows.filter(ours).order_by(F("stripe_payment_intent_id").asc(nulls_last=True)).first()
+    return rows.filter(ours).order_by(F("stripe_payment_intent_id").asc(nulls_last=True))
 
 
 def _is_paid_in_full(due: Transaction, intent: gateway.Intent) -> bool:

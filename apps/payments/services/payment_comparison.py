@@ -14,7 +14,7 @@ from apps.vouchers.models import VOID
 def transactions_of(intents: list[gateway.Intent]) -> dict[str, Transaction]:
     """Our transactions for these intents, by intent and by order id."""
     references = [reference for intent in intents if (reference := uuid_or_none(intent.order_id))]
-    rows = Transaction.objects.filter(
+    rows = Transaction.objects.select_related("user").filter(
         Q(stripe_payment_intent_id__in=[intent.id for intent in intents]) | Q(reference__in=references)
     )
     found: dict[str, Transaction] = {}

@@ -26,11 +26,15 @@ from apps.payments.errors import (
 )
 from apps.payments.models import Transaction, TransactionStatus
 from apps.users import services as users
+from apps.users.errors import AccountClosed
 from apps.users.models import User
+from apps.users.selectors import is_open
 from apps.vouchers import selectors as voucher_selectors
 from apps.vouchers import services as voucher_services
 
 from . import fulfilment, idempotency, unpaid_purchases
+from .closed_accounts import cancel_open_purchases
+from .settlement import settle_payment
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +98,9 @@ def start_purchase(
     except PurchaseCanceled:
         idempotency.let_go(user, key)
         raise
+    if not is_open(user.pk):  # closed meanwhile: whoever closed it may not have seen the intent
+        cancel_open_purchases(user_id=user.pk)
+        raise AccountClosed
     return Purchase(started, intent.client_secret, first_answer)
 
 
@@ -160,7 +167,7 @@ def confirm_payment(*, user: User, payment_intent_id: str) -> Transaction:
         return found
     try:
         with on_behalf_of(user.pk):
-            intent, settled = fulfilment.bring_in_line(payment_intent_id)
+            intent, settled = settle_payment(payment_intent_id)
     except gateway.NotAtStripe as error:
         raise TransactionNotFound from error
     if settled is None or settled.pk != found.pk:

@@ -14,16 +14,18 @@ from functools import partial
 from typing import Final
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.core.single_flight import alone
-from apps.payments import gateway
+from apps.payments import gateway, selectors
 from apps.payments.errors import PaymentMismatch, PaymentProviderUnavailable
 from apps.payments.models import (
     PAID,
     Dispute,
     DisputeOutcome,
     Refund,
+    RefundOrigin,
     RefundStatus,
     Transaction,
     TransactionStatus,
@@ -38,9 +40,9 @@ from .payment_comparison import (
     paid_intents_of,
     transactions_of,
 )
-from .refund_decisions import execute_refund
+from .refund_decisions import execute_refund, send_automatic_refunds
 from .refunds import STATUS_OF
-from .settlement import settle_dispute, settle_refund
+from .settlement import settle_dispute, settle_payment, settle_refund
 from .stripe_lists import PAGE, SECOND, pages, patiently, spans
 
 log = logging.getLogger(__name__)
@@ -92,7 +94,7 @@ def reconcile(*, since: datetime, until: datetime, apply: bool) -> Report:
             raise AlreadyRunning
         run = _Run(apply)
         try:
-            for step in (run.unfinished, run.refunds_under_way, run.open_disputes):
+            for step in (run.unfinished, run.refunds_under_way, run.unrefunded, run.open_disputes):
                 step()
             for start, end in spans(since, until):
                 for compare in (run.intents, run.refunds, run.disputes):
@@ -139,7 +141,7 @@ class _Run:
         pending = Transaction.objects.filter(
             status=TransactionStatus.PENDING, created_at__lt=timezone.now() - GRACE
         )
-        for transaction in pending.order_by("pk").iterator(PAGE):
+        for transaction in pending.select_related("user").order_by("pk").iterator(PAGE):
             self.count("unfinished transactions")
             time.sleep(PAUSE)
             with self.going_on():
@@ -147,28 +149,28 @@ class _Run:
 
     def look_up(self, transaction: Transaction) -> None:
         about = f"transaction {transaction.pk}"
+        is_open = transaction.user.is_active
         abandoned = transaction.created_at < timezone.now() - settings.ABANDONED_AFTER
+        unpaid = "abandoned" if is_open else "open_for_closed_account"
         try:
             intent = patiently(partial(self.intent_of, transaction))
         except gateway.NotAtStripe:
             self.found("intent_not_at_stripe", f"{about}, {transaction.stripe_payment_intent_id}")
             return
         if intent is None:
-            if abandoned:
-                self.found("abandoned", about, partial(self.give_up, transaction))
+            if abandoned or not is_open:
+                self.found(unpaid, about, partial(self.give_up, transaction))
         elif intent.succeeded and not agree(transaction, intent):
             if patiently(partial(is_fully_returned, intent.id)):
                 self.found("refunded_not_failed", f"{about}, {intent.id}", partial(self.give_up, transaction))
             else:
                 self.found("amount_mismatch", f"{about}, {intent.id}")
         elif intent.succeeded:
-            self.found(
-                "paid_not_fulfilled", f"{about}, {intent.id}", partial(self.settle, intent.id), transaction.pk
-            )
+            self.found_paid(transaction, intent)
         elif intent.canceled:
             self.found("canceled_not_failed", f"{about}, {intent.id}", partial(self.settle, intent.id))
-        elif intent.status in PAYABLE and abandoned:
-            self.found("abandoned", f"{about}, {intent.id}", partial(self.cancel, intent.id))
+        elif intent.status in PAYABLE and (abandoned or not is_open):
+            self.found(unpaid, f"{about}, {intent.id}", partial(self.cancel, intent.id))
 
     def intent_of(self, transaction: Transaction) -> gateway.Intent | None:
         if transaction.stripe_payment_intent_id:
@@ -187,15 +189,31 @@ class _Run:
     def settle(self, intent_id: str) -> bool:
         """Looked up once more, with its refunds and disputes: a list of intents has neither."""
         try:
-            _, settled = fulfilment.bring_in_line(intent_id)
+            _, settled = settle_payment(intent_id)
         except PaymentMismatch:
             return False
         return settled is not None and settled.status != TransactionStatus.PENDING
 
+    def found_paid(self, transaction: Transaction, intent: gateway.Intent) -> None:
+        """Stripe has the money. Whose account is not open gets it back; that is done when Stripe has the refund."""
+        name = "paid_not_fulfilled" if transaction.user.is_active else "paid_by_closed_account"
+
+        def repair() -> bool:
+            not_sent = Refund.objects.filter(
+                transaction=transaction,
+                origin=RefundOrigin.AUTOMATIC,
+                status__in=(RefundStatus.REQUESTED, RefundStatus.APPROVED),
+            )
+            return self.settle(intent.id) and not not_sent.exists()
+
+        self.found(name, f"transaction {transaction.pk}, {intent.id}", repair, transaction.pk)
+
     def refunds_under_way(self) -> None:
-        """Refunds that were approved and perhaps not sent, and those that wait for a bank."""
+        """Refunds that are due and perhaps not sent, and those that wait for a bank."""
         under_way = Refund.objects.filter(
-            status__in=(RefundStatus.APPROVED, RefundStatus.PENDING), updated_at__lt=timezone.now() - GRACE
+            Q(status__in=(RefundStatus.APPROVED, RefundStatus.PENDING))
+            | Q(pk__in=Refund.objects.waiting_to_be_sent()),
+            updated_at__lt=timezone.now() - GRACE,
         )
         for refund in under_way.order_by("pk").iterator(PAGE):
             self.count("refunds under way")
@@ -216,9 +234,16 @@ class _Run:
 
     def send(self, refund: Refund) -> bool:
         try:
-            return execute_refund(refund.pk).status != RefundStatus.APPROVED
+            if refund.status == RefundStatus.REQUESTED:
+                send_automatic_refunds(refund.transaction)
+            return execute_refund(refund.pk).status not in (RefundStatus.REQUESTED, RefundStatus.APPROVED)
         except gateway.NotAtStripe:  # the payment that it is of
             return False
+
+    def unrefunded(self) -> None:
+        """Payments of closed accounts whose refund came to nothing."""
+        for transaction in selectors.unrefunded_of_closed_accounts().order_by("pk"):
+            self.found("closed_account_not_refunded", f"transaction {transaction.pk}")
 
     def open_disputes(self) -> None:
         """Disputes whose end we may have missed."""
@@ -263,7 +288,7 @@ class _Run:
                 elif intent.succeeded and not agree(transaction, intent):
                     self.found_unless_returned("amount_mismatch", about, intent)
                 elif intent.succeeded and not transaction.is_paid and transaction.created_at < grace:
-                    self.found("paid_not_fulfilled", about, partial(self.settle, intent.id), transaction.pk)
+                    self.found_paid(transaction, intent)
         claimed = Transaction.objects.filter(
             status__in=PAID, amount__gt=0, created_at__gte=start, created_at__lt=end
         )

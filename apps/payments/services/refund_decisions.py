@@ -9,10 +9,16 @@ from collections.abc import Callable
 
 from django.db import transaction as database
 from django.db.models import F
+from django.utils import timezone
 
 from apps.payments import gateway
-from apps.payments.errors import PaymentDisputed, RefundDecided, RefundNotFound
-from apps.payments.models import Refund, RefundStatus
+from apps.payments.errors import (
+    PaymentDisputed,
+    PaymentProviderUnavailable,
+    RefundDecided,
+    RefundNotFound,
+)
+from apps.payments.models import Refund, RefundStatus, Transaction
 from apps.users.models import User
 
 from . import fulfilment, notices
@@ -83,6 +89,26 @@ def execute_refund(refund_id: int) -> Refund:
             fulfilment.bring_in_line(made.intent_id, all_refunds=True)
             return _refund(refund_id)
     return _send(refund)
+
+
+def send_automatic_refunds(paid: Transaction) -> None:
+    """Approve and send what is to go back of a payment without anybody's decision, unless a dispute is open.
+
+    Where Stripe does not answer that is logged, and the next reconciliation goes on.
+    """
+    for refund_id in paid.refunds.waiting_to_be_sent().values_list("pk", flat=True):
+        with database.atomic():
+            refund = locked_refund(refund_id)
+            disputed = refund.transaction.disputes.blocking().exists()
+            if refund.status != RefundStatus.REQUESTED or disputed:
+                continue
+            refund.decided_at = timezone.now()
+            refund.status = RefundStatus.APPROVED
+            refund.save()
+        try:
+            _send(refund)
+        except PaymentProviderUnavailable:
+            log.error("Refund %s of a closed account is not sent yet: Stripe does not answer", refund_id)
 
 
 def _send(refund: Refund) -> Refund:

@@ -117,6 +117,27 @@ def request_refund_by_staff(
     return _record(paid, vouchers, origin=RefundOrigin.STAFF, by=actor, reason=reason, notes="")
 
 
+def record_automatic_refund(paid: Transaction) -> None:
+    """Note that all that is left of a payment goes back, whose row the caller has locked; its vouchers are held.
+
+    For one that nobody should have been able to make any more. It waits to be sent: see `send_automatic_refunds`.
+    """
+    if paid.amount_left <= 0:
+        return
+    refund = Refund.objects.create(
+        transaction=paid,
+        amount=paid.amount_left,
+        origin=RefundOrigin.AUTOMATIC,
+        reason="The account was closed or deactivated before the payment arrived.",
+    )
+    RefundedVoucher.objects.bulk_create(
+        RefundedVoucher(refund=refund, voucher=voucher)
+        for voucher in locked_vouchers(paid)
+        if refundable_by_staff(voucher)
+    )
+    rebalance(paid, reason=f"Refund {refund.pk} due: the account was closed or deactivated")
+
+
 def refundable_by_staff(voucher: Voucher) -> bool:
     """Whether staff may ask for the money of a voucher that was paid for: unused, and not on its way back."""
     return not voucher.uses_made and not voucher.held_for & {Hold.REFUNDED, Hold.REFUND_PENDING}

@@ -8,7 +8,19 @@ from apps.payments.errors import PaymentMismatch
 from apps.payments.models import Dispute, Refund, Transaction
 
 from . import fulfilment
+from .refund_decisions import send_automatic_refunds
 from .refunds import STATUS_OF
+
+
+def settle_payment(
+    intent_id: str, *, all_refunds: bool = False, all_disputes: bool = False
+) -> tuple[gateway.Intent, Transaction | None]:
+    """`fulfilment.bring_in_line`, and then send what is to go back because the account is closed or deactivated."""
+    intent, paid = fulfilment.bring_in_line(intent_id, all_refunds=all_refunds, all_disputes=all_disputes)
+    if paid is not None and paid.is_paid and not paid.user.is_active:
+        send_automatic_refunds(paid)
+        paid.refresh_from_db()
+    return intent, paid
 
 
 def settle_intent(intent_id: str) -> str:
@@ -20,7 +32,7 @@ def settle_intent(intent_id: str) -> str:
     if known is not None:
         return f"transaction {known.pk} {known.status}"
     try:
-        _, settled = fulfilment.bring_in_line(intent_id)
+        _, settled = settle_payment(intent_id)
     except gateway.NotAtStripe:
         return "no such intent"
     except PaymentMismatch:
@@ -50,7 +62,7 @@ def settle_dispute(stripe_dispute_id: str) -> str:
     """Bring the books in line with a dispute at Stripe; what came of it. Raises PaymentProviderUnavailable."""
     try:
         found = gateway.fetch_dispute(stripe_dispute_id)
-        _, paid = fulfilment.bring_in_line(found.intent_id, all_disputes=True)
+        _, paid = settle_payment(found.intent_id, all_disputes=True)
     except gateway.NotAtStripe:
         return "no such dispute"
     except PaymentMismatch:
@@ -65,7 +77,7 @@ def settle_dispute(stripe_dispute_id: str) -> str:
 
 def _settle_refunds(intent_id: str) -> str:
     try:
-        intent, paid = fulfilment.bring_in_line(intent_id, all_refunds=True)
+        intent, paid = settle_payment(intent_id, all_refunds=True)
     except gateway.NotAtStripe:
         return "no such payment"
     except PaymentMismatch:

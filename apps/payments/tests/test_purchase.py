@@ -83,7 +83,7 @@ class StartTests(PurchaseTestCase):
         self.assertEqual(call["idempotency_key"], f"order-{Transaction.objects.get().reference}-create")
 
     def test_create_payment_intent_is_the_same_with_another_answer(self):
-        with self.assertQueries(5):
+        with self.assertQueries(6):
             response = self.api.post(CREATE, {"voucher_type_id": self.type.pk, "quantity": 1})
         self.assertEqual(response.status_code, 201, response.content)
         made = Transaction.objects.get()
