@@ -217,18 +217,32 @@ class RequestTests(SimpleTestCase):
         self.assertEqual(get(server.port, "/"), 200)
 
     def test_the_oldest_unfinished_request_gives_way_to_a_new_client(self):
-        server = self.serve(GUNICORN_CMD_ARGS="--worker-connections 20")
-        oldest = self.connect(server)
-        for _ in range(40):
-            self.connect(server)
-        self.assertEqual(get(server.port, "/"), 200)
-        self.assertEqual(self.read(oldest), ("", b""))
+        for bound in ({"GUNICORN_CMD_ARGS": "--worker-connections 20"}, {"DESCRIPTORS": "64"}):
+            with self.subTest(**bound):
+                server = self.serve(**bound)
+                oldest = self.connect(server)
+                for _ in range(80):
+                    self.connect(server)
+                self.assertEqual(get(server.port, "/"), 200)
+                self.assertEqual(self.read(oldest), ("", b""))
 
     def test_silent_clients_do_not_keep_the_server_from_stopping(self):
         server = self.serve()
         self.connect(server)
         self.assertEqual(get(server.port, "/"), 200)
         self.assertEqual(server.stop(timeout=PATIENCE), 0)
+
+    def test_it_refuses_to_speak_tls_itself(self):
+        ran = subprocess.run(
+            [sys.executable, "-m", "gunicorn", "--certfile", "manage.py", "tests.support.echo:application"],
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+        self.assertEqual(ran.returncode, 1)
+        self.assertIn("end it at the proxy", ran.stderr)
 
     def test_it_takes_whatever_the_application_takes(self):
         self.assertGreater(web_worker.MAX_BODY_BYTES, settings.MAX_UPLOAD_BYTES + 64 * 1024)

@@ -6,6 +6,7 @@ connections at once, collects header and body; a thread gets a whole request and
 """
 
 import contextlib
+import errno
 import re
 import selectors
 import socket
@@ -135,6 +136,11 @@ class BufferingThreadWorker(ThreadWorker):
             sock, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE) or not self.reading:
+                raise
+            self._refuse_oldest()  # the system gives no more descriptors: the new client comes in by the next turn
+            return
         # For the thread that sends the answer; the loop's own calls never wait.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
         self.nr_conns += 1
@@ -159,7 +165,7 @@ class BufferingThreadWorker(ThreadWorker):
         self.reading[conn] = None
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_data, conn))
         if len(self.reading) > self.max_reading:
-            self._refuse(next(iter(self.reading)), 408, "Request Timeout")
+            self._refuse_oldest()
 
     def _on_data(self, conn: Connection, client: Any) -> None:
         try:
@@ -178,6 +184,9 @@ class BufferingThreadWorker(ThreadWorker):
             self._refuse(conn, 431, "Request Header Fields Too Large")
         elif sum(len(one.received) for one in self.reading) > MAX_BUFFERED_BYTES:
             self._refuse(max(self.reading, key=lambda one: len(one.received)), 503, "Service Unavailable")
+
+    def _refuse_oldest(self) -> None:
+        self._refuse(next(iter(self.reading)), 408, "Request Timeout")
 
     def _refuse(self, conn: Connection, status: int, reason: str) -> None:
         """End a connection whose request is not complete; to one that has sent something, say why."""

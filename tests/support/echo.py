@@ -1,12 +1,16 @@
 """A WSGI application for tests of the web server alone: it answers with what it was sent, or with much."""
 
 import os
+import resource
 
 from voucher_project import web_worker
 
 for _name in ("HEADER_SECONDS", "SEND_SECONDS"):
     if _name in os.environ:
         setattr(web_worker, _name, int(os.environ[_name]))
+
+if "DESCRIPTORS" in os.environ:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (int(os.environ["DESCRIPTORS"]),) * 2)
 
 
 def application(environ, start_response):
