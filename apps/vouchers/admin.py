@@ -197,11 +197,19 @@ class VoucherAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
     list_select_related = ("voucher_type", "user")
     search_fields = ("user__email",)
     fieldsets: tuple[Any, ...] = (
-        (None, {"fields": ("masked_code", "voucher_type", "service_type", "user", "batch")}),
+        (None, {"fields": ("masked_code", ("voucher_type", "type_name"), "service_type", "user", "batch")}),
         ("State", {"fields": (("status", "held_for"), "uses", ("purchase_date", "expiry_date"))}),
         ("Paid", {"fields": (("face_value", "currency"),)}),
     )
-    readonly_fields: tuple[str, ...] = ("masked_code", "status", "held_for", "uses", "service_type", "batch")
+    readonly_fields: tuple[str, ...] = (
+        "masked_code",
+        "type_name",
+        "status",
+        "held_for",
+        "uses",
+        "service_type",
+        "batch",
+    )
     inlines: ClassVar = [UsageInline, EventInline]
     actions: tuple[str, ...] = ("extend", "suspend", "release", "reissue", "void")
     actions_detail = actions

@@ -212,6 +212,9 @@ class BuyersOfClosedAccountsTests(ApiTestCase):
         page = self.client.get(f"/admin/payments/transaction/{paid.pk}/change/")
         for words in (OLD, "Ama Mensah", "ama@example.com"):
             self.assertContains(page, words)
+        page = self.client.get(f"/admin/vouchers/voucher/{paid.vouchers[0].pk}/change/")
+        self.assertContains(page, OLD)
+        self.assertContains(page, NEW)
 
     @READS_PDF
     def test_a_receipt_made_later_names_nobody(self):
