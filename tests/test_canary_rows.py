@@ -54,7 +54,7 @@ PLACES = {
     "apps.core.logs": (4, {"text", "json", "printed"}),  # the fourth masks the ends of a long text
     "apps.core.mail": (1, {"post_office.Log.message"}),
     "apps.core.problems": (1, {"answer"}),
-    "apps.core.reasons": (1, {"vouchers.VoucherEvent.reason"}),
+    "apps.core.reasons": (1, {"vouchers.VoucherEvent.reason", "payments.Refund.decision_note"}),
     "apps.payments.management.commands.withdraw_service": (1, {"vouchers.VoucherEvent.reason"}),
     "apps.payments.services.refunds": (2, {"payments.Refund.reason", "payments.Refund.notes"}),
     "apps.vouchers.history_admin": (1, {"page of VoucherUsage"}),
@@ -91,7 +91,9 @@ class RowsTests(CanaryTestCase):
         )
         self.assertEqual(asked.status_code, 201, asked.content)
         self.act(Refund, "reject", asked.json()["id"], reason=text)
-        self.api.post(REDEEM, {"code": self.voucher.code, "details": {spelt: [text]}})
+        self.assertTrue(Refund.objects.get(pk=asked.json()["id"]).decision_note)
+        used = self.api.post(REDEEM, {"code": self.voucher.code, "details": {spelt: [text]}})
+        self.assertEqual(used.status_code, 200, used.content)
         batch = {"voucher_type": self.type.pk, "owner": self.customer.pk, "quantity": 1, "label": spelt}
         self.desk.post(reverse("admin:vouchers_batch_add"), batch)
         cut = f"{'x' * (LONGEST_QUOTE - 15)} {spelt}"  # of which the answer quotes the beginning
