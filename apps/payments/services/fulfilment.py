@@ -24,7 +24,7 @@ from apps.vouchers import services as voucher_services
 
 from . import notices, unpaid_purchases
 from .disputes import apply_dispute, last_changes
-from .refunds import apply_refunds, record_automatic_refund
+from .refunds import apply_refund, record_automatic_refund
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,8 @@ def _take_over(paid: Transaction, intent: gateway.Intent, read_at: Mapping[str, 
     for dispute in intent.disputes:
         if apply_dispute(dispute, read_at=read_at.get(dispute.id)) is None:
             raise _Overtaken
-    apply_refunds(intent.refunds)
+    for refund in intent.refunds:  # the oldest first, so that together they are never more than was paid
+        apply_refund(refund)
     if intent.disputes or intent.refunds:
         paid.refresh_from_db()
 

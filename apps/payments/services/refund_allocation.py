@@ -135,12 +135,11 @@ def goodwill_of(refunds: Iterable[Refund], paid: Transaction, void: Collection[i
     `void` are the vouchers that are void because money went back. Less than a voucher's price, and nothing once
     the rest of that price went back as well.
     """
-    made = [
-        refund
+    rest = total(
+        refund.amount
         for refund in refunds
         if refund.origin == RefundOrigin.STRIPE and refund.status == RefundStatus.SUCCEEDED
-    ]
-    rest = total(refund.amount for refund in made)
+    )
     if paid.unit_price:
         rest %= paid.unit_price
     return max(min(rest, paid.amount_refunded - paid.unit_price * len(void)), Decimal(0))

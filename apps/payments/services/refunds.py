@@ -5,7 +5,7 @@ Stripe says. One that was made in Stripe's dashboard is taken over by the books 
 """
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
@@ -141,16 +141,6 @@ def record_automatic_refund(paid: Transaction) -> None:
 def refundable_by_staff(voucher: Voucher) -> bool:
     """Whether staff may ask for the money of a voucher that was paid for: unused, and not on its way back."""
     return not voucher.uses_made and not voucher.held_for & {Hold.REFUNDED, Hold.REFUND_PENDING}
-
-
-def apply_refunds(refunds: Iterable[gateway.Refund]) -> None:
-    """Apply refunds of a payment, fetched from Stripe just now: first those that ended without success.
-
-    Stripe never gives more back than was paid, and nor do the books, if what another takes the place of goes first.
-    """
-    unsuccessful = (RefundStatus.FAILED, RefundStatus.CANCELED)
-    for refund in sorted(refunds, key=lambda each: STATUS_OF.get(each.status) not in unsuccessful):
-        apply_refund(refund)
 
 
 def apply_refund(found: gateway.Refund) -> Refund | None:

@@ -62,12 +62,12 @@ def rebalance(paid: Transaction, *, reason: str, actor: User | None = None) -> N
     allocate_dashboard_refunds(paid, refunds, vouchers)
     lines = RefundedVoucher.objects.filter(refund__transaction=paid, live=True)
     refund_of = dict(lines.values_list("voucher_id", "refund__status"))
-    lost_ones = lost_vouchers(paid, lost, vouchers, refund_of)
+    lost_voucher_ids = lost_vouchers(paid, lost, vouchers, refund_of)
     disputed = any(outcome == DisputeOutcome.OPEN for outcome, _ in outcomes)
     targets: dict[int, set[Hold]] = {}
     for voucher in vouchers:
         holds = targets[voucher.pk] = set()
-        if voucher.pk in lost_ones or refund_of.get(voucher.pk) == RefundStatus.SUCCEEDED:
+        if voucher.pk in lost_voucher_ids or refund_of.get(voucher.pk) == RefundStatus.SUCCEEDED:
             holds.add(Hold.REFUNDED)
         elif voucher.pk in refund_of:
             holds.add(Hold.REFUND_PENDING)

@@ -4,10 +4,12 @@ from decimal import Decimal
 
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 from post_office.models import Email
 
 from apps.payments import errors, gateway, services
 from apps.payments.models import Refund, RefundedVoucher
+from apps.payments.services import returns
 from apps.vouchers.models import Voucher, VoucherEvent
 from apps.vouchers.tests.factories import make_type
 from tests.support.books import broken_rules
@@ -183,6 +185,23 @@ class WhatIsLeftTests(GoodwillTestCase):
         self.assertEqual(Refund.objects.get(pk=second).status, "canceled")
         self.assertBooks(paid, 0, 10, ["refunded"])
 
+    def test_one_that_was_given_up_here_and_is_pending_at_stripe_holds_another_voucher_for_one_that_was_used(
+        self,
+    ):
+        paid = self.buy(2, "pm_card_pendingRefund")
+        first, second = paid.vouchers
+        refund = services.request_refund_by_staff(
+            transaction_id=paid.pk, actor=self.staff, reason="One", voucher_ids=[first.pk]
+        )
+        services.approve_refund(refund_id=refund.pk, actor=self.staff)
+        refund.lines.update(live=False)
+        Refund.objects.update(status="failed", stripe_refund_id=None, finished_at=timezone.now())
+        returns.rebalance(paid, reason="as if Stripe had refused")
+        self.redeem(first)
+        services.settle_refund(self.stripe.refunds()[0]["id"])
+        self.assertBooks(paid, 10, 0, ["", "refund_pending"])
+        self.assertEqual([line.voucher for line in refund.lines.all()], [second])
+
 
 class LostDisputeTests(GoodwillTestCase):
     def lose(self, paid, amount):
@@ -229,6 +248,15 @@ class LostDisputeTests(GoodwillTestCase):
         won = type(dispute)(**{**dispute.__dict__, "status": "won"})
         services.apply_dispute(won, read_at=row.updated_at)
         self.assertBooks(paid, 0, 10, ["refunded", "", ""])
+
+    def test_what_it_voided_stays_void_when_a_better_one_is_released(self):
+        paid = self.buy(2)
+        self.redeem(paid.vouchers[0])
+        refund_id = self.ask(paid).json()["id"]
+        self.lose(paid, 10)
+        self.assertBooks(paid, 10, 10, ["refunded", "refund_pending"])
+        services.reject_refund(refund_id=refund_id, actor=self.staff, note="No")
+        self.assertBooks(paid, 0, 10, ["refunded", ""])
 
     def test_a_used_voucher_is_voided_last_and_the_buyer_is_told_which(self):
         paid = self.buy(2)
