@@ -131,6 +131,12 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
         services.reject_refund(refund_id=refund.pk, actor=self.staff, note="No")
         return self.asked.vouchers[0]
 
+    def given_up_for_closed_account(self) -> int:
+        """The refund of a payment that came too late, which the bank refused."""
+        User.objects.filter(pk=self.asked.user_id).update(is_active=False)
+        refunds = self.asked.refunds.filter(pk=self.refund_of(self.asked).pk)
+        return int(refunds.update(origin="automatic", status="failed", finished_at=timezone.now()))
+
     def change(self, row: Any, **fields: Any) -> Callable[[], int]:
         return lambda: type(row).objects.filter(pk=row.pk).update(**fields)
 
@@ -322,6 +328,12 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
             self.change(refund, status="approved", decided_at=now - timedelta(minutes=61)),
             refund,
         )
+        self.plant(
+            "refunds_sent",
+            self.change(refund, origin="automatic", created_at=now - timedelta(minutes=61)),
+            refund,
+        )
+        self.plant("closed_accounts_refunded", self.given_up_for_closed_account, self.asked)
 
     def plant_in_figures(self) -> None:
         self.plant(

@@ -300,8 +300,8 @@ class WhatStandsInNoWay(ApiTestCase):
         self.assertEqual(len(outbox.outbox[0].attachments), 1)
 
     def test_completing_costs_two_more_queries(self):
-        # lock; vouchers, history, sale, buyer, transaction; the mail's vouchers, the mail
-        with self.assertQueries(8):
+        # owner, lock of both; vouchers, history, sale, buyer, transaction; the mail's vouchers, the mail
+        with self.assertQueries(10):
             services.settle(intent_for(self.pending))
 
 
