@@ -25,7 +25,6 @@ from apps.payments.models import (
     Dispute,
     DisputeOutcome,
     Refund,
-    RefundOrigin,
     RefundStatus,
     Transaction,
     TransactionStatus,
@@ -199,12 +198,8 @@ class _Run:
         name = "paid_not_fulfilled" if transaction.user.is_active else "paid_by_closed_account"
 
         def repair() -> bool:
-            not_sent = Refund.objects.filter(
-                transaction=transaction,
-                origin=RefundOrigin.AUTOMATIC,
-                status__in=(RefundStatus.REQUESTED, RefundStatus.APPROVED),
-            )
-            return self.settle(intent.id) and not not_sent.exists()
+            unsent = transaction.refunds.under_way().filter(stripe_refund_id=None)
+            return self.settle(intent.id) and not unsent.exists()
 
         self.found(name, f"transaction {transaction.pk}, {intent.id}", repair, transaction.pk)
 
