@@ -28,9 +28,12 @@ LONGEST: Final = 20_000
 _STRETCH: Final = 1000  # the longest spelling of a code
 
 # What stands for another character in an address, in JSON or in Python's own way of writing a text.
-_OCTET: Final = re.compile(r"(?:%|\\+x)([0-9A-F]{2})", re.I)
+# A run of backslashes is taken whole and only from its first: from each of them anew, a long one would take minutes.
+_BACKSLASHES: Final = r"(?<!\\)\\++"
+_OCTET: Final = re.compile(rf"(?:%|{_BACKSLASHES}x)([0-9A-F]{{2}})", re.I)
 _ESCAPES: Final = re.compile(
-    rf"""(?P<octets>(?:{_OCTET.pattern})+)|\\+(?:u(?P<number>[0-9A-F]{{4}})|(?P<letter>[nrt"'/]))""", re.I
+    rf"""(?P<octets>(?:{_OCTET.pattern})+)|{_BACKSLASHES}(?:u(?P<number>[0-9A-F]{{4}})|(?P<letter>[nrt"'/]))""",
+    re.I,
 )
 _MEANT: Final = {"n": "\n", "r": "\r", "t": "\t"}
 _START: Final = "(?<![0-9A-Z])"

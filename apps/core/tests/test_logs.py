@@ -4,11 +4,14 @@ import io
 import json
 import logging
 import re
+import time
 import unicodedata
 from contextlib import redirect_stderr
 from types import SimpleNamespace
 from unittest import TestCase
 from uuid import uuid4
+
+from django.test import Client
 
 from apps.core import logs
 
@@ -83,9 +86,37 @@ class LogTests(TestCase):
             self.assertFalse([part for part in ("2J39", "NEH6", "R3TU", "N3J8") if part in left])
 
     def test_what_is_sent_to_keep_it_busy_does_not(self):
-        for piece in ("%2A", "eyJ-", r"\u2222", "A ", "AAAA ", "A%20", "\u00a0", "2" + "-" * 200):
+        for piece in (
+            "%2A",
+            "eyJ-",
+            r"\u2222",
+            "A ",
+            "AAAA ",
+            "A%20",
+            "\u00a0",
+            "2" + "-" * 200,
+            "\\",
+            r"\x",
+        ):
             sent = (piece * logs.LONGEST)[: logs.LONGEST]
-            self.assertTrue(logs.without_secrets(sent))
+            self.assertTrue(self.quickly(logs.without_secrets, sent))
+
+    def test_no_header_that_is_logged_keeps_it_busy(self):
+        browser = Client(enforce_csrf_checks=True)
+        for name in ("Origin", "Referer"):
+            headers = {name: "https://a/" + "\\" * 8000}
+            with self.assertLogs("django.security.csrf", "WARNING") as lines:
+                response = self.quickly(browser.post, "/admin/login/", secure=True, headers=headers)
+            self.assertEqual(response.status_code, 403)
+            self.assertIn("checking failed", lines.output[0])
+            self.quickly(logs.TextFormatter().format, lines.records[0])
+
+    def quickly(self, call, *arguments, **options):
+        """What the call returns; it takes no more than two seconds of this thread, however busy the machine is."""
+        begun = time.thread_time()
+        answer = call(*arguments, **options)
+        self.assertLess(time.thread_time() - begun, 2)
+        return answer
 
     def test_other_words_stay(self):
         for text in (
