@@ -232,6 +232,16 @@ class RequestTests(SimpleTestCase):
         self.assertEqual(get(server.port, "/"), 200)
         self.assertEqual(server.stop(timeout=PATIENCE), 0)
 
+    def test_a_request_on_its_way_when_the_server_is_told_to_stop_is_answered(self):
+        server = self.serve()
+        wire = self.connect(server)
+        self.assertEqual(get(server.port, "/"), 200, "so the connection before is accepted too")
+        server.terminate()
+        time.sleep(0.5)
+        wire.sendall(b"POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")
+        self.assertAnswers(wire, b"POST /late hi")
+        self.assertEqual(server.stop(timeout=PATIENCE), 0)
+
     def test_it_refuses_to_speak_tls_itself(self):
         ran = subprocess.run(
             [sys.executable, "-m", "gunicorn", "--certfile", "manage.py", "tests.support.echo:application"],

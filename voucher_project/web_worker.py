@@ -23,6 +23,7 @@ HEADER_SECONDS: Final = 10  # for the header to arrive, from the first moment of
 BODY_SECONDS: Final = 10  # for the body to arrive, and ...
 BODY_BYTES_PER_SECOND: Final = 16 * 1024  # ... a second more for each so many bytes of it
 SEND_SECONDS: Final = 20  # for a client to take some of the answer
+STOP_SECONDS: Final = 2  # for a request to begin whose connection was there when the process was told to stop
 
 MAX_HEADER_BYTES: Final = 64 * 1024
 MAX_BODY_BYTES: Final = (
@@ -122,6 +123,7 @@ class BufferingThreadWorker(ThreadWorker):
         super().__init__(*arguments, **options)
         self.reading: dict[Connection, None] = {}  # in the order in which they began
         self.max_reading = max(1, self.worker_connections // 2)
+        self.stopping_since: float | None = None
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -152,12 +154,22 @@ class BufferingThreadWorker(ThreadWorker):
         self.keepalived_conns.remove(conn)
         self._read_request(conn)
 
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Wait no longer than a second, so that deadlines hold while the process stops, too."""
+        super().wait_for_and_dispatch_events(min(timeout, 1.0))
+
     def murder_pending(self) -> None:
-        """End what is past its deadline and, once the process is to stop, what has not begun. Called every second."""
+        """End what is past its deadline and, some time after the process was told to stop, what has not begun.
+
+        Called every second. Not at once: what a client sends as the process is renewed would get no answer.
+        """
         super().murder_pending()
         now = time.monotonic()
+        if not self.alive and self.stopping_since is None:
+            self.stopping_since = now
+        ends_silent = self.stopping_since is not None and now > self.stopping_since + STOP_SECONDS
         for conn in list(self.reading):
-            if now > conn.deadline or not (self.alive or conn.received):
+            if now > conn.deadline or (ends_silent and not conn.received):
                 self._refuse(conn, 408, "Request Timeout")
 
     def _read_request(self, conn: Connection) -> None:

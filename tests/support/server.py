@@ -54,9 +54,13 @@ class Server:
         finally:
             caller.close()
 
-    def stop(self, timeout: float) -> int:
-        """SIGTERM, as at each deployment. Returns the exit status."""
+    def terminate(self) -> None:
+        """SIGTERM, as at each deployment."""
         self._process.terminate()
+
+    def stop(self, timeout: float) -> int:
+        """SIGTERM, and wait for the end. Returns the exit status."""
+        self.terminate()
         return self._process.wait(timeout)
 
     def kill(self) -> None:
