@@ -147,6 +147,14 @@ UNREADABLE = [
     ("LOG_FORM", "prose"),
     ("DATABASE_URL", "nowhere://x"),
     ("LIMIT_REGISTER", "often"),
+    ("REDIS_URL", "redis.internal:6379"),
+    ("REDIS_URL", "https://redis.internal"),
+    ("CORS_ALLOWED_ORIGINS", "app.example.org"),
+    ("CORS_ALLOWED_ORIGINS", "https://app.example.org,https://www.example.org/"),
+    ("CORS_ALLOWED_ORIGINS", "https://"),
+    ("FRONTEND_URL", "app.example.org"),
+    ("FRONTEND_URL", "https://app.example.org/#redeem"),
+    ("API_URL", "api.example.org"),
 ]
 
 ACCEPTED: list[dict[str, str]] = [
@@ -158,6 +166,10 @@ ACCEPTED: list[dict[str, str]] = [
     {"STRIPE_SECRET_KEY": "rk_live_0123456789AbCdEf"},
     {"STRIPE_WEBHOOK_SECRET": "whsec_0123456789AbCdEf, whsec_fEdCbA9876543210,"},
     {"CORS_ALLOWED_ORIGINS": ""},
+    {"CORS_ALLOWED_ORIGINS": "https://app.example.org:8443, capacitor://localhost"},
+    {"FRONTEND_URL": "https://example.org/vouchers/", "API_URL": "https://api.example.org"},
+    {"REDIS_URL": "rediss://user:password@redis.internal:6380/1"},
+    {"REDIS_URL": "unix:///run/redis.sock"},
     {"DEFAULT_FROM_EMAIL": "vouchers@example.org"},
     {"DEFAULT_FROM_EMAIL": "Voucher App <vouchers@example.org>"},
     {"DEFAULT_FROM_EMAIL": '"Voucher App, Ltd" <vouchers@example.org>'},

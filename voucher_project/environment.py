@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from decouple import Csv, UndefinedValueError, config
@@ -75,6 +76,33 @@ def label(text: str) -> str:
     """A name of one to a hundred printable ASCII characters."""
     if not re.fullmatch("[!-~]([ -~]{0,98}[!-~])?", text.strip()):
         raise ValueError("One to a hundred printable ASCII characters.")
+    return text.strip()
+
+
+def site(text: str) -> str:
+    """The address of a site, to which links add a path: https://app.example.com, or with a path of its own."""
+    address = urlsplit(text.strip())
+    if address.scheme not in ("http", "https") or not address.hostname or address.query or address.fragment:
+        raise ValueError("Such as https://app.example.com.")
+    return address.geturl()
+
+
+def origins(text: str) -> list[str]:
+    """The origins of web clients with commas between, as browsers name them: nothing after host and port; or `*`."""
+    found: list[str] = words(text)
+    for one in found:
+        address = urlsplit(one)
+        is_origin = bool(address.hostname) and one == f"{address.scheme}://{address.netloc}"
+        if not is_origin and one != "*":
+            raise ValueError("Such as https://app.example.com.")
+    return found
+
+
+def redis_address(text: str) -> str:
+    """The address of a Redis, as its client reads it: redis://, rediss:// or unix://."""
+    from redis.connection import parse_url  # not at the top: most set-ups on one machine have none
+
+    parse_url(text.strip())
     return text.strip()
 
 

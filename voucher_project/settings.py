@@ -15,7 +15,21 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.core.email_addresses import is_sender
 
-from .environment import count, currency, days, label, one_of, positive_count, rate, read, time_zone, words
+from .environment import (
+    count,
+    currency,
+    days,
+    label,
+    one_of,
+    origins,
+    positive_count,
+    rate,
+    read,
+    redis_address,
+    site,
+    time_zone,
+    words,
+)
 from .stripe_keys import configuration_problems
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -119,7 +133,7 @@ else:
         " -c idle_in_transaction_session_timeout=10000",
     }
 
-REDIS_URL = read("REDIS_URL")
+REDIS_URL = read("REDIS_URL", cast=redis_address)
 if REDIS_URL:
     CACHES = {
         "default": {
@@ -206,7 +220,7 @@ BODY_LIMITS = {"/api/payments/webhook/": 4 * 1024 * 1024}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 CORS_URLS_REGEX = r"^/api/"
-CORS_ALLOWED_ORIGINS = read("CORS_ALLOWED_ORIGINS", [], cast=words)
+CORS_ALLOWED_ORIGINS = read("CORS_ALLOWED_ORIGINS", [], cast=origins)
 CORS_ALLOW_CREDENTIALS = True
 # Besides our own, what tracing (W3C Trace Context, Sentry) and HTTP libraries add to every request of a page.
 CORS_ALLOW_HEADERS = [
@@ -228,8 +242,10 @@ CORS_ALLOW_HEADERS = [
 CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "X-Request-ID", "Idempotent-Replayed", "Content-Disposition"]
 CSRF_COOKIE_DOMAIN = read("CSRF_COOKIE_DOMAIN") or None
 CSRF_TRUSTED_ORIGINS = [origin for origin in CORS_ALLOWED_ORIGINS if origin != "*"]
-FRONTEND_URL = read("FRONTEND_URL", "http://localhost:3000")
-API_URL = read("API_URL", "http://localhost:8000" if DEBUG else f"https://{(ALLOWED_HOSTS or [''])[0]}")
+FRONTEND_URL = read("FRONTEND_URL", "http://localhost:3000", cast=site)
+API_URL = read(
+    "API_URL", "http://localhost:8000" if DEBUG else f"https://{(ALLOWED_HOSTS or [''])[0]}", cast=site
+)
 
 # --- Limits ---------------------------------------------------------------------------------------------------
 
