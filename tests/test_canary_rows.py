@@ -23,7 +23,7 @@ from django.db import models, transaction
 from django.urls import reverse
 
 from apps.core import logs, mail
-from apps.core.problems import LONGEST_QUOTE
+from apps.core.api.problems import LONGEST_QUOTE
 from apps.payments.models import Refund, Transaction
 from apps.payments.tests.money import REDEEM, REFUND, REFUNDS
 from apps.vouchers import codes
@@ -53,8 +53,11 @@ PLACES = {
     "apps.core.apps": (2, {"admin.LogEntry.object_repr", "admin.LogEntry.change_message"}),
     "apps.core.logs": (4, {"text", "json", "printed"}),  # the fourth masks the ends of a long text
     "apps.core.mail": (1, {"post_office.Log.message"}),
-    "apps.core.problems": (1, {"answer"}),
-    "apps.core.reasons": (1, {"vouchers.VoucherEvent.reason", "payments.Refund.decision_note"}),
+    "apps.core.api.problems": (1, {"answer"}),
+    "apps.core.backoffice.confirmed_actions": (
+        1,
+        {"vouchers.VoucherEvent.reason", "payments.Refund.decision_note"},
+    ),
     "apps.payments.management.commands.withdraw_service": (1, {"vouchers.VoucherEvent.reason"}),
     "apps.payments.services.refunds": (2, {"payments.Refund.reason", "payments.Refund.notes"}),
     "apps.vouchers.history_admin": (1, {"page of VoucherUsage"}),

@@ -9,7 +9,7 @@ from unittest import TestCase
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from apps.core import problems
+from apps.core.api import problems
 from apps.core.errors import DomainError
 
 for found in Path(settings.BASE_DIR, "apps").glob("*/*errors.py"):

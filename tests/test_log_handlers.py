@@ -93,6 +93,6 @@ class LogHandlerTests(RaceTestCase):
             for lines in (read(console), read(file)):
                 self.assertLinesOfRequests(lines, last="503")
                 failures = [line["logger"] for line in lines if line["level"] == "ERROR"]
-                self.assertEqual(failures, ["apps.core.problems", "django.request"], lines)
+                self.assertEqual(failures, ["apps.core.api.problems", "django.request"], lines)
                 ids = {line["request_id"] for line in lines if line["level"] == "ERROR"}
                 self.assertEqual(ids, {"request-2"})

@@ -7,8 +7,8 @@ from unittest.mock import patch
 
 from drf_spectacular.generators import SchemaGenerator
 
-from apps.core import openapi_document, problems
-from apps.core.filters import LARGEST_ID
+from apps.core.api import openapi_document, problems
+from apps.core.api.filters import LARGEST_ID
 from tests.support.cases import ApiTestCase, Client, RaceTestCase
 
 TOKEN_OR_COOKIE: Final[list[dict[str, list[str]]]] = [{"bearerAuth": []}, {"cookieAuth": []}]

@@ -183,13 +183,13 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.authentication.bearer.SessionTokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["apps.core.parsers.StrictJSONParser"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.core.negotiation.ContentNegotiation",
+    "DEFAULT_PARSER_CLASSES": ["apps.core.api.parsers.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.core.api.content_negotiation.ContentNegotiation",
     "DEFAULT_FILTER_BACKENDS": [],
-    "DEFAULT_THROTTLE_CLASSES": ["apps.core.throttles.EveryRequest"],
-    "DEFAULT_SCHEMA_CLASS": "apps.core.openapi.ProblemSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["apps.core.api.throttling.EveryRequest"],
+    "DEFAULT_SCHEMA_CLASS": "apps.core.api.openapi.ProblemSchema",
     "URL_FORMAT_OVERRIDE": None,
-    "EXCEPTION_HANDLER": "apps.core.problems.exception_handler",
+    "EXCEPTION_HANDLER": "apps.core.api.problems.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 

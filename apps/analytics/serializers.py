@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.core.serializers import StrictIntegerField, UTCDateTimeField
+from apps.core.api.fields import StrictIntegerField, UTCDateTimeField
 
 from . import periods
 from .periods import Period

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.core.openapi import documented
+from apps.core.api.openapi import documented
 from apps.users.callers import caller
 from apps.users.models import User
 

@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from apps.core.screens import LookedAt
+from apps.core.backoffice.read_only import LookedAt
 from apps.users import admin as users_admin
 from apps.users.models import User
 

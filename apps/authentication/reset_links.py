@@ -14,7 +14,7 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
 from apps.core import mail
-from apps.core.filters import LARGEST_ID
+from apps.core.api.filters import LARGEST_ID
 from apps.users.models import User
 
 generator: Final = PasswordResetTokenGenerator()

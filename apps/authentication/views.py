@@ -13,9 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.core.api.openapi import documented
 from apps.core.errors import TooManyAttempts
 from apps.core.limits import failures, give_back, successes, take
-from apps.core.openapi import documented
 from apps.core.views import PublicView
 from apps.users import services as users_services
 from apps.users import views as users

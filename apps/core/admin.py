@@ -10,7 +10,7 @@ from django.utils import timezone
 from post_office.models import STATUS, Attachment, Email, EmailTemplate, Log
 from unfold.admin import ModelAdmin
 
-from .screens import LookedAt
+from apps.core.backoffice.read_only import LookedAt
 
 for model in (Email, EmailTemplate, Log, Attachment):
     admin.site.unregister(model)  # its own screens show bodies, and these hold working links

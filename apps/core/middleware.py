@@ -9,7 +9,9 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 
-from . import logs, problems
+import apps.core.api.problems
+
+from . import logs
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ class RefusedForms:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         if refused := getattr(request, "refused", None):
-            response.status_code = problems.status_of(refused)
+            response.status_code = apps.core.api.problems.status_of(refused)
             response["Retry-After"] = str(refused.retry_after)
         return response
 
@@ -68,7 +70,7 @@ class WithoutNul:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if "%00" in request.META.get("QUERY_STRING", "") and not problems.is_api(request):
+        if "%00" in request.META.get("QUERY_STRING", "") and not apps.core.api.problems.is_api(request):
             return HttpResponseBadRequest("Bad request", content_type="text/plain")
         return self.get_response(request)
 
@@ -80,11 +82,11 @@ class Problems:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not problems.is_api(request):
+        if not apps.core.api.problems.is_api(request):
             return self.get_response(request)
         response = self._refusal(request) or self.get_response(request)
         if response.status_code >= 400 and not response.get("Content-Type", "").startswith(
-            problems.MEDIA_TYPE
+            apps.core.api.problems.MEDIA_TYPE
         ):
             self._put_problem(response)
         if "Cache-Control" not in response:
@@ -97,31 +99,31 @@ class Problems:
     @staticmethod
     def _put_problem(response: HttpResponse) -> None:
         """Write a problem document over the body; status, cookies and other headers stay."""
-        response.content = problems.problem_response(response.status_code).content
-        response["Content-Type"] = problems.MEDIA_TYPE
+        response.content = apps.core.api.problems.problem_response(response.status_code).content
+        response["Content-Type"] = apps.core.api.problems.MEDIA_TYPE
         response["Content-Length"] = str(len(response.content))
         del response["ETag"]
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Known exceptions of plain Django views, such as a database that is away."""
-        if problems.is_api(request):
-            return problems.response_of(exception)
-        return None if settings.DEBUG else problems.page_of(exception)
+        if apps.core.api.problems.is_api(request):
+            return apps.core.api.problems.response_of(exception)
+        return None if settings.DEBUG else apps.core.api.problems.page_of(exception)
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
         if request.method not in ("GET", "HEAD", "OPTIONS") and not request.path.endswith("/"):
             # Django would redirect, and a redirected POST comes back as a GET.
-            return problems.problem_response(404, detail="Addresses end with a slash.")
+            return apps.core.api.problems.problem_response(404, detail="Addresses end with a slash.")
         if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
-            return problems.problem_response(411)  # Django reads no body without its length
+            return apps.core.api.problems.problem_response(411)  # Django reads no body without its length
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdecimal():
-            return problems.problem_response(400)
+            return apps.core.api.problems.problem_response(400)
         limit = settings.MAX_BODY_BYTES
         if request.path in settings.BODY_LIMITS:
             limit = settings.BODY_LIMITS[request.path]
         elif request.content_type == "multipart/form-data":
             limit = settings.MAX_UPLOAD_BYTES + 64 * 1024
         if int(length[:20]) > limit:
-            return problems.problem_response(413)
+            return apps.core.api.problems.problem_response(413)
         return None

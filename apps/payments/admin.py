@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from apps.core.reasons import AskingAdmin, asks_first
-from apps.core.screens import LookedAtAdmin, LookedAtInline, link_to
+from apps.core.backoffice.confirmed_actions import AskingAdmin, asks_first
+from apps.core.backoffice.read_only import LookedAtAdmin, LookedAtInline, link_to
 from apps.vouchers.found_by_code import FoundByCode
 
 from . import services

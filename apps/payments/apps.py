@@ -12,7 +12,7 @@ class PaymentsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.core import mail
-        from apps.core.serializers import in_lists
+        from apps.core.api.fields import in_lists
         from apps.users import personal_data
         from apps.vouchers import price_checks
 

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django_filters import rest_framework as filters
 
-from apps.core.filters import with_period
+from apps.core.api.filters import with_period
 
 from .models import Transaction, TransactionStatus
 

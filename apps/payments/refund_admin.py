@@ -15,9 +15,9 @@ from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from apps.core.backoffice.confirmed_actions import AskingAdmin, Case, NoQuestions, ReasonForm, asks_first
+from apps.core.backoffice.read_only import LookedAtAdmin, LookedAtInline, link_to
 from apps.core.errors import ConflictError
-from apps.core.reasons import AskingAdmin, Case, NoQuestions, ReasonForm, asks_first
-from apps.core.screens import LookedAtAdmin, LookedAtInline, link_to
 from apps.users.callers import caller
 from apps.vouchers import admin as vouchers_admin
 from apps.vouchers.found_by_code import FoundByCode

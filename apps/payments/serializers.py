@@ -6,14 +6,14 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from apps.core.filters import LARGEST_ID
-from apps.core.serializers import (
+from apps.core.api.fields import (
     IgnoredField,
     KnownFieldsSerializer,
     MoneyField,
     StrictIntegerField,
     UTCDateTimeField,
 )
+from apps.core.api.filters import LARGEST_ID
 from apps.vouchers.serializers import AsSold, VoucherOutput, VoucherTypeOutput
 
 from .models import Refund, RefundStatus, Transaction, TransactionStatus

@@ -17,10 +17,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core import idempotency, limits
-from apps.core.files import file_response
-from apps.core.negotiation import WhateverIsAccepted
-from apps.core.openapi import documented
-from apps.core.pagination import Pages
+from apps.core.api.content_negotiation import WhateverIsAccepted
+from apps.core.api.downloads import file_response
+from apps.core.api.openapi import documented
+from apps.core.api.pagination import Pages
 from apps.users.callers import caller
 from apps.users.errors import AccountClosed
 from apps.vouchers.errors import VoucherTypeNotFound

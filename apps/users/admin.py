@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin, StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from apps.core import mail
-from apps.core.screens import LogsEachRow
+from apps.core.backoffice.read_only import LogsEachRow
 
 from . import services
 from .callers import caller

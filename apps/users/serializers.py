@@ -9,7 +9,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from apps.core import email_addresses
-from apps.core.serializers import UTCDateTimeField
+from apps.core.api.fields import UTCDateTimeField
 
 from .models import User
 

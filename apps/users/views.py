@@ -17,9 +17,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core import limits
+from apps.core.api.openapi import documented
+from apps.core.api.parsers import StrictJSONParser
 from apps.core.errors import UnavailableError
-from apps.core.openapi import documented
-from apps.core.parsers import StrictJSONParser
 from apps.core.views import PublicView
 
 from . import personal_data, pictures, services

@@ -20,8 +20,8 @@ from unfold.enums import ActionVariant
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from apps.core.reasons import AskingAdmin, Case, ReasonForm, asks_first
-from apps.core.screens import LogsEachRow, LookedAtAdmin, LookedAtInline, link_to
+from apps.core.backoffice.confirmed_actions import AskingAdmin, Case, ReasonForm, asks_first
+from apps.core.backoffice.read_only import LogsEachRow, LookedAtAdmin, LookedAtInline, link_to
 from apps.users.callers import caller
 
 from . import batch_admin, codes, services  # noqa: F401 - batches have their screens there

@@ -6,7 +6,7 @@ class VouchersConfig(AppConfig):
     label = "vouchers"
 
     def ready(self) -> None:
-        from apps.core.serializers import in_lists
+        from apps.core.api.fields import in_lists
         from apps.users import personal_data
 
         from . import selectors, serializers, services

@@ -19,8 +19,8 @@ from django.utils import timezone
 from unfold.decorators import action
 from unfold.views import ChangeList
 
+from apps.core.backoffice.read_only import LookedAtAdmin, LookedAtInline, is_row_number, link_to
 from apps.core.errors import DomainError
-from apps.core.screens import LookedAtAdmin, LookedAtInline, is_row_number, link_to
 from apps.users.callers import caller
 from apps.users.models import User
 

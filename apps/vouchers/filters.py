@@ -6,7 +6,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django_filters import rest_framework as filters
 
-from apps.core.filters import IdFilter, TextFilter, with_period
+from apps.core.api.filters import IdFilter, TextFilter, with_period
 
 from . import codes
 from .models import Voucher, VoucherStatus, VoucherType, VoucherUsage

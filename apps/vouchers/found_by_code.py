@@ -8,7 +8,7 @@ from django.db.models import IntegerField, QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 
-from apps.core.screens import is_row_number
+from apps.core.backoffice.read_only import is_row_number
 
 from . import codes
 

@@ -13,9 +13,9 @@ from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
 from django.utils.html import format_html
 
+from apps.core.backoffice.confirmed_actions import AskingAdmin, Case, asks_first
+from apps.core.backoffice.read_only import LookedAtAdmin
 from apps.core.logs import without_secrets
-from apps.core.reasons import AskingAdmin, Case, asks_first
-from apps.core.screens import LookedAtAdmin
 from apps.users.callers import caller
 
 from . import codes, services

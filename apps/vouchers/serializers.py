@@ -7,7 +7,7 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from apps.core.serializers import KnownFieldsSerializer, MoneyField, UTCDateTimeField
+from apps.core.api.fields import KnownFieldsSerializer, MoneyField, UTCDateTimeField
 from apps.users.models import User
 
 from . import codes

@@ -8,7 +8,7 @@ from django.test import Client as Browser
 from django.test import RequestFactory, override_settings
 from django.urls import path
 
-from apps.core import selectors
+from apps.core import health
 from apps.core.errors import UnavailableError
 from apps.core.middleware import RequestId
 from apps.core.startup import log_configuration
@@ -66,12 +66,12 @@ class UtilityTests(ApiTestCase):
         self.assertEqual(len(logged.output), 1)
 
     def test_not_ready_is_503_with_what_is_missing(self):
-        with patch.object(selectors, "_migrations", return_value="pending"):
+        with patch.object(health, "_migrations", return_value="pending"):
             response = self.api.get("/api/health/ready/")
         self.assertEqual(self.assertProblem(response, 503, "not_ready")["checks"]["migrations"], "pending")
 
     def test_a_database_that_is_away_is_not_ready(self):
-        with patch.object(selectors, "_database", side_effect=OperationalError):
+        with patch.object(health, "_database", side_effect=OperationalError):
             response = self.api.get("/api/health/ready/")
         self.assertEqual(self.assertProblem(response, 503, "not_ready")["checks"]["database"], "failed")
 

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.core.single_flight import alone
+from apps.core.locks import alone
 from apps.payments import gateway, selectors
 from apps.payments.errors import PaymentMismatch, PaymentProviderUnavailable
 from apps.payments.models import (

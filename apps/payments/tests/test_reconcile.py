@@ -10,7 +10,7 @@ from uuid import uuid4
 from django.core.management import call_command
 from django.utils import timezone
 
-from apps.core.single_flight import alone
+from apps.core.locks import alone
 from apps.payments import gateway, services, tasks
 from apps.payments.errors import PaymentProviderUnavailable
 from apps.payments.models import Dispute, Refund, Transaction

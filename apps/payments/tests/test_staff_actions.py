@@ -630,7 +630,7 @@ class EditAndRedeemRaces(PaidTestCase, RaceTestCase):
             finally:
                 told.set()
 
-        with self.assertLogs("apps.core.reasons", "ERROR"):
+        with self.assertLogs("apps.core.backoffice.confirmed_actions", "ERROR"):
             _, response = self.together(hold, act)
         self.assertEqual(response.status_code, 302)
         said = [str(each) for each in desk.get(VOUCHERS).context["messages"]]

@@ -5,7 +5,7 @@ from django.test import override_settings
 
 from apps.authentication import reset_links, services
 from apps.authentication.models import Session
-from apps.core import serializers
+from apps.core.api import fields
 from apps.payments.tests.factories import make_completed_transaction, make_transaction
 from apps.users import views
 from apps.users.tests.factories import make_customer, make_other_customer
@@ -101,7 +101,7 @@ class ExportingOnesData(ApiTestCase):
     def test_very_much_goes_to_a_file_and_is_the_same(self):
         self.fill(times=2)
         whole = self.api.get(URL)
-        with patch.object(views, "IN_MEMORY", 100), patch.object(serializers, "AT_ONCE", 3):
+        with patch.object(views, "IN_MEMORY", 100), patch.object(fields, "AT_ONCE", 3):
             streamed = self.api.get(URL)
             self.assertEqual(self.api.head(URL).getvalue(), b"")
         self.assertTrue(streamed.streaming)

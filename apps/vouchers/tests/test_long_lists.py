@@ -10,7 +10,7 @@ from django.test import TransactionTestCase, tag
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.core.pagination import LateRows
+from apps.core.api.pagination import LateRows
 from apps.users.models import User
 from apps.users.tests.factories import make_staff, make_user
 from apps.vouchers import codes

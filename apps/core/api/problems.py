@@ -15,8 +15,8 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from . import errors
-from .logs import without_secrets
+from apps.core import errors
+from apps.core.logs import without_secrets
 
 log = logging.getLogger(__name__)
 

@@ -25,9 +25,9 @@ from unfold.admin import ModelAdmin
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from .errors import DomainError
-from .logs import without_secrets
-from .screens import is_row_number
+from apps.core.backoffice.read_only import is_row_number
+from apps.core.errors import DomainError
+from apps.core.logs import without_secrets
 
 log = logging.getLogger(__name__)
 

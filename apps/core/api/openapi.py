@@ -12,10 +12,11 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 
-from . import idempotency, problems
-from .errors import DomainError
-from .negotiation import WhateverIsAccepted
-from .serializers import KnownFieldsSerializer
+import apps.core.api.problems
+from apps.core import idempotency
+from apps.core.api.content_negotiation import WhateverIsAccepted
+from apps.core.api.fields import KnownFieldsSerializer
+from apps.core.errors import DomainError
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -128,7 +129,7 @@ class ProblemSchema(AutoSchema):
             }
             operation["responses"][str(status)] = {
                 "description": ", ".join(f"`{code}`" for code in codes),
-                "content": {problems.MEDIA_TYPE: {"schema": {"allOf": [component.ref, code]}}},
+                "content": {apps.core.api.problems.MEDIA_TYPE: {"schema": {"allOf": [component.ref, code]}}},
             }
         return operation
 
@@ -183,7 +184,7 @@ class ProblemSchema(AutoSchema):
 
         def add(status: int, code: str = "") -> None:
             codes = found.setdefault(status, [])
-            code = code or problems.CODES[status][0]
+            code = code or apps.core.api.problems.CODES[status][0]
             if code not in codes:
                 codes.append(code)
 
@@ -213,5 +214,5 @@ class ProblemSchema(AutoSchema):
         add(500)
         add(503)
         for error in getattr(method, "named_errors", ()):
-            add(problems.status_of(error()), error.code)
+            add(apps.core.api.problems.status_of(error()), error.code)
         return found

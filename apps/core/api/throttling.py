@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from . import limits
+from apps.core import limits
 
 
 class EveryRequest(BaseThrottle):

@@ -1,0 +1,1 @@
+"""What every endpoint shares: problem documents, fields, paging, parsing, throttling, OpenAPI."""
