@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core.api.openapi import documented
-from apps.users.callers import caller
+from apps.users.current_user import caller
 from apps.users.models import User
 
 from . import errors, selectors

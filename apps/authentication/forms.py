@@ -7,7 +7,7 @@ from unfold.forms import AuthenticationForm
 
 from apps.core.errors import TooManyAttempts
 from apps.core.limits import failures
-from apps.users.limits import passwords
+from apps.users.rate_limits import passwords
 
 from .devices import device_of
 

@@ -1,4 +1,4 @@
-"""What is counted around accounts and sessions, besides passwords (see users/limits.py)."""
+"""What is counted around accounts and sessions, besides passwords (see users/rate_limits.py)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -20,7 +20,7 @@ from apps.core.views import PublicView
 from apps.users import services as users_services
 from apps.users import views as users
 from apps.users.errors import AccountClosed, EmailTaken, InvalidFields, SuperuserAccount, WrongPassword
-from apps.users.limits import passwords
+from apps.users.rate_limits import passwords
 from apps.users.serializers import UserOutput
 
 from . import bearer, cookies, devices, limits, selectors, services

@@ -18,7 +18,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from apps.core.backoffice.confirmed_actions import AskingAdmin, Case, NoQuestions, ReasonForm, asks_first
 from apps.core.backoffice.read_only import LookedAtAdmin, LookedAtInline, link_to
 from apps.core.errors import ConflictError
-from apps.users.callers import caller
+from apps.users.current_user import caller
 from apps.vouchers import admin as vouchers_admin
 from apps.vouchers.found_by_code import FoundByCode
 from apps.vouchers.models import Voucher

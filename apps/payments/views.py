@@ -21,7 +21,7 @@ from apps.core.api.content_negotiation import WhateverIsAccepted
 from apps.core.api.downloads import file_response
 from apps.core.api.openapi import documented
 from apps.core.api.pagination import Pages
-from apps.users.callers import caller
+from apps.users.current_user import caller
 from apps.users.errors import AccountClosed
 from apps.vouchers.errors import VoucherTypeNotFound
 

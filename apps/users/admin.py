@@ -18,7 +18,7 @@ from apps.core import mail
 from apps.core.backoffice.read_only import LogsEachRow
 
 from . import services
-from .callers import caller
+from .current_user import caller
 from .models import User, UserProfile
 
 YEAR_OR_LESS: Final = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)

@@ -15,7 +15,7 @@ from django.db import IntegrityError, connection, transaction
 
 from apps.core import email_addresses
 
-from . import passwords, personal_data, pictures, reminder_links, selectors
+from . import passwords, personal_data, pictures, selectors, unsubscribe_links
 from .errors import (
     AccountClosed,
     EmailTaken,
@@ -234,7 +234,7 @@ def turn_off_reminders(*, token: str) -> None:
 
     Raises UnsubscribeLinkInvalid.
     """
-    user_id = reminder_links.user_id_of(token)
+    user_id = unsubscribe_links.user_id_of(token)
     if user_id is None or not UserProfile.objects.filter(user_id=user_id).update(expiry_reminders=False):
         raise UnsubscribeLinkInvalid
 

@@ -23,7 +23,7 @@ from apps.core.errors import UnavailableError
 from apps.core.views import PublicView
 
 from . import personal_data, pictures, services
-from .callers import caller
+from .current_user import caller
 from .errors import AccountClosed, UnsubscribeLinkInvalid
 from .parsers import PlainFormParser, UploadParser
 from .serializers import ExportOutput, ProfileInput, ProfileJsonInput, UnsubscribeInput, UserOutput

@@ -22,7 +22,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.core.backoffice.confirmed_actions import AskingAdmin, Case, ReasonForm, asks_first
 from apps.core.backoffice.read_only import LogsEachRow, LookedAtAdmin, LookedAtInline, link_to
-from apps.users.callers import caller
+from apps.users.current_user import caller
 
 from . import batch_admin, codes, services  # noqa: F401 - batches have their screens there
 from .found_by_code import FoundByCode

@@ -21,7 +21,7 @@ from unfold.views import ChangeList
 
 from apps.core.backoffice.read_only import LookedAtAdmin, LookedAtInline, is_row_number, link_to
 from apps.core.errors import DomainError
-from apps.users.callers import caller
+from apps.users.current_user import caller
 from apps.users.models import User
 
 from . import batch_csv, printing, selectors

@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from apps.core.backoffice.confirmed_actions import AskingAdmin, Case, asks_first
 from apps.core.backoffice.read_only import LookedAtAdmin
 from apps.core.logs import without_secrets
-from apps.users.callers import caller
+from apps.users.current_user import caller
 
 from . import codes, services
 from .found_by_code import FoundByCode

@@ -20,7 +20,7 @@ from apps.core.api.downloads import file_response
 from apps.core.api.openapi import documented
 from apps.core.api.pagination import Pages
 from apps.core.views import PublicView
-from apps.users.callers import caller
+from apps.users.current_user import caller
 from apps.users.errors import AccountClosed
 
 from . import errors, printing, qr, selectors, services

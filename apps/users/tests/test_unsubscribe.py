@@ -2,7 +2,7 @@
 
 from django.test import override_settings
 
-from apps.users import reminder_links
+from apps.users import unsubscribe_links
 from apps.users.models import UserProfile
 from apps.users.tests.factories import make_customer, make_other_customer
 from tests.support.cases import ApiTestCase
@@ -21,7 +21,7 @@ class Unsubscribing(ApiTestCase):
         super().setUp()
         self.customer = make_customer()
         self.other = make_other_customer()
-        self.token = reminder_links.token_for(self.customer.pk)
+        self.token = unsubscribe_links.token_for(self.customer.pk)
 
     def wants(self, user):
         return UserProfile.objects.get(user=user).expiry_reminders
@@ -36,7 +36,7 @@ class Unsubscribing(ApiTestCase):
         return self.client_class().generic("POST", address, body, content_type=content_type)
 
     def test_the_web_client_posts_the_token_of_the_link(self):
-        page, _, token = reminder_links.page_for(self.customer.pk).partition("#token=")
+        page, _, token = unsubscribe_links.page_for(self.customer.pk).partition("#token=")
         self.assertEqual(page, "http://localhost:3000/unsubscribe")
         with self.assertQueries(1):
             response = self.api.post(URL, {"token": token})
@@ -52,7 +52,7 @@ class Unsubscribing(ApiTestCase):
 
     @override_settings(API_URL="https://api.example.com/")
     def test_mail_programs_post_to_the_address_in_the_header(self):
-        headers = reminder_links.headers_for(self.customer.pk)
+        headers = unsubscribe_links.headers_for(self.customer.pk)
         self.assertEqual(headers["List-Unsubscribe-Post"], ONE_CLICK)
         address = headers["List-Unsubscribe"].removeprefix("<https://api.example.com").removesuffix(">")
         self.assertTrue(address.startswith(URL), address)
@@ -78,7 +78,7 @@ class Unsubscribing(ApiTestCase):
             "x",
             "é:é",
             "\U0001f984",
-            reminder_links.token_for(self.other.pk + 1000),
+            unsubscribe_links.token_for(self.other.pk + 1000),
         ):
             with self.subTest(token):
                 self.assertProblem(self.api.post(URL, {"token": token}), 400, "unsubscribe_link_invalid")

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from apps.core import mail
-from apps.users import reminder_links
+from apps.users import unsubscribe_links
 from apps.users.models import User, UserProfile
 from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind
 
@@ -99,9 +99,9 @@ def _remind(owner_id: int, now: datetime) -> bool:
             "total": total,
             "more": max(0, total - LISTED),
             "link": settings.FRONTEND_URL,
-            "unsubscribe_link": reminder_links.page_for(owner_id),
+            "unsubscribe_link": unsubscribe_links.page_for(owner_id),
         },
-        headers=reminder_links.headers_for(owner_id),
+        headers=unsubscribe_links.headers_for(owner_id),
         expires_at=last,
     )
     return True
