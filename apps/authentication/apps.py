@@ -8,7 +8,7 @@ class AuthenticationConfig(AppConfig):
     def ready(self) -> None:
         from apps.users import personal_data
 
-        from . import bearer, selectors, services, signals  # noqa: F401
+        from . import authentication, selectors, services, signals  # noqa: F401
 
         personal_data.register(
             "sessions",

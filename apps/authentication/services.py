@@ -16,7 +16,7 @@ from apps.users import services as users
 from apps.users.errors import InvalidFields
 from apps.users.models import User
 
-from . import reset_links, selectors, tokens
+from . import password_reset_links, selectors, tokens
 from .errors import InvalidCredentials, ResetLinkInvalid, TokenInvalid
 from .models import Session
 
@@ -150,7 +150,7 @@ def request_password_reset(*, email: str) -> None:
 
     If none has, all the same is done but for the mail: neither the answer nor its time tells which it was.
     """
-    reset_links.send(users_selectors.who_may_reset(email))
+    password_reset_links.send(users_selectors.who_may_reset(email))
 
 
 def reset_password(*, uid: str, token: str, password: str) -> None:
@@ -159,7 +159,7 @@ def reset_password(*, uid: str, token: str, password: str) -> None:
     Raises ResetLinkInvalid, and InvalidFields (`password`) if it breaks a rule; the link then stays good.
     Of several uses of a link at the same instant one wins.
     """
-    user = reset_links.user_of(uid, token)
+    user = password_reset_links.user_of(uid, token)
     if user is None:
         raise ResetLinkInvalid
     with transaction.atomic():

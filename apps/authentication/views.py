@@ -23,7 +23,7 @@ from apps.users.errors import AccountClosed, EmailTaken, InvalidFields, Superuse
 from apps.users.rate_limits import passwords
 from apps.users.serializers import UserOutput
 
-from . import bearer, cookies, devices, limits, selectors, services
+from . import authentication, cookies, devices, rate_limits, selectors, services
 from .errors import CsrfFailed, InvalidCredentials, ResetLinkInvalid, TokenInvalid
 from .serializers import (
     ChangePasswordInput,
@@ -53,8 +53,8 @@ class Register(PublicView):
         given = _given(RegisterInput, request)
         use_cookies = given.pop("use_cookies")
         with (
-            successes(of=limits.registrations(request)),
-            failures(EmailTaken, of=limits.taken_addresses(request)),
+            successes(of=rate_limits.registrations(request)),
+            failures(EmailTaken, of=rate_limits.taken_addresses(request)),
         ):
             signed_in = services.register(**given)
         return _welcome(request, signed_in, "Your account is ready.", use_cookies, status=201)
@@ -99,9 +99,9 @@ class Refresh(PublicView):
             refresh = cookies.REFRESH.read(request)
             if not refresh:
                 raise InvalidFields(refresh=[("required", "This field is required.")])
-            bearer.require_csrf_token(request)
-        take(*limits.refreshes(request))
-        with limits.invalid_tokens(request, refresh):
+            authentication.require_csrf_token(request)
+        take(*rate_limits.refreshes(request))
+        with rate_limits.invalid_tokens(request, refresh):
             return _hand_over({}, exchange(refresh=refresh), by_cookie)
 
 
@@ -129,7 +129,7 @@ class Verify(PublicView):
     )
     def post(self, request: Request) -> Response:
         token = _given(VerifyInput, request)["token"]
-        with limits.invalid_tokens(request, token):
+        with rate_limits.invalid_tokens(request, token):
             selectors.check_token(token)
         return Response({"message": "The token is valid."})
 
@@ -138,7 +138,7 @@ class Logout(APIView):
     def check_permissions(self, request: Request) -> None:
         """A browser whose access cookie has run out may still sign out, by the refresh cookie."""
         if request.auth is None and cookies.REFRESH.read(request):
-            bearer.require_csrf_token(request)
+            authentication.require_csrf_token(request)
         else:
             super().check_permissions(request)
 
@@ -194,7 +194,7 @@ class RequestPasswordReset(PublicView):
     )
     def post(self, request: Request) -> Response:
         email = _given(PasswordResetInput, request)["email"]
-        take(*limits.resets(request, email))
+        take(*rate_limits.resets(request, email))
         services.request_password_reset(email=email)
         return Response({"message": "If there is an account, a link is on its way to it."}, status=202)
 
@@ -209,7 +209,7 @@ class ResetPassword(PublicView):
     )
     def post(self, request: Request) -> Response:
         given = _given(PasswordResetConfirmInput, request)
-        take(*limits.resets(request))
+        take(*rate_limits.resets(request))
         services.reset_password(**given)
         return Response({"message": "Your password is changed. You can sign in with it."})
 

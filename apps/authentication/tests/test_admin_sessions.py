@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client, override_settings
 from post_office.models import Email
 
-from apps.authentication import cookies, reset_links, services
+from apps.authentication import cookies, password_reset_links, services
 from apps.authentication.models import Session
 from apps.users import services as users
 from apps.users.models import User
@@ -31,7 +31,7 @@ class AdminSessionTests(ApiTestCase):
         self.assertSignedOut()
 
     def test_a_reset_ends_them(self):
-        uid, _, token = reset_links.link_for(self.staff).partition("#uid=")[2].partition("&token=")
+        uid, _, token = password_reset_links.link_for(self.staff).partition("#uid=")[2].partition("&token=")
         services.reset_password(uid=uid, token=token, password="an entirely new phrase")
         self.assertSignedOut()
 
@@ -138,7 +138,7 @@ class StaffPowerTests(ApiTestCase):
 
     def test_mail_to_an_address_that_is_theirs_no_more_goes(self):
         customer = make_customer()
-        reset_links.send(customer)
+        password_reset_links.send(customer)
         self.client.force_login(make_staff())
         body = {
             "email": "carla.new@example.com",

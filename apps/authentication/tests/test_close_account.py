@@ -13,7 +13,7 @@ from django.db.models import Sum
 from django.test import override_settings
 from post_office.models import Email
 
-from apps.authentication import cookies, reset_links, services
+from apps.authentication import cookies, password_reset_links, services
 from apps.authentication.models import Session
 from apps.payments.models import Transaction
 from apps.payments.tests.factories import make_completed_transaction
@@ -63,8 +63,8 @@ class ClosingAnAccount(ApiTestCase):
         make_completed_transaction(user=self.customer, quantity=2)
         self.redeemed, self.unused = Voucher.objects.order_by("id")
         vouchers.redeem_voucher(code=self.redeemed.code, user=self.customer, details={"name": "Carla C."})
-        reset_links.send(self.customer)
-        reset_links.send(self.other)
+        password_reset_links.send(self.customer)
+        password_reset_links.send(self.other)
         self.before = books()
 
     def close(self, body=None, client=None):
@@ -123,7 +123,7 @@ class ClosingAnAccount(ApiTestCase):
 
     def test_every_session_ends_and_nobody_signs_in_any_more(self):
         elsewhere = services.open_session(user=self.customer)
-        link = reset_links.link_for(self.customer)
+        link = password_reset_links.link_for(self.customer)
         self.assertEqual(self.close().status_code, 204)
         self.assertEqual(Session.objects.filter(user=self.customer, ended_at=None).count(), 0)
         self.assertProblem(self.api.get(URL), 401, "token_invalid")

@@ -9,7 +9,7 @@ from django.test import override_settings
 from django.utils import timezone
 from post_office.models import STATUS, Email
 
-from apps.authentication import reset_links, services
+from apps.authentication import password_reset_links, services
 from apps.authentication.errors import ResetLinkInvalid
 from apps.authentication.models import Session
 from apps.core import mail
@@ -27,7 +27,7 @@ LINK = re.compile(r"http://localhost:3000/reset-password#uid=([\w-]+)&token=([\w
 
 def parts_of(user):
     """uid and token of a new link for the user."""
-    ((uid, token),) = LINK.findall(reset_links.link_for(user))
+    ((uid, token),) = LINK.findall(password_reset_links.link_for(user))
     return {"uid": uid, "token": token}
 
 

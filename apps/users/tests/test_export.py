@@ -3,7 +3,7 @@ from unittest.mock import patch
 
 from django.test import override_settings
 
-from apps.authentication import reset_links, services
+from apps.authentication import password_reset_links, services
 from apps.authentication.models import Session
 from apps.core.api import fields
 from apps.payments.tests.factories import make_completed_transaction, make_transaction
@@ -28,7 +28,7 @@ class ExportingOnesData(ApiTestCase):
             make_transaction(user=self.customer)
             voucher = Voucher.objects.filter(sale__transaction=paid)[0]
             vouchers.redeem_voucher(code=voucher.code, user=self.customer, details={"index": "0123"})
-            reset_links.send(self.customer)
+            password_reset_links.send(self.customer)
             services.open_session(user=self.customer)
 
     def test_it_has_everything_that_is_held(self):
@@ -72,7 +72,7 @@ class ExportingOnesData(ApiTestCase):
         self.fill()
         text = self.api.get(URL).content.decode()
         session = Session.objects.all()[0]
-        link = reset_links.link_for(self.customer)
+        link = password_reset_links.link_for(self.customer)
         for secret in (
             session.refresh_jti,
             session.auth_hash,
@@ -86,7 +86,7 @@ class ExportingOnesData(ApiTestCase):
         other = make_other_customer()
         make_completed_transaction(user=other)
         vouchers.redeem_voucher(code=Voucher.objects.get().code, user=other)
-        reset_links.send(other)
+        password_reset_links.send(other)
         found = self.api.get(URL).json()
         self.assertEqual([found[part] for part in ("vouchers", "usages", "transactions", "mails")], [[]] * 4)
         self.assertNotIn("otto", json.dumps(found))

@@ -16,7 +16,7 @@ from apps.users.models import User
 
 from . import cookies, selectors, tokens
 from .errors import CsrfFailed, TokenInvalid
-from .limits import invalid_tokens
+from .rate_limits import invalid_tokens
 
 
 @dataclass(frozen=True)
