@@ -60,7 +60,7 @@ PLACES = {
     ),
     "apps.payments.management.commands.withdraw_service": (1, {"vouchers.VoucherEvent.reason"}),
     "apps.payments.services.refunds": (2, {"payments.Refund.reason", "payments.Refund.notes"}),
-    "apps.vouchers.history_admin": (1, {"page of VoucherUsage"}),
+    "apps.vouchers.backoffice.history": (1, {"page of VoucherUsage"}),
     "apps.vouchers.services.batches": (1, {"vouchers.Batch.label"}),
 }
 

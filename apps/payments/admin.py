@@ -10,7 +10,7 @@ from unfold.enums import ActionVariant
 
 from apps.core.backoffice.confirmed_actions import AskingAdmin, asks_first
 from apps.core.backoffice.read_only import LookedAtAdmin, LookedAtInline, link_to
-from apps.vouchers.found_by_code import FoundByCode
+from apps.vouchers.backoffice.code_search import FoundByCode
 
 from . import services
 from .models import (

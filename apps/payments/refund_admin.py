@@ -20,7 +20,7 @@ from apps.core.backoffice.read_only import LookedAtAdmin, LookedAtInline, link_t
 from apps.core.errors import ConflictError
 from apps.users.current_user import caller
 from apps.vouchers import admin as vouchers_admin
-from apps.vouchers.found_by_code import FoundByCode
+from apps.vouchers.backoffice.code_search import FoundByCode
 from apps.vouchers.models import Voucher
 
 from . import currencies, services

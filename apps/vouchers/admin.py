@@ -23,10 +23,10 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from apps.core.backoffice.confirmed_actions import AskingAdmin, Case, ReasonForm, asks_first
 from apps.core.backoffice.read_only import LogsEachRow, LookedAtAdmin, LookedAtInline, link_to
 from apps.users.current_user import caller
+from apps.vouchers.backoffice.code_search import FoundByCode
+from apps.vouchers.backoffice.history import OfEvent, OfUsage
 
-from . import batch_admin, codes, services  # noqa: F401 - batches have their screens there
-from .found_by_code import FoundByCode
-from .history_admin import OfEvent, OfUsage
+from . import codes, services
 from .models import (
     Hold,
     Voucher,

@@ -23,7 +23,7 @@ from apps.core.views import PublicView
 from apps.users.current_user import caller
 from apps.users.errors import AccountClosed
 
-from . import errors, printing, qr, selectors, services
+from . import errors, qr, selectors, services, voucher_pdf
 from .filters import UsageFilters, VoucherFilters
 from .limits import unknown_codes
 from .models import Voucher, VoucherUsage
@@ -161,7 +161,7 @@ class VoucherPdf(APIView):
     def get(self, request: Request, code: str) -> HttpResponse:
         voucher = selectors.voucher_seen_by(caller(request), code=code)
         return file_response(
-            printing.voucher_pdf(voucher),
+            voucher_pdf.voucher_pdf(voucher),
             media_type="application/pdf",
             name=f"voucher-{voucher.code[-4:]}.pdf",
         )

@@ -12,7 +12,7 @@ from apps.payments.tests.money import PaidTestCase
 from apps.users.tests.factories import make_user
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Voucher, VoucherUsage
-from apps.vouchers.services import batches, withdrawing
+from apps.vouchers.services import batches, withdrawal
 from apps.vouchers.tests.factories import make_type
 
 
@@ -105,7 +105,7 @@ class BooksTestCase(PaidTestCase):
         begun = self.buy(3).vouchers[0]
         self.redeem(begun)
         by: dict[str, Any] = {"voucher_type": self.type, "actor": self.staff, "reason": "It ends"}
-        withdrawing.withdraw_type(**by)
+        withdrawal.withdraw_type(**by)
         withdrawals.refund_unused(**by)
 
     def refund_of(self, paid: Transaction) -> Refund:

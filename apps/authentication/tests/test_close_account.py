@@ -24,7 +24,7 @@ from apps.users.tests.factories import PASSWORD, make_customer, make_other_custo
 from apps.users.tests.test_profile_picture import files, picture, remove_files, upload
 from apps.vouchers import services as vouchers
 from apps.vouchers.models import Voucher, VoucherUsage
-from apps.vouchers.services import redeeming
+from apps.vouchers.services import redemption
 from apps.vouchers.tests.factories import make_voucher
 from tests.support.cases import ApiTestCase, RaceTestCase
 
@@ -216,7 +216,7 @@ class ClosingWhileChanging(RaceTestCase):
         owner, desk = make_user(), make_user()
         body = {"code": make_voucher(owner=owner).code, "details": {"name": "Jane Doe"}}
         taken, redeem = threading.Event(), self.signed_in(desk).post
-        take_use = redeeming._take_use
+        take_use = redemption._take_use
 
         def slow_take_use(**asked):
             usage = take_use(**asked)
@@ -229,7 +229,7 @@ class ClosingWhileChanging(RaceTestCase):
             return closing.delete(URL, {"password": PASSWORD})
 
         closing = self.signed_in(desk)
-        with mock.patch.object(redeeming, "_take_use", slow_take_use):
+        with mock.patch.object(redemption, "_take_use", slow_take_use):
             answers = self.together(lambda: redeem("/api/vouchers/redeem/", body), close)
         kept = VoucherUsage.objects.filter(user=desk).values_list("details", flat=True)
         return [answer.status_code for answer in answers], list(kept)

@@ -11,7 +11,7 @@ from apps.payments.services import withdrawals
 from apps.users.tests.factories import make_user
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Voucher, VoucherEvent
-from apps.vouchers.services import batches, withdrawing
+from apps.vouchers.services import batches, withdrawal
 from apps.vouchers.tests.factories import make_type
 from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase
@@ -119,7 +119,7 @@ class HoldTests(WithdrawTestCase):
     def test_ctrl_c_says_that_it_can_go_on(self):
         self.buy(1)
         with (
-            patch.object(withdrawing, "change_holds", side_effect=KeyboardInterrupt),
+            patch.object(withdrawal, "change_holds", side_effect=KeyboardInterrupt),
             self.assertRaises(SystemExit) as end,
         ):
             self.withdraw()

@@ -1,20 +1,20 @@
 """What can be done with vouchers, by use case. See docs/locking.md for what is locked, and in which order."""
 
-from .closing import record_closing
-from .extending import extend_voucher
-from .holding import (
+from .account_closure import record_closing
+from .expiry_reminders import send_expiry_reminders
+from .extension import extend_voucher
+from .holds import (
     change_holds,
     locked,
     release_vouchers,
     suspend_vouchers,
     void_vouchers,
 )
-from .issuing import CODE_TRIES, Terms, expiry_of, issue_vouchers, save_voucher_type, terms_of
+from .issuance import CODE_TRIES, Terms, expiry_of, issue_vouchers, save_voucher_type, terms_of
 from .money_holds import sync_money_holds
-from .redeeming import Answer, earlier_answer, erase_details, redeem_once, redeem_voucher
-from .reissuing import reissue_voucher
-from .reminding import send_expiry_reminders
-from .reversing import reverse_usage
+from .redemption import Answer, earlier_answer, erase_details, redeem_once, redeem_voucher
+from .reissue import reissue_voucher
+from .reversal import reverse_usage
 
 __all__ = [
     "CODE_TRIES",

@@ -16,7 +16,7 @@ from apps.users.models import User
 from apps.vouchers.errors import BatchDiffers, BatchIncomplete, OwnerInactive, VoucherTypeNotFound
 from apps.vouchers.models import Batch, BatchExport, Voucher, VoucherType
 
-from .issuing import Terms, issue_vouchers, terms_of
+from .issuance import Terms, issue_vouchers, terms_of
 
 CHUNK: Final = 2000  # about a third of a second: nobody who needs the same rows waits for long
 LARGEST: Final = 1_000_000

@@ -14,8 +14,8 @@ from django.utils import timezone
 from apps.users.models import User
 from apps.vouchers.models import MONEY_HOLDS, VOID, Hold, Voucher, VoucherEvent, VoucherEventKind
 
-from .extending import give_days_back
-from .holding import ALL_HOLDS, change_holds, locked
+from .extension import give_days_back
+from .holds import ALL_HOLDS, change_holds, locked
 
 
 @transaction.atomic

@@ -14,7 +14,7 @@ from django.utils.html import strip_tags
 from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_staff, make_user
 from apps.vouchers import services
 from apps.vouchers.models import Voucher, VoucherType, VoucherUsage
-from apps.vouchers.services import withdrawing
+from apps.vouchers.services import withdrawal
 from tests.support import keyboards
 
 from .factories import (
@@ -294,7 +294,7 @@ class VoucherTypeAdminTests(AdminTestCase):
     def test_a_page_that_was_open_for_long_saves_what_was_changed_on_it_and_nothing_else(self) -> None:
         kind = make_type(price="10.00")
         page = self.opened(kind)
-        withdrawing.withdraw_type(voucher_type=kind, reason="Closed", actor=self.staff)
+        withdrawal.withdraw_type(voucher_type=kind, reason="Closed", actor=self.staff)
         VoucherType.objects.filter(pk=kind.pk).update(max_uses=3)
         self.client.post(f"{TYPES}{kind.pk}/change/", {**page, "price": "11.00"})
         kind.refresh_from_db()

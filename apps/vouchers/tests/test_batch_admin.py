@@ -15,7 +15,8 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from apps.users.tests.factories import make_deactivated, make_user
-from apps.vouchers import batch_admin, codes, services
+from apps.vouchers import codes, services
+from apps.vouchers.backoffice import batches as batch_screens
 from apps.vouchers.models import Batch, BatchExport, Hold, Voucher, VoucherType
 from apps.vouchers.services import batches
 
@@ -139,7 +140,7 @@ class IssueTests(BatchAdminTestCase):
             {"quantity": 0},
             {"label": "two\nlines"},
             {"label": "For 2J39-NEH6-R3TU-N3J8"},
-            {"quantity": batch_admin.AT_ONCE + 1},
+            {"quantity": batch_screens.AT_ONCE + 1},
             {"quantity": "x"},
             {"voucher_type": off_sale.pk},
             {"owner": make_deactivated().pk},
@@ -153,7 +154,7 @@ class IssueTests(BatchAdminTestCase):
             response = self.issue(**change)
             self.assertEqual(response.status_code, 200, change)
             self.assertEqual(list(response.context["adminform"].form.errors), list(change))
-        self.assertContains(self.issue(quantity=batch_admin.AT_ONCE + 1), "manage.py issue_vouchers")
+        self.assertContains(self.issue(quantity=batch_screens.AT_ONCE + 1), "manage.py issue_vouchers")
         self.assertEqual((Batch.objects.count(), Voucher.objects.count()), (0, 0))
 
     def test_rows_that_are_none_are_refused_and_never_a_crash(self) -> None:

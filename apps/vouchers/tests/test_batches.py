@@ -27,11 +27,11 @@ from django.utils import timezone
 
 from apps.users.models import User
 from apps.users.tests.factories import make_deactivated, make_staff, make_user
-from apps.vouchers import batch_csv, codes, printing
+from apps.vouchers import batch_csv, codes, voucher_pdf
 from apps.vouchers.errors import BatchDiffers, BatchIncomplete, OwnerInactive, VoucherTypeNotFound
 from apps.vouchers.models import Batch, BatchExport, Voucher, VoucherEvent, VoucherType
 from apps.vouchers.services import batches
-from apps.vouchers.services.issuing import Terms, issue_vouchers
+from apps.vouchers.services.issuance import Terms, issue_vouchers
 from tests.support.cases import ApiTestCase, RaceTestCase
 
 from .factories import make_type, make_voucher
@@ -321,7 +321,7 @@ class FileTests(Folder, ApiTestCase):
     def test_stopped_while_it_prints_it_leaves_no_file_and_says_how_to_go_on(self):
         sheets = self.folder / "sheets.pdf"
         with (
-            patch.object(printing, "sheets_pdf", side_effect=KeyboardInterrupt),
+            patch.object(voucher_pdf, "sheets_pdf", side_effect=KeyboardInterrupt),
             self.assertRaises(SystemExit) as stopped,
         ):
             self.issue(pdf=str(sheets), label="Class")

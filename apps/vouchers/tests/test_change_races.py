@@ -20,8 +20,8 @@ from apps.users.tests.factories import PASSWORD
 from apps.vouchers import codes, services
 from apps.vouchers.errors import VoucherNotFound
 from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherEventKind, VoucherUsage
-from apps.vouchers.services import holding, redeeming, reissuing
-from apps.vouchers.services.issuing import end_of
+from apps.vouchers.services import holds, redemption, reissue
+from apps.vouchers.services.issuance import end_of
 from apps.vouchers.tests.factories import held
 from tests.support.books import broken_rules
 
@@ -40,7 +40,7 @@ def redeem_by_looking_first(*, code, user, service_type=None, details=None):
     if voucher is None:
         raise VoucherNotFound
     if voucher.status_at(voucher.read_at) != "active":
-        raise redeeming._refusal(voucher, service_type)
+        raise redemption._refusal(voucher, service_type)
     time.sleep(0.1)
     with transaction.atomic():
         Voucher.objects.filter(pk=voucher.pk).update(uses_remaining=F("uses_remaining") - 1)
@@ -227,7 +227,7 @@ class ReissueOrRedeemTests(VoucherRaceTestCase):
 
     @on_postgresql
     def test_the_same_race_catches_a_reissue_that_does_not_lock(self):
-        with patch.object(reissuing, "locked", read_only):
+        with patch.object(reissue, "locked", read_only):
             self.assertTrue(any(self.reissue_at_once(voucher) != self.ONCE for voucher in self.vouchers()))
 
 
@@ -289,7 +289,7 @@ class HoldsTogether(VoucherRaceTestCase):
             self.assertEqual(self.race(pair), self.RIGHT)
 
     def assertCaught(self, twin):
-        with patch.object(holding, "locked", twin):
+        with patch.object(holds, "locked", twin):
             self.assertTrue(any(self.race(self.vouchers(2)) != self.RIGHT for _ in range(self.rounds)))
 
     @on_postgresql

@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps.users.tests.factories import make_user
 from apps.vouchers import codes, services
 from apps.vouchers.models import Voucher
-from apps.vouchers.services import issuing
+from apps.vouchers.services import issuance
 from apps.vouchers.tests.factories import make_type, make_voucher
 from tests.support.cases import ApiTestCase
 
@@ -25,7 +25,7 @@ class EndOfDayTests(SimpleTestCase):
             ("Africa/Accra", date(2026, 10, 29)),
         ):
             with self.subTest(zone, day=day), timezone.override(ZoneInfo(zone)):
-                end = issuing.end_of(day).astimezone(UTC)  # where a second later is a second later
+                end = issuance.end_of(day).astimezone(UTC)  # where a second later is a second later
                 self.assertEqual(timezone.localdate(end), day)
                 self.assertEqual(timezone.localdate(end + timedelta(seconds=1)), day + timedelta(days=1))
 

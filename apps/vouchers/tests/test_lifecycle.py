@@ -26,7 +26,7 @@ from apps.users.errors import AccountClosed
 from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_staff
 from apps.vouchers import errors, models, services
 from apps.vouchers.models import Voucher, VoucherUsage
-from apps.vouchers.services import batches, withdrawing
+from apps.vouchers.services import batches, withdrawal
 from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase
 
@@ -334,10 +334,10 @@ class Lifecycle(stateful.RuleBasedStateMachine):
         of_type = [voucher for voucher in self.models if voucher.type == type]
         what: Any = {"voucher_type": self.type_of[type], "chunk": 1, **self.staff}
         if back:
-            self.change(of_type, lambda holds: holds - {"withdrawn"}, withdrawing.release_type(**what))
+            self.change(of_type, lambda holds: holds - {"withdrawn"}, withdrawal.release_type(**what))
             return
         usable = [each for each in of_type if each.left and each.days_left >= 0 and not each.holds & VOID]
-        self.change(usable, lambda holds: holds | {"withdrawn"}, withdrawing.withdraw_type(**what))
+        self.change(usable, lambda holds: holds | {"withdrawn"}, withdrawal.withdraw_type(**what))
         self.off_sale.add(type)
         self.type_of[type].refresh_from_db()
         self.issue("carla", type, 1)

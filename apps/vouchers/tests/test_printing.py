@@ -11,7 +11,7 @@ from django.utils import timezone
 from PIL import Image, ImageFilter
 
 from apps.users.tests.factories import make_other_customer, make_staff, make_user
-from apps.vouchers import printing, selectors
+from apps.vouchers import selectors, voucher_pdf
 from apps.vouchers.models import InactiveReason, Voucher
 from apps.vouchers.tests.factories import (
     make_expired_voucher,
@@ -69,7 +69,7 @@ class PageTests(PrintingTestCase):
     def text(self, voucher):
         from tests.support.paper import text_of
 
-        return text_of(printing.voucher_pdf(voucher))
+        return text_of(voucher_pdf.voucher_pdf(voucher))
 
     def test_a_code_survives_print_and_scan(self):
         from tests.support.paper import links_in, pages_of
@@ -121,15 +121,15 @@ class PageTests(PrintingTestCase):
         ]
         for reason in InactiveReason:
             stopped = Voucher(**{**vars_of(cases[2][0]), "inactive_reason": reason})
-            cases.append((stopped, printing.WHY_INACTIVE[reason]))
+            cases.append((stopped, voucher_pdf.WHY_INACTIVE[reason]))
         for voucher, why in cases:
             with self.subTest(why):
-                for printed in (printing.voucher_pdf(voucher), printing.sheets_pdf([voucher] * 2)):
+                for printed in (voucher_pdf.voucher_pdf(voucher), voucher_pdf.sheets_pdf([voucher] * 2)):
                     text = text_of(printed)
                     self.assertIn("NOT VALID", text)
                     self.assertIn(why, text)
                     self.assertNotIn("type in the code", text)
-                    self.assertNotIn(printing.WARNING, text)
+                    self.assertNotIn(voucher_pdf.WARNING, text)
                     self.assertEqual([link for page in pages_of(printed) for link in links_in(page)], [])
         self.assertNotIn("NOT VALID", self.text(make_voucher(owner=self.owner)))
 
@@ -191,7 +191,7 @@ class PageTests(PrintingTestCase):
                 voucher = make_voucher(owner=self.owner, voucher_type=make_type(name=name[:200]))
                 response = self.get(voucher.code)
                 self.assertEqual(response.status_code, 200)
-                sheet = printing.sheets_pdf([voucher] * 8)
+                sheet = voucher_pdf.sheets_pdf([voucher] * 8)
                 for printed, links in ((response.content, 1), (sheet, 8)):
                     self.assertEqual(
                         [link for page in pages_of(printed) for link in links_in(page)],
@@ -212,7 +212,7 @@ class SheetTests(PrintingTestCase):
 
         kind = make_type(name="School Application")
         vouchers = [make_voucher(owner=self.owner, voucher_type=kind) for _ in range(19)]
-        printed = printing.sheets_pdf(iter(vouchers))
+        printed = voucher_pdf.sheets_pdf(iter(vouchers))
         pages = pages_of(printed)
         self.assertEqual(len(pages), 3)
         links = [links_in(scanned(page)) for page in pages]
@@ -227,7 +227,7 @@ class SheetTests(PrintingTestCase):
         places = [text.index(voucher.shown_code) for voucher in vouchers]
         self.assertEqual(places, sorted(places))
         self.assertEqual(text.count("School Application"), 19)
-        self.assertEqual(text.count(printing.WARNING), 19)
+        self.assertEqual(text.count(voucher_pdf.WARNING), 19)
 
     def test_the_same_vouchers_at_the_same_time_are_the_same_bytes(self):
         kind = make_type()
@@ -235,12 +235,12 @@ class SheetTests(PrintingTestCase):
             make_voucher(owner=self.owner, voucher_type=kind)
         vouchers = list(selectors.vouchers_of(self.owner))
         with time_machine.travel(timezone.now() + timedelta(minutes=1), tick=False), self.assertQueries(0):
-            self.assertEqual(printing.sheets_pdf(vouchers), printing.sheets_pdf(vouchers))
-            self.assertEqual(printing.voucher_pdf(vouchers[0]), printing.voucher_pdf(vouchers[0]))
+            self.assertEqual(voucher_pdf.sheets_pdf(vouchers), voucher_pdf.sheets_pdf(vouchers))
+            self.assertEqual(voucher_pdf.voucher_pdf(vouchers[0]), voucher_pdf.voucher_pdf(vouchers[0]))
 
     def test_without_vouchers_there_is_nothing_to_print(self):
         with self.assertRaises(ValueError):
-            printing.sheets_pdf([])
+            voucher_pdf.sheets_pdf([])
 
 
 def vars_of(voucher):

@@ -12,7 +12,7 @@ from apps.users.tests.factories import make_user
 from apps.vouchers import codes, services
 from apps.vouchers.errors import VoucherUsedUp
 from apps.vouchers.models import Voucher, VoucherUsage
-from apps.vouchers.services import redeeming
+from apps.vouchers.services import redemption
 from apps.vouchers.tests.factories import make_type, make_voucher
 from tests.support.cases import RaceTestCase
 
@@ -87,7 +87,7 @@ def redeem_and_keep_the_key_after(*, key, render, **asked):
 def redeem_without_a_second_look(*, key, render, **asked):
     """A broken twin: whoever finds the last use or the key taken does not look by whom."""
     with transaction.atomic():
-        usage = redeeming._take_use(**asked, key=key)
+        usage = redemption._take_use(**asked, key=key)
         usage.answer = render(usage)
         usage.save(update_fields=("answer",))
         return services.Answer(usage.answer)
@@ -166,14 +166,14 @@ class OneKeyRaceTests(RaceTestCase):
             time.sleep(0.8)
             return copy()
 
-        def slow_take_use(*, take_use=redeeming._take_use, **asked):
+        def slow_take_use(*, take_use=redemption._take_use, **asked):
             usage = take_use(**asked)
             time.sleep(1.2)
             return usage
 
         soon = timezone.now() + timedelta(seconds=0.6)
         Voucher.objects.filter(pk=voucher.pk).update(expiry_date=soon)
-        with patch.object(redeeming, "_take_use", slow_take_use):
+        with patch.object(redemption, "_take_use", slow_take_use):
             answers = self.together(first, late_copy)
         self.assertEqual([answer.status_code for answer in answers], [200, 200], answers[1].content)
         self.assertEqual(answers[0].content, answers[1].content)

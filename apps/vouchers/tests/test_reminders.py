@@ -23,7 +23,7 @@ from apps.users.models import UserProfile
 from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_user
 from apps.vouchers import services, tasks
 from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherEventKind
-from apps.vouchers.services import reminding
+from apps.vouchers.services import expiry_reminders
 from apps.vouchers.tests.factories import held, make_type, make_voucher
 from tests.support.cases import ApiTestCase, RaceTestCase
 
@@ -85,7 +85,10 @@ class WhatAReminderSays(RemindingTestCase):
         self.assertEqual(Email.objects.get().subject, "Your voucher expires on 20 March 2026")
 
     def test_of_very_many_it_names_the_first_and_counts_the_rest(self):
-        with mock.patch.object(reminding, "LISTED", 3), mock.patch.object(reminding, "EVENTS_AT_ONCE", 2):
+        with (
+            mock.patch.object(expiry_reminders, "LISTED", 3),
+            mock.patch.object(expiry_reminders, "EVENTS_AT_ONCE", 2),
+        ):
             vouchers = [expiring(self.customer, days) for days in (9, 8, 7, 6, 5)]
             self.assertEqual(remind(), 1)
             self.assertEqual(remind(), 0)
@@ -126,7 +129,7 @@ class WhoIsReminded(RemindingTestCase):
     def test_each_owner_gets_one_mail_of_their_own(self):
         other = make_other_customer()
         mine, theirs = expiring(self.customer, 5), expiring(other, 5)
-        with mock.patch.object(reminding, "OWNERS_AT_ONCE", 1):
+        with mock.patch.object(expiry_reminders, "OWNERS_AT_ONCE", 1):
             self.assertEqual(remind(), 2)
         by_owner = {email.to[0]: email.message for email in Email.objects.all()}
         self.assertIn(str(mine), by_owner[self.customer.email])
@@ -184,7 +187,7 @@ class WhoIsReminded(RemindingTestCase):
         for _ in range(4):
             expiring(make_user(), 5)
         with (
-            mock.patch.object(reminding, "GIVE_UP", 3),
+            mock.patch.object(expiry_reminders, "GIVE_UP", 3),
             mock.patch.object(mail, "queue", side_effect=LookupError),
             self.assertLogs("apps.vouchers", "ERROR"),
             self.assertRaises(LookupError),
@@ -297,7 +300,7 @@ class RemindingTogether(RaceTestCase):
             except Exception as error:  # noqa: BLE001 - what the oracle counts
                 return error
 
-        with mock.patch.object(reminding, "GIVE_UP", 1):  # what goes wrong for one owner is to be seen
+        with mock.patch.object(expiry_reminders, "GIVE_UP", 1):  # what goes wrong for one owner is to be seen
             results = self.together(*[run] * 6)
         told = Counter(email.to[0] for email in Email.objects.all())
         return [told[owner.email] for owner in owners], [
@@ -309,7 +312,7 @@ class RemindingTogether(RaceTestCase):
             self.assertEqual(self.round(), ([1] * 4, []))
 
     def test_control_the_oracle_catches_a_run_that_locks_nothing(self):
-        real = reminding._remember
+        real = expiry_reminders._remember
 
         def late(due, now):
             time.sleep(0.02)
@@ -318,8 +321,8 @@ class RemindingTogether(RaceTestCase):
         if connection.vendor == "sqlite":
             self.skipTest("SQLite's transactions run one after the other, whatever they lock")
         with (
-            mock.patch.object(reminding, "_lock", lambda owner_id: True),
-            mock.patch.object(reminding, "_remember", late),
+            mock.patch.object(expiry_reminders, "_lock", lambda owner_id: True),
+            mock.patch.object(expiry_reminders, "_remember", late),
         ):
             rounds = [self.round() for _ in range(3)]
         self.assertNotEqual(rounds, [([1] * 4, [])] * 3)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from apps.users.tests.factories import make_staff, make_user
 from apps.vouchers.errors import VoucherTypeNotFound
 from apps.vouchers.models import Hold, Voucher, VoucherEvent
-from apps.vouchers.services import batches, withdrawing
+from apps.vouchers.services import batches, withdrawal
 from tests.support.cases import ApiTestCase, RaceTestCase
 
 from .factories import held, make_type, make_voucher
@@ -35,7 +35,7 @@ class WithdrawTests(ApiTestCase):
         self.other = make_voucher(owner=self.owner)
 
     def withdraw(self, **options):
-        return withdrawing.withdraw_type(voucher_type=self.type, reason="Closed", **options)
+        return withdrawal.withdraw_type(voucher_type=self.type, reason="Closed", **options)
 
     def holds(self):
         names = ("unused", "begun", "used_up", "expired", "voided", "suspended", "other")
@@ -70,12 +70,12 @@ class WithdrawTests(ApiTestCase):
         staff, kind = make_staff(), make_type()
         for _ in range(2):
             with self.subTest():
-                withdrawing.withdraw_type(voucher_type=kind, reason="Closed", actor=staff)
+                withdrawal.withdraw_type(voucher_type=kind, reason="Closed", actor=staff)
                 entry = LogEntry.objects.get(content_type__model="vouchertype")
                 self.assertEqual((entry.user, entry.object_id), (staff, str(kind.pk)))
                 self.assertEqual(entry.get_change_message(), "Withdrawn: Closed")
         with self.assertLogs("apps.vouchers", "WARNING") as logged:
-            withdrawing.withdraw_type(voucher_type=make_type(), reason="Closed")
+            withdrawal.withdraw_type(voucher_type=make_type(), reason="Closed")
         self.assertIn("off sale by nobody named", logged.output[0])
 
     def test_doing_it_again_changes_nothing_and_finds_what_came_later(self):
@@ -102,9 +102,9 @@ class WithdrawTests(ApiTestCase):
     def test_a_release_ends_this_hold_and_no_other(self):
         before = self.holds()
         self.withdraw()
-        self.assertEqual(withdrawing.release_type(voucher_type=self.type, reason="Open again", chunk=2), 3)
+        self.assertEqual(withdrawal.release_type(voucher_type=self.type, reason="Open again", chunk=2), 3)
         self.assertEqual(self.holds(), before)
-        self.assertEqual(withdrawing.release_type(voucher_type=self.type, reason="Open again"), 0)
+        self.assertEqual(withdrawal.release_type(voucher_type=self.type, reason="Open again"), 0)
         self.type.refresh_from_db()
         self.assertFalse(self.type.is_active)
         api = self.signed_in(self.owner)
@@ -113,16 +113,16 @@ class WithdrawTests(ApiTestCase):
     def test_what_expired_while_it_was_held_is_let_go_too(self):
         self.withdraw()
         Voucher.objects.filter(pk=self.unused.pk).update(expiry_date=timezone.now() - timedelta(hours=1))
-        self.assertEqual(withdrawing.release_type(voucher_type=self.type, reason="Open again"), 3)
+        self.assertEqual(withdrawal.release_type(voucher_type=self.type, reason="Open again"), 3)
 
     def test_the_counts_put_each_voucher_in_one_place(self):
         Voucher.objects.filter(pk=self.begun.pk).update(**held(Hold.REFUND_PENDING))
         make_voucher(owner=self.owner, voucher_type=self.type, **held(Hold.REFUNDED, Hold.WITHDRAWN))
         with self.assertQueries(1):
-            left = withdrawing.left_of(self.type, now=timezone.now())
-        self.assertEqual(left, withdrawing.Left(unused=2, begun=1, used_up=1, expired=1, void=2, withdrawn=1))
-        empty = withdrawing.left_of(make_type(), now=timezone.now())
-        self.assertEqual(empty, withdrawing.Left(0, 0, 0, 0, 0, 0))
+            left = withdrawal.left_of(self.type, now=timezone.now())
+        self.assertEqual(left, withdrawal.Left(unused=2, begun=1, used_up=1, expired=1, void=2, withdrawn=1))
+        empty = withdrawal.left_of(make_type(), now=timezone.now())
+        self.assertEqual(empty, withdrawal.Left(0, 0, 0, 0, 0, 0))
 
 
 class HoldOrRedeemTests(RaceTestCase):
@@ -137,7 +137,7 @@ class HoldOrRedeemTests(RaceTestCase):
             return api.post("/api/vouchers/redeem/", {"code": voucher.code})
 
         _, *answers = self.together(
-            lambda: withdrawing.withdraw_type(voucher_type=kind, reason="Closed"), *[redeem] * 4
+            lambda: withdrawal.withdraw_type(voucher_type=kind, reason="Closed"), *[redeem] * 4
         )
         statuses = [answer.status_code for answer in answers]
         self.assertLessEqual(set(statuses), {200, 409})
@@ -158,7 +158,7 @@ class HoldOrRedeemTests(RaceTestCase):
             time.sleep(0.3)
             return found
 
-        with patch.object(withdrawing, "locked", unlocked):
+        with patch.object(withdrawal, "locked", unlocked):
             outcomes = [self.race(delay=0.1) for _ in range(3)]
         self.assertTrue(any(outcome not in self.right for outcome in outcomes), outcomes)
 
@@ -173,7 +173,7 @@ class WithdrawOrIssueTests(RaceTestCase):
             with suppress(VoucherTypeNotFound):
                 batches.issue_rest(batch=batch, chunk=5)
 
-        self.together(issue, lambda: withdrawing.withdraw_type(voucher_type=kind, reason="Closed"))
+        self.together(issue, lambda: withdrawal.withdraw_type(voucher_type=kind, reason="Closed"))
         return Voucher.objects.filter(voucher_type=kind, is_active=True).count()
 
     def test_nothing_issued_escapes(self):

@@ -14,9 +14,9 @@ from apps.core.logs import without_secrets
 from apps.payments.models import Transaction, TransactionStatus
 from apps.payments.services import withdrawals
 from apps.users.models import User
-from apps.vouchers.management.finding import staff_called, type_called
+from apps.vouchers.management.arguments import staff_called, type_called
 from apps.vouchers.models import VoucherType
-from apps.vouchers.services import withdrawing
+from apps.vouchers.services import withdrawal
 
 LONGEST_REASON: Final = 200
 INTERRUPTED: Final = 130  # as shells say of SIGINT
@@ -84,7 +84,7 @@ class Command(BaseCommand):
             ) from error
 
     def _say_what_there_is(self, voucher_type: VoucherType) -> None:
-        left = withdrawing.left_of(voucher_type, now=timezone.now())
+        left = withdrawal.left_of(voucher_type, now=timezone.now())
         sale = "on sale" if voucher_type.is_active else "off sale"
         self.stdout.write(
             f"Type {voucher_type.pk}: {voucher_type.name} ({voucher_type.service_type}), {sale}"
@@ -122,12 +122,12 @@ class Command(BaseCommand):
 
     def _hold(self, voucher_type: VoucherType, reason: str, actor: User | None) -> None:
         with Progress("vouchers") as told:
-            held = withdrawing.withdraw_type(voucher_type=voucher_type, reason=reason, actor=actor, told=told)
+            held = withdrawal.withdraw_type(voucher_type=voucher_type, reason=reason, actor=actor, told=told)
         self.stdout.write(f"The type is off sale. Held {held:,} vouchers.")
 
     def _release(self, voucher_type: VoucherType, reason: str, actor: User | None) -> None:
         with Progress("vouchers") as told:
-            released = withdrawing.release_type(
+            released = withdrawal.release_type(
                 voucher_type=voucher_type, reason=reason, actor=actor, told=told
             )
         self.stdout.write(

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from apps.core.errors import DomainError
 from apps.users.models import User
-from apps.vouchers import batch_csv, printing
-from apps.vouchers.management.finding import staff_called, type_called, user_called
+from apps.vouchers import batch_csv, voucher_pdf
+from apps.vouchers.management.arguments import staff_called, type_called, user_called
 from apps.vouchers.models import Batch, Voucher
 from apps.vouchers.services import batches
 
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--pdf",
             metavar="FILE",
-            help=f"write sheets to print and cut apart there, eight vouchers to a page; up to {printing.MOST:,}",
+            help=f"write sheets to print and cut apart there, eight vouchers to a page; up to {voucher_pdf.MOST:,}",
         )
         parser.add_argument("--force", action="store_true", help="overwrite FILE")
         parser.add_argument("--label", help="of the batch; by default one is made")
@@ -64,9 +64,9 @@ class Command(BaseCommand):
     ) -> None:
         quantity, label = _count(str(count)), _label(label) if label is not None else ""
         value = _amount(str(face_value)) if face_value is not None else None
-        if pdf and quantity > printing.MOST:
+        if pdf and quantity > voucher_pdf.MOST:
             raise CommandError(
-                f"--pdf takes {printing.MOST:,} vouchers at the most. For more, take --csv to a printer's."
+                f"--pdf takes {voucher_pdf.MOST:,} vouchers at the most. For more, take --csv to a printer's."
             )
         if csv and pdf and Path(csv).resolve() == Path(pdf).resolve():
             raise CommandError("--csv and --pdf name the same file.")
@@ -97,7 +97,7 @@ class Command(BaseCommand):
                     if sheets:
                         vouchers = self._exported(batch, actor, "--pdf")
                         with progress_bar(batch.quantity, vouchers) as told:
-                            sheets.write([printing.sheets_pdf(told)])
+                            sheets.write([voucher_pdf.sheets_pdf(told)])
                         self.stdout.write(f"Wrote {batch.quantity} codes to {pdf}.")
                 except KeyboardInterrupt:
                     self.stderr.write(f"Stopped. What was issued stays; go on with --label '{batch.label}'.")

@@ -17,10 +17,9 @@ from apps.core.backoffice.confirmed_actions import AskingAdmin, Case, asks_first
 from apps.core.backoffice.read_only import LookedAtAdmin
 from apps.core.logs import without_secrets
 from apps.users.current_user import caller
-
-from . import codes, services
-from .found_by_code import FoundByCode
-from .models import VoucherEvent, VoucherEventKind, VoucherUsage
+from apps.vouchers import codes, services
+from apps.vouchers.backoffice.code_search import FoundByCode
+from apps.vouchers.models import VoucherEvent, VoucherEventKind, VoucherUsage
 
 
 class OfVoucher:

@@ -9,8 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 
 from apps.core.backoffice.read_only import is_row_number
-
-from . import codes
+from apps.vouchers import codes
 
 
 class FoundByCode(ModelAdmin):

@@ -9,8 +9,8 @@ from apps.users.models import User
 from apps.vouchers.errors import ExtensionBackwards, VoucherInactive, VoucherNotFound
 from apps.vouchers.models import VOID, Voucher, VoucherEvent, VoucherEventKind
 
-from .holding import locked
-from .issuing import end_of
+from .holds import locked
+from .issuance import end_of
 
 
 @transaction.atomic

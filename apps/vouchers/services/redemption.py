@@ -24,7 +24,7 @@ from apps.vouchers.errors import (
 )
 from apps.vouchers.models import Voucher, VoucherStatus, VoucherUsage
 
-from .holding import locked
+from .holds import locked
 
 
 @transaction.atomic

@@ -11,7 +11,7 @@ from apps.vouchers import codes
 from apps.vouchers.errors import OwnerInactive, VoucherChanging, VoucherInactive, VoucherNotFound
 from apps.vouchers.models import VOID, Voucher, VoucherEvent, VoucherEventKind
 
-from .holding import locked
+from .holds import locked
 
 
 @transaction.atomic

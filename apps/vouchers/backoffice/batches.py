@@ -23,10 +23,9 @@ from apps.core.backoffice.read_only import LookedAtAdmin, LookedAtInline, is_row
 from apps.core.errors import DomainError
 from apps.users.current_user import caller
 from apps.users.models import User
-
-from . import batch_csv, printing, selectors
-from .models import Batch, BatchExport, Voucher, VoucherType
-from .services import batches
+from apps.vouchers import batch_csv, selectors, voucher_pdf
+from apps.vouchers.models import Batch, BatchExport, Voucher, VoucherType
+from apps.vouchers.services import batches
 
 AT_ONCE: Final = 5000  # about two seconds: more than that is for the command
 PRINTED_AT_ONCE: Final = 200  # about three seconds, for which other PDFs wait
@@ -252,7 +251,7 @@ class BatchAdmin(LookedAtAdmin):
         """Asks on GET; on POST sends the vouchers to print, eight to a sheet."""
 
         def sheets(batch: Batch, vouchers: Iterable[Voucher]) -> HttpResponseBase:
-            return HttpResponse(printing.sheets_pdf(vouchers), content_type="application/pdf")
+            return HttpResponse(voucher_pdf.sheets_pdf(vouchers), content_type="application/pdf")
 
         return self._export(
             request,

@@ -20,7 +20,7 @@ from django.utils import timezone
 from apps.users.models import User
 from apps.vouchers.models import VOID, Hold, Voucher, VoucherType
 
-from .holding import change_holds, locked
+from .holds import change_holds, locked
 
 log = logging.getLogger(__name__)
 
