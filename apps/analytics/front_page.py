@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
-from apps.payments import currencies
+from apps.payments import stripe_amounts
 
 from . import periods, selectors
 
@@ -84,4 +84,4 @@ def _refunded(figures: selectors.Figures) -> str:
 def _money(amounts: Iterable[tuple[Decimal, str]]) -> str:
     """The amount in the default currency, which is the first, and those in others beside it, unless they are zero."""
     first, *others = amounts
-    return " · ".join(currencies.shown(*each) for each in (first, *(each for each in others if each[0])))
+    return " · ".join(stripe_amounts.shown(*each) for each in (first, *(each for each in others if each[0])))

@@ -10,6 +10,15 @@ from unfold.enums import ActionVariant
 
 from apps.core.backoffice.confirmed_actions import AskingAdmin, asks_first
 from apps.core.backoffice.read_only import LookedAtAdmin, LookedAtInline, link_to
+from apps.payments.backoffice.refunds import (
+    REFUNDS_AT_ONCE,
+    OfTransaction,
+    RefundForm,
+    VoucherLines,
+    ask_for_refund,
+    money,
+    unused,
+)
 from apps.vouchers.backoffice.code_search import FoundByCode
 
 from . import services
@@ -19,15 +28,6 @@ from .models import (
     SoldVoucher,
     StripeEvent,
     Transaction,
-)
-from .refund_admin import (
-    REFUNDS_AT_ONCE,
-    OfTransaction,
-    RefundForm,
-    VoucherLines,
-    ask_for_refund,
-    money,
-    unused,
 )
 
 MAILS_AT_ONCE: Final = 100

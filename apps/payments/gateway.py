@@ -20,7 +20,7 @@ from uuid import UUID
 import stripe
 from django.conf import settings
 
-from . import currencies
+from . import stripe_amounts
 from .call_slots import CallSlots
 from .errors import (
     AmountTooLarge,
@@ -137,8 +137,8 @@ class Event:
 
 def check_price(unit_price: Decimal, quantity: int, currency: str) -> None:
     """Raises AmountTooSmall, AmountTooLarge or CurrencyNotSupported for what Stripe would refuse."""
-    currencies.check_precision(unit_price, currency)
-    currencies.to_minor(unit_price * quantity, currency)
+    stripe_amounts.check_precision(unit_price, currency)
+    stripe_amounts.to_minor(unit_price * quantity, currency)
 
 
 def create_intent(*, amount: Decimal, currency: str, order_id: UUID, attempt: int = 1) -> Intent:
@@ -149,7 +149,7 @@ def create_intent(*, amount: Decimal, currency: str, order_id: UUID, attempt: in
     or CurrencyNotSupported.
     """
     params: stripe.params.PaymentIntentCreateParams = {
-        "amount": currencies.to_minor(amount, currency),
+        "amount": stripe_amounts.to_minor(amount, currency),
         "currency": currency.lower(),
         "allowed_payment_method_types": ["card"],
         "metadata": {"order_id": str(order_id), "installation": settings.INSTALLATION},
@@ -253,7 +253,7 @@ def create_refund(
     """
     params: stripe.params.RefundCreateParams = {
         "payment_intent": intent_id,
-        "amount": currencies.minor_of(amount, currency),
+        "amount": stripe_amounts.minor_of(amount, currency),
         "metadata": {"refund_id": str(reference)},
     }
     with _conversation():
@@ -388,8 +388,8 @@ def _intent(found: stripe.PaymentIntent) -> Intent:
         return Intent(
             id=found.id,
             status=found.status,
-            amount=currencies.from_minor(found.amount, currency),
-            amount_received=currencies.from_minor(received, currency),
+            amount=stripe_amounts.from_minor(found.amount, currency),
+            amount_received=stripe_amounts.from_minor(received, currency),
             currency=currency,
             order_id=str(getattr(metadata, "order_id", "") or ""),
             client_secret=getattr(found, "client_secret", "") or "",
@@ -448,7 +448,7 @@ def _refund(found: stripe.Refund) -> Refund:
             id=found.id,
             intent_id=_id_of(getattr(found, "payment_intent", None)),
             status=found.status or "",
-            amount=currencies.from_minor(found.amount, currency),
+            amount=stripe_amounts.from_minor(found.amount, currency),
             currency=currency,
             reference=str(getattr(metadata, "refund_id", "") or ""),
             failure_reason=str(getattr(found, "failure_reason", "") or ""),
@@ -467,7 +467,7 @@ def _dispute(found: stripe.Dispute) -> Dispute:
             id=found.id,
             intent_id=_id_of(getattr(found, "payment_intent", None)),
             status=found.status,
-            amount=currencies.from_minor(found.amount, currency),
+            amount=stripe_amounts.from_minor(found.amount, currency),
             currency=currency,
             reason=found.reason,
         )

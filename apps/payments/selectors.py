@@ -4,7 +4,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from apps.users.models import User
 
-from . import currencies
+from . import stripe_amounts
 from .errors import NotPaid, TransactionNotFound
 from .models import (
     Dispute,
@@ -51,12 +51,12 @@ def confirmation_message(paid: Transaction) -> str:
         what = "was taken back by your bank" if taken_back else "was refunded in full"
         return f"This payment {what}. Its vouchers can't be used any more."
     sentences = ["Payment completed."]
-    amount = currencies.shown(paid.amount, paid.currency)
+    amount = stripe_amounts.shown(paid.amount, paid.currency)
     if paid.amount_refunded:
-        refunded = currencies.shown(paid.amount_refunded, paid.currency)
+        refunded = stripe_amounts.shown(paid.amount_refunded, paid.currency)
         sentences.append(f"Of {amount}, {refunded} went back to you.")
     if paid.amount_refunding:
-        refunding = currencies.shown(paid.amount_refunding, paid.currency)
+        refunding = stripe_amounts.shown(paid.amount_refunding, paid.currency)
         sentences.append(f"A refund of {refunding} is under way.")
     if DisputeOutcome.OPEN in outcomes:
         sentences.append("Your bank is looking into it: until that has ended, its vouchers can't be used.")

@@ -25,7 +25,7 @@ from apps.users.current_user import caller
 from apps.users.errors import AccountClosed
 from apps.vouchers.errors import VoucherTypeNotFound
 
-from . import errors, receipts, selectors, services, webhooks
+from . import errors, receipt_pdf, selectors, services, webhooks
 from .filters import TransactionFilters
 from .models import Refund, Transaction
 from .serializers import (
@@ -254,9 +254,9 @@ class Receipt(APIView):
         mine = selectors.transactions_of(caller(request))
         transaction = selectors.paid_transaction(transaction_id, among=mine)
         return file_response(
-            receipts.receipt_pdf(transaction),
+            receipt_pdf.receipt_pdf(transaction),
             media_type="application/pdf",
-            name=receipts.file_name(transaction),
+            name=receipt_pdf.file_name(transaction),
         )
 
     @documented(

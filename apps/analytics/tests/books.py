@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from apps.payments import services
 from apps.payments.models import Refund, Transaction
-from apps.payments.services import withdrawals
+from apps.payments.services import withdrawal_refunds
 from apps.payments.tests.money import PaidTestCase
 from apps.users.tests.factories import make_user
 from apps.vouchers import services as voucher_services
@@ -106,7 +106,7 @@ class BooksTestCase(PaidTestCase):
         self.redeem(begun)
         by: dict[str, Any] = {"voucher_type": self.type, "actor": self.staff, "reason": "It ends"}
         withdrawal.withdraw_type(**by)
-        withdrawals.refund_unused(**by)
+        withdrawal_refunds.refund_unused(**by)
 
     def refund_of(self, paid: Transaction) -> Refund:
         return Refund.objects.get(transaction=paid)

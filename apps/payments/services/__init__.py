@@ -2,9 +2,9 @@
 
 from .closed_accounts import cancel_open_purchases
 from .disputes import apply_dispute
+from .emails import RECEIPT, queue_receipt, receipt_attachment
 from .fulfilment import erase_buyer, settle
-from .idempotency import answered, earlier_request, remove_old_keys
-from .notices import RECEIPT, queue_receipt, receipt_attachment
+from .idempotency_keys import answered, earlier_request, remove_old_keys
 from .purchases import Purchase, confirm_payment, start_purchase
 from .refund_allocation import refundable_amount
 from .refund_decisions import approve_refund, execute_refund, reject_refund
@@ -15,7 +15,7 @@ from .refunds import (
     request_refund,
     request_refund_by_staff,
 )
-from .settlement import settle_dispute, settle_intent, settle_refund, settle_refunds_of_charge
+from .stripe_sync import settle_dispute, settle_intent, settle_refund, settle_refunds_of_charge
 
 __all__ = [
     "RECEIPT",

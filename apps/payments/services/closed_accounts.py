@@ -9,7 +9,7 @@ from apps.payments import gateway
 from apps.payments.errors import PaymentMismatch, PaymentProviderUnavailable
 from apps.payments.models import Transaction, TransactionStatus
 
-from .settlement import settle_payment
+from .stripe_sync import settle_payment
 
 log = logging.getLogger(__name__)
 

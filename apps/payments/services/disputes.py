@@ -14,9 +14,9 @@ from django.utils import timezone
 from apps.payments import gateway
 from apps.payments.models import Dispute, DisputeOutcome, Transaction
 
-from . import notices
+from . import emails
+from .recalculation import locked_transaction, rebalance
 from .refund_allocation import fit_requests
-from .returns import locked_transaction, rebalance
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ def apply_dispute(found: gateway.Dispute, *, read_at: datetime | None) -> Disput
                 fit_requests(paid, reason="Lost to a dispute.")
             rebalance(paid, reason=f"Dispute {dispute.pk} {outcome.label.lower()}")
             if outcome == DisputeOutcome.OPEN:
-                notices.dispute_opened(dispute)
+                emails.dispute_opened(dispute)
             else:
-                notices.dispute_closed(dispute)
+                emails.dispute_closed(dispute)
             log.warning("Dispute %s of transaction %s: %s", dispute.pk, paid.pk, found.status)
     return dispute

@@ -22,7 +22,7 @@ from apps.users import services as users
 from apps.users.models import User
 from apps.vouchers import services as voucher_services
 
-from . import notices, unpaid_purchases
+from . import emails, unpaid_purchases
 from .disputes import apply_dispute, last_changes
 from .refunds import apply_refund, record_automatic_refund
 
@@ -94,7 +94,7 @@ def settle(intent: gateway.Intent, read_at: Mapping[str, datetime] = NEVER) -> T
                 _issue(found)
             _take_over(found, intent, read_at)
             if issued and is_open:
-                notices.queue_receipt(found)  # it tells the state of each voucher
+                emails.queue_receipt(found)  # it tells the state of each voucher
             elif issued:
                 record_automatic_refund(found)
                 log.warning("Transaction %s was paid after its account was closed or deactivated", found.pk)
@@ -159,7 +159,7 @@ def _is_paid_in_full(due: Transaction, intent: gateway.Intent) -> bool:
 def complete(paid: Transaction) -> Transaction:
     """Issue the vouchers of a paid transaction, and mail them. Call it where the row is locked, or new."""
     _issue(paid)
-    notices.queue_receipt(paid)
+    emails.queue_receipt(paid)
     return paid
 
 

@@ -32,9 +32,9 @@ from apps.users.selectors import is_open
 from apps.vouchers import selectors as voucher_selectors
 from apps.vouchers import services as voucher_services
 
-from . import fulfilment, idempotency, unpaid_purchases
+from . import fulfilment, idempotency_keys, unpaid_purchases
 from .closed_accounts import cancel_open_purchases
-from .settlement import settle_payment
+from .stripe_sync import settle_payment
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +67,12 @@ def start_purchase(
     IdempotencyKeyReused, RequestInProgress, TooManyAttempts, AccountClosed, PurchaseCanceled where it can't be paid any
     more, or PaymentProviderUnavailable: then the transaction stays pending and unpaid.
     """
-    earlier = idempotency.earlier_request(user, key)
+    earlier = idempotency_keys.earlier_request(user, key)
     if earlier is None:
         started = _record(user, voucher_type_id, quantity, key, network)
     else:
         if earlier.answer is None:
-            idempotency.take_over(earlier)
+            idempotency_keys.take_over(earlier)
         assert earlier.transaction, "a key is committed with what it started"
         started = earlier.transaction
     first_answer = earlier.answer if earlier else None
@@ -83,20 +83,20 @@ def start_purchase(
             intent = _intent_of(started, asked_before=earlier is not None)
     except (AmountTooSmall, AmountTooLarge):
         fulfilment.fail(started)
-        idempotency.forget(user, key)
+        idempotency_keys.forget(user, key)
         raise
     except CallSlotsTaken:
         if earlier is None:
             _take_back(started, user, key)
         else:
-            idempotency.let_go(user, key)
+            idempotency_keys.let_go(user, key)
         raise
     except PaymentProviderUnavailable:
-        idempotency.let_go(user, key)
+        idempotency_keys.let_go(user, key)
         _uncount(started)
         raise
     except PurchaseCanceled:
-        idempotency.let_go(user, key)
+        idempotency_keys.let_go(user, key)
         raise
     if not is_open(user.pk):  # closed meanwhile: whoever closed it may not have seen the intent
         cancel_open_purchases(user_id=user.pk)
@@ -182,7 +182,7 @@ def _record(
     user: User, voucher_type_id: int, quantity: int, key: RequestKey | None, network: tuple[Counter, ...]
 ) -> Transaction:
     """The row of a new purchase, committed; a free one is completed with it."""
-    with idempotency.starting(user, key) as note:
+    with idempotency_keys.starting(user, key) as note:
         users.keep_open(user=user, alone=True)
         voucher_type = voucher_selectors.type_on_sale(voucher_type_id)
         terms = voucher_services.terms_of(voucher_type)
@@ -209,7 +209,7 @@ def _record(
 @database.atomic
 def _take_back(started: Transaction, user: User, key: RequestKey | None) -> None:
     """Undo `_record`: Stripe was never asked, so there is nothing to go on with."""
-    idempotency.forget(user, key)
+    idempotency_keys.forget(user, key)
     unpaid_purchases.uncount_start(started)
     started.delete()
 

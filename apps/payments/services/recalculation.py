@@ -1,52 +1,86 @@
-"""Doing again what follows from the refunds and disputes of all payments, when its rules have changed."""
+"""What went back of a payment, and what follows from it: amounts, status and holds.
 
-from collections.abc import Iterator
-from typing import Any
+They are not changed step by step but follow from the refunds and disputes: whoever changes one of these calls
+`rebalance` in the same database transaction, under the lock of the transaction's row.
+"""
 
-from django.db import transaction as database
-from django.db.models import Q
+import logging
+from decimal import Decimal
 
-from apps.payments.models import PAID, Transaction
+from django.db.models import QuerySet
 
-from .returns import locked_transaction, rebalance
+from apps.payments.errors import TransactionNotFound
+from apps.payments.models import (
+    PAID,
+    UNDER_WAY,
+    DisputeOutcome,
+    RefundedVoucher,
+    RefundStatus,
+    Transaction,
+    TransactionStatus,
+)
+from apps.users.models import User
+from apps.vouchers import services as voucher_services
+from apps.vouchers.models import Hold, Voucher
 
-CHUNK = 500
+from .refund_allocation import COUNTING, allocate_dashboard_refunds, goodwill_of, lost_vouchers, total
+
+log = logging.getLogger(__name__)
 
 
-def recalculate_payments(*, apply: bool, reason: str) -> Iterator[tuple[int, bool]]:
-    """Rebalance every paid transaction with refunds or disputes: each one's id, and whether anything changes.
+def locked_transaction(transactions: QuerySet[Transaction]) -> Transaction:
+    """The one transaction among these, its row locked. Raises TransactionNotFound."""
+    rows = transactions.select_for_update(of=("self",)).select_related("voucher_type", "user")
+    found = rows.first()
+    if found is None:
+        raise TransactionNotFound
+    return found
 
-    One after the other, each in a database transaction of its own, so that it can be stopped and called again.
-    Without `apply` nothing is written.
+
+def locked_vouchers(paid: Transaction) -> list[Voucher]:
+    """The vouchers of a transaction, locked by primary key, in the order of its lines."""
+    lines = dict(paid.sold_vouchers.values_list("voucher_id", "line_no"))
+    return sorted(voucher_services.locked(lines), key=lambda voucher: lines[voucher.pk])
+
+
+def rebalance(paid: Transaction, *, reason: str, actor: User | None = None) -> None:
+    """Bring a paid transaction, whose row the caller has locked, in line with its refunds and disputes.
+
+    A constraint refuses refunds that together are more than what was paid; of lost disputes counts what is left.
     """
-    concerned = Transaction.objects.filter(
-        Q(refunds__isnull=False) | Q(disputes__isnull=False), status__in=PAID
-    ).distinct()
-    last = 0
-    while ids := list(concerned.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:CHUNK]):
-        for transaction_id in ids:
-            yield transaction_id, _recalculate(transaction_id, apply=apply, reason=reason)
-        last = ids[-1]
-
-
-@database.atomic
-def _recalculate(transaction_id: int, *, apply: bool, reason: str) -> bool:
-    paid = locked_transaction(Transaction.objects.filter(pk=transaction_id))
-    before = _state(paid)
-    rebalance(paid, reason=reason)
-    changed = _state(paid) != before
-    if not apply:
-        database.set_rollback(True)
-    return changed
-
-
-def _state(paid: Transaction) -> tuple[Any, ...]:
-    """What rebalancing may change of a transaction and its vouchers."""
-    return (
-        paid.amount_refunding,
-        paid.amount_refunded,
-        paid.amount_goodwill,
-        paid.status,
-        list(paid.vouchers.values_list("holds", "expiry_date")),
-        sorted(paid.refunds.filter(lines__live=True).values_list("pk", "lines__voucher")),
+    refunds = list(paid.refunds.filter(status__in=COUNTING))
+    outcomes = list(paid.disputes.values_list("outcome", "amount"))
+    refunding = total(refund.amount for refund in refunds if refund.status in UNDER_WAY)
+    refunded = total(refund.amount for refund in refunds if refund.status == RefundStatus.SUCCEEDED)
+    # The bank may have taken again what was refunded before: it counts once.
+    lost = min(
+        total(amount for outcome, amount in outcomes if outcome == DisputeOutcome.LOST),
+        max(paid.amount - refunded - refunding, Decimal(0)),
     )
+
+    vouchers = locked_vouchers(paid)
+    allocate_dashboard_refunds(paid, refunds, vouchers)
+    lines = RefundedVoucher.objects.filter(refund__transaction=paid, live=True)
+    refund_of = dict(lines.values_list("voucher_id", "refund__status"))
+    lost_voucher_ids = lost_vouchers(paid, lost, vouchers, refund_of)
+    disputed = any(outcome == DisputeOutcome.OPEN for outcome, _ in outcomes)
+    targets: dict[int, set[Hold]] = {}
+    for voucher in vouchers:
+        holds = targets[voucher.pk] = set()
+        if voucher.pk in lost_voucher_ids or refund_of.get(voucher.pk) == RefundStatus.SUCCEEDED:
+            holds.add(Hold.REFUNDED)
+        elif voucher.pk in refund_of:
+            holds.add(Hold.REFUND_PENDING)
+        if disputed:
+            holds.add(Hold.DISPUTED)
+
+    paid.amount_refunding, paid.amount_refunded = refunding, refunded + lost
+    void = [voucher_id for voucher_id, holds in targets.items() if Hold.REFUNDED in holds]
+    paid.amount_goodwill = goodwill_of(refunds, paid, void)
+    if paid.status in PAID:
+        all_back = 0 < paid.amount == paid.amount_refunded
+        paid.status = TransactionStatus.REFUNDED if all_back else TransactionStatus.COMPLETED
+    paid.save(
+        update_fields=("amount_refunding", "amount_refunded", "amount_goodwill", "status", "updated_at")
+    )
+    voucher_services.sync_money_holds(targets, reason=reason, actor=actor)

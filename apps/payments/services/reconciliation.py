@@ -41,8 +41,8 @@ from .payment_comparison import (
 )
 from .refund_decisions import execute_refund, send_automatic_refunds
 from .refunds import STATUS_OF
-from .settlement import settle_dispute, settle_payment, settle_refund
-from .stripe_lists import PAGE, SECOND, pages, patiently, spans
+from .stripe_paging import PAGE, SECOND, pages, patiently, spans
+from .stripe_sync import settle_dispute, settle_payment, settle_refund
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from apps.payments.models import (
 )
 from apps.vouchers.models import Hold, Voucher
 
-from . import notices
+from . import emails
 
 COUNTING: Final = (*UNDER_WAY, RefundStatus.SUCCEEDED)
 
@@ -198,7 +198,7 @@ def _lower(refund: Refund, amount: Decimal, reason: str) -> None:
     lines = refund.lines.select_related("voucher").order_by("voucher_id")
     for line in list(lines)[_rounded_up(amount, refund.transaction) :]:
         line.delete()
-    notices.refund_lowered(refund, before=before)
+    emails.refund_lowered(refund, before=before)
 
 
 def _cancel(refund: Refund, reason: str) -> None:

@@ -21,10 +21,10 @@ from apps.payments.errors import (
 from apps.payments.models import Refund, RefundStatus, Transaction
 from apps.users.models import User
 
-from . import fulfilment, notices
+from . import emails, fulfilment
+from .recalculation import rebalance
 from .refund_allocation import end_refund
 from .refunds import apply_refund, decide, locked_refund
-from .returns import rebalance
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def reject_refund(*, refund_id: int, actor: User, note: str) -> Refund:
         decide(rejected, actor, note)
         end_refund(rejected, RefundStatus.REJECTED)
         rebalance(rejected.transaction, reason=f"Refund {refund_id} rejected", actor=actor)
-        notices.refund_decided(rejected)
+        emails.refund_decided(rejected)
 
     _let_go(refund, reject)
     if not done:
@@ -142,7 +142,7 @@ def _fail(refund_id: int, code: str) -> None:
         refused.failure_reason = code
         end_refund(refused, RefundStatus.FAILED)
         rebalance(refused.transaction, reason=f"Refund {refund_id} refused by Stripe")
-        notices.refund_decided(refused)
+        emails.refund_decided(refused)
 
 
 def _let_go(refund: Refund, end: Callable[[], None]) -> None:

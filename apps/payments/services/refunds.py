@@ -34,9 +34,9 @@ from apps.users import services as users
 from apps.users.models import User
 from apps.vouchers.models import Hold, Voucher
 
-from . import idempotency, notices
+from . import emails, idempotency_keys
+from .recalculation import locked_transaction, locked_vouchers, rebalance
 from .refund_allocation import COUNTING, claim_vouchers, end_refund, fit_requests, refundable_amount
-from .returns import locked_transaction, locked_vouchers, rebalance
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +73,10 @@ def request_refund(
     refund that it asked for before. Raises TransactionNotFound, NotPaid, PaymentDisputed, NothingToRefund (used,
     expired and held vouchers are not refunded), AccountClosed, IdempotencyKeyReused or RequestInProgress.
     """
-    earlier = idempotency.earlier_request(user, key)
+    earlier = idempotency_keys.earlier_request(user, key)
     if earlier is not None and earlier.refund is not None:
         return earlier.refund
-    with idempotency.starting(user, key) as note:
+    with idempotency_keys.starting(user, key) as note:
         users.keep_open(user=user)
         mine = Transaction.objects.owned_by(user)
         paid = locked_transaction(
@@ -172,7 +172,7 @@ def apply_refund(found: gateway.Refund) -> Refund | None:
             fit_requests(paid, reason="Refunded in Stripe's dashboard instead.")
             claim_vouchers(paid, refund, locked_vouchers(paid))
         rebalance(paid, reason=f"Refund {refund.pk} {RefundStatus(refund.status).label.lower()}")
-        notices.refund_decided(refund)
+        emails.refund_decided(refund)
     if status == RefundStatus.FAILED:
         log.error("Refund %s of transaction %s failed: %s", refund.pk, paid.pk, found.failure_reason)
     return refund
@@ -182,7 +182,7 @@ def apply_refund(found: gateway.Refund) -> Refund | None:
 def erase_reasons(*, user: User) -> None:
     """Empty what the user wrote into refund requests, and forget the keys of their requests."""
     Refund.objects.filter(requested_by=user, origin=RefundOrigin.BUYER).update(reason="", notes="")
-    idempotency.forget_all(user)
+    idempotency_keys.forget_all(user)
 
 
 def _check_refundable(paid: Transaction) -> None:
@@ -219,7 +219,7 @@ def _record(
         RefundedVoucher(refund=refund, voucher=voucher) for voucher in vouchers
     )
     rebalance(paid, reason=f"Refund {refund.pk} requested", actor=by)
-    notices.refund_requested(refund)
+    emails.refund_requested(refund)
     return refund
 
 

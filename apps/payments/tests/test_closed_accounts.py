@@ -168,7 +168,7 @@ class LateSuccessTests(ClosedAccountTestCase):
 
     def test_a_process_that_dies_before_sending_leaves_it_to_the_reconciliation(self):
         paid = self.paid_then(self.close)
-        with patch.object(services.settlement, "send_automatic_refunds"):
+        with patch.object(services.stripe_sync, "send_automatic_refunds"):
             self.deliver(self.event_of(paid.stripe_payment_intent_id))
         self.assertEqual(Refund.objects.get().status, "requested")
         Refund.objects.update(created_at="2026-01-01T00:00Z")

@@ -9,7 +9,7 @@ from post_office.models import Email
 
 from apps.payments import errors, gateway, services
 from apps.payments.models import Refund, RefundedVoucher
-from apps.payments.services import returns
+from apps.payments.services import recalculation
 from apps.vouchers.models import Voucher, VoucherEvent
 from apps.vouchers.tests.factories import make_type
 from tests.support.books import broken_rules
@@ -196,7 +196,7 @@ class WhatIsLeftTests(GoodwillTestCase):
         services.approve_refund(refund_id=refund.pk, actor=self.staff)
         refund.lines.update(live=False)
         Refund.objects.update(status="failed", stripe_refund_id=None, finished_at=timezone.now())
-        returns.rebalance(paid, reason="as if Stripe had refused")
+        recalculation.rebalance(paid, reason="as if Stripe had refused")
         self.redeem(first)
         services.settle_refund(self.stripe.refunds()[0]["id"])
         self.assertBooks(paid, 10, 0, ["", "refund_pending"])

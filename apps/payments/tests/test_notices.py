@@ -14,9 +14,9 @@ from django.utils import timezone
 from post_office.models import STATUS, Email
 
 from apps.core import mail
-from apps.payments import currencies, gateway, receipts, services
+from apps.payments import gateway, receipt_pdf, services, stripe_amounts
 from apps.payments.models import Transaction
-from apps.payments.services import notices
+from apps.payments.services import emails
 from apps.payments.tests.factories import intent_for, make_completed_transaction, make_transaction
 from apps.users import services as users
 from apps.users.models import User
@@ -222,7 +222,7 @@ class WhatAReceiptSays(ApiTestCase):
             ("BHD", "12.50", "12.500"),
             ("JPY", "0.50", "0.50"),
         ):
-            self.assertEqual(currencies.shown(Decimal(price), currency), f"{shown}{NBSP}{currency}")
+            self.assertEqual(stripe_amounts.shown(Decimal(price), currency), f"{shown}{NBSP}{currency}")
         kind = make_type(price=Decimal("1250.00"), currency="JPY")
         paid = make_completed_transaction(
             user=self.customer, voucher_type=kind, quantity=2, amount_refunded=Decimal("1250.00")
@@ -292,7 +292,7 @@ class WhatStandsInNoWay(ApiTestCase):
     def test_a_receipt_that_cannot_be_drawn_now_is_sent_later_with_its_mail(self):
         services.settle(intent_for(self.pending))
         now = timezone.now()
-        with mock.patch.object(receipts, "receipt_pdf", side_effect=ValueError("no font")):
+        with mock.patch.object(receipt_pdf, "receipt_pdf", side_effect=ValueError("no font")):
             self.assertEqual(mail.send_waiting(), 0)
         self.assertEqual(Email.objects.get().status, STATUS.requeued)
         with time_machine.travel(now + timedelta(minutes=6), tick=False):
@@ -387,7 +387,7 @@ def settle_without_a_lock(intent: gateway.Intent) -> None:
         return
     time.sleep(0.01)
     Transaction.objects.filter(pk=found.pk).update(status="completed", completed_at=timezone.now())
-    notices.queue_receipt(found)
+    emails.queue_receipt(found)
 
 
 class SettlingTogether(RaceTestCase):

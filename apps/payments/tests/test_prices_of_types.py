@@ -6,7 +6,7 @@ from typing import Any
 from django.test import Client
 
 from apps.core.errors import DomainError
-from apps.payments import currencies, gateway
+from apps.payments import gateway, stripe_amounts
 from apps.users.tests.factories import make_staff, make_user
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import VoucherType
@@ -85,21 +85,21 @@ class PricesOfTypesTests(StripeTestCase, ApiTestCase):
         self.assertEqual((made.is_active, made.price), (True, Decimal(1050)))
 
     def test_a_type_of_each_currency_that_is_accepted_can_be_bought(self):
-        for currency in sorted(currencies.SUPPORTED):
+        for currency in sorted(stripe_amounts.SUPPORTED):
             with self.subTest(currency):
                 response = self.save(f"{TYPES}add/", name=currency, price="2000", currency=currency)
                 self.assertEqual(response.status_code, 302)
                 made = VoucherType.objects.get(name=currency)
                 bought = self.buyer.post(PURCHASE, {"voucher_type_id": made.pk})
                 self.assertEqual(bought.status_code, 201, bought.content)
-        self.assertLessEqual(set(MARKETS), currencies.SUPPORTED)
+        self.assertLessEqual(set(MARKETS), stripe_amounts.SUPPORTED)
 
     def test_a_free_type_has_no_price_to_be_paid(self):
         response = self.save(f"{TYPES}add/", price="0", currency="XYZ")
         self.assertEqual(response.status_code, 302)
 
     def test_the_least_that_stripe_documents_is_accepted_and_a_hundredth_less_is_not(self):
-        for currency, least in currencies.MINIMUM.items():
+        for currency, least in stripe_amounts.MINIMUM.items():
             with self.subTest(currency):
                 gateway.check_price(least, 1, currency)
                 with self.assertRaises(DomainError):

@@ -5,7 +5,7 @@ from io import StringIO
 from django.core.management import call_command
 
 from apps.payments.models import Refund, RefundedVoucher, Transaction
-from apps.payments.services.returns import rebalance
+from apps.payments.services.recalculation import rebalance
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Hold, Voucher, VoucherEvent
 from tests.support.books import broken_rules
@@ -14,7 +14,7 @@ from tests.support.cases import ApiTestCase
 from .money import PaidTestCase
 
 
-def recalculate(*options):
+def run_command(*options):
     said = StringIO()
     call_command("recalculate_payments", *options, stdout=said)
     return said.getvalue()
@@ -49,7 +49,7 @@ class RecalculateTests(PaidTestCase, ApiTestCase):
 
     def test_it_says_what_would_change_and_changes_nothing_until_it_is_told_to(self):
         before = self.everything()
-        said = recalculate()
+        said = run_command()
         self.assertIn(f"Transaction {self.goodwill.pk}: would change\n", said)
         self.assertIn(f"Transaction {self.lost.pk}: would change\n", said)
         self.assertIn("Checked payments: 3, to change: 2.", said)
@@ -58,7 +58,7 @@ class RecalculateTests(PaidTestCase, ApiTestCase):
 
     def test_applied_it_frees_what_is_void_for_nothing_once(self):
         right = self.books(self.right)
-        self.assertIn("Checked payments: 3, changed: 2.", recalculate("--apply"))
+        self.assertIn("Checked payments: 3, changed: 2.", run_command("--apply"))
         self.assertEqual(self.books(self.goodwill)[3], [""])
         self.assertEqual(self.goodwill.amount_goodwill, 1)
         self.assertEqual(self.books(self.lost)[3].count("refunded"), 1)
@@ -66,11 +66,11 @@ class RecalculateTests(PaidTestCase, ApiTestCase):
         self.assertEqual(self.redeem(self.goodwill.vouchers[0]).status_code, 200)
         self.assertEqual(broken_rules(), {})
         before = self.everything()[1:]
-        self.assertIn("changed: 0.", recalculate("--apply"))
+        self.assertIn("changed: 0.", run_command("--apply"))
         self.assertEqual(self.everything()[1:], before)
 
     def test_a_payment_that_is_in_line_is_left_as_it_is(self):
-        recalculate("--apply")
+        run_command("--apply")
         paid = Transaction.objects.get(pk=self.right.pk)
         rebalance(paid, reason="Again")
-        self.assertIn("to change: 0.", recalculate())
+        self.assertIn("to change: 0.", run_command())

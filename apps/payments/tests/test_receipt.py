@@ -8,7 +8,7 @@ from unittest import skipUnless
 import time_machine
 from django.utils import timezone
 
-from apps.payments import receipts, selectors
+from apps.payments import receipt_pdf, selectors
 from apps.payments.errors import NotPaid, TransactionNotFound
 from apps.payments.models import Transaction, TransactionStatus
 from apps.payments.tests.factories import make_completed_transaction, make_transaction
@@ -35,7 +35,7 @@ class ReceiptTests(ApiTestCase):
     def text(self, paid):
         from tests.support.paper import text_of
 
-        return text_of(receipts.receipt_pdf(paid))
+        return text_of(receipt_pdf.receipt_pdf(paid))
 
     @READS_PDF
     def test_it_says_who_paid_what_when_and_for_which_vouchers(self):
@@ -99,7 +99,7 @@ class ReceiptTests(ApiTestCase):
                 User.objects.filter(pk=self.owner.pk).update(first_name=name, last_name=name)
                 kind = make_type(name=f"{name}{name}"[:190] or "-", price=Decimal("9999999.99"))
                 paid = make_completed_transaction(user=self.owner, voucher_type=kind, quantity=100)
-                printed = receipts.receipt_pdf(paid)
+                printed = receipt_pdf.receipt_pdf(paid)
                 pages = {number for number, _ in marks_of(printed)}
                 self.assertEqual(pages, {0})
                 for _, (left, bottom, right, top) in marks_of(printed):
@@ -128,7 +128,7 @@ class ReceiptTests(ApiTestCase):
     def test_the_same_state_at_the_same_time_is_the_same_file(self):
         paid = make_completed_transaction(user=self.owner, quantity=2)
         with time_machine.travel(timezone.now(), tick=False):
-            self.assertEqual(receipts.receipt_pdf(paid), receipts.receipt_pdf(paid))
+            self.assertEqual(receipt_pdf.receipt_pdf(paid), receipt_pdf.receipt_pdf(paid))
 
     def test_it_takes_three_queries_however_many_vouchers(self):
         paid = make_completed_transaction(user=self.owner, quantity=10)

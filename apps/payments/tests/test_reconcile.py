@@ -14,7 +14,7 @@ from apps.core.locks import alone
 from apps.payments import gateway, services, tasks
 from apps.payments.errors import PaymentProviderUnavailable
 from apps.payments.models import Dispute, Refund, Transaction
-from apps.payments.services import reconciliation, stripe_lists
+from apps.payments.services import reconciliation, stripe_paging
 from apps.vouchers.models import Voucher
 from tests.support.cases import ApiTestCase, RaceTestCase
 
@@ -24,7 +24,7 @@ from .money import PaidTestCase
 class ReconcileTestCase(PaidTestCase):
     def setUp(self):
         super().setUp()
-        for module, name, value in ((reconciliation, "PAUSE", 0), (stripe_lists, "BACK_OFF", (0.0,))):
+        for module, name, value in ((reconciliation, "PAUSE", 0), (stripe_paging, "BACK_OFF", (0.0,))):
             changed = patch.object(module, name, value)
             changed.start()
             self.addCleanup(changed.stop)

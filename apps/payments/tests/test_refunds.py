@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.payments import errors, gateway, services
 from apps.payments.models import IdempotencyKey, Refund, RefundedVoucher, Transaction
-from apps.payments.services import returns
+from apps.payments.services import recalculation
 from apps.users.tests.factories import PASSWORD, make_user
 from apps.vouchers import errors as voucher_errors
 from apps.vouchers import services as voucher_services
@@ -314,7 +314,7 @@ class AtStripeTests(PaidTestCase, ApiTestCase):
         refund = self.refund(paid)
         refund.lines.update(live=False)
         Refund.objects.update(status="failed", stripe_refund_id=None)
-        returns.rebalance(paid, reason="as if Stripe had refused")
+        recalculation.rebalance(paid, reason="as if Stripe had refused")
         self.assertEqual(self.books(paid)[3], [""])
         services.settle_refund(refund.stripe_refund_id)
         self.assertEqual(self.books(paid), ("refunded", Decimal(0), Decimal(10), ["refunded"]))
@@ -374,7 +374,7 @@ class SchemaTests(PaidTestCase, ApiTestCase):
         self.ask(paid)
         Refund.objects.update(amount=11)
         with self.assertRaises(IntegrityError), transaction.atomic():
-            returns.rebalance(Transaction.objects.get(), reason="wrong")
+            recalculation.rebalance(Transaction.objects.get(), reason="wrong")
 
     def test_a_voucher_is_in_one_live_refund_at_most(self):
         paid = self.buy(1)

@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from apps.payments.models import Refund, Transaction
-from apps.payments.services import withdrawals
+from apps.payments.services import withdrawal_refunds
 from apps.users.tests.factories import make_user
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Voucher, VoucherEvent
@@ -209,7 +209,7 @@ class RefundTests(WithdrawTestCase):
     def test_killed_between_asking_and_approving_it_goes_on(self):
         paid = self.buy(2)
         with (
-            patch.object(withdrawals, "approve_refund", side_effect=MemoryError),
+            patch.object(withdrawal_refunds, "approve_refund", side_effect=MemoryError),
             self.assertRaises(MemoryError),
         ):
             self.refund_all()
@@ -267,5 +267,5 @@ class RefundTests(WithdrawTestCase):
             self.buy(1)
         self.withdraw()
         ids = list(Transaction.objects.order_by("pk").values_list("pk", flat=True))
-        self.assertEqual(list(withdrawals._payments(self.type)), ids)
-        self.assertEqual(withdrawals.payments_to_refund(self.type), 3)
+        self.assertEqual(list(withdrawal_refunds._payments(self.type)), ids)
+        self.assertEqual(withdrawal_refunds.payments_to_refund(self.type), 3)

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from apps.payments.services.recalculation import recalculate_payments
+from apps.payments.services.bulk_recalculation import recalculate_payments
 
 REASON = "Recalculated by today's rules"
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from apps.core.errors import UnavailableError
 from apps.core.logs import without_secrets
 from apps.payments.models import Transaction, TransactionStatus
-from apps.payments.services import withdrawals
+from apps.payments.services import withdrawal_refunds
 from apps.users.models import User
 from apps.vouchers.management.arguments import staff_called, type_called
 from apps.vouchers.models import VoucherType
@@ -113,7 +113,7 @@ class Command(BaseCommand):
             return
         self.stdout.write("The type would go off sale; never used and partly used vouchers would be held.")
         if refund:
-            due = withdrawals.refundable_of(voucher_type, now=timezone.now())
+            due = withdrawal_refunds.refundable_of(voucher_type, now=timezone.now())
             amounts = ", ".join(f"{amount:,.2f} {currency}" for currency, amount in due.amounts.items())
             self.stdout.write(
                 f"Refunded would be {due.vouchers:,} vouchers of {due.payments:,} payments: {amounts or 'nothing'}. "
@@ -135,9 +135,11 @@ class Command(BaseCommand):
         )
 
     def _refund(self, voucher_type: VoucherType, reason: str, actor: User) -> None:
-        total = withdrawals.payments_to_refund(voucher_type)
+        total = withdrawal_refunds.payments_to_refund(voucher_type)
         with Progress("payments", total) as told:
-            came = withdrawals.refund_unused(voucher_type=voucher_type, actor=actor, reason=reason, told=told)
+            came = withdrawal_refunds.refund_unused(
+                voucher_type=voucher_type, actor=actor, reason=reason, told=told
+            )
         self.stdout.write(
             f"Refunded {came.made:,} vouchers; on their way {came.under_way:,}; failed {came.failed:,}; "
             f"payments in dispute, left alone: {came.disputed_payments:,}."

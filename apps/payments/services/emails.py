@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from apps.core import mail
-from apps.payments import currencies, receipts
+from apps.payments import receipt_pdf, stripe_amounts
 from apps.payments.models import (
     Dispute,
     DisputeOutcome,
@@ -93,10 +93,10 @@ def queue_receipt(transaction: Transaction) -> bool:
             "paid_at": _moment(transaction.completed_at or now),
             "name": name,
             "quantity": transaction.quantity,
-            "unit_price": currencies.shown(transaction.unit_price, currency),
-            "amount": currencies.shown(transaction.amount, currency),
+            "unit_price": stripe_amounts.shown(transaction.unit_price, currency),
+            "amount": stripe_amounts.shown(transaction.amount, currency),
             "refunded": transaction.amount_refunded
-            and currencies.shown(transaction.amount_refunded, currency),
+            and stripe_amounts.shown(transaction.amount_refunded, currency),
             "vouchers": [
                 {
                     "code": voucher.shown_code,
@@ -113,7 +113,7 @@ def queue_receipt(transaction: Transaction) -> bool:
 def receipt_attachment(*, transaction_id: int) -> mail.Attachment:
     """The receipt of a paid transaction as PDF, for the mail that is about to be sent."""
     paid = Transaction.objects.select_related("voucher_type", "user").get(pk=transaction_id)
-    return mail.Attachment(receipts.file_name(paid), receipts.receipt_pdf(paid), "application/pdf")
+    return mail.Attachment(receipt_pdf.file_name(paid), receipt_pdf.receipt_pdf(paid), "application/pdf")
 
 
 def refund_requested(refund: Refund) -> bool:
@@ -137,7 +137,7 @@ def refund_lowered(refund: Refund, *, before: Decimal) -> bool:
         refund,
         subject="Your request for a refund was changed",
         text="Some of the money for your purchase {purchase} has gone back to you meanwhile. So our staff will decide"
-        f" about {{amount}} instead of {currencies.shown(before, refund.transaction.currency)}.",
+        f" about {{amount}} instead of {stripe_amounts.shown(before, refund.transaction.currency)}.",
         about_vouchers="Until then these vouchers can't be used:",
     )
 
@@ -207,7 +207,7 @@ def dispute_closed(dispute: Dispute) -> bool:
 
 def _about_refund(refund: Refund, *, subject: str, text: str, about_vouchers: str) -> bool:
     paid = refund.transaction
-    amount = currencies.shown(refund.amount, paid.currency)
+    amount = stripe_amounts.shown(refund.amount, paid.currency)
     paragraphs = [text.format(amount=amount, purchase=paid.pk)]
     lines = list(refund.lines.select_related("voucher").order_by("voucher_id"))
     if about_vouchers == RELEASED:
@@ -230,7 +230,7 @@ def _about_dispute(
     dispute: Dispute, *, subject: str, paragraphs: list[str], codes: Sequence[str] = ()
 ) -> bool:
     paid = dispute.transaction
-    amount = currencies.shown(dispute.amount, paid.currency)
+    amount = stripe_amounts.shown(dispute.amount, paid.currency)
     return _notify(
         paid,
         subject=subject,

@@ -17,7 +17,7 @@ from apps.core.typesetting import Paper, paper
 from apps.vouchers import codes
 from apps.vouchers.models import InactiveReason, Voucher
 
-from . import currencies
+from . import stripe_amounts
 from .models import Transaction
 
 LEFT: Final = 20.0
@@ -146,7 +146,7 @@ def _amount(
     page: Paper, x: float, y: float, amount: Decimal, transaction: Transaction, face: str = type_.REGULAR
 ) -> None:
     """An amount of money left of `x`, small rather than cut."""
-    written = currencies.shown(amount, transaction.currency).replace("-", "\N{MINUS SIGN}")
+    written = stripe_amounts.shown(amount, transaction.currency).replace("-", "\N{MINUS SIGN}")
     page.text(x, y, written, face=face, size=11 if len(written) < 18 else 8, align="right", width=39)
 
 

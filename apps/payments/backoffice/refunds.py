@@ -18,20 +18,13 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from apps.core.backoffice.confirmed_actions import AskingAdmin, Case, NoQuestions, ReasonForm, asks_first
 from apps.core.backoffice.read_only import LookedAtAdmin, LookedAtInline, link_to
 from apps.core.errors import ConflictError
+from apps.payments import services, stripe_amounts
+from apps.payments.errors import NothingToRefund, PaymentProviderUnavailable
+from apps.payments.models import Refund, RefundedVoucher, RefundStatus, SoldVoucher, Transaction
 from apps.users.current_user import caller
 from apps.vouchers import admin as vouchers_admin
 from apps.vouchers.backoffice.code_search import FoundByCode
 from apps.vouchers.models import Voucher
-
-from . import currencies, services
-from .errors import NothingToRefund, PaymentProviderUnavailable
-from .models import (
-    Refund,
-    RefundedVoucher,
-    RefundStatus,
-    SoldVoucher,
-    Transaction,
-)
 
 REFUNDS_AT_ONCE: Final = 10  # each waits for Stripe
 STAYS_APPROVED: Final = (
@@ -50,7 +43,7 @@ REFUND_COLOURS = {
 
 def money(amount: Decimal, paid: Transaction) -> str:
     """An amount of a transaction, as people read it."""
-    return currencies.shown(amount, paid.currency)
+    return stripe_amounts.shown(amount, paid.currency)
 
 
 class VoucherLines(LookedAtInline):

@@ -1,0 +1,1 @@
+"""The admin's screens for payments, refunds, disputes and Stripe's events."""
