@@ -457,7 +457,7 @@ UNFOLD = {
     "SITE_HEADER": "Voucher App",
     "SITE_SYMBOL": "confirmation_number",
     "SITE_URL": FRONTEND_URL,
-    "DASHBOARD_CALLBACK": "apps.analytics.front_page.fill",
+    "DASHBOARD_CALLBACK": "apps.analytics.admin_dashboard.fill",
     "LOGIN": {"form": "apps.authentication.forms.AdminLoginForm"},
 }
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from . import figures, holds, money, uses, vouchers, waiting
+from . import figures, holds, money, timeliness, uses, vouchers
 from .rule import Finding, Rule
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -20,7 +20,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *uses.RULES,
     *money.RULES,
     *holds.RULES,
-    *waiting.RULES,
+    *timeliness.RULES,
     *figures.RULES,
 )
 
