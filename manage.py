@@ -3,13 +3,13 @@
 
 import sys
 
-from apps.core.logs import print_exception
+from apps.core.logs import redacting_excepthook
 from voucher_project.environment import choose_settings
 
 
 def main() -> None:
     """Run the command that the arguments name; `test` first brings up the servers that it needs."""
-    sys.excepthook = print_exception
+    sys.excepthook = redacting_excepthook
     if sys.argv[1:2] == ["test"]:
         from tests.support import services
 

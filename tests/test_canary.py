@@ -151,7 +151,7 @@ class FaultTests(CanaryTestCase):
 
     def test_without_the_mask_it_would_be_seen(self):
         """The control of all of these."""
-        with patch.object(logs, "without_secrets", str):
+        with patch.object(logs, "redact", str):
             self.fail_everywhere(step=7)
         told = {name for name, line in self.lines() if tells(line, self.planted)}
         self.assertEqual(told, {"django.request"})
@@ -171,7 +171,7 @@ class FaultTests(CanaryTestCase):
             raise SMTPDataError(554, f"Refused: {messages[0].body}".encode())
 
         with patch("django.core.mail.backends.locmem.EmailBackend.send_messages", refuse):
-            self.assertEqual(mail.send_waiting(), 0)
+            self.assertEqual(mail.send_pending(), 0)
         self.kept += [("mail log", text) for text in Log.objects.values_list("message", flat=True)]
         self.assertUntold(least=20)
         self.assertLessEqual({"apps.payments.gateway", "apps.core.mail"}, {name for name, _ in self.lines()})
@@ -227,7 +227,7 @@ class FaultTests(CanaryTestCase):
         except SystemExit:
             pass
         except Exception as error:  # noqa: BLE001 - as sys.excepthook
-            logs.print_exception(type(error), error, error.__traceback__)
+            logs.redacting_excepthook(type(error), error, error.__traceback__)
 
 
 WORKER_AND_COMMAND = """
@@ -238,7 +238,7 @@ from voucher_project.celery import app
 
 app.loader.import_default_modules()
 app.log.setup(loglevel="DEBUG", redirect_stdouts=True)
-with mock.patch("apps.core.mail.send_waiting", side_effect=RuntimeError(f"row ({sys.argv[1]})")):
+with mock.patch("apps.core.mail.send_pending", side_effect=RuntimeError(f"row ({sys.argv[1]})")):
     app.tasks["core.send_queued_mail"].apply(throw=False)
     sys.argv = ["manage.py", "send_queued_mail"]
     manage.main()
@@ -340,7 +340,7 @@ class ReadingTests(SimpleTestCase):
                 written = (spelt, quote(spelt), json.dumps([f"\n{spelt}"]), str(spelt.encode()))
                 for text in (*written, f"no voucher {spelt} here"):
                     self.assertTrue(tells(text, [code]), text)
-                    self.assertFalse(tells(logs.without_secrets(text), [code]), text)
+                    self.assertFalse(tells(logs.redact(text), [code]), text)
             self.assertTrue(all(tells(spelt, [code]) for spelt in refused(code)))
             self.assertFalse(tells(f"the end of {codes.masked(code)}, {uuid4()}", [code]))
 

@@ -66,12 +66,12 @@ PLACES = {
 
 
 def places_that_mask():
-    """How often each module of the application calls `without_secrets`."""
+    """How often each module of the application calls `redact`."""
     for path in Path(settings.BASE_DIR, "apps").rglob("*.py"):
         if "tests" not in path.parts:
             module = ".".join(path.relative_to(settings.BASE_DIR).with_suffix("").parts)
             calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-            yield from (module for call in calls if getattr(call.func, "id", "") == "without_secrets")
+            yield from (module for call in calls if getattr(call.func, "id", "") == "redact")
 
 
 class RowsTests(CanaryTestCase):
@@ -128,7 +128,7 @@ class RowsTests(CanaryTestCase):
             raise SMTPDataError(554, f"Refused: {text}".encode())
 
         with patch("django.core.mail.backends.locmem.EmailBackend.send_messages", refuse):
-            self.assertEqual(mail.send_waiting(), 0)
+            self.assertEqual(mail.send_pending(), 0)
 
     def log(self, text):
         record = logging.makeLogRecord({"name": "x", "levelname": "INFO", "msg": text})
@@ -138,7 +138,7 @@ class RowsTests(CanaryTestCase):
             try:
                 raise ValueError(text)
             except ValueError as error:
-                logs.print_exception(ValueError, error, error.__traceback__)
+                logs.redacting_excepthook(ValueError, error, error.__traceback__)
         self.other["printed"] = printed.getvalue()
 
     def told(self):
@@ -182,7 +182,7 @@ class RowsTests(CanaryTestCase):
     def test_control_without_the_mask_of_a_place_its_code_is_seen(self):
         for name, (_, expected) in PLACES.items():
             with self.subTest(name), transaction.atomic():
-                with patch.object(import_module(name), "without_secrets", str):
+                with patch.object(import_module(name), "redact", str):
                     self.write_everywhere(codes.shown(self.planted[0]))
                     self.assertLessEqual(expected, self.told())
                 transaction.set_rollback(True)

@@ -68,14 +68,14 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "apps.core.middleware.RequestId",
+    "apps.core.middleware.RequestIdMiddleware",
     "apps.core.security_headers.SecurityHeaders",  # outside all that may answer
     "corsheaders.middleware.CorsMiddleware",
-    "apps.core.middleware.Problems",  # outside all that may refuse a request
+    "apps.core.middleware.ProblemDetailsMiddleware",  # outside all that may refuse a request
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "apps.core.middleware.WithoutNul",
-    "apps.core.middleware.RefusedForms",
+    "apps.core.middleware.RejectNulQueryMiddleware",
+    "apps.core.middleware.AdminRateLimitStatusMiddleware",
     "django.middleware.http.ConditionalGetMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -186,7 +186,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["apps.core.api.parsers.StrictJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.core.api.content_negotiation.ContentNegotiation",
     "DEFAULT_FILTER_BACKENDS": [],
-    "DEFAULT_THROTTLE_CLASSES": ["apps.core.api.throttling.EveryRequest"],
+    "DEFAULT_THROTTLE_CLASSES": ["apps.core.api.throttling.RequestRateThrottle"],
     "DEFAULT_SCHEMA_CLASS": "apps.core.api.openapi.ProblemSchema",
     "URL_FORMAT_OVERRIDE": None,
     "EXCEPTION_HANDLER": "apps.core.api.problems.exception_handler",

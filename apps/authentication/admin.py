@@ -5,7 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from apps.core.backoffice.read_only import LookedAt
+from apps.core.backoffice.read_only import ReadOnly
 from apps.users import admin as users_admin
 from apps.users.models import User
 
@@ -42,7 +42,7 @@ class UserAdmin(users_admin.UserAdmin):
 
 
 @admin.register(Session)
-class SessionAdmin(LookedAt, ModelAdmin):
+class SessionAdmin(ReadOnly, ModelAdmin):
     list_display = ("user", "created_at", "refreshed_at", "expires_at", "ended_at")
     list_filter = ("created_at", "ended_at")
     list_select_related = ("user",)

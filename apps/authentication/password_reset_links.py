@@ -23,7 +23,7 @@ generator: Final = PasswordResetTokenGenerator()
 def send(user: User | None) -> None:
     """Queue the mail with a new link for `user`; for None, do the same work for nobody."""
     somebody = user or User(pk=0, email="nobody@example.invalid")
-    mail.queue(
+    mail.enqueue(
         to=user.email if user else "",
         subject="Set a new password",
         template="authentication/password_reset",

@@ -3,29 +3,29 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from apps.core.limits import Counter, WithMeta, per_network, take
+from apps.core.limits import Counter, HasMeta, hit, per_network
 from apps.users.models import User
 
 from . import tokens
 from .errors import TokenInvalid
 
 
-def registrations(request: WithMeta) -> tuple[Counter, ...]:
+def registrations(request: HasMeta) -> tuple[Counter, ...]:
     """For an account that is made."""
     return per_network("LIMIT_REGISTER", request)
 
 
-def taken_addresses(request: WithMeta) -> tuple[Counter, ...]:
+def taken_addresses(request: HasMeta) -> tuple[Counter, ...]:
     """For a try to make an account that tells of another one's."""
     return per_network("LIMIT_REGISTER_FAILURES", request)
 
 
-def refreshes(request: WithMeta) -> tuple[Counter, ...]:
+def refreshes(request: HasMeta) -> tuple[Counter, ...]:
     """For an exchange of a refresh token."""
     return per_network("LIMIT_REFRESH", request)
 
 
-def resets(request: WithMeta, email: str = "") -> tuple[Counter, ...]:
+def resets(request: HasMeta, email: str = "") -> tuple[Counter, ...]:
     """For a mail to `email` with a link for a new password; without `email`, for the use of such a link.
 
     The address counts over all networks: each attempt is a mail, and those that were sent still work.
@@ -37,7 +37,7 @@ def resets(request: WithMeta, email: str = "") -> tuple[Counter, ...]:
 
 
 @contextmanager
-def invalid_tokens(request: WithMeta, token: str) -> Iterator[None]:
+def invalid_tokens(request: HasMeta, token: str) -> Iterator[None]:
     """Count a token that the block finds invalid on its network: as junk, or as a public request if we signed it.
 
     So who sends an expired token, or one whose session has ended, is not taken for somebody who makes them up.
@@ -47,5 +47,5 @@ def invalid_tokens(request: WithMeta, token: str) -> Iterator[None]:
         yield
     except TokenInvalid:
         limit = "LIMIT_REQUESTS_PER_NETWORK" if tokens.is_ours(token) else "LIMIT_JUNK_TOKENS"
-        take(*per_network(limit, request))
+        hit(*per_network(limit, request))
         raise

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from apps.core.api.openapi import documented
 from apps.core.errors import TooManyAttempts
-from apps.core.limits import failures, give_back, successes, take
+from apps.core.limits import count_failures, hit, successes, undo
 from apps.core.views import PublicView
 from apps.users import services as users_services
 from apps.users import views as users
@@ -54,7 +54,7 @@ class Register(PublicView):
         use_cookies = given.pop("use_cookies")
         with (
             successes(of=rate_limits.registrations(request)),
-            failures(EmailTaken, of=rate_limits.taken_addresses(request)),
+            count_failures(EmailTaken, of=rate_limits.taken_addresses(request)),
         ):
             signed_in = services.register(**given)
         return _welcome(request, signed_in, "Your account is ready.", use_cookies, status=201)
@@ -72,7 +72,7 @@ class Login(PublicView):
         given = _given(LoginInput, request)
         use_cookies = given.pop("use_cookies")
         device = devices.device_of(request._request, given["email"], given.pop("device_token"))
-        with failures(InvalidCredentials, of=passwords(request, given["email"], device=device)):
+        with count_failures(InvalidCredentials, of=passwords(request, given["email"], device=device)):
             signed_in = services.sign_in(**given)
         return _welcome(request, signed_in, "You are signed in.", use_cookies)
 
@@ -100,7 +100,7 @@ class Refresh(PublicView):
             if not refresh:
                 raise InvalidFields(refresh=[("required", "This field is required.")])
             authentication.require_csrf_token(request)
-        take(*rate_limits.refreshes(request))
+        hit(*rate_limits.refreshes(request))
         with rate_limits.invalid_tokens(request, refresh):
             return _hand_over({}, exchange(refresh=refresh), by_cookie)
 
@@ -180,7 +180,7 @@ class ChangePassword(APIView):
         given = _given(ChangePasswordInput, request)
         user: Any = request.user
         asked_by: Any = request.auth
-        with failures(WrongPassword, of=passwords(request, user.email, device=str(asked_by.sid))):
+        with count_failures(WrongPassword, of=passwords(request, user.email, device=str(asked_by.sid))):
             tokens = services.change_password(user=user, **given)
         return _hand_over({"message": "Your password is changed."}, tokens, asked_by.by_cookie)
 
@@ -194,7 +194,7 @@ class RequestPasswordReset(PublicView):
     )
     def post(self, request: Request) -> Response:
         email = _given(PasswordResetInput, request)["email"]
-        take(*rate_limits.resets(request, email))
+        hit(*rate_limits.resets(request, email))
         services.request_password_reset(email=email)
         return Response({"message": "If there is an account, a link is on its way to it."}, status=202)
 
@@ -209,7 +209,7 @@ class ResetPassword(PublicView):
     )
     def post(self, request: Request) -> Response:
         given = _given(PasswordResetConfirmInput, request)
-        take(*rate_limits.resets(request))
+        hit(*rate_limits.resets(request))
         services.reset_password(**given)
         return Response({"message": "Your password is changed. You can sign in with it."})
 
@@ -229,7 +229,7 @@ class Account(users.Profile):
         given = _given(CloseAccountInput, request)
         user: Any = request.user
         asked_by: Any = request.auth
-        with failures(WrongPassword, of=passwords(request, user.email, device=str(asked_by.sid))):
+        with count_failures(WrongPassword, of=passwords(request, user.email, device=str(asked_by.sid))):
             users_services.close_account(user=user, **given)
         response = Response(status=204)
         cookies.clear(response)
@@ -279,14 +279,14 @@ def change_password_in_admin(request: HttpRequest) -> HttpResponseBase:
         return page(request)
     try:
         session = str(request.session.session_key)
-        taken = take(*passwords(request, request.user.email, device=session))
+        taken = hit(*passwords(request, request.user.email, device=session))
     except TooManyAttempts as error:
         text = f"{error.detail}\n"
         headers = {"Retry-After": str(error.retry_after)}
         return HttpResponse(text, status=429, content_type="text/plain", headers=headers)
     response = page(request)
     if response.status_code == 302:  # done
-        give_back(taken)
+        undo(taken)
     return response
 
 

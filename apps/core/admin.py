@@ -10,14 +10,14 @@ from django.utils import timezone
 from post_office.models import STATUS, Attachment, Email, EmailTemplate, Log
 from unfold.admin import ModelAdmin
 
-from apps.core.backoffice.read_only import LookedAt
+from apps.core.backoffice.read_only import ReadOnly
 
 for model in (Email, EmailTemplate, Log, Attachment):
     admin.site.unregister(model)  # its own screens show bodies, and these hold working links
 
 
 @admin.register(Email)
-class EmailAdmin(LookedAt, ModelAdmin):
+class EmailAdmin(ReadOnly, ModelAdmin):
     """Mail holds links that open accounts, and codes: neither is for staff to read."""
 
     list_display = ("recipient", "subject", "status", "number_of_retries", "created", "last_updated")

@@ -3,7 +3,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.db.models.signals import pre_save
 
-from .logs import without_secrets
+from .logs import redact
 
 
 class CoreConfig(AppConfig):
@@ -16,5 +16,5 @@ class CoreConfig(AppConfig):
 
 def mask(instance: Any, **told: Any) -> None:
     """Keep the admin's log without codes: it holds names and labels as staff wrote them."""
-    instance.object_repr = without_secrets(instance.object_repr)
-    instance.change_message = without_secrets(instance.change_message)
+    instance.object_repr = redact(instance.object_repr)
+    instance.change_message = redact(instance.change_message)

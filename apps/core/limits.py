@@ -39,7 +39,7 @@ TOLERANCE: Final = (
 LARGEST: Final = 50_000  # counters kept in the process
 
 
-class WithMeta(Protocol):
+class HasMeta(Protocol):
     """A request, Django's or REST framework's."""
 
     @property
@@ -77,45 +77,45 @@ class Counter:
 
 
 @dataclass(frozen=True)
-class Taken:
+class Hits:
     """Attempts that were counted, and in which window of each counter (its end, in milliseconds)."""
 
     keys: tuple[str, ...] = ()
     windows: tuple[int, ...] = ()
 
 
-def check(*counters: Counter) -> None:
+def test(*counters: Counter) -> None:
     """Raise TooManyAttempts if a counter is at its limit; count nothing."""
     _try(counters, 0)
 
 
-def take(*counters: Counter) -> Taken:
+def hit(*counters: Counter) -> Hits:
     """Count one attempt on each counter, or raise TooManyAttempts and count none."""
     return _try(counters, 1)
 
 
-def give_back(taken: Taken) -> None:
+def undo(taken: Hits) -> None:
     """Uncount an attempt, unless its window has ended."""
     if taken.keys:
-        _run("give_back", list(taken.keys), list(taken.windows))
+        _run("undo", list(taken.keys), list(taken.windows))
 
 
 @contextmanager
-def failures(*kinds: type[Exception], of: tuple[Counter, ...]) -> Iterator[None]:
+def count_failures(*kinds: type[Exception], of: tuple[Counter, ...]) -> Iterator[None]:
     """Count the block on the counters `of` before it runs, and give that back unless it raises one of `kinds`.
 
     Counted beforehand, so that of any number of parallel blocks no more run than the limit allows to fail.
     Raises TooManyAttempts, and then the block has not run.
     """
-    taken = take(*of)
+    taken = hit(*of)
     try:
         yield
     except kinds:
         raise
     except BaseException:
-        give_back(taken)
+        undo(taken)
         raise
-    give_back(taken)
+    undo(taken)
 
 
 @contextmanager
@@ -124,23 +124,23 @@ def successes(*, of: tuple[Counter, ...]) -> Iterator[None]:
 
     Raises TooManyAttempts, and then the block has not run.
     """
-    taken = take(*of)
+    taken = hit(*of)
     try:
         yield
     except BaseException:
-        give_back(taken)
+        undo(taken)
         raise
 
 
 def per_network(
-    limit: str, request: WithMeta, who: str = "", *, refuses: Refuses = Refuses.EVERYBODY
+    limit: str, request: HasMeta, who: str = "", *, refuses: Refuses = Refuses.EVERYBODY
 ) -> tuple[Counter, ...]:
     """The counters of a limit for the network of a request, and for `who` in it if that is told.
 
     One for IPv4. An IPv6 network counts a second time in the /48 around it, which one customer may have whole: that
     allows LIMIT_WIDE_NETWORK_TIMES as much.
     """
-    network = network_of(request)
+    network = client_network(request)
     counter = Counter(limit, f"{network} {who}".strip(), refuses)
     if ":" not in network:
         return (counter,)
@@ -148,7 +148,7 @@ def per_network(
     return counter, Counter(limit, f"{wide} {who}".strip(), refuses, settings.LIMIT_WIDE_NETWORK_TIMES)
 
 
-def network_of(request: WithMeta) -> str:
+def client_network(request: HasMeta) -> str:
     """The network that a request comes from: an IPv4 address, or the /64 of an IPv6 address; "" if unknown.
 
     Of X-Forwarded-For only the entry that the outermost of TRUSTED_PROXY_COUNT proxies wrote is believed. Where
@@ -161,10 +161,10 @@ def network_of(request: WithMeta) -> str:
     return _network(forwarded) or _network(connection)
 
 
-def address_report(request: WithMeta) -> dict[str, str | int]:
+def address_report(request: HasMeta) -> dict[str, str | int]:
     """Whom the limits take the sender of a request for, and all that this follows from; for staff alone."""
     return {
-        "network": network_of(request),
+        "network": client_network(request),
         "connection": str(request.META.get("REMOTE_ADDR") or ""),
         "x_forwarded_for": str(request.META.get("HTTP_X_FORWARDED_FOR") or ""),
         "trusted_proxy_count": settings.TRUSTED_PROXY_COUNT,
@@ -191,19 +191,19 @@ def _network(address: str) -> str:
 # --- Counting -----------------------------------------------------------------------------------------------------
 
 
-def _try(counters: tuple[Counter, ...], amount: int) -> Taken:
+def _try(counters: tuple[Counter, ...], amount: int) -> Hits:
     if not settings.RATE_LIMITS_ENABLED or not counters:
-        return Taken()
+        return Hits()
     keys = [counter.key for counter in counters]
     now = int(time.time() * 1000)
     rules = [number for counter in counters for number in (*counter.rate, int(counter.refuses))]
-    wait, *windows = _run("take", keys, [now, amount, *rules])
+    wait, *windows = _run("hit", keys, [now, amount, *rules])
     if wait:
         for counter, window in zip(counters, windows, strict=True):
             if window < 0:
                 log.warning("Limit reached: %s", counter.limit)
         raise TooManyAttempts(retry_after=max(1, math.ceil(wait / 1000)))
-    return Taken(tuple(keys), tuple(windows))
+    return Hits(tuple(keys), tuple(windows))
 
 
 def _run(step: str, keys: list[str], numbers: list[int]) -> list[int]:
@@ -217,7 +217,7 @@ def _run(step: str, keys: list[str], numbers: list[int]) -> list[int]:
     return _process.run(step, keys, numbers)
 
 
-class ProcessCounters:
+class MemoryStore:
     """Counters in the memory of this process, at most LARGEST: those untouched for longest go first."""
 
     def __init__(self) -> None:
@@ -226,7 +226,7 @@ class ProcessCounters:
 
     def run(self, step: str, keys: list[str], numbers: list[int]) -> list[int]:
         with self._lock:
-            return self._take(keys, *numbers) if step == "take" else self._give_back(keys, numbers)
+            return self._take(keys, *numbers) if step == "hit" else self._give_back(keys, numbers)
 
     def clear(self) -> None:
         with self._lock:
@@ -267,12 +267,12 @@ class ProcessCounters:
         return []
 
 
-class RedisCounters:
+class RedisStore:
     """Counters in one Redis; None from `run` means that it was not asked, or did not answer."""
 
     # The clock is ours, passed in, so that both stores tell time alike; each counter keeps the end of its window.
     SCRIPTS: Final = {
-        "take": """
+        "hit": """
             local now, amount = tonumber(ARGV[1]), tonumber(ARGV[2])
             local found, answer, wait, counted_before = {}, {0}, 0, 0
             for i, key in ipairs(KEYS) do
@@ -307,7 +307,7 @@ class RedisCounters:
         """.replace("TOLERANCE", str(TOLERANCE))
         .replace("REPEATERS", str(int(Refuses.REPEATERS)))
         .replace("NEWCOMERS", str(int(Refuses.NEWCOMERS))),
-        "give_back": """
+        "undo": """
             for i, key in ipairs(KEYS) do
                 local kept = redis.call('HMGET', key, 'count', 'end')
                 if kept[2] == ARGV[i] and tonumber(kept[1]) > 0 then redis.call('HINCRBY', key, 'count', -1) end
@@ -360,9 +360,9 @@ class RedisCounters:
             return True
 
 
-_process = ProcessCounters()
+_process = MemoryStore()
 _making = threading.Lock()
-_redis = lru_cache(maxsize=4)(RedisCounters)
+_redis = lru_cache(maxsize=4)(RedisStore)
 
 
 def reset() -> None:

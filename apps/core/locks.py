@@ -11,7 +11,7 @@ from django.db import connection
 
 
 @contextmanager
-def alone(name: str) -> Iterator[bool]:
+def try_lock(name: str) -> Iterator[bool]:
     """Whether nobody else is in a block of this name now; if so, nobody comes in until it ends.
 
     The lock ends with the process or its connection, so nothing stays locked. On PostgreSQL it is an advisory

@@ -84,7 +84,7 @@ _KEYS_AND_TOKENS: Final = (
 )
 
 
-def without_secrets(text: str) -> str:
+def redact(text: str) -> str:
     """The text with voucher codes (but for their last four symbols), keys and tokens masked; the middle of a very long
     one is left out.
 
@@ -92,7 +92,7 @@ def without_secrets(text: str) -> str:
     """
     if len(text) > LONGEST:
         # What a cut made of a code is no code any more: it goes too.
-        first, last = (without_secrets(part) for part in (text[: LONGEST // 2], text[-LONGEST // 2 :]))
+        first, last = (redact(part) for part in (text[: LONGEST // 2], text[-LONGEST // 2 :]))
         return f"{first[:-_STRETCH]}… ({len(text)} characters) …{last[_STRETCH:]}"
     for pattern in _KEYS_AND_TOKENS:
         text = pattern.sub("***", text)
@@ -142,12 +142,14 @@ def _decoded(text: str) -> tuple[str, Sequence[int]]:
     return plain("".join(characters)), places
 
 
-def print_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def redacting_excepthook(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     """As sys.excepthook: a traceback without secrets, for a command that nothing else catches.
 
     A database tells the row that it refused, and so the code in it.
     """
-    sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
 
 
 def route_of(request: Any) -> str:
@@ -190,7 +192,7 @@ class TextFormatter(logging.Formatter):
         return super().formatMessage(record).replace("\r", r"\r").replace("\n", r"\n")
 
     def format(self, record: logging.LogRecord) -> str:
-        return without_secrets(super().format(record))
+        return redact(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
@@ -206,7 +208,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps({name: without_secrets(value) for name, value in line.items()})
+        return json.dumps({name: redact(value) for name, value in line.items()})
 
 
 class QuietRotatingFileHandler(logging.handlers.RotatingFileHandler):

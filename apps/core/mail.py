@@ -23,7 +23,7 @@ from post_office.connections import connections as servers
 from post_office.models import PRIORITY, STATUS, Email, Log
 
 from .email_addresses import is_mailable
-from .logs import without_secrets
+from .logs import redact
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def register_attachment(name: str, make: Callable[..., Attachment]) -> None:
     _makers[name] = make
 
 
-def queue(
+def enqueue(
     *,
     to: str,
     subject: str,
@@ -99,7 +99,7 @@ def queue(
         transaction.on_commit(_sender.wake, robust=True)
 
 
-def send_waiting() -> int:
+def send_pending() -> int:
     """Send the mail that is waiting; how many were sent.
 
     May run any number of times at once, on any number of machines: each mail is reserved by one UPDATE before it
@@ -145,7 +145,7 @@ def sent_to(address: str) -> list[dict[str, Any]]:
     ]
 
 
-def forget(address: str) -> None:
+def erase_address(address: str) -> None:
     """Delete all mail to an address, sent or not."""
     _delete(Email.objects.filter(to=address))
 
@@ -189,7 +189,7 @@ def _send(email: Email) -> bool:
         log.warning("Mail %s was not sent (%s), attempt %s", email.pk, type(error).__name__, tried)
         failure = {
             "exception_type": type(error).__name__,
-            "message": without_secrets(str(error)),
+            "message": redact(str(error)),
             "status": STATUS.failed,
         }
         with transaction.atomic():
@@ -244,7 +244,7 @@ class _Sender:
             self._asked.clear()
             try:
                 close_old_connections()
-                send_waiting()
+                send_pending()
             except Exception:
                 log.exception("The mail could not be sent")
             finally:

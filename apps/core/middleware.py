@@ -9,7 +9,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 
-import apps.core.api.problems
+from apps.core.api import problems
 
 from . import logs
 
@@ -19,7 +19,7 @@ Next = Callable[[HttpRequest], HttpResponse]
 ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-class RequestId:
+class RequestIdMiddleware:
     """Takes the request's X-Request-ID, or makes one, for every log line and for the answer; logs the request."""
 
     def __init__(self, get_response: Next) -> None:
@@ -49,7 +49,7 @@ class RequestId:
         log.info("%s %s %s %.0f ms", request.method, route, response.status_code, seconds * 1000)
 
 
-class RefusedForms:
+class AdminRateLimitStatusMiddleware:
     """Gives a page whose form met a limit (the form notes it on the request) the status that says so."""
 
     def __init__(self, get_response: Next) -> None:
@@ -58,35 +58,35 @@ class RefusedForms:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         if refused := getattr(request, "refused", None):
-            response.status_code = apps.core.api.problems.status_of(refused)
+            response.status_code = problems.status_of(refused)
             response["Retry-After"] = str(refused.retry_after)
         return response
 
 
-class WithoutNul:
+class RejectNulQueryMiddleware:
     """Refuses addresses with a NUL, but for the API's: Django's admin would ask the database with it."""
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if "%00" in request.META.get("QUERY_STRING", "") and not apps.core.api.problems.is_api(request):
+        if "%00" in request.META.get("QUERY_STRING", "") and not problems.is_api(request):
             return HttpResponseBadRequest("Bad request", content_type="text/plain")
         return self.get_response(request)
 
 
-class Problems:
+class ProblemDetailsMiddleware:
     """Under /api/, turns errors that arise outside the views into problem documents, and bounds the body."""
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not apps.core.api.problems.is_api(request):
+        if not problems.is_api(request):
             return self.get_response(request)
         response = self._refusal(request) or self.get_response(request)
         if response.status_code >= 400 and not response.get("Content-Type", "").startswith(
-            apps.core.api.problems.MEDIA_TYPE
+            problems.MEDIA_TYPE
         ):
             self._put_problem(response)
         if "Cache-Control" not in response:
@@ -99,31 +99,31 @@ class Problems:
     @staticmethod
     def _put_problem(response: HttpResponse) -> None:
         """Write a problem document over the body; status, cookies and other headers stay."""
-        response.content = apps.core.api.problems.problem_response(response.status_code).content
-        response["Content-Type"] = apps.core.api.problems.MEDIA_TYPE
+        response.content = problems.problem_response(response.status_code).content
+        response["Content-Type"] = problems.MEDIA_TYPE
         response["Content-Length"] = str(len(response.content))
         del response["ETag"]
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Known exceptions of plain Django views, such as a database that is away."""
-        if apps.core.api.problems.is_api(request):
-            return apps.core.api.problems.response_of(exception)
-        return None if settings.DEBUG else apps.core.api.problems.page_of(exception)
+        if problems.is_api(request):
+            return problems.response_of(exception)
+        return None if settings.DEBUG else problems.page_of(exception)
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
         if request.method not in ("GET", "HEAD", "OPTIONS") and not request.path.endswith("/"):
             # Django would redirect, and a redirected POST comes back as a GET.
-            return apps.core.api.problems.problem_response(404, detail="Addresses end with a slash.")
+            return problems.problem_response(404, detail="Addresses end with a slash.")
         if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
-            return apps.core.api.problems.problem_response(411)  # Django reads no body without its length
+            return problems.problem_response(411)  # Django reads no body without its length
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdecimal():
-            return apps.core.api.problems.problem_response(400)
+            return problems.problem_response(400)
         limit = settings.MAX_BODY_BYTES
         if request.path in settings.BODY_LIMITS:
             limit = settings.BODY_LIMITS[request.path]
         elif request.content_type == "multipart/form-data":
             limit = settings.MAX_UPLOAD_BYTES + 64 * 1024
         if int(length[:20]) > limit:
-            return apps.core.api.problems.problem_response(413)
+            return problems.problem_response(413)
         return None

@@ -9,7 +9,7 @@ from . import mail
 @shared_task(name="core.send_queued_mail")
 def send_queued_mail() -> int:
     """Send the mail that is waiting; how many were sent."""
-    return mail.send_waiting()
+    return mail.send_pending()
 
 
 @shared_task(name="core.remove_old_mail")

@@ -53,13 +53,13 @@ _one_at_a_time: Final = threading.RLock()
 
 
 @contextmanager
-def paper(size: tuple[float, float], *, title: str) -> "Iterator[Paper]":
+def paper(size: tuple[float, float], *, title: str) -> "Iterator[PdfDocument]":
     """A new document with pages of (width, height) in millimetres. One is made at a time; the others wait."""
     with _one_at_a_time:
-        yield Paper(size, title)
+        yield PdfDocument(size, title)
 
 
-class Paper:
+class PdfDocument:
     """Pages to draw on. Places are millimetres from the left and from the top; sizes of type are points.
 
     The same drawing gives the same bytes: no time and no random id is in them.
@@ -108,7 +108,7 @@ class Paper:
         self._canvas.drawString(left * mm, self._up(y), line, charSpace=spacing * mm)
         return wide
 
-    def block(
+    def paragraph(
         self,
         x: float,
         y: float,
@@ -179,7 +179,7 @@ class Paper:
         self._canvas.line(x * mm, self._up(y), to_x * mm, self._up(to_y))
         self._canvas.setDash([])
 
-    def squares(self, x: float, y: float, side: float, rows: Sequence[Sequence[bool]]) -> None:
+    def matrix(self, x: float, y: float, side: float, rows: Sequence[Sequence[bool]]) -> None:
         """A square of `side` mm made of black and white squares, such as a QR code."""
         self.box(x, y, side, side, fill=WHITE)
         step = side * mm / len(rows)

@@ -17,8 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-import apps.core.api.openapi_document
-import apps.core.api.problems
+from apps.core.api import openapi_document, problems
 from apps.core.api.content_negotiation import FormatOrAccept
 from apps.core.api.openapi import documented
 
@@ -128,7 +127,7 @@ class Schema(PublicView):
     @extend_schema(exclude=True)
     def get(self, request: Request) -> HttpResponse:
         renderer = request.accepted_renderer
-        document = apps.core.api.openapi_document.rendered(renderer)
+        document = openapi_document.rendered(renderer)
         charset = f"; charset={renderer.charset}" if renderer.charset else ""
         return HttpResponse(
             document.content,
@@ -149,8 +148,8 @@ class Docs(SpectacularSwaggerSplitView):
 
 def no_such_address(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404 for addresses that no route knows: a problem document under /api/, Django's page elsewhere."""
-    if apps.core.api.problems.is_api(request):
-        return apps.core.api.problems.problem_response(404)
+    if problems.is_api(request):
+        return problems.problem_response(404)
     from django.views.defaults import page_not_found
 
     return page_not_found(request, exception)
@@ -161,8 +160,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
     A page for which a middleware, such as that of sessions, found the database away is a plain 503.
     """
-    if apps.core.api.problems.is_api(request):
-        return apps.core.api.problems.problem_response(500)
+    if problems.is_api(request):
+        return problems.problem_response(500)
     from django.views.defaults import server_error as page
 
-    return apps.core.api.problems.page_of(sys.exc_info()[1]) or page(request)
+    return problems.page_of(sys.exc_info()[1]) or page(request)

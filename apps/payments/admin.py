@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
-from apps.core.backoffice.confirmed_actions import AskingAdmin, asks_first
-from apps.core.backoffice.read_only import LookedAtAdmin, LookedAtInline, link_to
+from apps.core.backoffice.confirmed_actions import ConfirmedActionsAdmin, confirmed_action
+from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, link_to
 from apps.payments.backoffice.refunds import (
     REFUNDS_AT_ONCE,
     OfTransaction,
@@ -46,7 +46,7 @@ class SoldVoucherInline(VoucherLines):
     fields = ("line_no", "voucher_link", "voucher_status", "uses")
 
 
-class RefundInline(OfTransaction, LookedAtInline):
+class RefundInline(OfTransaction, ReadOnlyInline):
     model = Refund
     fk_name = "transaction"
     fields = (
@@ -72,7 +72,7 @@ class RefundInline(OfTransaction, LookedAtInline):
         return link_to(refund, refund.pk)
 
 
-class DisputeInline(OfTransaction, LookedAtInline):
+class DisputeInline(OfTransaction, ReadOnlyInline):
     model = Dispute
     fields = ("number", "outcome", "amount_shown", "reason", "stripe_status", "opened_at", "closed_at")
     readonly_fields = ("number", "amount_shown")
@@ -88,7 +88,7 @@ class DisputeInline(OfTransaction, LookedAtInline):
 
 
 @admin.register(Transaction)
-class TransactionAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
+class TransactionAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
     list_display = (
         "id",
         "created_at",
@@ -143,7 +143,7 @@ class TransactionAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
     actions = ("mail_receipt", "refund_unused")
     actions_detail = ("refund_unused",)
 
-    @asks_first(
+    @confirmed_action(
         permission="payments.make_refund",
         description="Refund unused vouchers",
         done="Refund asked for",
@@ -202,7 +202,7 @@ class TransactionAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
 
 
 @admin.register(Dispute)
-class DisputeAdmin(OfTransaction, FoundByCode, LookedAtAdmin):
+class DisputeAdmin(OfTransaction, FoundByCode, ReadOnlyAdmin):
     list_display = (
         "id",
         "outcome_shown",
@@ -257,7 +257,7 @@ class WaitingFilter(admin.SimpleListFilter):
 
 
 @admin.register(StripeEvent)
-class StripeEventAdmin(LookedAtAdmin):
+class StripeEventAdmin(ReadOnlyAdmin):
     list_display = ("received_at", "type", "object_id", "attempts", "outcome", "processed_at")
     list_filter = (WaitingFilter,)
     search_fields = ("=stripe_id", "=object_id", "type")

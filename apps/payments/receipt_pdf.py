@@ -13,7 +13,7 @@ from django.utils.formats import date_format
 
 from apps.core import typesetting as type_
 from apps.core.times import zone_name
-from apps.core.typesetting import Paper, paper
+from apps.core.typesetting import PdfDocument, paper
 from apps.vouchers import codes
 from apps.vouchers.models import InactiveReason, Voucher
 
@@ -52,7 +52,7 @@ def file_name(transaction: Transaction) -> str:
     return f"receipt-{transaction.pk}.pdf"
 
 
-def _head(page: Paper, transaction: Transaction, paid_at: datetime) -> None:
+def _head(page: PdfDocument, transaction: Transaction, paid_at: datetime) -> None:
     page.box(0, 0, page.width, 16, fill=type_.ACCENT)
     page.text(LEFT, 10.2, "RECEIPT", face=type_.BOLD, size=13, colour=type_.WHITE, spacing=0.8)
     site = settings.FRONTEND_URL.split("://")[-1].partition("/")[0]
@@ -62,14 +62,14 @@ def _head(page: Paper, transaction: Transaction, paid_at: datetime) -> None:
     _label(page, LEFT, 48, "Paid by")
     buyer = transaction.buyer_name or transaction.user.full_name
     address = transaction.buyer_email or transaction.user.mail_address or "(account closed)"
-    y = page.block(LEFT, 49.5, buyer, width=78, most=3, face=type_.BOLD, sizes=(11, 9))
-    page.block(LEFT, y + 0.5, address, width=78, most=3, sizes=(10, 9, 8))
+    y = page.paragraph(LEFT, 49.5, buyer, width=78, most=3, face=type_.BOLD, sizes=(11, 9))
+    page.paragraph(LEFT, y + 0.5, address, width=78, most=3, sizes=(10, 9, 8))
 
     _label(page, 105, 48, "Paid on")
     page.text(105, 53.3, _moment(paid_at), size=10.5, face=type_.BOLD, width=RIGHT - 105)
     _label(page, 105, 61, "Stripe payment")
     if transaction.stripe_payment_intent_id:
-        page.block(
+        page.paragraph(
             105,
             62,
             transaction.stripe_payment_intent_id,
@@ -82,7 +82,7 @@ def _head(page: Paper, transaction: Transaction, paid_at: datetime) -> None:
         page.text(105, 65.8, "Nothing was to be paid.", size=10)
 
 
-def _item(page: Paper, transaction: Transaction, vouchers: list[Voucher]) -> float:
+def _item(page: PdfDocument, transaction: Transaction, vouchers: list[Voucher]) -> float:
     page.box(LEFT, 80, RIGHT - LEFT, 9, fill=type_.TINT)
     for x, label, align in (
         (LEFT + 3, "Vouchers for", "left"),
@@ -92,9 +92,9 @@ def _item(page: Paper, transaction: Transaction, vouchers: list[Voucher]) -> flo
     ):
         _label(page, x, 85.7, label, align=align)
     name = transaction.sold_as
-    y = page.block(LEFT + 3, 92, name, width=64, most=5, face=type_.BOLD, sizes=(11, 10, 9))
+    y = page.paragraph(LEFT + 3, 92, name, width=64, most=5, face=type_.BOLD, sizes=(11, 10, 9))
     uses = "1 use" if transaction.max_uses == 1 else f"{transaction.max_uses:,} uses"
-    y = page.block(
+    y = page.paragraph(
         LEFT + 3,
         y + 0.5,
         f"Service: {transaction.service_type}, {uses} each",
@@ -109,7 +109,7 @@ def _item(page: Paper, transaction: Transaction, vouchers: list[Voucher]) -> flo
     return y + 4
 
 
-def _sums(page: Paper, transaction: Transaction, y: float) -> float:
+def _sums(page: PdfDocument, transaction: Transaction, y: float) -> float:
     page.line(LEFT, y, RIGHT, y)
     lines = [("Total paid", transaction.amount, type_.BOLD)]
     if transaction.amount_refunded:
@@ -122,7 +122,7 @@ def _sums(page: Paper, transaction: Transaction, y: float) -> float:
     return y + 8
 
 
-def _vouchers(page: Paper, vouchers: list[Voucher], y: float) -> None:
+def _vouchers(page: PdfDocument, vouchers: list[Voucher], y: float) -> None:
     y += 6
     _label(page, LEFT, y, "Vouchers, by the last four symbols of their codes")
     y += 2
@@ -138,12 +138,17 @@ def _vouchers(page: Paper, vouchers: list[Voucher], y: float) -> None:
         page.text(LEFT, y + rows * 6 + 5, f"and {more:,} more", size=9.5, colour=type_.SOFT)
 
 
-def _label(page: Paper, x: float, y: float, label: str, align: str = "left") -> None:
+def _label(page: PdfDocument, x: float, y: float, label: str, align: str = "left") -> None:
     page.text(x, y, label.upper(), size=7.5, colour=type_.SOFT, spacing=0.25, align=align)
 
 
 def _amount(
-    page: Paper, x: float, y: float, amount: Decimal, transaction: Transaction, face: str = type_.REGULAR
+    page: PdfDocument,
+    x: float,
+    y: float,
+    amount: Decimal,
+    transaction: Transaction,
+    face: str = type_.REGULAR,
 ) -> None:
     """An amount of money left of `x`, small rather than cut."""
     written = stripe_amounts.shown(amount, transaction.currency).replace("-", "\N{MINUS SIGN}")

@@ -17,10 +17,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core import idempotency, limits
-from apps.core.api.content_negotiation import WhateverIsAccepted
+from apps.core.api.content_negotiation import IgnoreClientContentNegotiation
 from apps.core.api.downloads import file_response
 from apps.core.api.openapi import documented
-from apps.core.api.pagination import Pages
+from apps.core.api.pagination import StandardPagination
 from apps.users.current_user import caller
 from apps.users.errors import AccountClosed
 from apps.vouchers.errors import VoucherTypeNotFound
@@ -213,7 +213,7 @@ class Confirm(ConfirmPayment):
 class History(ListAPIView[Transaction]):
     queryset = Transaction.objects.none()  # tells the schema the model
     serializer_class = TransactionOutput
-    pagination_class = Pages
+    pagination_class = StandardPagination
     filter_backends = (DjangoFilterBackend,)
     filterset_class = TransactionFilters
 
@@ -242,7 +242,7 @@ class TransactionDetail(APIView):
 
 
 class Receipt(APIView):
-    content_negotiation_class = WhateverIsAccepted
+    content_negotiation_class = IgnoreClientContentNegotiation
 
     @documented(
         "The receipt of one of my payments, to print or to hand on: it has no codes.",
@@ -268,7 +268,7 @@ class Receipt(APIView):
     def post(self, request: Request, transaction_id: int) -> Response:
         mine = selectors.transactions_of(caller(request))
         transaction = selectors.paid_transaction(transaction_id, among=mine)
-        limits.take(limits.Counter("LIMIT_RECEIPTS", str(caller(request).pk)))
+        limits.hit(limits.Counter("LIMIT_RECEIPTS", str(caller(request).pk)))
         services.queue_receipt(transaction)
         return Response(status=202)
 
@@ -305,7 +305,7 @@ class RequestRefund(APIView):
 class Refunds(ListAPIView[Refund]):
     queryset = Refund.objects.none()  # tells the schema the model
     serializer_class = RefundOutput
-    pagination_class = Pages
+    pagination_class = StandardPagination
 
     def get_queryset(self) -> QuerySet[Refund]:
         return selectors.refunds_of(caller(self.request))

@@ -104,7 +104,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Mail to an address that is theirs no more goes with it: it holds links to this account."""
         if change and "email" in form.changed_data:
-            mail.forget(User.objects.get(pk=obj.pk).email)
+            mail.erase_address(User.objects.get(pk=obj.pk).email)
         super().save_model(request, obj, form, change)
 
     @admin.action(description="Deactivate: every session ends at once", permissions=["change"])

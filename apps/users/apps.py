@@ -18,5 +18,5 @@ class UsersConfig(AppConfig):
         personal_data.register(
             "mails",
             export=lambda user: mail.sent_to(user.email),
-            erase=lambda user: mail.forget(user.email),
+            erase=lambda user: mail.erase_address(user.email),
         )

@@ -1,11 +1,11 @@
 """What is counted around passwords. An account is the e-mail address that was given, whether it exists or not."""
 
-from apps.core.limits import Counter, Refuses, WithMeta, per_network
+from apps.core.limits import Counter, HasMeta, Refuses, per_network
 
 from .models import User
 
 
-def passwords(request: WithMeta, email: str, *, device: str = "") -> tuple[Counter, ...]:
+def passwords(request: HasMeta, email: str, *, device: str = "") -> tuple[Counter, ...]:
     """For a try at the password of `email`, wherever it is asked for.
 
     The account's counter is one for each network, so that guessing locks out the guesser and not the owner. A network

@@ -49,7 +49,7 @@ class Export(APIView):
     @documented("Everything held about the caller.", operation_id="export", answers={200: ExportOutput})
     def get(self, request: Request) -> HttpResponseBase:
         """Written to a file first: what goes wrong is answered as an error, and very much takes no memory."""
-        limits.take(limits.Counter("LIMIT_EXPORTS", str(caller(request).pk)))
+        limits.hit(limits.Counter("LIMIT_EXPORTS", str(caller(request).pk)))
         file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - the response closes it
         file.writelines(_as_json(personal_data.export(caller(request))))
         size = file.tell()

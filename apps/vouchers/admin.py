@@ -20,8 +20,13 @@ from unfold.enums import ActionVariant
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from apps.core.backoffice.confirmed_actions import AskingAdmin, Case, ReasonForm, asks_first
-from apps.core.backoffice.read_only import LogsEachRow, LookedAtAdmin, LookedAtInline, link_to
+from apps.core.backoffice.confirmed_actions import (
+    ActionTarget,
+    ConfirmedActionsAdmin,
+    ReasonForm,
+    confirmed_action,
+)
+from apps.core.backoffice.read_only import LogsEachRow, ReadOnlyAdmin, ReadOnlyInline, link_to
 from apps.users.current_user import caller
 from apps.vouchers.backoffice.code_search import FoundByCode
 from apps.vouchers.backoffice.history import OfEvent, OfUsage
@@ -132,7 +137,7 @@ class StatusFilter(admin.SimpleListFilter):
         return queryset.filter(status_condition(VoucherStatus(status), timezone.now()))
 
 
-class UsageInline(OfUsage, LookedAtInline):
+class UsageInline(OfUsage, ReadOnlyInline):
     model = VoucherUsage
     fields = ("number", "used_at", "user", "service_type", "details_shown", "given_back")
     readonly_fields = ("number", "details_shown", "given_back")
@@ -147,7 +152,7 @@ class UsageInline(OfUsage, LookedAtInline):
         return link_to(usage, usage.use_no)
 
 
-class EventInline(OfEvent, LookedAtInline):
+class EventInline(OfEvent, ReadOnlyInline):
     model = VoucherEvent
     verbose_name_plural = "history"
     fields = ("at", "kind", "hold", "what", "actor", "reason")
@@ -185,13 +190,13 @@ class ReissueForm(ReasonForm):
         return opened_at
 
 
-def named(vouchers: Iterable[Voucher]) -> list[Case]:
+def named(vouchers: Iterable[Voucher]) -> list[ActionTarget]:
     """Each voucher by its last four symbols, with what tells it from others that end the same."""
-    return [Case([each], f"{each}, {each.voucher_type}, {each.user}") for each in vouchers]
+    return [ActionTarget([each], f"{each}, {each.voucher_type}, {each.user}") for each in vouchers]
 
 
 @admin.register(Voucher)
-class VoucherAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
+class VoucherAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
     list_display = ("masked_code", "voucher_type", "user", "status", "uses", "purchase_date", "expiry_date")
     list_filter = (StatusFilter, "voucher_type", "inactive_reason")
     list_select_related = ("voucher_type", "user")
@@ -214,7 +219,7 @@ class VoucherAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
     actions: tuple[str, ...] = ("extend", "suspend", "release", "reissue", "void")
     actions_detail = actions
 
-    @asks_first(
+    @confirmed_action(
         permission="vouchers.extend_voucher",
         description="Extend",
         done="Extended",
@@ -227,7 +232,7 @@ class VoucherAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
         services.extend_voucher(voucher_id=voucher.pk, actor=caller(request), **given)
         return True
 
-    @asks_first(
+    @confirmed_action(
         permission="vouchers.suspend_voucher",
         description="Suspend",
         done="Suspended",
@@ -239,7 +244,7 @@ class VoucherAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
         [voucher] = rows
         return bool(services.suspend_vouchers([voucher.pk], actor=caller(request), **given))
 
-    @asks_first(
+    @confirmed_action(
         permission="vouchers.suspend_voucher",
         description="Release",
         done="Released",
@@ -251,7 +256,7 @@ class VoucherAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
         [voucher] = rows
         return bool(services.release_vouchers([voucher.pk], actor=caller(request), **given))
 
-    @asks_first(
+    @confirmed_action(
         permission="vouchers.reissue_voucher",
         description="Reissue",
         done="Reissued",
@@ -271,7 +276,7 @@ class VoucherAdmin(FoundByCode, AskingAdmin, LookedAtAdmin):
         )
         return True
 
-    @asks_first(
+    @confirmed_action(
         permission="vouchers.void_voucher",
         description="Void",
         done="Voided",

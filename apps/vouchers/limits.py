@@ -1,10 +1,10 @@
 """What is counted around codes."""
 
-from apps.core.limits import Counter, Refuses, WithMeta, per_network
+from apps.core.limits import Counter, HasMeta, Refuses, per_network
 from apps.users.models import User
 
 
-def unknown_codes(request: WithMeta, user: User) -> tuple[Counter, ...]:
+def unknown_codes(request: HasMeta, user: User) -> tuple[Counter, ...]:
     """For a code that nobody has, though its check symbol is right. A typing mistake is no guess and not counted.
 
     The network's counters refuse only users who have such codes of their own in the window: nobody waits for what

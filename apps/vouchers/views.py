@@ -15,10 +15,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core import idempotency, limits
-from apps.core.api.content_negotiation import WhateverIsAccepted
+from apps.core.api.content_negotiation import IgnoreClientContentNegotiation
 from apps.core.api.downloads import file_response
 from apps.core.api.openapi import documented
-from apps.core.api.pagination import Pages
+from apps.core.api.pagination import StandardPagination
 from apps.core.views import PublicView
 from apps.users.current_user import caller
 from apps.users.errors import AccountClosed
@@ -51,7 +51,7 @@ class Types(PublicView):
 class MyVouchers(ListAPIView[Voucher]):
     queryset = Voucher.objects.none()  # tells the schema the model
     serializer_class = VoucherOutput
-    pagination_class = Pages
+    pagination_class = StandardPagination
     filter_backends = (DjangoFilterBackend,)
     filterset_class = VoucherFilters
 
@@ -93,7 +93,7 @@ class Redeem(APIView):
         given.is_valid(raise_exception=True)
         asked = {"user": caller(request), **given.validated_data}
         counters = unknown_codes(request, caller(request))
-        limits.check(*counters)
+        limits.test(*counters)
         try:
             if key:
                 return _response(services.redeem_once(key=key, render=_rendered, **asked))
@@ -101,7 +101,7 @@ class Redeem(APIView):
         except errors.VoucherNotFound:
             # Counted afterwards, unlike a password: however many valid codes are redeemed at once, none is
             # refused; and of unknown codes at once, no more than the limit learn that they are unknown.
-            limits.take(*counters)
+            limits.hit(*counters)
             raise
 
 
@@ -130,7 +130,7 @@ class VoucherDetail(APIView):
 
 
 class VoucherQr(APIView):
-    content_negotiation_class = WhateverIsAccepted
+    content_negotiation_class = IgnoreClientContentNegotiation
 
     @documented(
         "A voucher's QR code, for its owner and staff: the address where the web client redeems it.",
@@ -150,7 +150,7 @@ class VoucherQr(APIView):
 
 
 class VoucherPdf(APIView):
-    content_negotiation_class = WhateverIsAccepted
+    content_negotiation_class = IgnoreClientContentNegotiation
 
     @documented(
         "A voucher to print, for its owner and staff.",
@@ -181,7 +181,7 @@ class Stats(APIView):
 class UsageHistory(ListAPIView[VoucherUsage]):
     queryset = VoucherUsage.objects.none()  # tells the schema the model
     serializer_class = UsageOutput
-    pagination_class = Pages
+    pagination_class = StandardPagination
     filter_backends = (DjangoFilterBackend,)
     filterset_class = UsageFilters
 

@@ -14,7 +14,7 @@ from django.utils.formats import date_format
 
 from apps.core import typesetting as type_
 from apps.core.times import zone_name
-from apps.core.typesetting import Paper, paper
+from apps.core.typesetting import PdfDocument, paper
 
 from . import qr
 from .models import InactiveReason, Voucher, VoucherStatus
@@ -107,7 +107,7 @@ def _value(voucher: Voucher) -> str:
     return f"{voucher.face_value:,.2f}".removesuffix(".00") + f"\N{NO-BREAK SPACE}{voucher.currency}"
 
 
-def _page(page: Paper, voucher: Voucher, now: datetime) -> None:
+def _page(page: PdfDocument, voucher: Voucher, now: datetime) -> None:
     words = _words(voucher, now)
     left, right = 12.0, page.width - 12
     column, side = 122.0, 58.0
@@ -117,7 +117,7 @@ def _page(page: Paper, voucher: Voucher, now: datetime) -> None:
     said = f"Not valid. {words.obstacle}" if words.obstacle else words.address.partition("/")[0]
     page.text(right, 10.2, said, face=type_.BOLD, size=11, colour=type_.WHITE, align="right", width=130)
 
-    y = page.block(
+    y = page.paragraph(
         left, 23, voucher.sold_as, width=column, most=3, face=type_.BOLD, sizes=(26, 22, 18, 15, 12)
     )
     page.text(left, y + 4.5, words.service, size=9, colour=type_.SOFT, width=column)
@@ -137,7 +137,7 @@ def _page(page: Paper, voucher: Voucher, now: datetime) -> None:
         page.text(left, 119, "This voucher could not be redeemed when this page was printed.", size=10)
     else:
         page.box(right - side, 25, side, 59, line=type_.RULE, radius=2)
-        page.squares(right - side + 2, 26, side - 4, qr.modules(voucher.code))
+        page.matrix(right - side + 2, 26, side - 4, qr.modules(voucher.code))
         page.text(right - side / 2, 81.5, "Scan to redeem", size=8, colour=type_.SOFT, align="centre")
         _label(page, left, 117, "How to redeem")
         online = f"Online: scan the QR code, or open {words.address} and type in the code."
@@ -154,14 +154,14 @@ def _page(page: Paper, voucher: Voucher, now: datetime) -> None:
     )
 
 
-def _ticket(sheet: Paper, x: float, y: float, voucher: Voucher, now: datetime) -> None:
+def _ticket(sheet: PdfDocument, x: float, y: float, voucher: Voucher, now: datetime) -> None:
     words = _words(voucher, now)
     width, pad = sheet.width / COLUMNS, 7.0
     left, right = x + pad, x + width - pad
     side = 36.0
     column = right - side - 3 - left
 
-    below = sheet.block(
+    below = sheet.paragraph(
         left, y + 7, voucher.sold_as, width=column, most=3, face=type_.BOLD, sizes=(12, 10.5, 9, 8)
     )
     sheet.text(left, below + 3, words.service, size=7, colour=type_.SOFT, width=column)
@@ -176,7 +176,7 @@ def _ticket(sheet: Paper, x: float, y: float, voucher: Voucher, now: datetime) -
         _refusal(sheet, right - side, y + 8, side, side - 4, words, big=13, small=8)
         how = "This voucher could not be redeemed when this page was printed."
     else:
-        sheet.squares(right - side + 1, y + 6, side, qr.modules(voucher.code))
+        sheet.matrix(right - side + 1, y + 6, side, qr.modules(voucher.code))
         how = f"Scan it, or open {words.address} and type in the code."
         sheet.text(left, y + 64.6, WARNING, face=type_.BOLD, size=7, width=right - left)
     sheet.text(left, y + 60.8, how, size=7, colour=type_.SOFT, width=right - left)
@@ -184,7 +184,7 @@ def _ticket(sheet: Paper, x: float, y: float, voucher: Voucher, now: datetime) -
 
 
 def _code(
-    page: Paper, x: float, y: float, voucher: Voucher, words: _Words, *, size: float, room: float
+    page: PdfDocument, x: float, y: float, voucher: Voucher, words: _Words, *, size: float, room: float
 ) -> None:
     """The code; struck out if it can't be redeemed."""
     colour = type_.SOFT if words.obstacle else type_.INK
@@ -195,7 +195,15 @@ def _code(
 
 
 def _refusal(
-    page: Paper, x: float, y: float, width: float, height: float, words: _Words, *, big: float, small: float
+    page: PdfDocument,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    words: _Words,
+    *,
+    big: float,
+    small: float,
 ) -> None:
     """What stands where the QR code of a valid voucher is."""
     page.box(x, y, width, height, line=type_.ALERT, thick=0.8, radius=2)
@@ -203,7 +211,7 @@ def _refusal(
     page.text(
         middle, y + height * 0.42, "NOT VALID", face=type_.BOLD, size=big, colour=type_.ALERT, align="centre"
     )
-    page.block(
+    page.paragraph(
         middle,
         y + height * 0.5,
         words.obstacle,
@@ -214,17 +222,19 @@ def _refusal(
     )
 
 
-def _fact(page: Paper, x: float, y: float, width: float, label: str, value: str, beneath: str = "") -> None:
+def _fact(
+    page: PdfDocument, x: float, y: float, width: float, label: str, value: str, beneath: str = ""
+) -> None:
     _label(page, x, y, label)
-    page.block(x, y + 1, value, width=width, most=1, face=type_.BOLD, sizes=(12, 10, 8.5, 7))
+    page.paragraph(x, y + 1, value, width=width, most=1, face=type_.BOLD, sizes=(12, 10, 8.5, 7))
     page.text(x, y + 10, beneath, size=8, colour=type_.SOFT, width=width)
 
 
-def _label(page: Paper, x: float, y: float, label: str, size: float = 7.5) -> None:
+def _label(page: PdfDocument, x: float, y: float, label: str, size: float = 7.5) -> None:
     page.text(x, y, label.upper(), size=size, colour=type_.SOFT, spacing=0.25)
 
 
-def _cutting_lines(sheet: Paper) -> None:
+def _cutting_lines(sheet: PdfDocument) -> None:
     for column in range(1, COLUMNS):
         x = column * sheet.width / COLUMNS
         sheet.line(x, 0, x, sheet.height, colour=type_.FAINT, thick=0.2, dashed=True)

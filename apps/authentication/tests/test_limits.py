@@ -376,11 +376,11 @@ class GuessingTogether(RaceTestCase):
     def test_control_the_oracle_catches_counting_after_evaluating(self):
         @contextlib.contextmanager
         def counting_afterwards(*kinds, of):
-            limits.check(*of)
+            limits.test(*of)
             try:
                 yield
             except kinds:
-                limits.take(*of)
+                limits.hit(*of)
                 raise
 
         make_user(email="carla@example.com")

@@ -59,7 +59,7 @@ class AskingForALink(ApiTestCase):
 
     def test_it_goes_out_by_the_queue_and_to_the_address_as_it_is_kept(self):
         self.ask("CARLA@Example.com")
-        self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(mail.send_pending(), 1)
         (sent,) = outbox.outbox
         self.assertEqual((sent.to, sent.subject), (["carla@example.com"], "Set a new password"))
         parts = [part.get_content_type() for part in sent.message().walk()]
@@ -109,7 +109,7 @@ class AskingForALink(ApiTestCase):
     def test_the_mail_is_not_sent_once_its_link_is_dead(self):
         self.ask()
         with time_machine.travel(timezone.now() + timedelta(minutes=61), tick=False):
-            self.assertEqual(mail.send_waiting(), 0)
+            self.assertEqual(mail.send_pending(), 0)
         self.assertEqual(outbox.outbox, [])
 
     def test_a_mail_server_that_is_down_fails_no_request(self):
@@ -119,7 +119,7 @@ class AskingForALink(ApiTestCase):
             EMAIL_PORT=1,
         ):
             self.assertEqual(self.ask().status_code, 202)
-            self.assertEqual(mail.send_waiting(), 0)
+            self.assertEqual(mail.send_pending(), 0)
         self.assertEqual(Email.objects.get().status, STATUS.requeued)
 
 

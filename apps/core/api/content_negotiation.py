@@ -18,7 +18,7 @@ class ContentNegotiation(DefaultContentNegotiation):
         return [ANY_TYPE] if nothing_named else tokens
 
 
-class WhateverIsAccepted(ContentNegotiation):
+class IgnoreClientContentNegotiation(ContentNegotiation):
     """For views that answer with a file: it comes whatever `Accept` says, and problems are JSON as ever."""
 
     def select_renderer(

@@ -9,15 +9,15 @@ from typing import Any, Final
 from django.db.models import QuerySet
 from rest_framework import serializers
 
-AT_ONCE: Final = 1000
+EXPORT_CHUNK: Final = 1000
 
 
 def in_lists(
     output: type[serializers.Serializer[Any]], rows: QuerySet[Any], *, context: dict[str, Any] | None = None
 ) -> Iterator[list[Any]]:
     """The rows as `output` shows them, some at a time, so that very many take no more memory than these."""
-    each = rows.iterator(AT_ONCE)
-    while some := list(islice(each, AT_ONCE)):
+    each = rows.iterator(EXPORT_CHUNK)
+    while some := list(islice(each, EXPORT_CHUNK)):
         yield list(output(some, many=True, context=context or {}).data)
 
 

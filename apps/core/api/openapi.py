@@ -12,9 +12,9 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 
-import apps.core.api.problems
 from apps.core import idempotency
-from apps.core.api.content_negotiation import WhateverIsAccepted
+from apps.core.api import problems
+from apps.core.api.content_negotiation import IgnoreClientContentNegotiation
 from apps.core.api.fields import KnownFieldsSerializer
 from apps.core.errors import DomainError
 
@@ -129,7 +129,7 @@ class ProblemSchema(AutoSchema):
             }
             operation["responses"][str(status)] = {
                 "description": ", ".join(f"`{code}`" for code in codes),
-                "content": {apps.core.api.problems.MEDIA_TYPE: {"schema": {"allOf": [component.ref, code]}}},
+                "content": {problems.MEDIA_TYPE: {"schema": {"allOf": [component.ref, code]}}},
             }
         return operation
 
@@ -184,7 +184,7 @@ class ProblemSchema(AutoSchema):
 
         def add(status: int, code: str = "") -> None:
             codes = found.setdefault(status, [])
-            code = code or apps.core.api.problems.CODES[status][0]
+            code = code or problems.CODES[status][0]
             if code not in codes:
                 codes.append(code)
 
@@ -207,12 +207,12 @@ class ProblemSchema(AutoSchema):
         if getattr(self.view, "pagination_class", None) or "{" in self.path:
             add(404)
         add(405)
-        if not issubclass(self.view.content_negotiation_class, WhateverIsAccepted):
+        if not issubclass(self.view.content_negotiation_class, IgnoreClientContentNegotiation):
             add(406, "not_acceptable")
         if self.view.get_throttles():
             add(429)
         add(500)
         add(503)
         for error in getattr(method, "named_errors", ()):
-            add(apps.core.api.problems.status_of(error()), error.code)
+            add(problems.status_of(error()), error.code)
         return found

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from rest_framework.pagination import PageNumberPagination
 
 
-class LateRows(Paginator):
+class DeferredJoinPaginator(Paginator):
     """Pages of a queryset of any length, whose order names each row's place.
 
     Of a long one it skips to the page over ids alone, which an index gives without a row being read, from
@@ -29,10 +29,10 @@ class LateRows(Paginator):
         return self._get_page(rows.filter(pk__in=list(found)), number, self)  # type: ignore[attr-defined, no-any-return]
 
 
-class Pages(PageNumberPagination):
+class StandardPagination(PageNumberPagination):
     """`{"count", "next", "previous", "results"}` by `page` and `page_size` (20, at most 100)."""
 
     page_size = 20
     page_size_query_param = "page_size"
     max_page_size = 100
-    django_paginator_class = LateRows
+    django_paginator_class = DeferredJoinPaginator

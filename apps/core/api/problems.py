@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from apps.core import errors
-from apps.core.logs import without_secrets
+from apps.core.logs import redact
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ def _answer(exception: Exception) -> tuple[dict[str, Any], dict[str, str]] | Non
 
 
 def _quoted(text: str) -> str:
-    return without_secrets(text)[:LONGEST_QUOTE]  # in this order: a code that was cut is none to be masked
+    return redact(text)[:LONGEST_QUOTE]  # in this order: a code that was cut is none to be masked
 
 
 def _fields(details: Any) -> dict[str, list[dict[str, str]]]:

@@ -8,13 +8,13 @@ from rest_framework.throttling import BaseThrottle
 from apps.core import limits
 
 
-class EveryRequest(BaseThrottle):
+class RequestRateThrottle(BaseThrottle):
     """Counts a request on its user or, where nobody is signed in, on its network."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """True, or TooManyAttempts. Runs when the view knows who is asking, so it costs no query."""
         if request.user.is_authenticated:
-            limits.take(limits.Counter("LIMIT_REQUESTS_PER_USER", str(request.user.pk)))
+            limits.hit(limits.Counter("LIMIT_REQUESTS_PER_USER", str(request.user.pk)))
         else:
-            limits.take(*limits.per_network("LIMIT_REQUESTS_PER_NETWORK", request))
+            limits.hit(*limits.per_network("LIMIT_REQUESTS_PER_NETWORK", request))
         return True

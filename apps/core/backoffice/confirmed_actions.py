@@ -27,59 +27,60 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apps.core.backoffice.read_only import is_row_number
 from apps.core.errors import DomainError
-from apps.core.logs import without_secrets
+from apps.core.logs import redact
 
 log = logging.getLogger(__name__)
 
-AT_ONCE: Final = 100
-LONGEST_REASON: Final = 500
+MAX_ROWS: Final = 100
+MAX_REASON_LENGTH: Final = 500
 NOTHING: Final = "Nothing to do"
 BUSY: Final = "The database is busy. See in a moment whether it was done, and if not, try again."
-NAMED: Final = 20  # rows that a page or a message names; of the others it tells how many
+MAX_LISTED: Final = 20  # rows that a page or a message names; of the others it tells how many
 
 
 class ReasonForm(forms.Form):
     """Why it is done. A code in full that somebody writes into it is masked: the reason is shown to others."""
 
     reason = forms.CharField(
-        max_length=LONGEST_REASON,
+        max_length=MAX_REASON_LENGTH,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
         help_text="It stays in the history, which the owner reads too.",
     )
 
     def clean_reason(self) -> str:
-        return without_secrets(self.cleaned_data["reason"])
+        return redact(self.cleaned_data["reason"])
 
 
-class NoQuestions(forms.Form):
+class ConfirmOnlyForm(forms.Form):
     """For what needs a yes and no more."""
 
 
 @dataclass(frozen=True)
-class Case:
+class ActionTarget:
     """What one call of a service is about: one row, or several that go together; and how people name it."""
 
     rows: list[Any]
     shown: str
 
 
-def each_alone(rows: Iterable[Any]) -> list[Case]:
-    return [Case([row], str(row)) for row in rows]
+def one_target_per_row(rows: Iterable[Any]) -> list[ActionTarget]:
+    return [ActionTarget([row], str(row)) for row in rows]
 
 
-def asks_first(
+def confirmed_action(
     *,
     permission: str,
     description: str,
     done: str,
     about: str = "",
     form: type[forms.Form] = ReasonForm,
-    cases: Callable[[Iterable[Any]], list[Case]] = each_alone,
-    at_once: int = AT_ONCE,
+    cases: Callable[[Iterable[Any]], list[ActionTarget]] = one_target_per_row,
+    at_once: int = MAX_ROWS,
     variant: ActionVariant = ActionVariant.DEFAULT,
     icon: str | None = None,
 ) -> Callable[[Callable[..., bool | str]], Any]:
-    """Make an action of a method `(self, request, rows, given)`, for `actions` and `actions_detail` of AskingAdmin.
+    """Make an action of a method `(self, request, rows, given)`, for `actions` and `actions_detail`
+    of ConfirmedActionsAdmin.
 
     The method gets the rows of one case and what the form has; it calls one service, and returns whether that
     changed anything, or in a word what came of it. A DomainError of one case is told to the staff, and the other
@@ -89,7 +90,7 @@ def asks_first(
     def decorate(act: Callable[..., bool | str]) -> Any:
         @wraps(act)
         def action(
-            self: AskingAdmin,
+            self: ConfirmedActionsAdmin,
             request: HttpRequest,
             queryset: QuerySet[Any] | None = None,
             *,
@@ -130,8 +131,8 @@ def asks_first(
 CONFIRMED: Final = "confirmed"
 
 
-class AskingAdmin(ModelAdmin):
-    """A screen with actions that ask first (`asks_first`)."""
+class ConfirmedActionsAdmin(ModelAdmin):
+    """A screen with actions that ask first (`confirmed_action`)."""
 
     def may(self, request: HttpRequest, action: Any) -> bool:
         """Whether who asks has the action's permission."""
@@ -178,17 +179,19 @@ class AskingAdmin(ModelAdmin):
             "original": rows[0] if single else None,
             "about": action.about,
             "chosen": f"{len(rows)} {names}",
-            "cases": cases[:NAMED],
-            "more": max(0, len(cases) - NAMED),
+            "cases": cases[:MAX_LISTED],
+            "more": max(0, len(cases) - MAX_LISTED),
             "form": form,
             "danger": action.variant is ActionVariant.DANGER,
             "hidden": hidden,
             # The address itself may hold a code that was searched for; what is left in GET does not.
             "back": self.address_of(rows[0]) if single else f"{request.path}?{request.GET.urlencode()}",
         }
-        return TemplateResponse(request, "core/asks_first.html", context)
+        return TemplateResponse(request, "core/confirmed_action.html", context)
 
-    def carry_out(self, request: HttpRequest, action: Any, cases: list[Case], given: dict[str, Any]) -> None:
+    def carry_out(
+        self, request: HttpRequest, action: Any, cases: list[ActionTarget], given: dict[str, Any]
+    ) -> None:
         """Do it, case by case, each in a transaction of its own; tell what came of it."""
         changed: Counter[str] = Counter()
         refused = defaultdict(list)
@@ -208,8 +211,8 @@ class AskingAdmin(ModelAdmin):
                 for row in case.rows:
                     self.log_change(request, row, ": ".join(filter(None, (word, given.get("reason")))))
         for detail, names in refused.items():
-            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            messages.error(request, f"{', '.join(names[:NAMED])}{more}: {detail}")
+            more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+            messages.error(request, f"{', '.join(names[:MAX_LISTED])}{more}: {detail}")
         for word, rows in changed.items():
             tell = messages.warning if word == NOTHING else messages.success
             tell(request, f"{word}: {rows}.")

@@ -27,7 +27,7 @@ def is_row_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 19
 
 
-class LookedAt:
+class ReadOnly:
     """Rows that only services write: nobody adds, changes or deletes them here, whatever their permissions."""
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -68,13 +68,13 @@ class LogsEachRow:
         return [entry for row in queryset for entry in log_deletions(request, [row])]
 
 
-class LookedAtAdmin(LookedAt, ModelAdmin):
+class ReadOnlyAdmin(ReadOnly, ModelAdmin):
     actions: tuple[str, ...] | None = None
     list_per_page = 50
     show_full_result_count = False
 
 
-class LookedAtInline(LookedAt, TabularInline):
+class ReadOnlyInline(ReadOnly, TabularInline):
     extra = 0
     per_page = 20
     hide_title = True

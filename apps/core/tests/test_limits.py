@@ -37,14 +37,14 @@ class _Counting(ApiTestCase):
         """How many more attempts these counters allow, taking them all."""
         for number in range(100):
             try:
-                limits.take(*counters)
+                limits.hit(*counters)
             except TooManyAttempts:
                 return number
         return self.fail("no limit")
 
     def wait(self, *counters):
         with self.assertRaises(TooManyAttempts) as caught:
-            limits.check(*counters)
+            limits.test(*counters)
         return caught.exception.retry_after
 
     def test_it_allows_as_many_as_the_limit_says_to_each(self):
@@ -54,7 +54,7 @@ class _Counting(ApiTestCase):
 
     def test_checking_counts_nothing(self):
         for _ in range(10):
-            limits.check(ONE)
+            limits.test(ONE)
         self.assertEqual(self.count(ONE), 3)
         self.wait(ONE)
 
@@ -65,14 +65,14 @@ class _Counting(ApiTestCase):
 
     def test_the_window_starts_with_the_first_attempt_and_ends(self):
         with time_machine.travel(NOON, tick=False) as clock:
-            limits.take(ONE)
+            limits.hit(ONE)
             clock.shift(timedelta(minutes=4))
             self.assertEqual(self.count(ONE), 2)
             self.assertEqual(self.wait(ONE), 360)
             clock.shift(timedelta(seconds=359.5))
             self.assertEqual(self.wait(ONE), 1)
             clock.shift(timedelta(seconds=0.5))
-            limits.check(ONE)
+            limits.test(ONE)
             self.assertEqual(self.count(ONE), 3)
             self.assertEqual(self.wait(ONE), 600)
 
@@ -85,24 +85,24 @@ class _Counting(ApiTestCase):
             self.assertEqual(self.wait(WIDE, ONE), 600)
 
     def test_what_is_given_back_may_be_taken_again(self):
-        taken = limits.take(ONE, WIDE)
+        taken = limits.hit(ONE, WIDE)
         self.assertEqual(self.count(ONE), 2)
-        limits.give_back(taken)
+        limits.undo(taken)
         self.assertEqual(self.count(ONE), 1)
 
     def test_what_is_given_back_after_its_window_changes_nothing(self):
         with time_machine.travel(NOON, tick=False) as clock:
-            taken = limits.take(ONE)
-            limits.give_back(limits.take(OTHER))
+            taken = limits.hit(ONE)
+            limits.undo(limits.hit(OTHER))
             clock.shift(timedelta(hours=1))
             self.assertEqual(self.count(ONE), 3)
-            limits.give_back(taken)
+            limits.undo(taken)
             self.assertEqual(self.count(ONE), 0)
 
     def test_giving_back_too_often_gives_nothing(self):
-        taken = limits.take(ONE)
+        taken = limits.hit(ONE)
         for _ in range(5):
-            limits.give_back(taken)
+            limits.undo(taken)
         self.assertEqual(self.count(ONE), 3)
 
     def test_a_lower_limit_or_a_shorter_window_holds_at_once(self):
@@ -115,10 +115,10 @@ class _Counting(ApiTestCase):
     def test_a_counter_of_many_may_refuse_only_whom_the_first_has_counted_before(self):
         many = Counter("LIMIT_REFRESH", "many", Refuses.REPEATERS)
         for number in range(5):
-            limits.take(Counter("LIMIT_REGISTER", f"guesser {number}"), many)
+            limits.hit(Counter("LIMIT_REGISTER", f"guesser {number}"), many)
         for _ in range(10):
-            limits.check(ONE, many)
-        limits.take(ONE, many)  # a newcomer's first is counted on both, beyond the limit of the many
+            limits.test(ONE, many)
+        limits.hit(ONE, many)  # a newcomer's first is counted on both, beyond the limit of the many
         self.wait(ONE, many)
         self.assertEqual(self.count(ONE, many), 0)
         self.assertEqual(self.count(ONE), 2)
@@ -136,10 +136,10 @@ class _Counting(ApiTestCase):
     def test_of_a_party_that_is_no_newcomer_nothing_is_given_back(self):
         parties = Counter("LIMIT_REFRESH", "parties", Refuses.NEWCOMERS)
         all_of_them = Counter("LIMIT_REFRESH", "parties")
-        first, second = limits.take(ONE, parties), limits.take(ONE, parties)
-        limits.give_back(second)
+        first, second = limits.hit(ONE, parties), limits.hit(ONE, parties)
+        limits.undo(second)
         self.assertEqual(self.count(all_of_them), 4)
-        limits.give_back(first)
+        limits.undo(first)
         self.assertEqual(self.count(all_of_them), 1)
 
     def test_a_counter_may_allow_several_times_its_limit(self):
@@ -156,22 +156,22 @@ class _Counting(ApiTestCase):
 
     def test_failures_stay_counted_and_nothing_else_does(self):
         for error in (None, ValueError, KeyError, ValueError, KeyboardInterrupt, None):
-            with contextlib.suppress(BaseException), limits.failures(ValueError, of=(ONE,)):
+            with contextlib.suppress(BaseException), limits.count_failures(ValueError, of=(ONE,)):
                 if error:
                     raise error
         self.assertEqual(self.count(ONE), 1)
 
     def test_over_the_limit_the_block_does_not_run(self):
         self.count(ONE)
-        with self.assertRaises(TooManyAttempts), limits.failures(ValueError, of=(ONE,)):
+        with self.assertRaises(TooManyAttempts), limits.count_failures(ValueError, of=(ONE,)):
             self.fail("It ran.")
 
     def test_switched_off_nothing_counts(self):
         with override_settings(RATE_LIMITS_ENABLED=False):
             for _ in range(10):
-                limits.give_back(limits.take(ONE))
-                limits.take(ONE)
-                limits.check(ONE)
+                limits.undo(limits.hit(ONE))
+                limits.hit(ONE)
+                limits.test(ONE)
         self.assertEqual(self.count(ONE), 3)
 
     def test_the_store_never_sees_who(self):
@@ -181,18 +181,18 @@ class _Counting(ApiTestCase):
 
     def test_attempts_are_given_back_whatever_the_clocks_of_those_who_made_them(self):
         with time_machine.travel(1_800_000_000.005, tick=False):
-            later = limits.take(ONE)
+            later = limits.hit(ONE)
         with time_machine.travel(1_800_000_000.004, tick=False):
-            earlier = limits.take(ONE)
-            limits.give_back(later)
-            limits.give_back(earlier)
+            earlier = limits.hit(ONE)
+            limits.undo(later)
+            limits.undo(earlier)
             self.assertEqual(self.count(ONE), 3)
 
 
 @override_settings(REDIS_URL="")
 class CountingInTheProcess(_Counting):
     def test_it_keeps_a_bounded_number_of_counters_the_latest(self):
-        store = limits.ProcessCounters()
+        store = limits.MemoryStore()
         now = int(time.time() * 1000)
         store.run("take", ["busy"], [now, 1, 3, 600, 0])
         for number in range(limits.LARGEST + 10):
@@ -211,7 +211,7 @@ class CountingInRedis(_Counting):
         super().setUpClass()
 
     def test_it_is_redis_that_counts(self):
-        limits.take(ONE)
+        limits.hit(ONE)
         with redis.Redis.from_url(settings.REDIS_URL) as client:
             self.assertEqual(client.hget(ONE.key, "count"), b"1")
             self.assertTrue(590_000 < client.pttl(ONE.key) <= 600_000)
@@ -219,7 +219,7 @@ class CountingInRedis(_Counting):
         self.assertEqual(self.count(ONE), 2)
 
     def test_a_redis_that_forgets_its_scripts_is_told_them_again(self):
-        limits.take(ONE)
+        limits.hit(ONE)
         with redis.Redis.from_url(settings.REDIS_URL) as client:
             client.script_flush()
         self.assertEqual(self.count(ONE), 2)
@@ -228,15 +228,15 @@ class CountingInRedis(_Counting):
 
     def test_a_connection_that_was_closed_while_idle_is_no_failure(self):
         with Relay(settings.REDIS_URL) as relay, override_settings(REDIS_URL=relay.url):
-            limits.take(ONE)
+            limits.hit(ONE)
             relay.drop()
-            limits.take(ONE)
+            limits.hit(ONE)
         limits.reset()
         self.assertEqual(self.count(ONE), 1)
 
     def test_a_redis_that_comes_back_is_used_again(self):
         with Relay(settings.REDIS_URL) as relay, override_settings(REDIS_URL=relay.url):
-            limits.take(ONE)
+            limits.hit(ONE)
             relay.answers = False
             relay.drop()
             with self.assertLogs("apps.core.limits", "WARNING") as logged:
@@ -256,7 +256,7 @@ class CountingTogether(RaceTestCase):
     def test_of_forty_takers_exactly_the_limit_get_one_in_either_store(self):
         def take():
             with contextlib.suppress(TooManyAttempts):
-                limits.take(ONE, WIDE)
+                limits.hit(ONE, WIDE)
                 return True
             return False
 
@@ -287,7 +287,7 @@ class NetworkTests(SimpleTestCase):
     def network(self, address="192.0.2.1", forwarded=None, proxies=0):
         headers = {} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded}
         with override_settings(TRUSTED_PROXY_COUNT=proxies):
-            return limits.network_of(RequestFactory().get("/", REMOTE_ADDR=address, **headers))
+            return limits.client_network(RequestFactory().get("/", REMOTE_ADDR=address, **headers))
 
     def test_without_proxies_it_is_the_connection_whatever_the_header_says(self):
         for forwarded in (None, "", "203.0.113.7", "203.0.113.7, 198.51.100.1"):

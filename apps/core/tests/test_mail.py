@@ -30,7 +30,7 @@ def queue(to="carla@example.com", **options):
         "template": TEMPLATE,
         "context": {"link": "https://x.example/#secret-token"},
     }
-    mail.queue(to=to, **{**defaults, **options})
+    mail.enqueue(to=to, **{**defaults, **options})
 
 
 class Broken(EmailBackend):
@@ -88,7 +88,7 @@ class TheQueue(ApiTestCase):
 
     def test_an_address_that_would_fall_into_two_gets_nothing(self):
         queue(to='"a,victim@example.com,b"@example.org')
-        self.assertEqual(mail.send_waiting(), 0)
+        self.assertEqual(mail.send_pending(), 0)
         self.assertEqual(outbox.outbox, [])
 
     def test_a_mail_never_goes_to_another_address_than_it_was_for(self):
@@ -97,7 +97,7 @@ class TheQueue(ApiTestCase):
             with self.assertLogs("apps.core.mail", "WARNING"):
                 queue(to=to)
         with backend(Smtp):
-            self.assertEqual(mail.send_waiting(), 0)
+            self.assertEqual(mail.send_pending(), 0)
         self.assertEqual(Smtp.sent, [])
 
     def test_a_sender_that_is_refused_loses_no_mail_and_is_replaced_by_the_one_that_is_set_later(self):
@@ -106,19 +106,19 @@ class TheQueue(ApiTestCase):
         for sender in ("Voucher App <vouchers@>", "Voucher App, Ltd <vouchers@example.org>"):
             with override_settings(DEFAULT_FROM_EMAIL=sender), backend(Smtp):
                 queue()
-                mail.send_waiting()
+                mail.send_pending()
         self.assertEqual(Email.objects.filter(status__in=(STATUS.queued, STATUS.requeued)).count(), 2)
         with (
             override_settings(DEFAULT_FROM_EMAIL="Voucher App <vouchers@example.org>"),
             backend(Smtp),
             time_machine.travel(now + timedelta(minutes=6), tick=False),
         ):
-            self.assertEqual(mail.send_waiting(), 2)
+            self.assertEqual(mail.send_pending(), 2)
         self.assertEqual(Smtp.sent, [("Voucher App <vouchers@example.org>", ["carla@example.com"])] * 2)
 
     def test_a_mail_to_nobody_counts_as_sent_and_goes_with_the_next_cleaning(self):
         queue(to="")
-        self.assertEqual(mail.send_waiting(), 0)
+        self.assertEqual(mail.send_pending(), 0)
         self.assertEqual(outbox.outbox, [])
         self.assertEqual(tasks.remove_old_mail.delay().get(), 1)
 
@@ -126,20 +126,20 @@ class TheQueue(ApiTestCase):
         queue()
         now = timezone.now()
         with backend(Broken):
-            self.assertEqual(mail.send_waiting(), 0)
-            self.assertEqual(mail.send_waiting(), 0)  # not before its time
+            self.assertEqual(mail.send_pending(), 0)
+            self.assertEqual(mail.send_pending(), 0)  # not before its time
         email = Email.objects.get()
         self.assertEqual((email.status, email.number_of_retries), (STATUS.requeued, 1))
         self.assertEqual(Log.objects.get().exception_type, "ConnectionRefusedError")
         with time_machine.travel(now + timedelta(minutes=6), tick=False):
-            self.assertEqual(mail.send_waiting(), 1)
+            self.assertEqual(mail.send_pending(), 1)
         self.assertEqual(len(outbox.outbox), 1)
 
     def test_after_a_day_it_has_failed(self):
         queue()
         Email.objects.update(number_of_retries=12 * 24)
         with backend(Broken):
-            mail.send_waiting()
+            mail.send_pending()
         self.assertEqual(Email.objects.get().status, STATUS.failed)
 
     def test_a_mail_that_fails_holds_up_no_other(self):
@@ -153,15 +153,15 @@ class TheQueue(ApiTestCase):
             return real(self, messages)
 
         with mock.patch.object(EmailBackend, "send_messages", send):
-            self.assertEqual(mail.send_waiting(), 1)
+            self.assertEqual(mail.send_pending(), 1)
         self.assertEqual(outbox.outbox[0].to, ["second@example.com"])
 
     def test_a_sender_that_died_loses_nothing(self):
         queue()
         self.assertTrue(mail._reserve(Email.objects.get()))
-        self.assertEqual(mail.send_waiting(), 0)
+        self.assertEqual(mail.send_pending(), 0)
         with time_machine.travel(timezone.now() + mail.LEASE + timedelta(seconds=1), tick=False):
-            self.assertEqual(mail.send_waiting(), 1)
+            self.assertEqual(mail.send_pending(), 1)
 
     def test_post_office_finds_it_and_its_command_is_ours(self):
         queue()
@@ -185,7 +185,7 @@ class TheQueue(ApiTestCase):
     def test_a_subject_is_one_line_whatever_stands_in_it(self):
         queue(subject="News\r\nBcc: victim@example.com\x00\u2028 of\tthe  day\n")
         self.assertEqual(Email.objects.get().subject, "News Bcc: victim@example.com of the day")
-        self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(mail.send_pending(), 1)
         self.assertEqual(outbox.outbox[0].recipients(), ["carla@example.com"])
 
     def test_the_command_sends_it_and_tells_what_waits(self):
@@ -218,7 +218,7 @@ class Attachments(ApiTestCase):
     def test_it_is_made_when_the_mail_is_sent_and_lies_nowhere_before(self):
         queue(attach=("core.test", {"number": 5}))
         self.assertEqual((self.made, Attachment.objects.count()), ([], 0))
-        self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(mail.send_pending(), 1)
         (sent,) = outbox.outbox
         self.assertEqual(sent.attachments, [("number-5.pdf", b"%PDF-", "application/pdf")])
         parts = [part.get_content_type() for part in sent.message().walk() if not part.is_multipart()]
@@ -231,7 +231,7 @@ class Attachments(ApiTestCase):
         queue(to="other@example.com")
         self.fails = True
         now = timezone.now()
-        self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(mail.send_pending(), 1)
         self.assertEqual(outbox.outbox[0].to, ["other@example.com"])
         waiting = Email.objects.exclude(status=STATUS.sent)
         self.assertEqual([email.number_of_retries for email in waiting], [1, 1])
@@ -241,17 +241,17 @@ class Attachments(ApiTestCase):
         self.assertEqual(Log.objects.earliest("id").message, "no paper for ***EFGH")
         self.fails = False
         with time_machine.travel(now + timedelta(minutes=6), tick=False):
-            self.assertEqual(mail.send_waiting(), 1)
+            self.assertEqual(mail.send_pending(), 1)
         self.assertEqual(self.made, [5])
 
     def test_a_sender_that_died_after_sending_sends_it_twice_rather_than_never(self):
         queue(attach=("core.test", {"number": 5}))
         with backend(Dying), self.assertRaises(SystemExit):
-            mail.send_waiting()
-        self.assertEqual(mail.send_waiting(), 0)
+            mail.send_pending()
+        self.assertEqual(mail.send_pending(), 0)
         with time_machine.travel(timezone.now() + mail.LEASE + timedelta(seconds=1), tick=False):
-            self.assertEqual(mail.send_waiting(), 1)
-        self.assertEqual(mail.send_waiting(), 0)
+            self.assertEqual(mail.send_pending(), 1)
+        self.assertEqual(mail.send_pending(), 0)
         self.assertEqual(self.made, [5, 5])
 
 
@@ -286,9 +286,9 @@ class MailInTheAdmin(ApiTestCase):
     def test_staff_have_a_failed_mail_tried_again(self):
         Email.objects.update(status=STATUS.failed, scheduled_time=timezone.now() + timedelta(hours=1))
         self.assertEqual(self.again().status_code, 302)
-        self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(mail.send_pending(), 1)
         self.assertEqual(self.again().status_code, 302)
-        self.assertEqual(mail.send_waiting(), 0)
+        self.assertEqual(mail.send_pending(), 0)
 
     def test_staff_without_the_right_see_and_do_nothing(self):
         Email.objects.update(status=STATUS.failed)

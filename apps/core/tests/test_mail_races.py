@@ -35,7 +35,7 @@ class SendingTogether(RaceTestCase):
             queue(to=f"person{number}@example.com")
         Slow.sent = []
         with backend(Slow):
-            self.together(*[mail.send_waiting] * 6)
+            self.together(*[mail.send_pending] * 6)
         return [Slow.sent.count(f"person{number}@example.com") for number in range(10)]
 
     def test_each_mail_is_sent_once(self):
@@ -107,7 +107,7 @@ class SendingInTheProcess(RaceTestCase):
     def test_a_commit_wakes_a_thread_that_sends_and_delays_nobody(self):
         Slow.sent = []
         done = threading.Event()
-        real = mail.send_waiting
+        real = mail.send_pending
 
         def send():
             count = real()
@@ -117,7 +117,7 @@ class SendingInTheProcess(RaceTestCase):
         with (
             override_settings(SEND_MAIL_IN_PROCESS=True),
             backend(Slow),
-            mock.patch.object(mail, "send_waiting", send),
+            mock.patch.object(mail, "send_pending", send),
         ):
             with transaction.atomic():
                 queue()
@@ -133,7 +133,7 @@ class SendingInTheProcess(RaceTestCase):
             sent.append(1)
 
         sender = mail._Sender()
-        with mock.patch.object(mail, "send_waiting", send), mock.patch("atexit.register"):
+        with mock.patch.object(mail, "send_pending", send), mock.patch("atexit.register"):
             for _ in range(self.rounds):
                 sent.clear()
                 sender.wake()

@@ -103,7 +103,7 @@ class WrappedTests(TestCase):
 class PaperTests(TestCase):
     def drawn(self, text):
         with typesetting.paper(typesetting.A5_LANDSCAPE, title="A page") as page:
-            page.block(20, 20, text, width=100, most=3, sizes=(20, 10))
+            page.paragraph(20, 20, text, width=100, most=3, sizes=(20, 10))
             page.text(20, 90, text, face=typesetting.BOLD, width=60)
             page.text(190, 110, text, align="right", width=60)
             page.text(105, 130, text, align="centre", width=60, face=typesetting.MONO)

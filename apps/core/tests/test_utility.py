@@ -10,7 +10,7 @@ from django.urls import path
 
 from apps.core import health
 from apps.core.errors import UnavailableError
-from apps.core.middleware import RequestId
+from apps.core.middleware import RequestIdMiddleware
 from apps.core.startup import log_configuration
 from apps.users.tests.factories import make_customer, make_staff
 from tests.support.cases import ApiTestCase, Client
@@ -217,7 +217,7 @@ class ErrorTests(ApiTestCase):
 
     def test_an_answer_to_head_has_the_headers_and_no_body(self):
         # Not by the test client, which drops the body of any server that forgets to.
-        response = RequestId(lambda request: HttpResponse(b"12345"))(RequestFactory().head("/"))
+        response = RequestIdMiddleware(lambda request: HttpResponse(b"12345"))(RequestFactory().head("/"))
         self.assertEqual((response.content, response["Content-Length"]), (b"", "5"))
 
     def test_a_body_in_chunks_is_refused_rather_than_read_as_none(self):

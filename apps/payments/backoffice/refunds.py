@@ -15,8 +15,14 @@ from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from apps.core.backoffice.confirmed_actions import AskingAdmin, Case, NoQuestions, ReasonForm, asks_first
-from apps.core.backoffice.read_only import LookedAtAdmin, LookedAtInline, link_to
+from apps.core.backoffice.confirmed_actions import (
+    ActionTarget,
+    ConfirmedActionsAdmin,
+    ConfirmOnlyForm,
+    ReasonForm,
+    confirmed_action,
+)
+from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, link_to
 from apps.core.errors import ConflictError
 from apps.payments import services, stripe_amounts
 from apps.payments.errors import NothingToRefund, PaymentProviderUnavailable
@@ -46,7 +52,7 @@ def money(amount: Decimal, paid: Transaction) -> str:
     return stripe_amounts.shown(amount, paid.currency)
 
 
-class VoucherLines(LookedAtInline):
+class VoucherLines(ReadOnlyInline):
     """Lines that are about a voucher each."""
 
     readonly_fields = ("voucher_link", "voucher_status", "uses")
@@ -93,7 +99,7 @@ class RefundForm(ReasonForm):
 
 
 def ask_for_refund(
-    screen: AskingAdmin,
+    screen: ConfirmedActionsAdmin,
     request: HttpRequest,
     rows: list[Any],
     *,
@@ -110,7 +116,9 @@ def ask_for_refund(
     return "Refund asked for"
 
 
-def approve(screen: AskingAdmin, request: HttpRequest, asked: Refund, rows: list[Any], *, note: str) -> str:
+def approve(
+    screen: ConfirmedActionsAdmin, request: HttpRequest, asked: Refund, rows: list[Any], *, note: str
+) -> str:
     """Approve a refund; what came of it. An approval that nothing came of yet is logged for `rows` here."""
     try:
         made = services.approve_refund(refund_id=asked.pk, actor=caller(request), note=note)
@@ -136,7 +144,7 @@ def outcome(made: Refund) -> str:
     return "Approved, under way at Stripe"
 
 
-def by_purchase(vouchers: Iterable[Voucher]) -> list[Case]:
+def by_purchase(vouchers: Iterable[Voucher]) -> list[ActionTarget]:
     """The vouchers of each transaction together: they are refunded in one."""
     vouchers = list(vouchers)
     sold = SoldVoucher.objects.filter(voucher__in=vouchers).select_related("transaction")
@@ -147,22 +155,22 @@ def by_purchase(vouchers: Iterable[Voucher]) -> list[Case]:
         if voucher.pk in paid_by:
             together[paid_by[voucher.pk]].append(voucher)
         else:
-            cases.append(Case([voucher], f"{voucher}, which was not bought"))
+            cases.append(ActionTarget([voucher], f"{voucher}, which was not bought"))
     for paid, chosen in together.items():
         names = ", ".join(map(str, chosen))
         back = money(services.refundable_amount(paid, len(chosen)), paid)
-        cases.append(Case(chosen, f"{names} of transaction {paid.pk}: {back}"))
+        cases.append(ActionTarget(chosen, f"{names} of transaction {paid.pk}: {back}"))
     return cases
 
 
-def unused(transactions: Iterable[Transaction]) -> list[Case]:
+def unused(transactions: Iterable[Transaction]) -> list[ActionTarget]:
     """Each transaction with what there is to refund of it."""
     cases = []
     for paid in transactions:
         count = sum(map(services.refundable_by_staff, paid.vouchers))
         back = money(services.refundable_amount(paid, count), paid)
         shown = f"Transaction {paid.pk} of {paid.user}: {count} of {paid.quantity} vouchers, {back}"
-        cases.append(Case([paid], shown))
+        cases.append(ActionTarget([paid], shown))
     return cases
 
 
@@ -185,7 +193,7 @@ class VoucherAdmin(vouchers_admin.VoucherAdmin):
     actions = (*vouchers_admin.VoucherAdmin.actions, "refund")
     actions_detail = actions
 
-    @asks_first(
+    @confirmed_action(
         permission="payments.make_refund",
         description="Refund",
         done="Refund asked for",
@@ -236,15 +244,17 @@ class DecisionForm(ReasonForm):
     )
 
 
-def amounts(refunds: Iterable[Refund]) -> list[Case]:
+def amounts(refunds: Iterable[Refund]) -> list[ActionTarget]:
     return [
-        Case([each], f"Refund {each.pk} of {each.transaction.user}: {money(each.amount, each.transaction)}")
+        ActionTarget(
+            [each], f"Refund {each.pk} of {each.transaction.user}: {money(each.amount, each.transaction)}"
+        )
         for each in refunds
     ]
 
 
 @admin.register(Refund)
-class RefundAdmin(OfTransaction, FoundByCode, AskingAdmin, LookedAtAdmin):
+class RefundAdmin(OfTransaction, FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
     list_display = (
         "id",
         "status_shown",
@@ -277,7 +287,7 @@ class RefundAdmin(OfTransaction, FoundByCode, AskingAdmin, LookedAtAdmin):
     actions = ("approve", "reject", "send_again")
     actions_detail = actions
 
-    @asks_first(
+    @confirmed_action(
         permission="payments.decide_refund",
         description="Approve",
         done="Approved",
@@ -291,7 +301,7 @@ class RefundAdmin(OfTransaction, FoundByCode, AskingAdmin, LookedAtAdmin):
         [asked] = rows
         return approve(self, request, asked, rows, note=given["reason"])
 
-    @asks_first(
+    @confirmed_action(
         permission="payments.decide_refund",
         description="Reject",
         done="Rejected",
@@ -306,13 +316,13 @@ class RefundAdmin(OfTransaction, FoundByCode, AskingAdmin, LookedAtAdmin):
         services.reject_refund(refund_id=asked.pk, actor=caller(request), note=given["reason"])
         return True
 
-    @asks_first(
+    @confirmed_action(
         permission="payments.decide_refund",
         description="Send again",
         done="Sent again",
         about="For what was approved and not heard of since: Stripe is asked whether it made it, and to make it if"
         " not. It is never made twice.",
-        form=NoQuestions,
+        form=ConfirmOnlyForm,
         cases=amounts,
         at_once=REFUNDS_AT_ONCE,
         icon="send",

@@ -257,7 +257,7 @@ def _queue(
     if not address:
         return False
     try:
-        mail.queue(
+        mail.enqueue(
             to=address,
             subject=subject,
             template=template,

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.core.locks import alone
+from apps.core.locks import try_lock
 from apps.payments import gateway, selectors
 from apps.payments.errors import PaymentMismatch, PaymentProviderUnavailable
 from apps.payments.models import (
@@ -88,7 +88,7 @@ def reconcile(*, since: datetime, until: datetime, apply: bool) -> Report:
     ones canceled at Stripe first and then given up, refunds and disputes brought in line. Without it nothing
     changes here or at Stripe. Raises AlreadyRunning.
     """
-    with alone("reconcile") as mine:
+    with try_lock("reconcile") as mine:
         if not mine:
             raise AlreadyRunning
         run = _Run(apply)

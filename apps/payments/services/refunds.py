@@ -13,7 +13,7 @@ from django.db import transaction as database
 from django.utils import timezone
 
 from apps.core.idempotency import RequestKey
-from apps.core.logs import without_secrets
+from apps.core.logs import redact
 from apps.payments import gateway
 from apps.payments.errors import (
     NothingToRefund,
@@ -212,8 +212,8 @@ def _record(
         amount=amount,
         origin=origin,
         requested_by=by,
-        reason=without_secrets(reason),  # staff read them, and no code in full
-        notes=without_secrets(notes),
+        reason=redact(reason),  # staff read them, and no code in full
+        notes=redact(notes),
     )
     RefundedVoucher.objects.bulk_create(
         RefundedVoucher(refund=refund, voucher=voucher) for voucher in vouchers

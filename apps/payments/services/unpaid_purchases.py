@@ -44,7 +44,7 @@ def count_start(*, user: User, network: tuple[limits.Counter, ...]) -> dict[str,
         wait = unpaid[-1] + window - now
         raise TooManyAttempts(retry_after=max(1, math.ceil(wait.total_seconds())))
     try:
-        taken = limits.take(*network)
+        taken = limits.hit(*network)
     except TooManyAttempts:
         if unpaid:
             raise
@@ -56,5 +56,5 @@ def uncount_start(started: Transaction) -> None:
     """Give a start, whose row the caller has locked and saves, back to its network once that has committed."""
     counted, started.start_counted = started.start_counted, None
     if counted:
-        taken = limits.Taken(tuple(counted["keys"]), tuple(counted["windows"]))
-        database.on_commit(partial(limits.give_back, taken), robust=True)
+        taken = limits.Hits(tuple(counted["keys"]), tuple(counted["windows"]))
+        database.on_commit(partial(limits.undo, taken), robust=True)

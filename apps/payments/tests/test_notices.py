@@ -58,7 +58,7 @@ class ReceiptsByHttp(PaidTestCase, ApiTestCase):
 
     def test_it_goes_out_once_as_text_html_and_pdf(self):
         paid = self.buy(1)
-        self.assertEqual((mail.send_waiting(), mail.send_waiting()), (1, 0))
+        self.assertEqual((mail.send_pending(), mail.send_pending()), (1, 0))
         (sent,) = outbox.outbox
         self.assertEqual(sent.to, [self.customer.email])
         ((name, content, media_type),) = sent.attachments
@@ -202,7 +202,7 @@ class WhatAReceiptSays(ApiTestCase):
         self.assertNotIn("<script", email.html_message)
         self.assertNotRegex(email.subject, r"[\r\n]")
         self.assertNotIn("evil", email.message + email.html_message + email.subject)
-        self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(mail.send_pending(), 1)
         self.assertEqual(outbox.outbox[0].recipients(), [self.customer.email])
 
     def test_the_longest_names_and_numbers_fit(self):
@@ -213,7 +213,7 @@ class WhatAReceiptSays(ApiTestCase):
         )
         email = self.receipt(paid)
         self.assertIn(f"9,999,999,999.00{NBSP}USD", email.message)
-        self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(mail.send_pending(), 1)
 
     def test_money_has_the_places_of_its_currency(self):
         for currency, price, shown in (
@@ -274,7 +274,7 @@ class WhatStandsInNoWay(ApiTestCase):
     def test_closing_the_account_takes_a_mail_that_waits_with_it(self):
         services.settle(intent_for(self.pending))
         users.close_account(user=self.customer, password=PASSWORD)
-        self.assertEqual((mail.send_waiting(), Email.objects.count()), (0, 0))
+        self.assertEqual((mail.send_pending(), Email.objects.count()), (0, 0))
 
     def test_a_text_that_cannot_be_written_is_logged_and_stops_no_payment(self):
         with (
@@ -293,10 +293,10 @@ class WhatStandsInNoWay(ApiTestCase):
         services.settle(intent_for(self.pending))
         now = timezone.now()
         with mock.patch.object(receipt_pdf, "receipt_pdf", side_effect=ValueError("no font")):
-            self.assertEqual(mail.send_waiting(), 0)
+            self.assertEqual(mail.send_pending(), 0)
         self.assertEqual(Email.objects.get().status, STATUS.requeued)
         with time_machine.travel(now + timedelta(minutes=6), tick=False):
-            self.assertEqual(mail.send_waiting(), 1)
+            self.assertEqual(mail.send_pending(), 1)
         self.assertEqual(len(outbox.outbox[0].attachments), 1)
 
     def test_completing_costs_two_more_queries(self):
@@ -318,7 +318,7 @@ class SendingItAgain(ApiTestCase):
             response = self.api.post(address(self.paid.pk))
         self.assertEqual((response.status_code, response.content), (202, b""))
         self.assertIn(self.paid.vouchers[0].shown_code, Email.objects.get().message)
-        self.assertEqual(mail.send_waiting(), 1)
+        self.assertEqual(mail.send_pending(), 1)
         self.assertEqual(len(outbox.outbox[0].attachments), 1)
 
     def test_only_what_is_ones_own_and_paid(self):

@@ -10,7 +10,7 @@ from uuid import uuid4
 from django.core.management import call_command
 from django.utils import timezone
 
-from apps.core.locks import alone
+from apps.core.locks import try_lock
 from apps.payments import gateway, services, tasks
 from apps.payments.errors import PaymentProviderUnavailable
 from apps.payments.models import Dispute, Refund, Transaction
@@ -206,7 +206,7 @@ class ReconcileTests(ReconcileTestCase, ApiTestCase):
 class SingleFlightTests(ReconcileTestCase, RaceTestCase):
     def test_a_second_one_at_the_same_time_says_so(self):
         def hold():
-            with alone("reconcile") as mine:
+            with try_lock("reconcile") as mine:
                 assert mine
                 return self.together(lambda: self.run_it(expect=3))
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 from unfold.decorators import action
 from unfold.views import ChangeList
 
-from apps.core.backoffice.read_only import LookedAtAdmin, LookedAtInline, is_row_number, link_to
+from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, is_row_number, link_to
 from apps.core.errors import DomainError
 from apps.users.current_user import caller
 from apps.users.models import User
@@ -65,7 +65,7 @@ class Counted(ChangeList):
             batch.counts = counts[batch.pk]
 
 
-class ExportInline(LookedAtInline):
+class ExportInline(ReadOnlyInline):
     model = BatchExport
     verbose_name_plural = "exports of the codes"
     fields = ("at", "actor", "note", "codes")
@@ -75,7 +75,7 @@ class ExportInline(LookedAtInline):
         return exports.select_related("actor")
 
 
-class VoucherInline(LookedAtInline):
+class VoucherInline(ReadOnlyInline):
     model = Voucher
     fields = ("link", "status", "uses", "expiry_date")
     readonly_fields = ("link", "status", "uses")
@@ -95,7 +95,7 @@ class VoucherInline(LookedAtInline):
 
 
 @admin.register(Batch)
-class BatchAdmin(LookedAtAdmin):
+class BatchAdmin(ReadOnlyAdmin):
     form = BatchForm
     list_display = (
         "label",

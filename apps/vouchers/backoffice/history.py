@@ -13,9 +13,9 @@ from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
 from django.utils.html import format_html
 
-from apps.core.backoffice.confirmed_actions import AskingAdmin, Case, asks_first
-from apps.core.backoffice.read_only import LookedAtAdmin
-from apps.core.logs import without_secrets
+from apps.core.backoffice.confirmed_actions import ActionTarget, ConfirmedActionsAdmin, confirmed_action
+from apps.core.backoffice.read_only import ReadOnlyAdmin
+from apps.core.logs import redact
 from apps.users.current_user import caller
 from apps.vouchers import codes, services
 from apps.vouchers.backoffice.code_search import FoundByCode
@@ -39,7 +39,7 @@ class OfUsage:
         if not usage.details:
             return ""
         text = json.dumps(usage.details, indent=2, ensure_ascii=False)
-        return format_html('<pre class="whitespace-pre-wrap">{}</pre>', without_secrets(text))
+        return format_html('<pre class="whitespace-pre-wrap">{}</pre>', redact(text))
 
     @admin.display(description="given back")
     def given_back(self, usage: VoucherUsage) -> str:
@@ -82,12 +82,12 @@ class GivenBackFilter(admin.SimpleListFilter):
         return queryset.filter(reversal__isnull=self.value() == "no")
 
 
-def numbered(usages: Iterable[VoucherUsage]) -> list[Case]:
-    return [Case([each], f"Use {each.use_no} of {each.voucher}, by {each.user}") for each in usages]
+def numbered(usages: Iterable[VoucherUsage]) -> list[ActionTarget]:
+    return [ActionTarget([each], f"Use {each.use_no} of {each.voucher}, by {each.user}") for each in usages]
 
 
 @admin.register(VoucherUsage)
-class VoucherUsageAdmin(OfVoucher, OfUsage, FoundByCode, AskingAdmin, LookedAtAdmin):
+class VoucherUsageAdmin(OfVoucher, OfUsage, FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
     list_display = ("used_at", "masked_code", "voucher_type", "use_no", "user", "service_type", "given_back")
     list_filter = ("voucher__voucher_type", GivenBackFilter)
     list_select_related = ("voucher__voucher_type", "user", "reversal__actor")
@@ -105,7 +105,7 @@ class VoucherUsageAdmin(OfVoucher, OfUsage, FoundByCode, AskingAdmin, LookedAtAd
     actions = ("reverse",)
     actions_detail = actions
 
-    @asks_first(
+    @confirmed_action(
         permission="vouchers.reverse_usage",
         description="Give back",
         done="Given back",
@@ -128,7 +128,7 @@ class VoucherUsageAdmin(OfVoucher, OfUsage, FoundByCode, AskingAdmin, LookedAtAd
 
 
 @admin.register(VoucherEvent)
-class VoucherEventAdmin(OfVoucher, OfEvent, FoundByCode, LookedAtAdmin):
+class VoucherEventAdmin(OfVoucher, OfEvent, FoundByCode, ReadOnlyAdmin):
     list_display = ("at", "masked_code", "kind", "hold", "what", "actor", "reason")
     list_filter = ("kind", "at")
     list_select_related = ("voucher", "actor")

@@ -11,7 +11,7 @@ from typing import Final
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from apps.core.logs import without_secrets
+from apps.core.logs import redact
 from apps.users.models import User
 from apps.vouchers.errors import BatchDiffers, BatchIncomplete, OwnerInactive, VoucherTypeNotFound
 from apps.vouchers.models import Batch, BatchExport, Voucher, VoucherType
@@ -26,7 +26,7 @@ LONGEST_LABEL: Final = 200
 def is_label(text: str) -> bool:
     """Whether a batch may be called so: on one line, with nothing around it, and no code in it."""
     in_one_line = 1 <= len(text) <= LONGEST_LABEL and text.isprintable() and text == text.strip()
-    return in_one_line and without_secrets(text) == text
+    return in_one_line and redact(text) == text
 
 
 def open_batch(

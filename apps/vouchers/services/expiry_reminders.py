@@ -88,7 +88,7 @@ def _remind(owner_id: int, now: datetime) -> bool:
     _remember(told, now)
     total = len(told)
     soonest = date_format(timezone.localtime(listed[0].expiry_date), "j F Y")
-    mail.queue(
+    mail.enqueue(
         to=owner.mail_address,
         subject=(
             f"Your voucher expires on {soonest}" if total == 1 else f"{total} of your vouchers expire soon"

@@ -45,7 +45,7 @@ def reissue_voucher(
         reason=reason,
         details={"from": before, "to": codes.masked(voucher.code)},
     )
-    mail.queue(
+    mail.enqueue(
         to=voucher.user.mail_address,
         subject="Your voucher has a new code",
         template="vouchers/new_code",

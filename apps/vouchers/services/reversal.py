@@ -18,7 +18,7 @@ from apps.vouchers.errors import (
 )
 from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherEventKind, VoucherUsage
 
-LONGEST_REASON = 500
+MAX_REASON_LENGTH = 500
 
 
 @transaction.atomic
@@ -32,7 +32,7 @@ def reverse_usage(*, usage_id: int, actor: User, reason: str) -> UsageReversal:
     is held: what is disputed or refunded gives nothing back. Then nothing has changed.
     """
     reason = reason.strip()
-    if not 0 < len(reason) <= LONGEST_REASON:
+    if not 0 < len(reason) <= MAX_REASON_LENGTH:
         raise ReasonInvalid
     usage = VoucherUsage.objects.annotate(read_at=Now()).filter(pk=usage_id).first()
     if usage is None:

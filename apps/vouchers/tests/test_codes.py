@@ -39,7 +39,7 @@ class CodeTests(TestCase):
     def test_whatever_is_read_as_a_code_is_masked_where_codes_must_not_stand(self, code, between):
         typed = "".join(map("".join, zip(code, [*between, ""], strict=True)))
         self.assertEqual(codes.parse(typed), code)
-        self.assertEqual(re.sub("[^0-9A-Z]", "", logs.without_secrets(f"({typed})")), code[-4:])
+        self.assertEqual(re.sub("[^0-9A-Z]", "", logs.redact(f"({typed})")), code[-4:])
 
     def test_the_alphabet_is_of_a_prime_size_without_look_alikes(self):
         self.assertEqual(len(set(codes.ALPHABET)), 31)
@@ -122,7 +122,7 @@ class CodeTests(TestCase):
             code = swapped
         for text in (typed, typed.lower(), f"{typed}\r\n"):
             self.assertEqual(codes.parse(text), code)
-            left = logs.without_secrets(f'a scanner typed "{text}" there')
+            left = logs.redact(f'a scanner typed "{text}" there')
             self.assertFalse(tells(left, [code]), left)
 
     def test_of_two_readings_a_german_dash_tells_which_is_meant(self):

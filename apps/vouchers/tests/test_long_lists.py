@@ -10,7 +10,7 @@ from django.test import TransactionTestCase, tag
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.core.api.pagination import LateRows
+from apps.core.api.pagination import DeferredJoinPaginator
 from apps.users.models import User
 from apps.users.tests.factories import make_staff, make_user
 from apps.vouchers import codes
@@ -144,7 +144,7 @@ class PlanTests(_Api, TransactionTestCase):
             {"service_type": "service_1", "page": 10},
             {"search": "kind", "page": 10},
         ):
-            with self.subTest(query=query), patch.object(LateRows, "LONG", 100):
+            with self.subTest(query=query), patch.object(DeferredJoinPaginator, "LONG", 100):
                 about_vouchers = self.assertNoWholeTable(client, MY, query)
                 counting, skipping, _ = about_vouchers[-3:]
                 self.assertIn(only, counting)
@@ -215,11 +215,11 @@ class LongListTests(ApiTestCase):
             for query in asked:
                 with self.subTest(path=path, query=query):
                     plain = self.pages(path, **query)
-                    with patch.object(LateRows, "LONG", 10):
+                    with patch.object(DeferredJoinPaginator, "LONG", 10):
                         self.assertEqual(self.pages(path, **query), plain)
 
     def test_a_page_takes_one_query_more_however_long_the_list_is(self) -> None:
-        with patch.object(LateRows, "LONG", 10):
+        with patch.object(DeferredJoinPaginator, "LONG", 10):
             queries: list[dict[str, Any]] = [{}, {"page": 3}, {"page": 7}, {"status": "active", "page": 3}]
             for query in queries:
                 with self.assertQueries(4):  # who asks, count, ids, rows
@@ -229,13 +229,16 @@ class LongListTests(ApiTestCase):
 
     def test_it_skips_from_the_end_that_is_nearer(self) -> None:
         for page, order in ((2, "DESC"), (6, "ASC")):
-            with patch.object(LateRows, "LONG", 10), CaptureQueriesContext(connection) as captured:
+            with (
+                patch.object(DeferredJoinPaginator, "LONG", 10),
+                CaptureQueriesContext(connection) as captured,
+            ):
                 self.api.get(MY, {"page": page})
             [skipping] = [each["sql"] for each in captured.captured_queries if "OFFSET" in each["sql"]]
             self.assertIn(f'"vouchers_voucher"."id" {order} LIMIT', skipping)
 
     def test_pages_that_are_not_there_are_not_found(self) -> None:
-        with patch.object(LateRows, "LONG", 10):
+        with patch.object(DeferredJoinPaginator, "LONG", 10):
             for page in ("0", "-1", "8", "x", "9" * 40):
                 self.assertProblem(self.api.get(MY, {"page": page}), 404, "not_found")
             self.assertEqual(len(self.api.get(MY, {"page": "last"}).json()["results"]), 10)

@@ -104,7 +104,7 @@ class WhatAReminderSays(RemindingTestCase):
     def test_readers_and_their_mail_programs_can_turn_it_off(self):
         expiring(self.customer, 5)
         remind()
-        mail.send_waiting()
+        mail.send_pending()
         sent: Any = outbox.outbox[0]
         lines = sent.message().as_bytes().decode().replace("\n ", "").splitlines()
         (header,) = [line for line in lines if line.startswith("List-Unsubscribe:")]
@@ -122,7 +122,7 @@ class WhatAReminderSays(RemindingTestCase):
         expiring(self.customer, 1)
         remind()
         with time_machine.travel(timezone.now() + timedelta(days=3), tick=False):
-            self.assertEqual(mail.send_waiting(), 0)
+            self.assertEqual(mail.send_pending(), 0)
 
 
 class WhoIsReminded(RemindingTestCase):
@@ -169,7 +169,7 @@ class WhoIsReminded(RemindingTestCase):
         other = make_other_customer()
         expiring(self.customer, 5)
         expiring(other, 5)
-        real = mail.queue
+        real = mail.enqueue
 
         def queue(**options):
             if options["to"] == self.customer.email:

@@ -11,4 +11,4 @@ class Command(BaseCommand):
     help = "Sends the mail that is waiting. Any number may run at once, also beside workers."
 
     def handle(self, *arguments: Any, **options: Any) -> None:
-        self.stdout.write(f"Sent: {mail.send_waiting()}. Waiting: {mail.waiting().count()}.")
+        self.stdout.write(f"Sent: {mail.send_pending()}. Waiting: {mail.waiting().count()}.")

@@ -10,7 +10,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from apps.core.errors import UnavailableError
-from apps.core.logs import without_secrets
+from apps.core.logs import redact
 from apps.payments.models import Transaction, TransactionStatus
 from apps.payments.services import withdrawal_refunds
 from apps.users.models import User
@@ -18,7 +18,7 @@ from apps.vouchers.management.arguments import staff_called, type_called
 from apps.vouchers.models import VoucherType
 from apps.vouchers.services import withdrawal
 
-LONGEST_REASON: Final = 200
+MAX_REASON_LENGTH: Final = 200
 INTERRUPTED: Final = 130  # as shells say of SIGINT
 
 
@@ -53,10 +53,10 @@ class Command(BaseCommand):
         apply: bool,
         **options: Any,
     ) -> None:
-        reason = without_secrets(reason.strip())
-        if not 1 <= len(reason) <= LONGEST_REASON or not reason.isprintable():
+        reason = redact(reason.strip())
+        if not 1 <= len(reason) <= MAX_REASON_LENGTH or not reason.isprintable():
             raise CommandError(
-                f"--reason has 1 to {LONGEST_REASON} characters, none of them a control character."
+                f"--reason has 1 to {MAX_REASON_LENGTH} characters, none of them a control character."
             )
         if refund and not by:
             raise CommandError("--refund needs --by: a refund is decided by a member of staff.")
