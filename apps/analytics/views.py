@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core.api.openapi import documented
-from apps.users.current_user import caller
+from apps.users.current_user import current_user
 from apps.users.models import User
 
 from . import errors, selectors
@@ -48,7 +48,7 @@ class Dashboard(APIView):
         answers={200: DashboardOutput},
     )
     def get(self, request: Request) -> Response:
-        return _dashboard(request, None if request.user.is_staff else caller(request))
+        return _dashboard(request, None if request.user.is_staff else current_user(request))
 
 
 class Personal(APIView):
@@ -59,7 +59,7 @@ class Personal(APIView):
         answers={200: DashboardOutput},
     )
     def get(self, request: Request) -> Response:
-        return _dashboard(request, caller(request))
+        return _dashboard(request, current_user(request))
 
 
 class Revenue(APIView):

@@ -21,7 +21,7 @@ from apps.core.api.content_negotiation import IgnoreClientContentNegotiation
 from apps.core.api.downloads import file_response
 from apps.core.api.openapi import documented
 from apps.core.api.pagination import StandardPagination
-from apps.users.current_user import caller
+from apps.users.current_user import current_user
 from apps.users.errors import AccountClosed
 from apps.vouchers.errors import VoucherTypeNotFound
 
@@ -66,13 +66,13 @@ class StartPurchase(APIView):
         key = idempotency.request_key(request.headers, operation=self.operation, body=request.data)
         network = limits.per_network("LIMIT_UNPAID_PURCHASES_PER_NETWORK", request)
         started = services.start_purchase(
-            user=caller(request), key=key, network=network, **given.validated_data
+            user=current_user(request), key=key, network=network, **given.validated_data
         )
         if started.first_answer is not None:
             answer = {**started.first_answer, "client_secret": started.client_secret}
             return Response(self.shown(answer), status=201, headers=idempotency.REPLAYED)
         answer = dict(answer_of(started))
-        services.answered(caller(request), key, {**answer, "client_secret": None})
+        services.answered(current_user(request), key, {**answer, "client_secret": None})
         return Response(self.shown(answer), status=201)
 
     def shown(self, answer: dict[str, Any]) -> dict[str, Any]:
@@ -180,7 +180,7 @@ class ConfirmPayment(APIView):
         given = ConfirmInput(data=request.data)
         given.is_valid(raise_exception=True)
         transaction = services.confirm_payment(
-            user=caller(request),
+            user=current_user(request),
             payment_intent_id=given.validated_data["payment_intent_id"],
         )
         vouchers = list(transaction.vouchers)
@@ -218,7 +218,7 @@ class History(ListAPIView[Transaction]):
     filterset_class = TransactionFilters
 
     def get_queryset(self) -> QuerySet[Transaction]:
-        return selectors.transactions_of(caller(self.request))
+        return selectors.transactions_of(current_user(self.request))
 
     @documented(
         "My transactions, newest first.",
@@ -237,7 +237,7 @@ class TransactionDetail(APIView):
         errors=(errors.TransactionNotFound,),
     )
     def get(self, request: Request, transaction_id: int) -> Response:
-        transaction = selectors.transaction_of(caller(request), transaction_id)
+        transaction = selectors.transaction_of(current_user(request), transaction_id)
         return Response(TransactionDetailOutput(transaction).data)
 
 
@@ -251,7 +251,7 @@ class Receipt(APIView):
         errors=(errors.TransactionNotFound, errors.NotPaid),
     )
     def get(self, request: Request, transaction_id: int) -> HttpResponse:
-        mine = selectors.transactions_of(caller(request))
+        mine = selectors.transactions_of(current_user(request))
         transaction = selectors.paid_transaction(transaction_id, among=mine)
         return file_response(
             receipt_pdf.receipt_pdf(transaction),
@@ -266,9 +266,9 @@ class Receipt(APIView):
         errors=(errors.TransactionNotFound, errors.NotPaid),
     )
     def post(self, request: Request, transaction_id: int) -> Response:
-        mine = selectors.transactions_of(caller(request))
+        mine = selectors.transactions_of(current_user(request))
         transaction = selectors.paid_transaction(transaction_id, among=mine)
-        limits.hit(limits.Counter("LIMIT_RECEIPTS", str(caller(request).pk)))
+        limits.hit(limits.Counter("LIMIT_RECEIPTS", str(current_user(request).pk)))
         services.queue_receipt(transaction)
         return Response(status=202)
 
@@ -291,7 +291,7 @@ class RequestRefund(APIView):
     def post(self, request: Request) -> Response:
         given = RefundInput(data=request.data)
         given.is_valid(raise_exception=True)
-        user = caller(request)
+        user = current_user(request)
         key = idempotency.request_key(request.headers, operation="request_refund", body=request.data)
         earlier = services.earlier_request(user, key)
         if earlier is not None and earlier.answer is not None:
@@ -308,7 +308,7 @@ class Refunds(ListAPIView[Refund]):
     pagination_class = StandardPagination
 
     def get_queryset(self) -> QuerySet[Refund]:
-        return selectors.refunds_of(caller(self.request))
+        return selectors.refunds_of(current_user(self.request))
 
     @documented(
         "The refunds of my payments, newest first.",

@@ -18,7 +18,7 @@ from apps.core import mail
 from apps.core.backoffice.read_only import LogsEachRow
 
 from . import services
-from .current_user import caller
+from .current_user import current_user
 from .models import User, UserProfile
 
 YEAR_OR_LESS: Final = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
@@ -92,7 +92,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         """Whom this member of staff may not touch."""
         if request.user.is_superuser:
             return User.objects.none()
-        return User.objects.filter(Q(is_superuser=True) | Q(is_staff=True) & ~Q(pk=caller(request).pk))
+        return User.objects.filter(Q(is_superuser=True) | Q(is_staff=True) & ~Q(pk=current_user(request).pk))
 
     def within_reach(self, request: HttpRequest, queryset: QuerySet[User]) -> list[User]:
         """The chosen users whom this member of staff may touch; says how many others there are."""

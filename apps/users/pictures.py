@@ -45,7 +45,7 @@ class PictureRefused(Exception):
         self.detail = detail
 
 
-def keep(upload: "UploadedFile[Any]") -> str:
+def store_picture(upload: "UploadedFile[Any]") -> str:
     """Store the picture anew, under a random name, and return that name.
 
     The pixels are all that is kept: no metadata, no second frame, nothing hidden behind the picture.
@@ -72,7 +72,7 @@ def keep(upload: "UploadedFile[Any]") -> str:
         raise UnavailableError("Pictures can't be stored at the moment. Please try again later.") from error
 
 
-def removal_of(name: str) -> Callable[[], None]:
+def deleter_for(name: str) -> Callable[[], None]:
     """What removes the stored picture, for `transaction.on_commit`."""
     return lambda: default_storage.delete(name)
 

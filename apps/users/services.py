@@ -114,7 +114,7 @@ def deactivate(*, user: User) -> None:
     user.save(update_fields=["is_active"])
 
 
-def keep_open(*, user: User, alone: bool = False) -> None:
+def lock_open_account(*, user: User, alone: bool = False) -> None:
     """Keep the account from being closed until the caller's transaction ends; it begins with this.
 
     So what a person writes is there when the account is closed, and erased with it, or is not written. Any number of
@@ -163,7 +163,7 @@ def close_account(*, user: User, password: str) -> None:
     if user.is_superuser:
         raise SuperuserAccount
     with transaction.atomic():
-        # The user's row first: what `keep_open` began is there, and erased below; what begins later is refused.
+        # The user's row first: what `lock_open_account` began is there, and erased below; what begins later is refused.
         unchanged = User.objects.filter(
             pk=user.pk, password=user.password, is_active=True, is_superuser=False
         )
@@ -185,7 +185,7 @@ def erase_profile(*, user: User) -> None:
     """Empty the profile, also in the admin's log; the picture's file goes after the commit."""
     picture = UserProfile.objects.select_for_update().get(user=user).profile_picture.name
     if picture:
-        transaction.on_commit(pictures.removal_of(picture), robust=True)
+        transaction.on_commit(pictures.deleter_for(picture), robust=True)
     UserProfile.objects.filter(user=user).update(
         phone_number="", address="", date_of_birth=None, profile_picture=""
     )
@@ -220,11 +220,11 @@ def update_profile(*, user: User, **changes: Unpack[Changes]) -> User:
                 before = UserProfile.objects.select_for_update().get(user=user).profile_picture.name
                 UserProfile.objects.filter(user=user).update(**profile)
                 if "profile_picture" in profile and before:
-                    transaction.on_commit(pictures.removal_of(before), robust=True)
+                    transaction.on_commit(pictures.deleter_for(before), robust=True)
     except BaseException:
         if stored:
             with suppress(OSError):
-                pictures.removal_of(stored)()
+                pictures.deleter_for(stored)()
         raise
     return selectors.user_with_profile(user.pk)
 
@@ -243,7 +243,7 @@ def _keep(upload: "UploadedFile[Any] | None") -> str:
     if upload is None:
         return ""
     try:
-        return pictures.keep(upload)
+        return pictures.store_picture(upload)
     except pictures.PictureRefused as refused:
         raise InvalidFields(profile_picture=[(refused.code, refused.detail)]) from refused
 

@@ -16,12 +16,12 @@ def token_for(user_id: int) -> str:
     return _signer.sign(str(user_id))
 
 
-def page_for(user_id: int) -> str:
+def unsubscribe_url(user_id: int) -> str:
     """An address of the web client, for people. The token is in the fragment, which reaches no server's log."""
     return f"{settings.FRONTEND_URL.rstrip('/')}/unsubscribe#token={token_for(user_id)}"
 
 
-def headers_for(user_id: int) -> dict[str, str]:
+def list_unsubscribe_headers(user_id: int) -> dict[str, str]:
     """The headers by which mail programs show a button for it (RFC 2369, RFC 8058)."""
     address = f"{settings.API_URL.rstrip('/')}/api/users/unsubscribe/?token={token_for(user_id)}"
     return {"List-Unsubscribe": f"<{address}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}

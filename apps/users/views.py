@@ -23,7 +23,7 @@ from apps.core.errors import UnavailableError
 from apps.core.views import PublicView
 
 from . import personal_data, pictures, services
-from .current_user import caller
+from .current_user import current_user
 from .errors import AccountClosed, UnsubscribeLinkInvalid
 from .parsers import PlainFormParser, UploadParser
 from .serializers import ExportOutput, ProfileInput, ProfileJsonInput, UnsubscribeInput, UserOutput
@@ -49,9 +49,9 @@ class Export(APIView):
     @documented("Everything held about the caller.", operation_id="export", answers={200: ExportOutput})
     def get(self, request: Request) -> HttpResponseBase:
         """Written to a file first: what goes wrong is answered as an error, and very much takes no memory."""
-        limits.hit(limits.Counter("LIMIT_EXPORTS", str(caller(request).pk)))
+        limits.hit(limits.Counter("LIMIT_EXPORTS", str(current_user(request).pk)))
         file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - the response closes it
-        file.writelines(_as_json(personal_data.export(caller(request))))
+        file.writelines(_as_json(personal_data.export(current_user(request))))
         size = file.tell()
         file.seek(0)
         options: dict[str, Any] = {

@@ -27,7 +27,7 @@ from apps.core.backoffice.confirmed_actions import (
     confirmed_action,
 )
 from apps.core.backoffice.read_only import LogsEachRow, ReadOnlyAdmin, ReadOnlyInline, link_to
-from apps.users.current_user import caller
+from apps.users.current_user import current_user
 from apps.vouchers.backoffice.code_search import FoundByCode
 from apps.vouchers.backoffice.history import OfEvent, OfUsage
 
@@ -229,7 +229,7 @@ class VoucherAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
     )
     def extend(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
         [voucher] = rows
-        services.extend_voucher(voucher_id=voucher.pk, actor=caller(request), **given)
+        services.extend_voucher(voucher_id=voucher.pk, actor=current_user(request), **given)
         return True
 
     @confirmed_action(
@@ -242,7 +242,7 @@ class VoucherAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
     )
     def suspend(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
         [voucher] = rows
-        return bool(services.suspend_vouchers([voucher.pk], actor=caller(request), **given))
+        return bool(services.suspend_vouchers([voucher.pk], actor=current_user(request), **given))
 
     @confirmed_action(
         permission="vouchers.suspend_voucher",
@@ -254,7 +254,7 @@ class VoucherAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
     )
     def release(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
         [voucher] = rows
-        return bool(services.release_vouchers([voucher.pk], actor=caller(request), **given))
+        return bool(services.release_vouchers([voucher.pk], actor=current_user(request), **given))
 
     @confirmed_action(
         permission="vouchers.reissue_voucher",
@@ -270,7 +270,7 @@ class VoucherAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
         [voucher] = rows
         services.reissue_voucher(
             voucher_id=voucher.pk,
-            actor=caller(request),
+            actor=current_user(request),
             reason=given["reason"],
             decided_at=given["opened_at"],
         )
@@ -287,7 +287,7 @@ class VoucherAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
     )
     def void(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
         [voucher] = rows
-        return bool(services.void_vouchers([voucher.pk], actor=caller(request), **given))
+        return bool(services.void_vouchers([voucher.pk], actor=current_user(request), **given))
 
     @admin.display(description="code")
     def masked_code(self, voucher: Voucher) -> str:

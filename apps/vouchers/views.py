@@ -20,7 +20,7 @@ from apps.core.api.downloads import file_response
 from apps.core.api.openapi import documented
 from apps.core.api.pagination import StandardPagination
 from apps.core.views import PublicView
-from apps.users.current_user import caller
+from apps.users.current_user import current_user
 from apps.users.errors import AccountClosed
 
 from . import errors, qr, selectors, services, voucher_pdf
@@ -56,7 +56,7 @@ class MyVouchers(ListAPIView[Voucher]):
     filterset_class = VoucherFilters
 
     def get_queryset(self) -> QuerySet[Voucher]:
-        return selectors.vouchers_of(caller(self.request))
+        return selectors.vouchers_of(current_user(self.request))
 
     @documented(
         "My vouchers, newest first.",
@@ -87,12 +87,12 @@ class Redeem(APIView):
     def post(self, request: Request) -> HttpResponse:
         key = idempotency.request_key(request.headers, operation="redeem", body=request.data)
         # Before every rule: what was answered once is answered again, whatever has changed since.
-        if key and (earlier := services.earlier_answer(user=caller(request), key=key)):
+        if key and (earlier := services.earlier_answer(user=current_user(request), key=key)):
             return _response(earlier)
         given = RedeemInput(data=request.data)
         given.is_valid(raise_exception=True)
-        asked = {"user": caller(request), **given.validated_data}
-        counters = unknown_codes(request, caller(request))
+        asked = {"user": current_user(request), **given.validated_data}
+        counters = unknown_codes(request, current_user(request))
         limits.test(*counters)
         try:
             if key:
@@ -124,7 +124,7 @@ class VoucherDetail(APIView):
         errors=(errors.VoucherNotFound,),
     )
     def get(self, request: Request, code: str) -> Response:
-        viewer = caller(request)
+        viewer = current_user(request)
         voucher = selectors.voucher_with_history(code=code, user=viewer)
         return Response(VoucherDetailOutput(voucher, context={"viewer": viewer}).data)
 
@@ -142,7 +142,7 @@ class VoucherQr(APIView):
     def get(self, request: Request, code: str) -> HttpResponse:
         given = QrInput(data=request.query_params)
         given.is_valid(raise_exception=True)
-        voucher = selectors.voucher_seen_by(caller(request), code=code)
+        voucher = selectors.voucher_seen_by(current_user(request), code=code)
         name = f"voucher-{voucher.code[-4:]}.{given.validated_data['format']}"
         if given.validated_data["format"] == "png":
             return file_response(qr.png(voucher.code), media_type="image/png", name=name, inline=True)
@@ -159,7 +159,7 @@ class VoucherPdf(APIView):
         errors=(errors.VoucherNotFound,),
     )
     def get(self, request: Request, code: str) -> HttpResponse:
-        voucher = selectors.voucher_seen_by(caller(request), code=code)
+        voucher = selectors.voucher_seen_by(current_user(request), code=code)
         return file_response(
             voucher_pdf.voucher_pdf(voucher),
             media_type="application/pdf",
@@ -171,7 +171,7 @@ class Stats(APIView):
     @documented("My vouchers, counted.", operation_id="voucher_stats", answers={200: StatisticsOutput})
     def get(self, request: Request) -> Response:
         statistics = selectors.statistics_of(
-            caller(request),
+            current_user(request),
             now=timezone.now(),
             currency=settings.DEFAULT_CURRENCY,
         )
@@ -186,7 +186,7 @@ class UsageHistory(ListAPIView[VoucherUsage]):
     filterset_class = UsageFilters
 
     def get_queryset(self) -> QuerySet[VoucherUsage]:
-        return selectors.usages_by(caller(self.request))
+        return selectors.usages_by(current_user(self.request))
 
     @documented(
         "The redemptions that I made, newest first.",

@@ -239,7 +239,7 @@ class ClosingWhileChanging(RaceTestCase):
 
     @skipUnless(connection.vendor == "postgresql", "SQLite runs whole transactions one after the other")
     def test_the_same_race_catches_one_that_does_not_keep_the_account_open(self):
-        with mock.patch.object(users, "keep_open"):
+        with mock.patch.object(users, "lock_open_account"):
             self.assertEqual(self.race_of_a_slow_redemption(), ([200, 204], [{"name": "Jane Doe"}]))
 
     def test_what_would_be_written_after_it_was_closed_is_refused(self):

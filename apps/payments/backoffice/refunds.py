@@ -27,7 +27,7 @@ from apps.core.errors import ConflictError
 from apps.payments import services, stripe_amounts
 from apps.payments.errors import NothingToRefund, PaymentProviderUnavailable
 from apps.payments.models import Refund, RefundedVoucher, RefundStatus, SoldVoucher, Transaction
-from apps.users.current_user import caller
+from apps.users.current_user import current_user
 from apps.vouchers import admin as vouchers_admin
 from apps.vouchers.backoffice.code_search import FoundByCode
 from apps.vouchers.models import Voucher
@@ -109,7 +109,7 @@ def ask_for_refund(
 ) -> str:
     """Ask for a refund, and approve it too if who asks may decide about refunds. Raises as the services do."""
     asked = services.request_refund_by_staff(
-        transaction_id=transaction_id, actor=caller(request), reason=reason, voucher_ids=voucher_ids
+        transaction_id=transaction_id, actor=current_user(request), reason=reason, voucher_ids=voucher_ids
     )
     if request.user.has_perm("payments.decide_refund"):
         return approve(screen, request, asked, rows, note="")
@@ -121,7 +121,7 @@ def approve(
 ) -> str:
     """Approve a refund; what came of it. An approval that nothing came of yet is logged for `rows` here."""
     try:
-        made = services.approve_refund(refund_id=asked.pk, actor=caller(request), note=note)
+        made = services.approve_refund(refund_id=asked.pk, actor=current_user(request), note=note)
     except PaymentProviderUnavailable as error:
         for row in rows:
             screen.log_change(
@@ -313,7 +313,7 @@ class RefundAdmin(OfTransaction, FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdm
     )
     def reject(self, request: HttpRequest, rows: list[Refund], given: dict[str, Any]) -> bool:
         [asked] = rows
-        services.reject_refund(refund_id=asked.pk, actor=caller(request), note=given["reason"])
+        services.reject_refund(refund_id=asked.pk, actor=current_user(request), note=given["reason"])
         return True
 
     @confirmed_action(

@@ -183,7 +183,7 @@ def _record(
 ) -> Transaction:
     """The row of a new purchase, committed; a free one is completed with it."""
     with idempotency_keys.starting(user, key) as note:
-        users.keep_open(user=user, alone=True)
+        users.lock_open_account(user=user, alone=True)
         voucher_type = voucher_selectors.type_on_sale(voucher_type_id)
         terms = voucher_services.terms_of(voucher_type)
         if terms.face_value:

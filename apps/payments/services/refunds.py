@@ -77,7 +77,7 @@ def request_refund(
     if earlier is not None and earlier.refund is not None:
         return earlier.refund
     with idempotency_keys.starting(user, key) as note:
-        users.keep_open(user=user)
+        users.lock_open_account(user=user)
         mine = Transaction.objects.owned_by(user)
         paid = locked_transaction(
             mine.filter(pk=payment_id)

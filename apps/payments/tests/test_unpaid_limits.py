@@ -208,7 +208,7 @@ class UnpaidRaceTests(LimitTestCase, RaceTestCase):
             return counted
 
         with (
-            patch.object(users, "keep_open"),
+            patch.object(users, "lock_open_account"),
             patch.object(unpaid_purchases, "count_start", count_slowly),
         ):
             self.assertGreater(self.race(), 3)

@@ -280,7 +280,7 @@ class ProfilePictures(ApiTestCase):
     def test_a_failed_write_leaves_no_file_behind(self):
         self.send(picture())
         before = files()
-        with mock.patch.object(pictures, "removal_of", wraps=pictures.removal_of) as removal:
+        with mock.patch.object(pictures, "deleter_for", wraps=pictures.deleter_for) as removal:
             with (
                 mock.patch("django.db.models.query.QuerySet.update", side_effect=RuntimeError),
                 self.assertLogs("django.request", "ERROR"),

@@ -36,7 +36,7 @@ class Unsubscribing(ApiTestCase):
         return self.client_class().generic("POST", address, body, content_type=content_type)
 
     def test_the_web_client_posts_the_token_of_the_link(self):
-        page, _, token = unsubscribe_links.page_for(self.customer.pk).partition("#token=")
+        page, _, token = unsubscribe_links.unsubscribe_url(self.customer.pk).partition("#token=")
         self.assertEqual(page, "http://localhost:3000/unsubscribe")
         with self.assertQueries(1):
             response = self.api.post(URL, {"token": token})
@@ -52,7 +52,7 @@ class Unsubscribing(ApiTestCase):
 
     @override_settings(API_URL="https://api.example.com/")
     def test_mail_programs_post_to_the_address_in_the_header(self):
-        headers = unsubscribe_links.headers_for(self.customer.pk)
+        headers = unsubscribe_links.list_unsubscribe_headers(self.customer.pk)
         self.assertEqual(headers["List-Unsubscribe-Post"], ONE_CLICK)
         address = headers["List-Unsubscribe"].removeprefix("<https://api.example.com").removesuffix(">")
         self.assertTrue(address.startswith(URL), address)

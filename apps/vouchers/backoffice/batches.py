@@ -21,7 +21,7 @@ from unfold.views import ChangeList
 
 from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, is_row_number, link_to
 from apps.core.errors import DomainError
-from apps.users.current_user import caller
+from apps.users.current_user import current_user
 from apps.users.models import User
 from apps.vouchers import batch_csv, selectors, voucher_pdf
 from apps.vouchers.models import Batch, BatchExport, Voucher, VoucherType
@@ -191,7 +191,7 @@ class BatchAdmin(ReadOnlyAdmin):
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """A label from when the page was opened: sent twice, the form issues one batch. Nothing from the address."""
-        return {"label": f"{timezone.localtime():%Y-%m-%d %H:%M:%S} by user {caller(request).pk}"}
+        return {"label": f"{timezone.localtime():%Y-%m-%d %H:%M:%S} by user {current_user(request).pk}"}
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         chosen = (request.POST.get(name) for name in ("voucher_type", "owner"))
@@ -215,7 +215,7 @@ class BatchAdmin(ReadOnlyAdmin):
             quantity=given["quantity"],
             label=given["label"],
             face_value=given["face_value"],
-            actor=caller(request),
+            actor=current_user(request),
             note="Admin",
         )
         batches.issue_rest(batch=batch)
@@ -285,7 +285,7 @@ class BatchAdmin(ReadOnlyAdmin):
             return back
         if request.method == "POST":
             try:
-                vouchers = batches.export_codes(batch=batch, actor=caller(request), note=title)
+                vouchers = batches.export_codes(batch=batch, actor=current_user(request), note=title)
             except DomainError as error:
                 messages.error(request, error.detail)
                 return back

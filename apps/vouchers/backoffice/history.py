@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from apps.core.backoffice.confirmed_actions import ActionTarget, ConfirmedActionsAdmin, confirmed_action
 from apps.core.backoffice.read_only import ReadOnlyAdmin
 from apps.core.logs import redact
-from apps.users.current_user import caller
+from apps.users.current_user import current_user
 from apps.vouchers import codes, services
 from apps.vouchers.backoffice.code_search import FoundByCode
 from apps.vouchers.models import VoucherEvent, VoucherEventKind, VoucherUsage
@@ -115,7 +115,7 @@ class VoucherUsageAdmin(OfVoucher, OfUsage, FoundByCode, ConfirmedActionsAdmin, 
     )
     def reverse(self, request: HttpRequest, rows: list[VoucherUsage], given: dict[str, Any]) -> bool:
         [usage] = rows
-        services.reverse_usage(usage_id=usage.pk, actor=caller(request), **given)
+        services.reverse_usage(usage_id=usage.pk, actor=current_user(request), **given)
         return True
 
     @admin.display(description="voucher type", ordering="voucher__voucher_type__name")

@@ -99,9 +99,9 @@ def _remind(owner_id: int, now: datetime) -> bool:
             "total": total,
             "more": max(0, total - LISTED),
             "link": settings.FRONTEND_URL,
-            "unsubscribe_link": unsubscribe_links.page_for(owner_id),
+            "unsubscribe_link": unsubscribe_links.unsubscribe_url(owner_id),
         },
-        headers=unsubscribe_links.headers_for(owner_id),
+        headers=unsubscribe_links.list_unsubscribe_headers(owner_id),
         expires_at=last,
     )
     return True

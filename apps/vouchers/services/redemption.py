@@ -107,7 +107,7 @@ def _take_use(
 ) -> VoucherUsage:
     symbols = codes.parse(code)
     if details:  # what the user wrote
-        users.keep_open(user=user)
+        users.lock_open_account(user=user)
     candidates = Voucher.objects.filter(code=symbols).redeemable(Now())
     if service_type is not None:
         candidates = candidates.filter(service_type=service_type)
