@@ -132,7 +132,7 @@ class AdminActionsTests(PaidTestCase, ApiTestCase):
                 refund(self.approved, "succeeded")),
             Row("users.User", "deactivate", "users.change_user", self.customer,
                 User.objects.filter(pk=self.customer.pk, is_active=False).exists),
-            Row("users.User", "end_all_sessions", "users.change_user", self.customer,
+            Row("users.User", "revoke_all_sessions", "users.change_user", self.customer,
                 Session.objects.filter(pk=session.pk, ended_at__isnull=False).exists),
             Row("users.User", "send_password_reset", "users.change_user", self.customer,
                 Email.objects.filter(to=self.customer.email).exists),

@@ -19,13 +19,13 @@ admin.site.unregister(User)
 class UserAdmin(users_admin.UserAdmin):
     """The screens for users, with what only this app knows how to do."""
 
-    actions = (*users_admin.UserAdmin.actions, "end_all_sessions", "send_password_reset")
+    actions = (*users_admin.UserAdmin.actions, "revoke_all_sessions", "send_password_reset")
 
     @admin.action(description="End all sessions", permissions=["change"])
-    def end_all_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+    def revoke_all_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         chosen = self.within_reach(request, queryset)
         for user in chosen:
-            services.end_all_sessions(user=user)
+            services.revoke_all_sessions(user=user)
             self.log_change(request, user, "Ended all sessions.")
         messages.success(request, f"Signed out everywhere: {len(chosen)}.")
 
@@ -54,7 +54,7 @@ class SessionAdmin(ReadOnly, ModelAdmin):
     def end(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
         sessions = queryset.filter(ended_at=None).select_related("user")
         for session in sessions:
-            services.end_session(user=session.user, sid=session.pk)
+            services.revoke_session(user=session.user, sid=session.pk)
         messages.success(request, f"Ended: {len(sessions)}.")
 
     def has_end_permission(self, request: HttpRequest) -> bool:

@@ -13,5 +13,5 @@ class AuthenticationConfig(AppConfig):
         personal_data.register(
             "sessions",
             export=selectors.sessions_of,
-            erase=lambda user: services.end_all_sessions(user=user),
+            erase=lambda user: services.revoke_all_sessions(user=user),
         )

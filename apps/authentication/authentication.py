@@ -20,7 +20,7 @@ from .rate_limits import invalid_tokens
 
 
 @dataclass(frozen=True)
-class SignedInBy:
+class AuthContext:
     """`request.auth`: the session, and whether it was a cookie that named it."""
 
     sid: uuid.UUID
@@ -35,7 +35,7 @@ class SessionTokenAuthentication(BaseAuthentication):
     cookie needs Django's CSRF token (403 `csrf_failed`).
     """
 
-    def authenticate(self, request: Request) -> tuple[User, SignedInBy] | None:
+    def authenticate(self, request: Request) -> tuple[User, AuthContext] | None:
         scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
         if scheme.lower() == "bearer":
             token = token.strip()
@@ -44,7 +44,7 @@ class SessionTokenAuthentication(BaseAuthentication):
                     session = selectors.live_session(tokens.read_access(token))
             except TokenInvalid as error:
                 raise AuthenticationFailed(error.detail, error.code) from error
-            return session.user, SignedInBy(session.pk, by_cookie=False)
+            return session.user, AuthContext(session.pk, by_cookie=False)
         cookie = cookies.ACCESS.read(request)
         if not cookie:
             return None
@@ -53,7 +53,7 @@ class SessionTokenAuthentication(BaseAuthentication):
         except TokenInvalid:
             return None
         require_csrf_token(request)
-        return session.user, SignedInBy(session.pk, by_cookie=True)
+        return session.user, AuthContext(session.pk, by_cookie=True)
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'

@@ -125,7 +125,7 @@ def _repeat_exchange(claims: tokens.Claims) -> Tokens:
     # The row names the one refresh token that works: only its direct predecessor leads there.
     is_direct_predecessor = session.refresh_jti == tokens.successor_jti(claims)
     if not is_direct_predecessor or timezone.now() - session.refreshed_at > REFRESH_GRACE:
-        end_session(user=session.user, sid=session.pk)
+        revoke_session(user=session.user, sid=session.pk)
         raise TokenInvalid
     # Made of the same values as the first time, it is the same pair, and the session still has one usable child.
     issued = tokens.issue(
@@ -141,7 +141,7 @@ def change_password(*, user: User, old_password: str, new_password: str) -> Toke
     """
     with transaction.atomic():
         users.change_password(user=user, old_password=old_password, new_password=new_password)
-        end_all_sessions(user=user)
+        revoke_all_sessions(user=user)
         return open_session(user=user)
 
 
@@ -165,15 +165,15 @@ def reset_password(*, uid: str, token: str, password: str) -> None:
     with transaction.atomic():
         if not users.reset_password(user=user, new_password=password):
             raise ResetLinkInvalid
-        end_all_sessions(user=user)
+        revoke_all_sessions(user=user)
 
 
-def end_session(*, user: User, sid: uuid.UUID) -> None:
+def revoke_session(*, user: User, sid: uuid.UUID) -> None:
     """End one session of `user`, if it is live: none of its tokens works any more."""
     Session.objects.filter(id=sid, user=user, ended_at=None).update(ended_at=timezone.now())
 
 
-def end_session_of(*, user: User, refresh: str) -> None:
+def revoke_own_session_by_token(*, user: User, refresh: str) -> None:
     """End the session of a refresh token; nothing happens if it has ended already.
 
     Raises InvalidFields (`refresh`) if the token is none of `user`'s.
@@ -184,7 +184,7 @@ def end_session_of(*, user: User, refresh: str) -> None:
         claims = None
     if claims is None or claims.user_id != str(user.pk):
         raise InvalidFields(refresh=[(TokenInvalid.code, "This is not a refresh token of yours.")])
-    end_session(user=user, sid=claims.sid)
+    revoke_session(user=user, sid=claims.sid)
 
 
 def remove_old_sessions(*, now: datetime) -> int:
@@ -197,17 +197,17 @@ def remove_old_sessions(*, now: datetime) -> int:
     return removed
 
 
-def end_session_by(*, refresh: str) -> User | None:
+def revoke_session_by_token(*, refresh: str) -> User | None:
     """End the session of a refresh token, for whoever holds it; its user, or None if it was not live."""
     try:
         session = selectors.live_session(tokens.read_refresh(refresh))
     except TokenInvalid:
         return None
-    end_session(user=session.user, sid=session.pk)
+    revoke_session(user=session.user, sid=session.pk)
     return session.user
 
 
-def end_all_sessions(*, user: User) -> None:
+def revoke_all_sessions(*, user: User) -> None:
     """End every session of `user`, the admin's too: nothing given out until now works any more."""
     User.objects.filter(pk=user.pk).update(sessions_epoch=F("sessions_epoch") + 1)
     user.refresh_from_db(fields=["sessions_epoch"])

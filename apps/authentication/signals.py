@@ -11,10 +11,10 @@ from . import services
 
 
 @receiver(post_save, sender=User)
-def end_sessions(instance: User, raw: bool = False, **rest: Any) -> None:
+def revoke_sessions(instance: User, raw: bool = False, **rest: Any) -> None:
     """End the sessions of a user saved as inactive, by whatever hand.
 
     Their tokens are refused anyway while the user is inactive; this keeps them dead afterwards.
     """
     if not instance.is_active and not raw:
-        services.end_all_sessions(user=instance)
+        services.revoke_all_sessions(user=instance)

@@ -24,7 +24,7 @@ MAX_LENGTH: Final = 1024  # ours are under 400
 ALGORITHM: Final = "HS256"
 
 
-class TwoKeys(TokenBackend):
+class RotatingKeyBackend(TokenBackend):
     """Signs with one key, and believes the one before it too, for as long as that is configured."""
 
     def __init__(self, *, signing_key: str, previous_key: str) -> None:
@@ -48,25 +48,25 @@ class TwoKeys(TokenBackend):
 
 
 @lru_cache(maxsize=4)
-def _two_keys(signing_key: str, previous_key: str) -> TwoKeys:
-    return TwoKeys(signing_key=signing_key, previous_key=previous_key)
+def _two_keys(signing_key: str, previous_key: str) -> RotatingKeyBackend:
+    return RotatingKeyBackend(signing_key=signing_key, previous_key=previous_key)
 
 
-def _backend() -> TwoKeys:
+def _backend() -> RotatingKeyBackend:
     return _two_keys(settings.SIMPLE_JWT["SIGNING_KEY"], settings.JWT_PREVIOUS_SIGNING_KEY)
 
 
 class Access(AccessToken):
     """Signs requests in."""
 
-    def get_token_backend(self) -> TwoKeys:
+    def get_token_backend(self) -> RotatingKeyBackend:
         return _backend()
 
 
 class Refresh(RefreshToken):
     """May be exchanged for a new pair."""
 
-    def get_token_backend(self) -> TwoKeys:
+    def get_token_backend(self) -> RotatingKeyBackend:
         return _backend()
 
 

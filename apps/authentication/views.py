@@ -154,15 +154,15 @@ class Logout(APIView):
         user: Any = request.user
         asked_by: Any = request.auth
         if asked_by is None:
-            user = services.end_session_by(refresh=cookies.REFRESH.read(request))
+            user = services.revoke_session_by_token(refresh=cookies.REFRESH.read(request))
         elif given["refresh"] and not given["everywhere"]:
-            services.end_session_of(user=user, refresh=given["refresh"])
+            services.revoke_own_session_by_token(user=user, refresh=given["refresh"])
         else:
-            services.end_session(user=user, sid=asked_by.sid)
+            services.revoke_session(user=user, sid=asked_by.sid)
             with suppress(InvalidFields):  # a cookie that a browser still has, of whatever age
-                services.end_session_of(user=user, refresh=cookies.REFRESH.read(request))
+                services.revoke_own_session_by_token(user=user, refresh=cookies.REFRESH.read(request))
         if given["everywhere"] and user:
-            services.end_all_sessions(user=user)
+            services.revoke_all_sessions(user=user)
         response = Response({"message": "You are signed out."})
         cookies.clear(response)
         return response

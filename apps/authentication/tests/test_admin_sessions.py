@@ -41,7 +41,7 @@ class AdminSessionTests(ApiTestCase):
         self.assertSignedOut()
 
     def test_other_peoples_stay(self):
-        services.end_all_sessions(user=make_customer())
+        services.revoke_all_sessions(user=make_customer())
         self.assertEqual(self.client.get("/admin/").status_code, 200)
 
 

@@ -75,7 +75,7 @@ class SignedInByToken(ApiTestCase):
         other = make_other_customer()
         now = int(timezone.now().timestamp())
         ended = services.open_session(user=self.customer)
-        services.end_session_of(user=self.customer, refresh=ended.refresh)
+        services.revoke_own_session_by_token(user=self.customer, refresh=ended.refresh)
         forged = {
             "alg none": unsigned({"alg": "none", "typ": "JWT"}, good),
             "alg none, with our signature": unsigned({"alg": "none"}, good)

@@ -87,7 +87,7 @@ class ClosingAnAccount(ApiTestCase):
         self.customer.groups.add(Group.objects.create(name="Desk"))
         staff = make_staff()
         self.client.force_login(staff)
-        act = {"action": "end_all_sessions", "_selected_action": str(self.customer.pk)}
+        act = {"action": "revoke_all_sessions", "_selected_action": str(self.customer.pk)}
         self.client.post("/admin/users/user/", act, format="multipart")
         self.customer.refresh_from_db()
         self.api = self.signed_in(self.customer)

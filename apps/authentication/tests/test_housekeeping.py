@@ -17,7 +17,7 @@ class OldSessions(ApiTestCase):
             services.open_session(user=customer)
         now = timezone.now()
         live, ended, expired, old = Session.objects.order_by("created_at")
-        services.end_session(user=customer, sid=ended.pk)
+        services.revoke_session(user=customer, sid=ended.pk)
         Session.objects.filter(pk=expired.pk).update(expires_at=now - timedelta(days=29))
         Session.objects.filter(pk=old.pk).update(expires_at=now - timedelta(days=31))
         self.assertEqual(tasks.remove_old_sessions.delay().get(), 1)

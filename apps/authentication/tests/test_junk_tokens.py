@@ -74,7 +74,7 @@ class JunkTokens(ApiTestCase):
         )
 
     def test_expired_tokens_and_those_of_an_ended_session_are_no_junk(self):
-        services.end_all_sessions(user=self.customer)
+        services.revoke_all_sessions(user=self.customer)
         for at in (datetime.now(UTC), datetime.now(UTC) + timedelta(days=30)):
             with time_machine.travel(at):
                 for _ in range(5):
@@ -86,12 +86,12 @@ class JunkTokens(ApiTestCase):
         before = settings.SIMPLE_JWT["SIGNING_KEY"]
         changed = {**settings.SIMPLE_JWT, "SIGNING_KEY": "another key " * 4}
         with override_settings(SIMPLE_JWT=changed, JWT_PREVIOUS_SIGNING_KEY=before):
-            services.end_all_sessions(user=self.customer)
+            services.revoke_all_sessions(user=self.customer)
             for _ in range(5):
                 self.assertProblem(self.access(self.tokens.access), 401, "token_invalid")
 
     def test_but_they_count_as_requests(self):
-        services.end_all_sessions(user=self.customer)
+        services.revoke_all_sessions(user=self.customer)
         with override_settings(LIMIT_REQUESTS_PER_NETWORK=(3, 60)):
             for _ in range(3):
                 self.assertProblem(self.access(self.tokens.access), 401, "token_invalid")

@@ -41,7 +41,7 @@ class SigningOut(ApiTestCase):
         self.assertFalse(self.works(self.elsewhere))
 
     def test_it_ends_a_session_that_has_ended_once_more(self):
-        services.end_session_of(user=self.customer, refresh=self.elsewhere.refresh)
+        services.revoke_own_session_by_token(user=self.customer, refresh=self.elsewhere.refresh)
         ended = Session.objects.exclude(ended_at=None).get().ended_at
         self.assertEqual(self.api.post(URL, {"refresh": self.elsewhere.refresh}).status_code, 200)
         self.assertEqual(Session.objects.exclude(ended_at=None).get().ended_at, ended)

@@ -98,8 +98,8 @@ class Refreshing(RefreshTestCase):
 
     def test_what_ends_the_session_ends_repeating_too(self):
         for end in (
-            lambda: services.end_all_sessions(user=self.customer),
-            lambda: services.end_session_by(refresh=self.tokens.refresh),
+            lambda: services.revoke_all_sessions(user=self.customer),
+            lambda: services.revoke_session_by_token(refresh=self.tokens.refresh),
             lambda: User.objects.update(is_active=False),
             lambda: User.objects.update(password="another"),
         ):
@@ -119,7 +119,7 @@ class Refreshing(RefreshTestCase):
             looks.append(claims)
             session = live_session(claims)
             if len(looks) == 1:
-                services.end_session(user=session.user, sid=session.pk)
+                services.revoke_session(user=session.user, sid=session.pk)
             return session
 
         with mock.patch.object(selectors, "live_session", ended_after_the_first_look):
@@ -198,7 +198,7 @@ class RefreshingAtTheOlderAddress(RefreshTestCase):
                 {"refresh": self.tokens.refresh},
                 HTTP_AUTHORIZATION=f"Bearer {self.tokens.access}",
             ),
-            lambda: services.end_all_sessions(user=self.customer),
+            lambda: services.revoke_all_sessions(user=self.customer),
             lambda: User.objects.update(is_active=False),
             lambda: User.objects.update(password="another"),
         ):
@@ -293,7 +293,7 @@ class RefreshingTogether(RaceTestCase):
             def refresh(token=parent):
                 return self.client_class().post(URL, {"refresh": token})
 
-            *responses, _ = self.together(*[refresh] * 4, lambda: services.end_all_sessions(user=customer))
+            *responses, _ = self.together(*[refresh] * 4, lambda: services.revoke_all_sessions(user=customer))
             for response in filter(None, responses):
                 if response.status_code == 200:
                     for token in response.json().values():

@@ -36,7 +36,7 @@ class Verifying(ApiTestCase):
         self.assertIsNone(Session.objects.get().ended_at)
 
     def test_tokens_of_an_ended_session_are_not_valid(self):
-        services.end_all_sessions(user=self.customer)
+        services.revoke_all_sessions(user=self.customer)
         for token in (self.tokens.access, self.tokens.refresh):
             self.assertProblem(self.verify(token), 401, "token_invalid")
 

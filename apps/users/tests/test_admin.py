@@ -175,7 +175,7 @@ class PeopleInTheAdmin(ApiTestCase):
 
     def test_staff_end_all_sessions_of_a_user(self):
         api = self.signed_in(self.customer)
-        self.assertEqual(self.act("end_all_sessions", self.customer).status_code, 302)
+        self.assertEqual(self.act("revoke_all_sessions", self.customer).status_code, 302)
         self.assertProblem(api.get("/api/users/profile/"), 401, "token_invalid")
         self.assertTrue(User.objects.get(pk=self.customer.pk).is_active)
 
@@ -196,7 +196,7 @@ class PeopleInTheAdmin(ApiTestCase):
         for user in everyone:
             self.signed_in(user)
         self.client.force_login(self.desk())
-        for action in ("deactivate", "end_all_sessions", "send_password_reset"):
+        for action in ("deactivate", "revoke_all_sessions", "send_password_reset"):
             self.act(action, *everyone)
         for user in (self.staff, colleague):
             self.assertTrue(User.objects.get(pk=user.pk).is_active)
@@ -210,7 +210,7 @@ class PeopleInTheAdmin(ApiTestCase):
         viewer = make_user(is_staff=True)
         viewer.user_permissions.set(Permission.objects.filter(codename="view_user"))
         self.client.force_login(viewer)
-        for action in ("deactivate", "end_all_sessions", "send_password_reset"):
+        for action in ("deactivate", "revoke_all_sessions", "send_password_reset"):
             self.act(action, self.customer)
         self.assertTrue(User.objects.get(pk=self.customer.pk).is_active)
         self.assertEqual(Email.objects.count(), 0)
