@@ -286,7 +286,7 @@ class ProcessTests(StripeTestCase, RaceTestCase):
 
     def test_a_worker_and_a_command_mask_what_nobody_caught(self):
         ran = subprocess.run(
-            [sys.executable, "-c", WORKER_AND_COMMAND, codes.shown(self.code)],
+            [sys.executable, "-c", WORKER_AND_COMMAND, codes.format_code(self.code)],
             cwd=settings.BASE_DIR,
             env={**os.environ, **self.environment},
             capture_output=True,
@@ -342,7 +342,7 @@ class ReadingTests(SimpleTestCase):
                     self.assertTrue(tells(text, [code]), text)
                     self.assertFalse(tells(logs.redact(text), [code]), text)
             self.assertTrue(all(tells(spelt, [code]) for spelt in refused(code)))
-            self.assertFalse(tells(f"the end of {codes.masked(code)}, {uuid4()}", [code]))
+            self.assertFalse(tells(f"the end of {codes.mask_code(code)}, {uuid4()}", [code]))
 
     def test_a_line_without_our_formatter_is_seen(self):
         record = logging.makeLogRecord({"msg": "Not Found: %s", "args": ("/2j39-neh6%2Dr3tu\\u2013n3j8/",)})

@@ -183,7 +183,7 @@ class RowsTests(CanaryTestCase):
         for name, (_, expected) in PLACES.items():
             with self.subTest(name), transaction.atomic():
                 with patch.object(import_module(name), "redact", str):
-                    self.write_everywhere(codes.shown(self.planted[0]))
+                    self.write_everywhere(codes.format_code(self.planted[0]))
                     self.assertLessEqual(expected, self.told())
                 transaction.set_rollback(True)
 

@@ -130,7 +130,7 @@ def _vouchers(page: PdfDocument, vouchers: list[Voucher], y: float) -> None:
     for index, voucher in enumerate(vouchers[:MOST_VOUCHERS]):
         row, column = divmod(index, IN_A_ROW)
         x, baseline = LEFT + column * width, y + row * 6 + 5
-        wide = page.text(x, baseline, codes.masked(voucher.code), face=type_.MONO, size=9.5)
+        wide = page.text(x, baseline, codes.mask_code(voucher.code), face=type_.MONO, size=9.5)
         if voucher.inactive_reason == InactiveReason.REFUNDED:
             page.text(x + wide + 1.5, baseline, "refunded", size=7, colour=type_.SOFT)
     if more := len(vouchers[MOST_VOUCHERS:]):

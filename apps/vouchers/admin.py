@@ -291,7 +291,7 @@ class VoucherAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
 
     @admin.display(description="code")
     def masked_code(self, voucher: Voucher) -> str:
-        return codes.masked(voucher.code)
+        return codes.mask_code(voucher.code)
 
     @display(description="status", label=STATUS_COLOURS)
     def status(self, voucher: Voucher) -> str:

@@ -35,13 +35,20 @@ def lines(batch: Batch, vouchers: Iterable[Voucher]) -> Iterator[str]:
     writer = csv.writer(_Echo(), quoting=csv.QUOTE_ALL)
     header = ("code", "service", "type", f"expiry ({zone_name()})", "uses", "batch")
     yield BYTE_ORDER_MARK + writer.writerow(header)
-    service, label = map(plain, (batch.service_type, batch.label))
+    service, label = map(escape_formula, (batch.service_type, batch.label))
     for voucher in vouchers:
         expiry = f"{timezone.localtime(voucher.expiry_date):%Y-%m-%d %H:%M}"
-        row = (codes.shown(voucher.code), service, plain(voucher.sold_as), expiry, voucher.total_uses, label)
+        row = (
+            codes.format_code(voucher.code),
+            service,
+            escape_formula(voucher.sold_as),
+            expiry,
+            voucher.total_uses,
+            label,
+        )
         yield writer.writerow(row)
 
 
-def plain(text: str) -> str:
+def escape_formula(text: str) -> str:
     """The text as spreadsheets show it, and never run it as a formula: an apostrophe before what would start one."""
     return _FORMULA_START.sub(r"\1'", text)

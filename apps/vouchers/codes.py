@@ -62,7 +62,7 @@ def parse(typed: str) -> str:
     raise CodeMalformed
 
 
-def code_in(typed: str) -> str | None:
+def parse_or_none(typed: str) -> str | None:
     """The 16 symbols if this is a code, as `parse` reads it, and else None."""
     try:
         return parse(typed)
@@ -70,17 +70,17 @@ def code_in(typed: str) -> str | None:
         return None
 
 
-def is_ending(typed: str) -> bool:
+def is_last_four(typed: str) -> bool:
     """Whether this may be the last four symbols of a code, in any case."""
     return len(typed) == 4 and typed.isascii() and all(symbol in VALUE_OF for symbol in typed.upper())
 
 
-def shown(code: str) -> str:
+def format_code(code: str) -> str:
     """The code as people see it: XXXX-XXXX-XXXX-XXXX."""
     return "-".join(code[start : start + 4] for start in range(0, LENGTH, 4))
 
 
-def masked(code: str) -> str:
+def mask_code(code: str) -> str:
     """The code as staff lists show it: only its last four symbols."""
     return f"····-{code[-4:]}"
 

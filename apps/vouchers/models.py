@@ -314,12 +314,12 @@ class Voucher(WithTypeName):
         )
 
     def __str__(self) -> str:
-        return codes.masked(self.code)
+        return codes.mask_code(self.code)
 
     @property
     def shown_code(self) -> str:
         """The code in groups of four, for its owner."""
-        return codes.shown(self.code)
+        return codes.format_code(self.code)
 
     @property
     def uses_made(self) -> int:
@@ -331,7 +331,7 @@ class Voucher(WithTypeName):
         """What keeps it from being redeemed; empty if nothing does."""
         return frozenset(Hold(word) for word in self.holds.split())
 
-    def hold_for(self, holds: frozenset[Hold]) -> None:
+    def set_holds(self, holds: frozenset[Hold]) -> None:
         """Set the three columns that say what keeps it from being redeemed. Does not save."""
         ordered = [hold for hold in Hold if hold in holds]
         self.holds = " ".join(ordered)

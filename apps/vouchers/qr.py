@@ -17,9 +17,9 @@ QUIET_ZONE: Final = 4  # modules of white around it (ISO/IEC 18004, section 6.3.
 PIXELS: Final = 10  # of a module, in a PNG
 
 
-def address_of(code: str) -> str:
+def redeem_url(code: str) -> str:
     """Where the web client redeems this voucher: FRONTEND_URL, the code in the fragment."""
-    return f"{settings.FRONTEND_URL.rstrip('/')}/redeem{codes.FRAGMENT}{codes.shown(code)}"
+    return f"{settings.FRONTEND_URL.rstrip('/')}/redeem{codes.FRAGMENT}{codes.format_code(code)}"
 
 
 def svg(code: str) -> bytes:
@@ -52,4 +52,4 @@ def modules(code: str) -> list[list[bool]]:
 
 
 def _symbol(code: str) -> Any:
-    return segno.make_qr(address_of(code), error=ERROR_CORRECTION)
+    return segno.make_qr(redeem_url(code), error=ERROR_CORRECTION)

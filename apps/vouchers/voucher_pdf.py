@@ -96,7 +96,7 @@ def _words(voucher: Voucher, now: datetime) -> _Words:
         uses=uses,
         value=_value(voucher),
         obstacle=obstacles[voucher.status_at(now)],
-        address=qr.address_of(voucher.code).partition("#")[0].split("://")[-1],
+        address=qr.redeem_url(voucher.code).partition("#")[0].split("://")[-1],
     )
 
 

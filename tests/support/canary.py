@@ -65,7 +65,7 @@ def _tells(seen, planted):
 
 def accepted(code):
     """Spellings that `codes.parse` reads."""
-    shown = codes.shown(code)
+    shown = codes.format_code(code)
     pairs = [code[at : at + 2] for at in range(0, len(code), 2)]
     return [
         shown,
@@ -100,7 +100,7 @@ def refused(code):
         "_".join(pairs),
         "+".join(pairs),
         "\u00b7".join(pairs),
-        codes.shown(code[:5] + typo + code[6:]),
+        codes.format_code(code[:5] + typo + code[6:]),
     ]
 
 
@@ -163,8 +163,8 @@ class CanaryTestCase(PaidTestCase, ApiTestCase):
         services.reissue_voucher(voucher_id=reissued.pk, actor=self.staff, reason="x")
         self.refund(refunded)
         make_expired_voucher(owner=self.customer)
-        self.batch = batches.open_batch(voucher_type=self.type, owner=self.customer, quantity=2)
-        batches.issue_rest(batch=self.batch)
+        self.batch = batches.get_or_create_batch(voucher_type=self.type, owner=self.customer, quantity=2)
+        batches.issue_remaining(batch=self.batch)
         self.planted += Voucher.objects.values_list("code", flat=True)
         # Each spelling in turn, each time of another code.
         self.spellings = (

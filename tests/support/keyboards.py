@@ -41,4 +41,4 @@ def typed(text: str, layout: str) -> str:
 
 def link(code: str) -> str:
     """What a QR code holds."""
-    return f"https://vouchers.example.com/redeem{codes.FRAGMENT}{codes.shown(code)}"
+    return f"https://vouchers.example.com/redeem{codes.FRAGMENT}{codes.format_code(code)}"

@@ -93,10 +93,10 @@ class BooksTestCase(PaidTestCase):
         voucher_services.extend_voucher(voucher_id=extended.pk, until=until, **by)
         voucher_services.reissue_voucher(voucher_id=reissued.pk, **by)
         self.suspended = held
-        self.batch: Any = batches.open_batch(
+        self.batch: Any = batches.get_or_create_batch(
             voucher_type=self.type, owner=make_user(), quantity=3, label="A school"
         )
-        batches.issue_rest(batch=self.batch)
+        batches.issue_remaining(batch=self.batch)
         self.given = Voucher.objects.filter(batch=self.batch).order_by("pk")[0]
 
     def withdraw(self) -> None:

@@ -128,7 +128,7 @@ def fill_books(
             voucher.purchase_date = chance.choice(moments)
             voucher.expiry_date = now + timedelta(days=chance.choice((-200, -1, 1, 300)))
             if chance.random() < 0.2:
-                voucher.hold_for(frozenset({chance.choice(list(Hold))}))
+                voucher.set_holds(frozenset({chance.choice(list(Hold))}))
             voucher.save()
             for _ in range(chance.randint(0, voucher.total_uses)):
                 usage = use(voucher, by=chance.choice(users), at=chance.choice(moments))
@@ -138,10 +138,10 @@ def fill_books(
 
 def make_batch(*, owner: User, voucher_type: VoucherType, quantity: int) -> list[Voucher]:
     """Vouchers that were issued in a batch, for which nobody paid."""
-    batch = batches.open_batch(
+    batch = batches.get_or_create_batch(
         voucher_type=voucher_type, owner=owner, quantity=quantity, label=f"Batch {next(_numbers)}"
     )
-    batches.issue_rest(batch=batch)
+    batches.issue_remaining(batch=batch)
     return list(batch.vouchers.order_by("pk"))
 
 

@@ -115,7 +115,7 @@ def confirmed_action(
             given = form(request.POST if sent else None)
             if sent and given.is_valid():
                 self.carry_out(request, action, cases(rows), given.cleaned_data)
-                return HttpResponseRedirect(self.address_of(rows[0])) if object_id is not None else None
+                return HttpResponseRedirect(self.redeem_url(rows[0])) if object_id is not None else None
             return self.ask(request, action, rows, given, single=object_id is not None)
 
         action.act, action.done, action.about, action.cases = act, done, about, cases  # type: ignore[attr-defined]
@@ -159,7 +159,7 @@ class ConfirmedActionsAdmin(ModelAdmin):
         response: HttpResponse = super().changelist_view(request, extra_context)
         return response
 
-    def address_of(self, row: Any) -> str:
+    def redeem_url(self, row: Any) -> str:
         name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
         return reverse(name, args=(row.pk,))
 
@@ -185,7 +185,7 @@ class ConfirmedActionsAdmin(ModelAdmin):
             "danger": action.variant is ActionVariant.DANGER,
             "hidden": hidden,
             # The address itself may hold a code that was searched for; what is left in GET does not.
-            "back": self.address_of(rows[0]) if single else f"{request.path}?{request.GET.urlencode()}",
+            "back": self.redeem_url(rows[0]) if single else f"{request.path}?{request.GET.urlencode()}",
         }
         return TemplateResponse(request, "core/confirmed_action.html", context)
 

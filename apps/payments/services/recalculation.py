@@ -40,7 +40,7 @@ def locked_transaction(transactions: QuerySet[Transaction]) -> Transaction:
 def locked_vouchers(paid: Transaction) -> list[Voucher]:
     """The vouchers of a transaction, locked by primary key, in the order of its lines."""
     lines = dict(paid.sold_vouchers.values_list("voucher_id", "line_no"))
-    return sorted(voucher_services.locked(lines), key=lambda voucher: lines[voucher.pk])
+    return sorted(voucher_services.lock_vouchers(lines), key=lambda voucher: lines[voucher.pk])
 
 
 def rebalance(paid: Transaction, *, reason: str, actor: User | None = None) -> None:

@@ -125,11 +125,11 @@ class NamesOfSaleTests(ApiTestCase):
         self.assertEqual(paid.vouchers[0].type_name, "Free")
 
     def test_vouchers_of_a_batch_are_called_as_it_was_at_its_start(self):
-        batch = batches.open_batch(voucher_type=self.type, owner=self.customer, quantity=3)
+        batch = batches.get_or_create_batch(voucher_type=self.type, owner=self.customer, quantity=3)
         batches._issue_chunk(batch.pk, 1)
         self.rename()
         batch = Batch.objects.get(pk=batch.pk)
-        batches.issue_rest(batch=batch)
+        batches.issue_remaining(batch=batch)
         self.assertEqual({voucher.sold_as for voucher in batch.vouchers.all()}, {OLD})
         text = "".join(batch_csv.lines(batch, batches.export_codes(batch=batch)))
         self.assertEqual({row["type"] for row in csv.DictReader(io.StringIO(text, newline=""))}, {OLD})
@@ -144,8 +144,8 @@ class NamesOfSaleTests(ApiTestCase):
         self.assertEqual(event["voucher_type"], NEW)
 
     def test_the_migrations_fill_rows_from_before_chunk_by_chunk(self):
-        batch = batches.open_batch(voucher_type=self.type, owner=self.customer, quantity=3)
-        batches.issue_rest(batch=batch)
+        batch = batches.get_or_create_batch(voucher_type=self.type, owner=self.customer, quantity=3)
+        batches.issue_remaining(batch=batch)
         pending = make_transaction(user=self.customer, voucher_type=make_type(name="Other"))
         closed = make_completed_transaction(user=make_user(), voucher_type=self.type)
         users.close_account(user=closed.user, password=PASSWORD)

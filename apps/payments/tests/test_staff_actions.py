@@ -616,7 +616,7 @@ class EditAndRedeemRaces(PaidTestCase, RaceTestCase):
 
         def hold():
             with transaction.atomic():
-                voucher_services.locked([busy.pk])
+                voucher_services.lock_vouchers([busy.pk])
                 begun.set()
                 told.wait(20)
 

@@ -40,8 +40,8 @@ class WithdrawTestCase(PaidTestCase, ApiTestCase):
         )
 
     def make_batch(self, quantity=3):
-        batch = batches.open_batch(voucher_type=self.type, owner=self.customer, quantity=quantity)
-        batches.issue_rest(batch=batch)
+        batch = batches.get_or_create_batch(voucher_type=self.type, owner=self.customer, quantity=quantity)
+        batches.issue_remaining(batch=batch)
         return batch
 
 

@@ -27,16 +27,16 @@ from apps.vouchers import batch_csv, selectors, voucher_pdf
 from apps.vouchers.models import Batch, BatchExport, Voucher, VoucherType
 from apps.vouchers.services import batches
 
-AT_ONCE: Final = 5000  # about two seconds: more than that is for the command
+MAX_VOUCHERS: Final = 5000  # about two seconds: more than that is for the command
 PRINTED_AT_ONCE: Final = 200  # about three seconds, for which other PDFs wait
 
 
 class BatchForm(forms.ModelForm):
     def clean_quantity(self) -> int:
         quantity: int = self.cleaned_data["quantity"]
-        if not 1 <= quantity <= AT_ONCE:
+        if not 1 <= quantity <= MAX_VOUCHERS:
             raise forms.ValidationError(
-                f"1 to {AT_ONCE:,} at once. For more there is: manage.py issue_vouchers", code="too_many"
+                f"1 to {MAX_VOUCHERS:,} at once. For more there is: manage.py issue_vouchers", code="too_many"
             )
         return quantity
 
@@ -209,7 +209,7 @@ class BatchAdmin(ReadOnlyAdmin):
     def save_model(self, request: HttpRequest, obj: Batch, form: Any, change: bool) -> None:
         """In the transaction of the request: all of the batch, or nothing."""
         given = form.cleaned_data
-        batch = batches.open_batch(
+        batch = batches.get_or_create_batch(
             voucher_type=given["voucher_type"],
             owner=given["owner"],
             quantity=given["quantity"],
@@ -218,7 +218,7 @@ class BatchAdmin(ReadOnlyAdmin):
             actor=current_user(request),
             note="Admin",
         )
-        batches.issue_rest(batch=batch)
+        batches.issue_remaining(batch=batch)
         obj.__dict__.update(batch.__dict__)
 
     # --- Exporting --------------------------------------------------------------------------------------------

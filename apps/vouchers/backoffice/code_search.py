@@ -20,7 +20,7 @@ class FoundByCode(ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Keeps a code that was searched for out of the page: only its last four symbols come back."""
-        if code := codes.code_in(request.GET.get(SEARCH_VAR, "")):
+        if code := codes.parse_or_none(request.GET.get(SEARCH_VAR, "")):
             request.sought_code = code  # type: ignore[attr-defined]
             shown = request.GET.copy()
             shown[SEARCH_VAR] = code[-4:]
@@ -37,14 +37,14 @@ class FoundByCode(ModelAdmin):
             return queryset, False
         rows = self.model._default_manager.order_by()
         symbols = typed.strip("· -")
-        if code := getattr(request, "sought_code", None) or codes.code_in(typed):
+        if code := getattr(request, "sought_code", None) or codes.parse_or_none(typed):
             found = [rows.filter(**{self.code_field: code})]
         else:
             found = []
             if "·" not in typed:  # with which our pages show the end of a code
                 for field in self.get_search_fields(request):
                     found += self._by_field(rows, field, typed)
-            if codes.is_ending(symbols):
+            if codes.is_last_four(symbols):
                 found.append(rows.filter(**{f"{self.code_field}__last_four": symbols.upper()}))
         first, *others = [each.values("pk") for each in found] or [rows.none()]
         return queryset.filter(pk__in=first.union(*others) if others else first), False

@@ -27,7 +27,7 @@ class OfVoucher:
 
     @admin.display(description="code")
     def masked_code(self, row: Any) -> str:
-        return codes.masked(row.voucher.code)
+        return codes.mask_code(row.voucher.code)
 
 
 class OfUsage:

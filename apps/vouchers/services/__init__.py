@@ -5,7 +5,7 @@ from .expiry_reminders import send_expiry_reminders
 from .extension import extend_voucher
 from .holds import (
     change_holds,
-    locked,
+    lock_vouchers,
     release_vouchers,
     suspend_vouchers,
     void_vouchers,
@@ -26,7 +26,7 @@ __all__ = [
     "expiry_of",
     "extend_voucher",
     "issue_vouchers",
-    "locked",
+    "lock_vouchers",
     "record_closing",
     "redeem_once",
     "redeem_voucher",

@@ -8,7 +8,7 @@ from django.utils import timezone
 from apps.users.models import User
 from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind
 
-AT_ONCE: Final = 5000
+CHUNK: Final = 5000
 
 
 @transaction.atomic
@@ -17,7 +17,7 @@ def record_closing(*, user: User) -> None:
     now = timezone.now()
     owned = Voucher.objects.filter(user=user).order_by("pk")
     last = 0
-    while ids := list(owned.filter(pk__gt=last).values_list("pk", flat=True)[:AT_ONCE]):
+    while ids := list(owned.filter(pk__gt=last).values_list("pk", flat=True)[:CHUNK]):
         VoucherEvent.objects.bulk_create(
             VoucherEvent(voucher_id=pk, kind=VoucherEventKind.CLOSED, at=now, actor=user) for pk in ids
         )

@@ -29,7 +29,7 @@ def is_label(text: str) -> bool:
     return in_one_line and redact(text) == text
 
 
-def open_batch(
+def get_or_create_batch(
     *,
     voucher_type: VoucherType,
     owner: User,
@@ -81,7 +81,7 @@ def open_batch(
     return found
 
 
-def issue_rest(
+def issue_remaining(
     *, batch: Batch, told: Callable[[int], object] = lambda issued: None, chunk: int = CHUNK
 ) -> int:
     """Issue what the batch lacks; how many vouchers it lacked and got from this call.

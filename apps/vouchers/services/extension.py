@@ -9,7 +9,7 @@ from apps.users.models import User
 from apps.vouchers.errors import ExtensionBackwards, VoucherInactive, VoucherNotFound
 from apps.vouchers.models import VOID, Voucher, VoucherEvent, VoucherEventKind
 
-from .holds import locked
+from .holds import lock_vouchers
 from .issuance import end_of
 
 
@@ -19,7 +19,7 @@ def extend_voucher(*, voucher_id: int, until: date, actor: User, reason: str) ->
 
     Raises VoucherNotFound, VoucherInactive for one that is void, or ExtensionBackwards.
     """
-    found = locked([voucher_id])
+    found = lock_vouchers([voucher_id])
     if not found:
         raise VoucherNotFound
     (voucher,) = found

@@ -26,7 +26,7 @@ EVENT_OF: Final = {
 ALL_HOLDS: Final = "holds"
 
 
-def locked(voucher_ids: Iterable[int]) -> list[Voucher]:
+def lock_vouchers(voucher_ids: Iterable[int]) -> list[Voucher]:
     """The vouchers with these ids by primary key, their rows locked. Call it in a transaction.
 
     A lock that lets foreign keys be checked: what only refers to them, in whatever order, waits for nobody.
@@ -39,7 +39,10 @@ def locked(voucher_ids: Iterable[int]) -> list[Voucher]:
 def suspend_vouchers(voucher_ids: Iterable[int], *, actor: User, reason: str) -> int:
     """Keep these vouchers from being redeemed until staff release them; how many changed."""
     return change_holds(
-        locked(voucher_ids), lambda voucher: voucher.held_for | {Hold.SUSPENDED}, reason=reason, actor=actor
+        lock_vouchers(voucher_ids),
+        lambda voucher: voucher.held_for | {Hold.SUSPENDED},
+        reason=reason,
+        actor=actor,
     )
 
 
@@ -47,7 +50,10 @@ def suspend_vouchers(voucher_ids: Iterable[int], *, actor: User, reason: str) ->
 def release_vouchers(voucher_ids: Iterable[int], *, actor: User, reason: str) -> int:
     """End what staff did with `suspend_vouchers`, and no other hold; how many changed."""
     return change_holds(
-        locked(voucher_ids), lambda voucher: voucher.held_for - {Hold.SUSPENDED}, reason=reason, actor=actor
+        lock_vouchers(voucher_ids),
+        lambda voucher: voucher.held_for - {Hold.SUSPENDED},
+        reason=reason,
+        actor=actor,
     )
 
 
@@ -55,7 +61,10 @@ def release_vouchers(voucher_ids: Iterable[int], *, actor: User, reason: str) ->
 def void_vouchers(voucher_ids: Iterable[int], *, actor: User, reason: str) -> int:
     """End these vouchers for good; how many changed."""
     return change_holds(
-        locked(voucher_ids), lambda voucher: voucher.held_for | {Hold.VOIDED}, reason=reason, actor=actor
+        lock_vouchers(voucher_ids),
+        lambda voucher: voucher.held_for | {Hold.VOIDED},
+        reason=reason,
+        actor=actor,
     )
 
 
@@ -74,7 +83,7 @@ def change_holds(
         before, after = voucher.held_for, wanted(voucher)
         if before == after:
             continue
-        voucher.hold_for(after)
+        voucher.set_holds(after)
         changed[voucher.holds].append(voucher)
         # A hold that gave way to another (pending, then refunded) is told by the other alone.
         told = [(EVENT_OF[hold], hold) for hold in Hold if hold in after - before] or [

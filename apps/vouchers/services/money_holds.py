@@ -15,7 +15,7 @@ from apps.users.models import User
 from apps.vouchers.models import MONEY_HOLDS, VOID, Hold, Voucher, VoucherEvent, VoucherEventKind
 
 from .extension import give_days_back
-from .holds import ALL_HOLDS, change_holds, locked
+from .holds import ALL_HOLDS, change_holds, lock_vouchers
 
 
 @transaction.atomic
@@ -27,7 +27,7 @@ def sync_money_holds(
     Other holds stay. A voucher that none of them holds any more gets back the days that it lost, unless it is void.
     Doing it again changes nothing.
     """
-    vouchers = locked(targets)
+    vouchers = lock_vouchers(targets)
     released = [voucher for voucher in vouchers if voucher.held_for & MONEY_HOLDS and not targets[voucher.pk]]
 
     def wanted(voucher: Voucher) -> frozenset[Hold]:

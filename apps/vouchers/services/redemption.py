@@ -24,7 +24,7 @@ from apps.vouchers.errors import (
 )
 from apps.vouchers.models import Voucher, VoucherStatus, VoucherUsage
 
-from .holds import locked
+from .holds import lock_vouchers
 
 
 @transaction.atomic
@@ -118,7 +118,7 @@ def _take_use(
     if not changed:
         if key:
             # The same request may be at it, a moment earlier, with an expiry that this one missed: wait for it.
-            locked([voucher.pk])
+            lock_vouchers([voucher.pk])
         raise _refusal(voucher, service_type)
     return VoucherUsage.objects.create(
         voucher=voucher,

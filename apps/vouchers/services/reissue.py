@@ -11,7 +11,7 @@ from apps.vouchers import codes
 from apps.vouchers.errors import OwnerInactive, VoucherChanging, VoucherInactive, VoucherNotFound
 from apps.vouchers.models import VOID, Voucher, VoucherEvent, VoucherEventKind
 
-from .holds import locked
+from .holds import lock_vouchers
 
 
 @transaction.atomic
@@ -25,7 +25,7 @@ def reissue_voucher(
     is sent twice makes one code. Raises VoucherNotFound, VoucherInactive for one that is void, OwnerInactive if
     the account was closed (nobody would be told the new code), or VoucherChanging.
     """
-    found = locked([voucher_id])
+    found = lock_vouchers([voucher_id])
     if not found:
         raise VoucherNotFound
     (voucher,) = found
@@ -35,7 +35,7 @@ def reissue_voucher(
         raise OwnerInactive("The owner's account is closed: nobody would be told the new code.")
     if decided_at and voucher.events.filter(kind=VoucherEventKind.REISSUED, at__gte=decided_at).exists():
         raise VoucherChanging("This voucher got a new code a moment ago.")
-    before = codes.masked(voucher.code)
+    before = codes.mask_code(voucher.code)
     voucher.code = codes.make()
     voucher.save(update_fields=("code",))
     VoucherEvent.objects.create(
@@ -43,7 +43,7 @@ def reissue_voucher(
         kind=VoucherEventKind.REISSUED,
         actor=actor,
         reason=reason,
-        details={"from": before, "to": codes.masked(voucher.code)},
+        details={"from": before, "to": codes.mask_code(voucher.code)},
     )
     mail.enqueue(
         to=voucher.user.mail_address,

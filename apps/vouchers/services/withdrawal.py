@@ -20,7 +20,7 @@ from django.utils import timezone
 from apps.users.models import User
 from apps.vouchers.models import VOID, Hold, Voucher, VoucherType
 
-from .holds import change_holds, locked
+from .holds import change_holds, lock_vouchers
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _WITHDRAWN: Final = Q(holds__contains=Hold.WITHDRAWN)
 
 
 @dataclass(frozen=True)
-class Left:
+class WithdrawalSummary:
     """The vouchers of a type: unused, used in part, or not to be redeemed anyway; and how many are withdrawn."""
 
     unused: int
@@ -41,7 +41,7 @@ class Left:
     withdrawn: int
 
 
-def left_of(voucher_type: VoucherType, *, now: datetime) -> Left:
+def summarize(voucher_type: VoucherType, *, now: datetime) -> WithdrawalSummary:
     """What there is of a type at `now`, counted in one query; each voucher in one of the first five."""
     usable = Q(uses_remaining__gt=0, expiry_date__gt=now) & ~_VOID
     whole = Q(uses_remaining=F("total_uses"))
@@ -54,7 +54,9 @@ def left_of(voucher_type: VoucherType, *, now: datetime) -> Left:
         "withdrawn": _WITHDRAWN,
     }
     vouchers = Voucher.objects.filter(voucher_type=voucher_type).order_by()
-    return Left(**vouchers.aggregate(**{name: Count("pk", filter=which) for name, which in counts.items()}))
+    return WithdrawalSummary(
+        **vouchers.aggregate(**{name: Count("pk", filter=which) for name, which in counts.items()})
+    )
 
 
 def withdraw_type(
@@ -132,7 +134,7 @@ def _change(
     changed = done = 0
     for ids in _chunks(vouchers, chunk):
         with transaction.atomic():
-            changed += change_holds(locked(ids), wanted, reason=reason, actor=actor)
+            changed += change_holds(lock_vouchers(ids), wanted, reason=reason, actor=actor)
         done += len(ids)
         told(done)
     return changed

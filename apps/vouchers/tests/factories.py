@@ -46,8 +46,8 @@ def make_voucher(*, owner: User, voucher_type: VoucherType | None = None, **chan
 
 def make_batch_vouchers(*, owner: User, quantity: int, **fields: Any) -> list[Voucher]:
     """A batch for `owner` of a type with these `fields`: the audit knows where each of its vouchers comes from."""
-    batch = batches.open_batch(voucher_type=make_type(**fields), owner=owner, quantity=quantity)
-    batches.issue_rest(batch=batch)
+    batch = batches.get_or_create_batch(voucher_type=make_type(**fields), owner=owner, quantity=quantity)
+    batches.issue_remaining(batch=batch)
     return list(batch.vouchers.order_by("pk"))
 
 
@@ -72,7 +72,7 @@ def make_inactive_voucher(*, owner: User, **changes: Any) -> Voucher:
 def held(*holds: Hold) -> dict[str, Any]:
     """The columns of a voucher that is held for these reasons."""
     voucher = Voucher()
-    voucher.hold_for(frozenset(holds))
+    voucher.set_holds(frozenset(holds))
     return {name: getattr(voucher, name) for name in ("holds", "is_active", "inactive_reason")}
 
 

@@ -28,13 +28,13 @@ BATCHES = "/admin/vouchers/batch/"
 
 class BatchAdminTestCase(AdminTestCase):
     def make_batch(self, quantity: int = 4, **fields: Any) -> Batch:
-        batch = batches.open_batch(
+        batch = batches.get_or_create_batch(
             voucher_type=fields.pop("voucher_type", None) or make_type(),
             owner=self.customer,
             quantity=quantity,
             **fields,
         )
-        batches.issue_rest(batch=batch)
+        batches.issue_remaining(batch=batch)
         return batch
 
     def may(self, *names: str) -> None:
@@ -63,10 +63,10 @@ class ListTests(BatchAdminTestCase):
         page = self.page(f"{BATCHES}{batch.pk}/change/")
         self.assertContains(page, batch.label)
         self.assertTellsNoCode(page)
-        self.assertContains(page, codes.masked(used.code))
+        self.assertContains(page, codes.mask_code(used.code))
 
     def test_a_batch_that_was_interrupted_says_so(self) -> None:
-        batch = batches.open_batch(voucher_type=make_type(), owner=self.customer, quantity=9)
+        batch = batches.get_or_create_batch(voucher_type=make_type(), owner=self.customer, quantity=9)
         batches._issue_chunk(batch.pk, 2)
         self.assertEqual(self.cells("issued"), ["2 of 9"])
 
@@ -140,7 +140,7 @@ class IssueTests(BatchAdminTestCase):
             {"quantity": 0},
             {"label": "two\nlines"},
             {"label": "For 2J39-NEH6-R3TU-N3J8"},
-            {"quantity": batch_screens.AT_ONCE + 1},
+            {"quantity": batch_screens.MAX_VOUCHERS + 1},
             {"quantity": "x"},
             {"voucher_type": off_sale.pk},
             {"owner": make_deactivated().pk},
@@ -154,7 +154,7 @@ class IssueTests(BatchAdminTestCase):
             response = self.issue(**change)
             self.assertEqual(response.status_code, 200, change)
             self.assertEqual(list(response.context["adminform"].form.errors), list(change))
-        self.assertContains(self.issue(quantity=batch_screens.AT_ONCE + 1), "manage.py issue_vouchers")
+        self.assertContains(self.issue(quantity=batch_screens.MAX_VOUCHERS + 1), "manage.py issue_vouchers")
         self.assertEqual((Batch.objects.count(), Voucher.objects.count()), (0, 0))
 
     def test_rows_that_are_none_are_refused_and_never_a_crash(self) -> None:
@@ -164,12 +164,12 @@ class IssueTests(BatchAdminTestCase):
         self.assertFalse(Batch.objects.exists())
 
     def test_a_type_taken_off_sale_at_that_moment_is_said_and_nothing_issued(self) -> None:
-        def open_batch(**asked: Any) -> Batch:
+        def get_or_create_batch(**asked: Any) -> Batch:
             VoucherType.objects.update(is_active=False)
             return opened(**asked)
 
-        opened = batches.open_batch
-        with patch.object(batches, "open_batch", open_batch):
+        opened = batches.get_or_create_batch
+        with patch.object(batches, "get_or_create_batch", get_or_create_batch):
             asked = self.client.post(f"{BATCHES}add/", self.given(), follow=True)
         self.assertContains(asked, "not on sale")
         self.assertEqual((Batch.objects.count(), Voucher.objects.count()), (0, 0))
@@ -267,7 +267,7 @@ class ExportTests(BatchAdminTestCase):
         self.assertEqual(BatchExport.objects.count(), 0)
 
     def test_a_batch_that_is_not_complete_is_not_exported(self) -> None:
-        batch = batches.open_batch(voucher_type=make_type(), owner=self.customer, quantity=9)
+        batch = batches.get_or_create_batch(voucher_type=make_type(), owner=self.customer, quantity=9)
         for path in ("export-codes", "print-sheets"):
             response = self.client.post(f"{BATCHES}{batch.pk}/{path}/", follow=True)
             self.assertContains(response, "not complete")

@@ -136,7 +136,7 @@ class IssueTests(Folder, ApiTestCase):
 
     def open(self, **changes):
         asked = {"voucher_type": self.type, "owner": self.owner, "quantity": 5, "label": "half"}
-        return batches.open_batch(**{**asked, **changes})
+        return batches.get_or_create_batch(**{**asked, **changes})
 
     def test_a_label_belongs_to_what_was_asked_for_under_it(self):
         self.issue(label="mine")
@@ -177,11 +177,11 @@ class IssueTests(Folder, ApiTestCase):
         batches._issue_chunk(batch.pk, 2)
         VoucherType.objects.update(is_active=False)
         with self.assertRaises(VoucherTypeNotFound):
-            batches.issue_rest(batch=batch)
+            batches.issue_remaining(batch=batch)
         VoucherType.objects.update(is_active=True)
         type(self.owner).objects.update(is_active=False)
         with self.assertRaises(OwnerInactive):
-            batches.issue_rest(batch=batch)
+            batches.issue_remaining(batch=batch)
         self.assertEqual(Voucher.objects.count(), 2)
 
     def test_a_chunk_takes_as_many_queries_whatever_its_size(self):
@@ -229,11 +229,11 @@ class FileTests(Folder, ApiTestCase):
 
     def test_no_cell_is_a_formula(self):
         for start in ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d"):
-            self.assertEqual(batch_csv.plain(f"{start}1+1"), f"'{start}1+1")
+            self.assertEqual(batch_csv.escape_formula(f"{start}1+1"), f"'{start}1+1")
             for before in ("  ", "Exam;", "Exam; ", "Exam\t", "Exam\n"):
-                self.assertEqual(batch_csv.plain(f"{before}{start}1+1"), f"{before}'{start}1+1")
+                self.assertEqual(batch_csv.escape_formula(f"{before}{start}1+1"), f"{before}'{start}1+1")
         for harmless in ("", "Exam", "a=b", "'=1", "3-4", "Ω", " Exam", "a; b"):
-            self.assertEqual(batch_csv.plain(harmless), harmless)
+            self.assertEqual(batch_csv.escape_formula(harmless), harmless)
 
     def test_quotes_commas_and_lines_survive(self):
         batch = Batch(label="a\nb", voucher_type=self.type, service_type="-x")
@@ -264,13 +264,13 @@ class FileTests(Folder, ApiTestCase):
         self.assertEqual(stat.S_IMODE(self.file.stat().st_mode), 0o600)
 
     def test_a_file_that_comes_up_meanwhile_is_not_overwritten_either(self):
-        def issue_rest(**options):
+        def issue_remaining(**options):
             self.file.write_text("precious")
             return made(**options)
 
-        made = batches.issue_rest
+        made = batches.issue_remaining
         with (
-            patch.object(batches, "issue_rest", issue_rest),
+            patch.object(batches, "issue_remaining", issue_remaining),
             self.assertRaisesRegex(CommandError, "are issued"),
         ):
             self.issue(csv=str(self.file))
@@ -331,7 +331,7 @@ class FileTests(Folder, ApiTestCase):
         self.assertEqual((Voucher.objects.count(), list(self.folder.iterdir())), (5, [sheets]))
 
     def test_a_batch_that_is_not_complete_is_not_exported(self):
-        batch = batches.open_batch(voucher_type=self.type, owner=self.owner, quantity=5)
+        batch = batches.get_or_create_batch(voucher_type=self.type, owner=self.owner, quantity=5)
         batches._issue_chunk(batch.pk, 2)
         batch.refresh_from_db()
         with self.assertRaises(BatchIncomplete):
@@ -364,8 +364,8 @@ class FileTests(Folder, ApiTestCase):
             self.assertEqual("vouchers" in stream.getvalue(), expected)
 
     def test_the_pages_of_an_export_lose_no_voucher(self):
-        batch = batches.open_batch(voucher_type=self.type, owner=self.owner, quantity=5)
-        batches.issue_rest(batch=batch)
+        batch = batches.get_or_create_batch(voucher_type=self.type, owner=self.owner, quantity=5)
+        batches.issue_remaining(batch=batch)
         make_voucher(owner=self.owner, voucher_type=self.type)
         found = list(batches._vouchers_of(batch, page=2))
         self.assertEqual(found, list(batch.vouchers.order_by("pk")))
@@ -398,8 +398,10 @@ class AtOnceTests(RaceTestCase):
         kind, owner, label = make_type(), make_user(), f"race {time.monotonic_ns()}"
 
         def run():
-            batch = batches.open_batch(voucher_type=kind, owner=owner, quantity=self.QUANTITY, label=label)
-            return batches.issue_rest(batch=batch, chunk=7)
+            batch = batches.get_or_create_batch(
+                voucher_type=kind, owner=owner, quantity=self.QUANTITY, label=label
+            )
+            return batches.issue_remaining(batch=batch, chunk=7)
 
         made = self.together(*[run] * 4)
         mine = Batch.objects.filter(label=label)

@@ -89,7 +89,7 @@ class ExtendOrRedeemTests(VoucherRaceTestCase):
         def extend():
             nonlocal expiry
             with transaction.atomic():
-                services.locked([voucher.pk])
+                services.lock_vouchers([voucher.pk])
                 expiry = timezone.now() + timedelta(seconds=0.3)
                 Voucher.objects.filter(pk=voucher.pk).update(expiry_date=expiry)
             time.sleep(max(0, (expiry - timezone.now()).total_seconds() + after))
@@ -313,7 +313,7 @@ class NotingWhileLocked(VoucherRaceTestCase):
     If it waited for whoever has locked them, the two could wait for each other.
     """
 
-    def waits(self, note, *, lock=services.locked, patience=5):
+    def waits(self, note, *, lock=services.lock_vouchers, patience=5):
         """Whether `note`, about vouchers that are locked, has to wait until they are let go."""
         ids = [voucher.pk for voucher in self.vouchers(3)]
         now = timezone.now()

@@ -100,7 +100,7 @@ class Model:
         """Whether one of these holds it, or any if none is named; and how that is refused."""
         return self.holds & set(holds or HOLDS), errors.VoucherInactive(reason=self.inactive_reason)
 
-    def hold_for(self, holds: set[str]) -> bool:
+    def set_holds(self, holds: set[str]) -> bool:
         """Whether that changes anything."""
         before, self.holds = self.holds, holds
         begun = [(kind, hold) for hold, (kind, _) in HOLDS.items() if hold in holds - before]
@@ -219,13 +219,13 @@ class Lifecycle(stateful.RuleBasedStateMachine):
             vouchers = vouchers.filter(sale__transaction=paid)
         else:
             batch = self.attempt(
-                lambda: batches.open_batch(owner=self.users[owner], **asked),
+                lambda: batches.get_or_create_batch(owner=self.users[owner], **asked),
                 (type in self.off_sale, errors.VoucherTypeNotFound()),
                 (owner in self.closed, errors.OwnerInactive()),
             )
             if not batch:
                 return []
-            check.assertEqual(batches.issue_rest(batch=batch, chunk=2), quantity)
+            check.assertEqual(batches.issue_remaining(batch=batch, chunk=2), quantity)
             vouchers = vouchers.filter(batch=batch)
         made = [Model(row.pk, owner, type, [row.code], *TYPES[type]) for row in vouchers]
         check.assertEqual(len(made), quantity)
@@ -313,7 +313,7 @@ class Lifecycle(stateful.RuleBasedStateMachine):
 
     def change(self, vouchers: Iterable[Model], holds: Callable[[set[str]], set[str]], changed: int) -> None:
         """A service told that so many of these vouchers changed; this is what it made of their holds."""
-        check.assertEqual(changed, sum([voucher.hold_for(holds(voucher.holds)) for voucher in vouchers]))
+        check.assertEqual(changed, sum([voucher.set_holds(holds(voucher.holds)) for voucher in vouchers]))
 
     @step(vouchers=some, money=st.sets(st.sampled_from(sorted(MONEY)), max_size=1))
     def hold_for_money(self, vouchers, money):

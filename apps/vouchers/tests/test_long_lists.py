@@ -265,7 +265,7 @@ class SearchTests(ApiTestCase):
 
     def test_what_can_not_be_the_end_of_a_code_is_not_looked_for(self) -> None:
         for words in ("o0o0", "\u017f" * 4, "%%%%", "____", "abc", "abcde", "ßabc"):
-            self.assertFalse(codes.is_ending(words))
+            self.assertFalse(codes.is_last_four(words))
             self.assertEqual(self.found(words), set())
         for words in ("abcd", "2345", "ZzZz"):
-            self.assertTrue(codes.is_ending(words))
+            self.assertTrue(codes.is_last_four(words))

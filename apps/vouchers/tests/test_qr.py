@@ -95,7 +95,7 @@ class QrTests(ApiTestCase):
                 self.assertIn("default-src 'none'", response.headers["Content-Security-Policy"])
                 self.assertNotIn("ETag", response.headers)
                 self.assertNotIn(self.voucher.code[:-4], str(response.headers))
-                self.assertNotIn(codes.shown(self.voucher.code)[:-4], str(response.headers))
+                self.assertNotIn(codes.format_code(self.voucher.code)[:-4], str(response.headers))
 
     def test_the_svg_draws_and_does_nothing_else(self):
         content = self.get().content
@@ -161,7 +161,7 @@ class QrTests(ApiTestCase):
 class LinkTests(ApiTestCase):
     def test_a_link_is_read_as_the_code_that_ends_it(self):
         code = codes.make()
-        shown = codes.shown(code)
+        shown = codes.format_code(code)
         for typed in (
             f"https://vouchers.example.com/redeem#code={shown}",
             f"http://localhost:3000/redeem#code={code}\r\n",

@@ -119,10 +119,12 @@ class WithdrawTests(ApiTestCase):
         Voucher.objects.filter(pk=self.begun.pk).update(**held(Hold.REFUND_PENDING))
         make_voucher(owner=self.owner, voucher_type=self.type, **held(Hold.REFUNDED, Hold.WITHDRAWN))
         with self.assertQueries(1):
-            left = withdrawal.left_of(self.type, now=timezone.now())
-        self.assertEqual(left, withdrawal.Left(unused=2, begun=1, used_up=1, expired=1, void=2, withdrawn=1))
-        empty = withdrawal.left_of(make_type(), now=timezone.now())
-        self.assertEqual(empty, withdrawal.Left(0, 0, 0, 0, 0, 0))
+            left = withdrawal.summarize(self.type, now=timezone.now())
+        self.assertEqual(
+            left, withdrawal.WithdrawalSummary(unused=2, begun=1, used_up=1, expired=1, void=2, withdrawn=1)
+        )
+        empty = withdrawal.summarize(make_type(), now=timezone.now())
+        self.assertEqual(empty, withdrawal.WithdrawalSummary(0, 0, 0, 0, 0, 0))
 
 
 class HoldOrRedeemTests(RaceTestCase):
@@ -167,11 +169,11 @@ class WithdrawOrIssueTests(RaceTestCase):
     def race(self):
         """One round: how many of a withdrawn type can be redeemed, that was being issued in bulk meanwhile."""
         kind = make_type()
-        batch = batches.open_batch(voucher_type=kind, owner=make_user(), quantity=40)
+        batch = batches.get_or_create_batch(voucher_type=kind, owner=make_user(), quantity=40)
 
         def issue():
             with suppress(VoucherTypeNotFound):
-                batches.issue_rest(batch=batch, chunk=5)
+                batches.issue_remaining(batch=batch, chunk=5)
 
         self.together(issue, lambda: withdrawal.withdraw_type(voucher_type=kind, reason="Closed"))
         return Voucher.objects.filter(voucher_type=kind, is_active=True).count()

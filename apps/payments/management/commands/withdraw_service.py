@@ -84,7 +84,7 @@ class Command(BaseCommand):
             ) from error
 
     def _say_what_there_is(self, voucher_type: VoucherType) -> None:
-        left = withdrawal.left_of(voucher_type, now=timezone.now())
+        left = withdrawal.summarize(voucher_type, now=timezone.now())
         sale = "on sale" if voucher_type.is_active else "off sale"
         self.stdout.write(
             f"Type {voucher_type.pk}: {voucher_type.name} ({voucher_type.service_type}), {sale}"

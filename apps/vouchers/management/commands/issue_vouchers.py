@@ -78,7 +78,7 @@ class Command(BaseCommand):
                 for name in (csv, pdf)
             )
             try:
-                batch = batches.open_batch(
+                batch = batches.get_or_create_batch(
                     voucher_type=voucher_type,
                     owner=user,
                     quantity=quantity,
@@ -115,7 +115,9 @@ class Command(BaseCommand):
 
     def _issue(self, batch: Batch) -> None:
         with progress_bar(batch.quantity) as progress:
-            made = batches.issue_rest(batch=batch, told=lambda issued: progress.update(issued - progress.n))
+            made = batches.issue_remaining(
+                batch=batch, told=lambda issued: progress.update(issued - progress.n)
+            )
         before = batch.quantity - made
         self.stdout.write(f"Issued {made} vouchers" + (f"; {before} were there before." if before else "."))
 
