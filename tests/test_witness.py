@@ -134,7 +134,7 @@ class WitnessTests(ApiTestCase):
             {found.id: found.amount for found in gateway.refunds_of(intent_id)},
             {made.stripe_refund_id: Decimal("12.50"), theirs["id"]: Decimal("12.50")},
         )
-        services.settle_refund(theirs["id"])
+        services.sync_refund(theirs["id"])
         self.assertRefunded(paid, "25.00", [first, second])
 
     def assertRefunded(self, paid, amount, vouchers):

@@ -84,4 +84,6 @@ def _refunded(figures: selectors.Figures) -> str:
 def _money(amounts: Iterable[tuple[Decimal, str]]) -> str:
     """The amount in the default currency, which is the first, and those in others beside it, unless they are zero."""
     first, *others = amounts
-    return " · ".join(stripe_amounts.shown(*each) for each in (first, *(each for each in others if each[0])))
+    return " · ".join(
+        stripe_amounts.format_amount(*each) for each in (first, *(each for each in others if each[0]))
+    )

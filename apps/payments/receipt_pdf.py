@@ -151,7 +151,7 @@ def _amount(
     face: str = type_.REGULAR,
 ) -> None:
     """An amount of money left of `x`, small rather than cut."""
-    written = stripe_amounts.shown(amount, transaction.currency).replace("-", "\N{MINUS SIGN}")
+    written = stripe_amounts.format_amount(amount, transaction.currency).replace("-", "\N{MINUS SIGN}")
     page.text(x, y, written, face=face, size=11 if len(written) < 18 else 8, align="right", width=39)
 
 

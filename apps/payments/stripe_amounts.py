@@ -80,7 +80,7 @@ def from_minor(minor: int, currency: str) -> Decimal:
     return Decimal(minor).scaleb(-exponent(currency))
 
 
-def shown(amount: Decimal, currency: str) -> str:
+def format_amount(amount: Decimal, currency: str) -> str:
     """The amount as people read it, with as many places as its currency has: 1,250 JPY."""
     try:
         places = exponent(currency)

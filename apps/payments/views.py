@@ -72,7 +72,7 @@ class StartPurchase(APIView):
             answer = {**started.first_answer, "client_secret": started.client_secret}
             return Response(self.shown(answer), status=201, headers=idempotency.REPLAYED)
         answer = dict(answer_of(started))
-        services.answered(current_user(request), key, {**answer, "client_secret": None})
+        services.store_response(current_user(request), key, {**answer, "client_secret": None})
         return Response(self.shown(answer), status=201)
 
     def shown(self, answer: dict[str, Any]) -> dict[str, Any]:
@@ -298,7 +298,7 @@ class RequestRefund(APIView):
             return Response(earlier.answer, status=201, headers=idempotency.REPLAYED)
         refund = services.request_refund(user=user, key=key, **given.validated_data)
         answer = dict(RefundOutput(refund).data)
-        services.answered(user, key, answer)
+        services.store_response(user, key, answer)
         return Response(answer, status=201)
 
 

@@ -23,20 +23,20 @@ KEPT_FOR: Final = timedelta(days=90)  # Stripe sends an event again for 30 days 
 REMOVED_AT_ONCE: Final = 1000
 
 HANDLERS: Final[Mapping[str, Callable[[str], str]]] = {
-    "payment_intent.succeeded": services.settle_intent,
-    "payment_intent.processing": services.settle_intent,
-    "payment_intent.payment_failed": services.settle_intent,
-    "payment_intent.canceled": services.settle_intent,
-    "refund.created": services.settle_refund,
-    "refund.updated": services.settle_refund,
-    "refund.failed": services.settle_refund,
-    "charge.refund.updated": services.settle_refund,
-    "charge.refunded": services.settle_refunds_of_charge,
-    "charge.dispute.created": services.settle_dispute,
-    "charge.dispute.updated": services.settle_dispute,
-    "charge.dispute.closed": services.settle_dispute,
-    "charge.dispute.funds_withdrawn": services.settle_dispute,
-    "charge.dispute.funds_reinstated": services.settle_dispute,
+    "payment_intent.succeeded": services.sync_payment_intent,
+    "payment_intent.processing": services.sync_payment_intent,
+    "payment_intent.payment_failed": services.sync_payment_intent,
+    "payment_intent.canceled": services.sync_payment_intent,
+    "refund.created": services.sync_refund,
+    "refund.updated": services.sync_refund,
+    "refund.failed": services.sync_refund,
+    "charge.refund.updated": services.sync_refund,
+    "charge.refunded": services.sync_refunds_of_charge,
+    "charge.dispute.created": services.sync_dispute,
+    "charge.dispute.updated": services.sync_dispute,
+    "charge.dispute.closed": services.sync_dispute,
+    "charge.dispute.funds_withdrawn": services.sync_dispute,
+    "charge.dispute.funds_reinstated": services.sync_dispute,
 }
 
 

@@ -24,7 +24,7 @@ class BooksTestCase(PaidTestCase):
         self.whole = self.buy(3)
         self.start(1)  # stays pending
         self.refused = Transaction.objects.get(pk=self.start(1).json()["transaction_id"])
-        services.settle_intent(self.canceled(self.refused))
+        services.sync_payment_intent(self.canceled(self.refused))
         self.give_back()
         self.dispute()
         self.use()
@@ -49,7 +49,7 @@ class BooksTestCase(PaidTestCase):
         self.goodwill = self.buy(3)
         assert self.goodwill.stripe_payment_intent_id
         made = self.stripe.refund(self.goodwill.stripe_payment_intent_id, 1500)
-        services.settle_refund(made["id"])
+        services.sync_refund(made["id"])
 
     def dispute(self) -> None:
         self.disputed, self.won, self.lost = self.buy(2), self.buy(1), self.buy(2)
@@ -63,10 +63,10 @@ class BooksTestCase(PaidTestCase):
         ):
             assert paid.stripe_payment_intent_id
             dispute = self.stripe.dispute(paid.stripe_payment_intent_id, amount)["id"]
-            services.settle_dispute(dispute)
+            services.sync_dispute(dispute)
             if outcome:
                 self.stripe.close_dispute(dispute, outcome)
-                services.settle_dispute(dispute)
+                services.sync_dispute(dispute)
 
     def use(self) -> None:
         """A voucher of three uses: two made, one of them given back, another made."""

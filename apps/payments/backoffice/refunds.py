@@ -49,7 +49,7 @@ REFUND_COLOURS = {
 
 def money(amount: Decimal, paid: Transaction) -> str:
     """An amount of a transaction, as people read it."""
-    return stripe_amounts.shown(amount, paid.currency)
+    return stripe_amounts.format_amount(amount, paid.currency)
 
 
 class VoucherLines(ReadOnlyInline):

@@ -3,8 +3,8 @@
 from .closed_accounts import cancel_open_purchases
 from .disputes import apply_dispute
 from .emails import RECEIPT, queue_receipt, receipt_attachment
-from .fulfilment import erase_buyer, settle
-from .idempotency_keys import answered, earlier_request, remove_old_keys
+from .fulfilment import apply_intent, erase_buyer
+from .idempotency_keys import earlier_request, remove_old_keys, store_response
 from .purchases import Purchase, confirm_payment, start_purchase
 from .refund_allocation import refundable_amount
 from .refund_decisions import approve_refund, execute_refund, reject_refund
@@ -15,13 +15,13 @@ from .refunds import (
     request_refund,
     request_refund_by_staff,
 )
-from .stripe_sync import settle_dispute, settle_intent, settle_refund, settle_refunds_of_charge
+from .stripe_sync import sync_dispute, sync_payment_intent, sync_refund, sync_refunds_of_charge
 
 __all__ = [
     "RECEIPT",
     "Purchase",
-    "answered",
     "apply_dispute",
+    "apply_intent",
     "apply_refund",
     "approve_refund",
     "cancel_open_purchases",
@@ -38,10 +38,10 @@ __all__ = [
     "remove_old_keys",
     "request_refund",
     "request_refund_by_staff",
-    "settle",
-    "settle_dispute",
-    "settle_intent",
-    "settle_refund",
-    "settle_refunds_of_charge",
     "start_purchase",
+    "store_response",
+    "sync_dispute",
+    "sync_payment_intent",
+    "sync_refund",
+    "sync_refunds_of_charge",
 ]

@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from apps.payments.models import PAID, Transaction
 
-from .recalculation import locked_transaction, rebalance
+from .recalculation import lock_transaction, recalculate
 
 CHUNK = 500
 
@@ -31,9 +31,9 @@ def recalculate_payments(*, apply: bool, reason: str) -> Iterator[tuple[int, boo
 
 @database.atomic
 def _recalculate(transaction_id: int, *, apply: bool, reason: str) -> bool:
-    paid = locked_transaction(Transaction.objects.filter(pk=transaction_id))
+    paid = lock_transaction(Transaction.objects.filter(pk=transaction_id))
     before = _state(paid)
-    rebalance(paid, reason=reason)
+    recalculate(paid, reason=reason)
     changed = _state(paid) != before
     if not apply:
         database.set_rollback(True)

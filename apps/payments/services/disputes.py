@@ -15,7 +15,7 @@ from apps.payments import gateway
 from apps.payments.models import Dispute, DisputeOutcome, Transaction
 
 from . import emails
-from .recalculation import locked_transaction, rebalance
+from .recalculation import lock_transaction, recalculate
 from .refund_allocation import fit_requests
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def apply_dispute(found: gateway.Dispute, *, read_at: datetime | None) -> Disput
     A dispute's status goes to and fro, so an older answer must not undo a newer one. Raises TransactionNotFound.
     """
     with database.atomic():
-        paid = locked_transaction(Transaction.objects.filter(stripe_payment_intent_id=found.intent_id))
+        paid = lock_transaction(Transaction.objects.filter(stripe_payment_intent_id=found.intent_id))
         known = Dispute.objects.filter(stripe_dispute_id=found.id).first()
         if known and (known.stripe_status, known.amount, known.reason) == (
             found.status,
@@ -64,7 +64,7 @@ def apply_dispute(found: gateway.Dispute, *, read_at: datetime | None) -> Disput
         if changed:
             if outcome == DisputeOutcome.LOST:
                 fit_requests(paid, reason="Lost to a dispute.")
-            rebalance(paid, reason=f"Dispute {dispute.pk} {outcome.label.lower()}")
+            recalculate(paid, reason=f"Dispute {dispute.pk} {outcome.label.lower()}")
             if outcome == DisputeOutcome.OPEN:
                 emails.dispute_opened(dispute)
             else:

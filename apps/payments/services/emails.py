@@ -93,10 +93,10 @@ def queue_receipt(transaction: Transaction) -> bool:
             "paid_at": _moment(transaction.completed_at or now),
             "name": name,
             "quantity": transaction.quantity,
-            "unit_price": stripe_amounts.shown(transaction.unit_price, currency),
-            "amount": stripe_amounts.shown(transaction.amount, currency),
+            "unit_price": stripe_amounts.format_amount(transaction.unit_price, currency),
+            "amount": stripe_amounts.format_amount(transaction.amount, currency),
             "refunded": transaction.amount_refunded
-            and stripe_amounts.shown(transaction.amount_refunded, currency),
+            and stripe_amounts.format_amount(transaction.amount_refunded, currency),
             "vouchers": [
                 {
                     "code": voucher.shown_code,
@@ -137,7 +137,7 @@ def refund_lowered(refund: Refund, *, before: Decimal) -> bool:
         refund,
         subject="Your request for a refund was changed",
         text="Some of the money for your purchase {purchase} has gone back to you meanwhile. So our staff will decide"
-        f" about {{amount}} instead of {stripe_amounts.shown(before, refund.transaction.currency)}.",
+        f" about {{amount}} instead of {stripe_amounts.format_amount(before, refund.transaction.currency)}.",
         about_vouchers="Until then these vouchers can't be used:",
     )
 
@@ -207,7 +207,7 @@ def dispute_closed(dispute: Dispute) -> bool:
 
 def _about_refund(refund: Refund, *, subject: str, text: str, about_vouchers: str) -> bool:
     paid = refund.transaction
-    amount = stripe_amounts.shown(refund.amount, paid.currency)
+    amount = stripe_amounts.format_amount(refund.amount, paid.currency)
     paragraphs = [text.format(amount=amount, purchase=paid.pk)]
     lines = list(refund.lines.select_related("voucher").order_by("voucher_id"))
     if about_vouchers == RELEASED:
@@ -230,7 +230,7 @@ def _about_dispute(
     dispute: Dispute, *, subject: str, paragraphs: list[str], codes: Sequence[str] = ()
 ) -> bool:
     paid = dispute.transaction
-    amount = stripe_amounts.shown(dispute.amount, paid.currency)
+    amount = stripe_amounts.format_amount(dispute.amount, paid.currency)
     return _notify(
         paid,
         subject=subject,

@@ -55,15 +55,15 @@ def bring_in_line(
         intent = gateway.fetch_intent(intent_id, all_refunds=all_refunds, all_disputes=all_disputes)
         with suppress(_Overtaken):
             if then is None:
-                return intent, settle(intent, read_at)
+                return intent, apply_intent(intent, read_at)
             with database.atomic():
-                settled = settle(intent, read_at)
+                settled = apply_intent(intent, read_at)
                 then()
             return intent, settled
     raise PaymentProviderUnavailable
 
 
-def settle(intent: gateway.Intent, read_at: Mapping[str, datetime] = NEVER) -> Transaction | None:
+def apply_intent(intent: gateway.Intent, read_at: Mapping[str, datetime] = NEVER) -> Transaction | None:
     """Apply an intent, fetched from Stripe just now, to its transaction; None if it is not one of ours.
 
     The one way to fulfilment: confirm, webhook, reconciliation, admin and command all come through here.
@@ -84,10 +84,10 @@ def settle(intent: gateway.Intent, read_at: Mapping[str, datetime] = NEVER) -> T
             return None
         if not found.is_paid:
             if found.stripe_payment_intent_id is None:
-                remember_intent(found, intent.id)
+                attach_intent(found, intent.id)
             mismatch = intent.succeeded and not _is_paid_in_full(found, intent)
             if intent.canceled and found.status == TransactionStatus.PENDING:
-                fail(found)
+                mark_failed(found)
         if intent.succeeded and not mismatch:
             issued = not found.is_paid
             if issued:
@@ -156,7 +156,7 @@ def _is_paid_in_full(due: Transaction, intent: gateway.Intent) -> bool:
     return False
 
 
-def complete(paid: Transaction) -> Transaction:
+def fulfil(paid: Transaction) -> Transaction:
     """Issue the vouchers of a paid transaction, and mail them. Call it where the row is locked, or new."""
     _issue(paid)
     emails.queue_receipt(paid)
@@ -211,7 +211,7 @@ def _issue(paid: Transaction) -> None:
     )
 
 
-def fail(unpaid: Transaction) -> None:
+def mark_failed(unpaid: Transaction) -> None:
     """Give up a purchase that is still pending; a success is never overwritten."""
     now = timezone.now()
     changed = Transaction.objects.filter(pk=unpaid.pk, status=TransactionStatus.PENDING).update(
@@ -221,7 +221,7 @@ def fail(unpaid: Transaction) -> None:
         unpaid.status, unpaid.updated_at = TransactionStatus.FAILED, now
 
 
-def remember_intent(started: Transaction, intent_id: str) -> None:
+def attach_intent(started: Transaction, intent_id: str) -> None:
     """Note Stripe's id, unless a webhook was here before with the same."""
     now = timezone.now()
     changed = Transaction.objects.filter(pk=started.pk, stripe_payment_intent_id=None).update(

@@ -34,7 +34,7 @@ def earlier_request(user: User, key: RequestKey | None) -> IdempotencyKey | None
 
 
 @contextmanager
-def starting(user: User, key: RequestKey | None) -> Iterator[Callable[..., None]]:
+def begin_request(user: User, key: RequestKey | None) -> Iterator[Callable[..., None]]:
     """A database transaction for a request that is new; the key is written first, so that it is done once.
 
     Gives a function that notes what was started: `transaction` or `refund`. Of two at once the second waits at
@@ -63,7 +63,7 @@ def starting(user: User, key: RequestKey | None) -> Iterator[Callable[..., None]
         yield note
 
 
-def take_over(found: IdempotencyKey) -> None:
+def acquire_lease(found: IdempotencyKey) -> None:
     """Go on with a request whose process died. Raises RequestInProgress while another may be at it."""
     now = timezone.now()
     free = Q(running_until=None) | Q(running_until__lte=now)
@@ -74,19 +74,19 @@ def take_over(found: IdempotencyKey) -> None:
         raise RequestInProgress
 
 
-def let_go(user: User, key: RequestKey | None) -> None:
+def release_lease(user: User, key: RequestKey | None) -> None:
     """Let the next such request go on at once: this one could not be finished."""
     if key is not None:
         IdempotencyKey.objects.filter(user=user, key=key.key, answer__isnull=True).update(running_until=None)
 
 
-def forget(user: User, key: RequestKey | None) -> None:
+def discard_key(user: User, key: RequestKey | None) -> None:
     """A request that was refused is not kept."""
     if key is not None:
         IdempotencyKey.objects.filter(user=user, key=key.key, answer__isnull=True).delete()
 
 
-def answered(user: User, key: RequestKey | None, answer: dict[str, Any]) -> None:
+def store_response(user: User, key: RequestKey | None, answer: dict[str, Any]) -> None:
     """Keep the first answer to a request. It must hold no client secret."""
     if key is not None:
         IdempotencyKey.objects.filter(user=user, key=key.key, answer__isnull=True).update(
@@ -94,7 +94,7 @@ def answered(user: User, key: RequestKey | None, answer: dict[str, Any]) -> None
         )
 
 
-def forget_all(user: User) -> None:
+def discard_all_keys(user: User) -> None:
     """Forget every key of a user."""
     IdempotencyKey.objects.filter(user=user).delete()
 

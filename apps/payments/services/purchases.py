@@ -72,7 +72,7 @@ def start_purchase(
         started = _record(user, voucher_type_id, quantity, key, network)
     else:
         if earlier.answer is None:
-            idempotency_keys.take_over(earlier)
+            idempotency_keys.acquire_lease(earlier)
         assert earlier.transaction, "a key is committed with what it started"
         started = earlier.transaction
     first_answer = earlier.answer if earlier else None
@@ -82,21 +82,21 @@ def start_purchase(
         with on_behalf_of(user.pk):
             intent = _intent_of(started, asked_before=earlier is not None)
     except (AmountTooSmall, AmountTooLarge):
-        fulfilment.fail(started)
-        idempotency_keys.forget(user, key)
+        fulfilment.mark_failed(started)
+        idempotency_keys.discard_key(user, key)
         raise
     except CallSlotsTaken:
         if earlier is None:
             _take_back(started, user, key)
         else:
-            idempotency_keys.let_go(user, key)
+            idempotency_keys.release_lease(user, key)
         raise
     except PaymentProviderUnavailable:
-        idempotency_keys.let_go(user, key)
+        idempotency_keys.release_lease(user, key)
         _uncount(started)
         raise
     except PurchaseCanceled:
-        idempotency_keys.let_go(user, key)
+        idempotency_keys.release_lease(user, key)
         raise
     if not is_open(user.pk):  # closed meanwhile: whoever closed it may not have seen the intent
         cancel_open_purchases(user_id=user.pk)
@@ -119,9 +119,9 @@ def _intent_of(started: Transaction, *, asked_before: bool) -> gateway.Intent:
             raise PaymentProviderUnavailable from error
     else:
         intent = _intent_of_order(started, asked_before=asked_before)
-        fulfilment.remember_intent(started, intent.id)
+        fulfilment.attach_intent(started, intent.id)
     if intent.canceled:
-        fulfilment.settle(intent)  # the event that says so may be on its way
+        fulfilment.apply_intent(intent)  # the event that says so may be on its way
         raise PurchaseCanceled
     return intent
 
@@ -182,7 +182,7 @@ def _record(
     user: User, voucher_type_id: int, quantity: int, key: RequestKey | None, network: tuple[Counter, ...]
 ) -> Transaction:
     """The row of a new purchase, committed; a free one is completed with it."""
-    with idempotency_keys.starting(user, key) as note:
+    with idempotency_keys.begin_request(user, key) as note:
         users.lock_open_account(user=user, alone=True)
         voucher_type = voucher_selectors.type_on_sale(voucher_type_id)
         terms = voucher_services.terms_of(voucher_type)
@@ -203,13 +203,13 @@ def _record(
             start_counted=counted,
         )
         note(transaction=started)
-        return started if terms.face_value else fulfilment.complete(started)
+        return started if terms.face_value else fulfilment.fulfil(started)
 
 
 @database.atomic
 def _take_back(started: Transaction, user: User, key: RequestKey | None) -> None:
     """Undo `_record`: Stripe was never asked, so there is nothing to go on with."""
-    idempotency_keys.forget(user, key)
+    idempotency_keys.discard_key(user, key)
     unpaid_purchases.uncount_start(started)
     started.delete()
 

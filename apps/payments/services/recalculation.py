@@ -28,7 +28,7 @@ from .refund_allocation import COUNTING, allocate_dashboard_refunds, goodwill_of
 log = logging.getLogger(__name__)
 
 
-def locked_transaction(transactions: QuerySet[Transaction]) -> Transaction:
+def lock_transaction(transactions: QuerySet[Transaction]) -> Transaction:
     """The one transaction among these, its row locked. Raises TransactionNotFound."""
     rows = transactions.select_for_update(of=("self",)).select_related("voucher_type", "user")
     found = rows.first()
@@ -37,13 +37,13 @@ def locked_transaction(transactions: QuerySet[Transaction]) -> Transaction:
     return found
 
 
-def locked_vouchers(paid: Transaction) -> list[Voucher]:
+def lock_vouchers(paid: Transaction) -> list[Voucher]:
     """The vouchers of a transaction, locked by primary key, in the order of its lines."""
     lines = dict(paid.sold_vouchers.values_list("voucher_id", "line_no"))
     return sorted(voucher_services.lock_vouchers(lines), key=lambda voucher: lines[voucher.pk])
 
 
-def rebalance(paid: Transaction, *, reason: str, actor: User | None = None) -> None:
+def recalculate(paid: Transaction, *, reason: str, actor: User | None = None) -> None:
     """Bring a paid transaction, whose row the caller has locked, in line with its refunds and disputes.
 
     A constraint refuses refunds that together are more than what was paid; of lost disputes counts what is left.
@@ -58,7 +58,7 @@ def rebalance(paid: Transaction, *, reason: str, actor: User | None = None) -> N
         max(paid.amount - refunded - refunding, Decimal(0)),
     )
 
-    vouchers = locked_vouchers(paid)
+    vouchers = lock_vouchers(paid)
     allocate_dashboard_refunds(paid, refunds, vouchers)
     lines = RefundedVoucher.objects.filter(refund__transaction=paid, live=True)
     refund_of = dict(lines.values_list("voucher_id", "refund__status"))

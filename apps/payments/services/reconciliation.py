@@ -42,7 +42,7 @@ from .payment_comparison import (
 from .refund_decisions import execute_refund, send_automatic_refunds
 from .refunds import STATUS_OF
 from .stripe_paging import PAGE, SECOND, pages, patiently, spans
-from .stripe_sync import settle_dispute, settle_payment, settle_refund
+from .stripe_sync import settle_payment, sync_dispute, sync_refund
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ class _Run:
         return gateway.find_intent(order_id=transaction.reference, since=transaction.created_at)
 
     def give_up(self, transaction: Transaction) -> bool:
-        fulfilment.fail(transaction)
+        fulfilment.mark_failed(transaction)
         return True
 
     def cancel(self, intent_id: str) -> bool:
@@ -351,17 +351,17 @@ class _Run:
             self.found("refund_moved", f"refund {known.pk}, {made.id}", partial(self.move, known, made.id))
 
     def take_over(self, refund_id: str) -> bool:
-        return settle_refund(refund_id).startswith("refund ")
+        return sync_refund(refund_id).startswith("refund ")
 
     def move(self, known: Refund, refund_id: str) -> bool:
-        settle_refund(refund_id)
+        sync_refund(refund_id)
         return Refund.objects.filter(pk=known.pk).exclude(status=known.status).exists()
 
     def compare_dispute(self, made: gateway.Dispute, known: Dispute | None) -> None:
         if known is not None and known.stripe_status == made.status:
             return
         name = "dispute_unknown" if known is None else "dispute_moved"
-        self.found(name, made.id, lambda: settle_dispute(made.id).startswith("dispute "), made.id)
+        self.found(name, made.id, lambda: sync_dispute(made.id).startswith("dispute "), made.id)
 
     # --- Notes -------------------------------------------------------------------------------------------------
 

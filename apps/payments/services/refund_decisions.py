@@ -22,7 +22,7 @@ from apps.payments.models import Refund, RefundStatus, Transaction
 from apps.users.models import User
 
 from . import emails, fulfilment
-from .recalculation import rebalance
+from .recalculation import recalculate
 from .refund_allocation import end_refund
 from .refunds import apply_refund, decide, locked_refund
 
@@ -66,7 +66,7 @@ def reject_refund(*, refund_id: int, actor: User, note: str) -> Refund:
             return
         decide(rejected, actor, note)
         end_refund(rejected, RefundStatus.REJECTED)
-        rebalance(rejected.transaction, reason=f"Refund {refund_id} rejected", actor=actor)
+        recalculate(rejected.transaction, reason=f"Refund {refund_id} rejected", actor=actor)
         emails.refund_decided(rejected)
 
     _let_go(refund, reject)
@@ -141,7 +141,7 @@ def _fail(refund_id: int, code: str) -> None:
     if refused.status == RefundStatus.APPROVED:
         refused.failure_reason = code
         end_refund(refused, RefundStatus.FAILED)
-        rebalance(refused.transaction, reason=f"Refund {refund_id} refused by Stripe")
+        recalculate(refused.transaction, reason=f"Refund {refund_id} refused by Stripe")
         emails.refund_decided(refused)
 
 

@@ -35,7 +35,7 @@ from apps.users.models import User
 from apps.vouchers.models import Hold, Voucher
 
 from . import emails, idempotency_keys
-from .recalculation import locked_transaction, locked_vouchers, rebalance
+from .recalculation import lock_transaction, lock_vouchers, recalculate
 from .refund_allocation import COUNTING, claim_vouchers, end_refund, fit_requests, refundable_amount
 
 log = logging.getLogger(__name__)
@@ -76,10 +76,10 @@ def request_refund(
     earlier = idempotency_keys.earlier_request(user, key)
     if earlier is not None and earlier.refund is not None:
         return earlier.refund
-    with idempotency_keys.starting(user, key) as note:
+    with idempotency_keys.begin_request(user, key) as note:
         users.lock_open_account(user=user)
         mine = Transaction.objects.owned_by(user)
-        paid = locked_transaction(
+        paid = lock_transaction(
             mine.filter(pk=payment_id)
             if isinstance(payment_id, int)
             else mine.filter(stripe_payment_intent_id=payment_id)
@@ -88,7 +88,7 @@ def request_refund(
         now = timezone.now()
         vouchers = [
             voucher
-            for voucher in locked_vouchers(paid)
+            for voucher in lock_vouchers(paid)
             if not voucher.uses_made and voucher.expiry_date > now and not voucher.held_for & _UNREFUNDABLE
         ]
         refund = _record(paid, vouchers, origin=RefundOrigin.BUYER, by=user, reason=reason, notes=notes)
@@ -105,11 +105,11 @@ def request_refund_by_staff(
     Expired vouchers and those that staff suspended or voided may be refunded, used ones not. Raises
     TransactionNotFound, NotPaid, PaymentDisputed or NothingToRefund.
     """
-    paid = locked_transaction(Transaction.objects.filter(pk=transaction_id))
+    paid = lock_transaction(Transaction.objects.filter(pk=transaction_id))
     _check_refundable(paid)
     vouchers = [
         voucher
-        for voucher in locked_vouchers(paid)
+        for voucher in lock_vouchers(paid)
         if refundable_by_staff(voucher) and (voucher_ids is None or voucher.pk in voucher_ids)
     ]
     if voucher_ids is not None and len(vouchers) != len(set(voucher_ids)):
@@ -132,10 +132,10 @@ def record_automatic_refund(paid: Transaction) -> None:
     )
     RefundedVoucher.objects.bulk_create(
         RefundedVoucher(refund=refund, voucher=voucher)
-        for voucher in locked_vouchers(paid)
+        for voucher in lock_vouchers(paid)
         if refundable_by_staff(voucher)
     )
-    rebalance(paid, reason=f"Refund {refund.pk} due: the account was closed or deactivated")
+    recalculate(paid, reason=f"Refund {refund.pk} due: the account was closed or deactivated")
 
 
 def refundable_by_staff(voucher: Voucher) -> bool:
@@ -151,7 +151,7 @@ def apply_refund(found: gateway.Refund) -> Refund | None:
     """
     with database.atomic():
         try:
-            paid = locked_transaction(Transaction.objects.filter(stripe_payment_intent_id=found.intent_id))
+            paid = lock_transaction(Transaction.objects.filter(stripe_payment_intent_id=found.intent_id))
         except TransactionNotFound:
             return None
         refund = _known(paid, found) or _adopt(paid, found)
@@ -170,8 +170,8 @@ def apply_refund(found: gateway.Refund) -> Refund | None:
             end_refund(refund, status)
         if status in COUNTING:
             fit_requests(paid, reason="Refunded in Stripe's dashboard instead.")
-            claim_vouchers(paid, refund, locked_vouchers(paid))
-        rebalance(paid, reason=f"Refund {refund.pk} {RefundStatus(refund.status).label.lower()}")
+            claim_vouchers(paid, refund, lock_vouchers(paid))
+        recalculate(paid, reason=f"Refund {refund.pk} {RefundStatus(refund.status).label.lower()}")
         emails.refund_decided(refund)
     if status == RefundStatus.FAILED:
         log.error("Refund %s of transaction %s failed: %s", refund.pk, paid.pk, found.failure_reason)
@@ -182,7 +182,7 @@ def apply_refund(found: gateway.Refund) -> Refund | None:
 def erase_reasons(*, user: User) -> None:
     """Empty what the user wrote into refund requests, and forget the keys of their requests."""
     Refund.objects.filter(requested_by=user, origin=RefundOrigin.BUYER).update(reason="", notes="")
-    idempotency_keys.forget_all(user)
+    idempotency_keys.discard_all_keys(user)
 
 
 def _check_refundable(paid: Transaction) -> None:
@@ -218,7 +218,7 @@ def _record(
     RefundedVoucher.objects.bulk_create(
         RefundedVoucher(refund=refund, voucher=voucher) for voucher in vouchers
     )
-    rebalance(paid, reason=f"Refund {refund.pk} requested", actor=by)
+    recalculate(paid, reason=f"Refund {refund.pk} requested", actor=by)
     emails.refund_requested(refund)
     return refund
 
@@ -228,7 +228,7 @@ def locked_refund(refund_id: int) -> Refund:
     transaction_id = Refund.objects.filter(pk=refund_id).values_list("transaction_id", flat=True).first()
     if transaction_id is None:
         raise RefundNotFound
-    paid = locked_transaction(Transaction.objects.filter(pk=transaction_id))
+    paid = lock_transaction(Transaction.objects.filter(pk=transaction_id))
     refund = Refund.objects.get(pk=refund_id)
     refund.transaction = paid
     return refund

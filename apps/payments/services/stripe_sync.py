@@ -23,7 +23,7 @@ def settle_payment(
     return intent, paid
 
 
-def settle_intent(intent_id: str) -> str:
+def sync_payment_intent(intent_id: str) -> str:
     """Bring the books in line with an intent; what came of it, in a few words.
 
     Raises PaymentProviderUnavailable.
@@ -40,7 +40,7 @@ def settle_intent(intent_id: str) -> str:
     return f"transaction {settled.pk} {settled.status}" if settled else "not one of ours"
 
 
-def settle_refund(stripe_refund_id: str) -> str:
+def sync_refund(stripe_refund_id: str) -> str:
     """Bring the books in line with a refund at Stripe; what came of it. Raises PaymentProviderUnavailable."""
     try:
         found = gateway.fetch_refund(stripe_refund_id)
@@ -50,7 +50,7 @@ def settle_refund(stripe_refund_id: str) -> str:
     return _outcome(known) if known else _settle_refunds(found.intent_id)
 
 
-def settle_refunds_of_charge(charge_id: str) -> str:
+def sync_refunds_of_charge(charge_id: str) -> str:
     """The same for all refunds of a charge."""
     try:
         return _settle_refunds(gateway.intent_id_of_charge(charge_id))
@@ -58,7 +58,7 @@ def settle_refunds_of_charge(charge_id: str) -> str:
         return "no such payment"
 
 
-def settle_dispute(stripe_dispute_id: str) -> str:
+def sync_dispute(stripe_dispute_id: str) -> str:
     """Bring the books in line with a dispute at Stripe; what came of it. Raises PaymentProviderUnavailable."""
     try:
         found = gateway.fetch_dispute(stripe_dispute_id)

@@ -38,7 +38,7 @@ def make_completed_transaction(
 ) -> Transaction:
     """A paid transaction with its vouchers, through the same fulfilment as ever."""
     pending = make_transaction(user=user, voucher_type=voucher_type, quantity=quantity)
-    assert services.settle(intent_for(pending))
+    assert services.apply_intent(intent_for(pending))
     if changes:
         Transaction.objects.filter(pk=pending.pk).update(**changes)
     return Transaction.objects.get(pk=pending.pk)

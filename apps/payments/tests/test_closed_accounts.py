@@ -89,14 +89,14 @@ class OpenPurchaseTests(ClosedAccountTestCase):
         self.assertEqual(self.run_it(), [])
 
     def test_an_account_that_is_closed_before_stripe_answers_gets_no_means_to_pay(self):
-        remember = fulfilment.remember_intent
+        remember = fulfilment.attach_intent
 
         def close_first(started, intent_id):
             with patch.object(services.closed_accounts, "_cancel", return_value=False):  # it saw no intent
                 self.close(self.signed_in(self.customer))
             remember(started, intent_id)
 
-        with patch.object(fulfilment, "remember_intent", close_first):
+        with patch.object(fulfilment, "attach_intent", close_first):
             self.assertProblem(self.start(), 409, "account_closed")
         self.assertEqual(self.intent(Transaction.objects.get())["status"], "canceled")
 

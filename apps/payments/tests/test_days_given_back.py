@@ -129,7 +129,7 @@ class DaysGivenBackTests(PaidTestCase, ApiTestCase):
         self.assertEqual(self.books(paid)[0], "refunded")
         self.stripe.settle_refund(refund.stripe_refund_id, "failed")
         with self.on_day(12):
-            services.settle_refund(refund.stripe_refund_id)
+            services.sync_refund(refund.stripe_refund_id)
         self.assertEqual(self.days_gained(voucher), 12)
 
     def test_a_request_within_a_dispute_counts_its_days_once(self):

@@ -38,7 +38,7 @@ class DisputeTests(PaidTestCase, ApiTestCase):
         paid = self.buy(2)
         with time_machine.travel(timezone.now() - timedelta(days=9), tick=False):
             dispute_id = self.stripe.dispute(paid.stripe_payment_intent_id)["id"]
-            services.settle_dispute(dispute_id)
+            services.sync_dispute(dispute_id)
         before = paid.vouchers[0].expiry_date
         void_vouchers([paid.vouchers[1].pk], actor=self.staff, reason="Misprint")
         self.stripe.close_dispute(dispute_id, "won")
@@ -127,10 +127,10 @@ class DisputeTests(PaidTestCase, ApiTestCase):
         read_at = Dispute.objects.get().updated_at
         older = gateway.fetch_dispute(dispute_id)
         self.stripe.close_dispute(dispute_id, "won")
-        services.settle_dispute(dispute_id)
+        services.sync_dispute(dispute_id)
         self.assertIsNone(services.apply_dispute(older, read_at=read_at))
         self.assertEqual(self.books(paid)[3], ["", ""])
 
     def test_an_unknown_dispute_is_taken_and_changes_nothing(self):
-        self.assertEqual(services.settle_dispute("dp_unknown"), "no such dispute")
+        self.assertEqual(services.sync_dispute("dp_unknown"), "no such dispute")
         self.assertEqual(Dispute.objects.count(), 0)

@@ -181,7 +181,7 @@ class WhatIsLeftTests(GoodwillTestCase):
         paid.amount_refunded, paid.status = 0, "completed"
         paid.save()
         second = self.ask(paid).json()["id"]
-        services.settle_refund(self.stripe.refunds()[0]["id"])
+        services.sync_refund(self.stripe.refunds()[0]["id"])
         self.assertEqual(Refund.objects.get(pk=second).status, "canceled")
         self.assertBooks(paid, 0, 10, ["refunded"])
 
@@ -196,9 +196,9 @@ class WhatIsLeftTests(GoodwillTestCase):
         services.approve_refund(refund_id=refund.pk, actor=self.staff)
         refund.lines.update(live=False)
         Refund.objects.update(status="failed", stripe_refund_id=None, finished_at=timezone.now())
-        recalculation.rebalance(paid, reason="as if Stripe had refused")
+        recalculation.recalculate(paid, reason="as if Stripe had refused")
         self.redeem(first)
-        services.settle_refund(self.stripe.refunds()[0]["id"])
+        services.sync_refund(self.stripe.refunds()[0]["id"])
         self.assertBooks(paid, 10, 0, ["", "refund_pending"])
         self.assertEqual([line.voucher for line in refund.lines.all()], [second])
 
@@ -206,9 +206,9 @@ class WhatIsLeftTests(GoodwillTestCase):
 class LostDisputeTests(GoodwillTestCase):
     def lose(self, paid, amount):
         dispute = self.stripe.dispute(paid.stripe_payment_intent_id, int(amount * 100))["id"]
-        services.settle_dispute(dispute)
+        services.sync_dispute(dispute)
         self.stripe.close_dispute(dispute, "lost")
-        services.settle_dispute(dispute)
+        services.sync_dispute(dispute)
         return dispute
 
     def test_a_lost_dispute_over_a_part_voids_what_it_pays_for_rounded_up(self):
@@ -276,14 +276,14 @@ class InquiryTests(GoodwillTestCase):
             dispute = self.stripe.dispute(paid.stripe_payment_intent_id, inquiry=True)["id"]
             if approve_first:
                 self.ask(paid)
-            services.settle_dispute(dispute)
+            services.sync_dispute(dispute)
             refund_id = paid.refunds.get().pk if approve_first else self.ask(paid).json()["id"]
             self.assertBooks(paid, 20, 0, ["disputed refund_pending"] * 2)
             refund = services.approve_refund(refund_id=refund_id, actor=self.staff)
             self.assertEqual(refund.status, "succeeded")
             self.assertBooks(paid, 0, 20, ["refunded disputed"] * 2)
             self.stripe.close_dispute(dispute, "warning_closed")
-            services.settle_dispute(dispute)
+            services.sync_dispute(dispute)
             self.assertBooks(paid, 0, 20, ["refunded"] * 2)
             told = Email.objects.latest("id").message
             self.assertNotIn("stands", told)
@@ -292,10 +292,10 @@ class InquiryTests(GoodwillTestCase):
     def test_it_is_refused_once_the_inquiry_has_become_a_chargeback(self):
         paid = self.buy(1)
         dispute = self.stripe.dispute(paid.stripe_payment_intent_id, inquiry=True)["id"]
-        services.settle_dispute(dispute)
+        services.sync_dispute(dispute)
         refund_id = self.ask(paid).json()["id"]
         self.stripe.escalate_dispute(dispute)
-        services.settle_dispute(dispute)
+        services.sync_dispute(dispute)
         with self.assertRaises(errors.PaymentDisputed):
             services.approve_refund(refund_id=refund_id, actor=self.staff)
         self.assertProblem(self.ask(paid), 409, "payment_disputed")

@@ -76,7 +76,7 @@ class KnownWhileConfirmingTests(PaidTestCase, RaceTestCase):
             take_over(settled, intent, last_changes(intent.id))
             return settled
 
-        settle = fulfilment.settle
+        settle = fulfilment.apply_intent
         with (
             patch.object(fulfilment, "_take_over", applied_later),
             patch.object(fulfilment, "settle", in_two_transactions),

@@ -70,7 +70,7 @@ class MoneyEventTests(PaidTestCase, ApiTestCase):
         intent_id = started.stripe_payment_intent_id
         assert intent_id
         self.stripe.pay(intent_id)
-        services.settle_intent(intent_id)
+        services.sync_payment_intent(intent_id)
         paid = Transaction.objects.get(pk=started.pk)
         voucher_services.redeem_voucher(code=paid.vouchers[0].code, user=self.customer)
         self.told = len(self.stripe.events())

@@ -111,7 +111,7 @@ class NamesOfSaleTests(ApiTestCase):
     def test_the_buyer_pays_for_what_they_saw_also_if_it_is_renamed_before_the_money_arrives(self):
         pending = make_transaction(user=self.customer, voucher_type=self.type, type_name=OLD)
         self.rename()
-        services.settle(intent_for(pending))
+        services.apply_intent(intent_for(pending))
         paid = Transaction.objects.get(pk=pending.pk)
         self.assertEqual((paid.sold_as, paid.vouchers[0].sold_as), (OLD, OLD))
         self.assertEqual((paid.buyer_name, paid.buyer_email), ("Efua Owusu", "efua@example.com"))
@@ -193,7 +193,7 @@ class BuyersOfClosedAccountsTests(ApiTestCase):
     def test_a_success_after_the_closing_keeps_no_name(self):
         pending = make_transaction(user=self.customer)
         users.close_account(user=self.customer, password=PASSWORD)
-        services.settle(intent_for(pending))
+        services.apply_intent(intent_for(pending))
         self.assertEqual(self.buyer(pending), ("", ""))
 
     def test_the_export_has_them(self):
@@ -246,7 +246,7 @@ class ClosingWhilePayingTests(RaceTestCase):
             users.close_account(user=User.objects.get(pk=buyer.pk), password=PASSWORD)
 
         with patch.object(users, "name_and_address", slow_look):
-            self.together(partial(services.settle, intent_for(pending)), close)
+            self.together(partial(services.apply_intent, intent_for(pending)), close)
         return Transaction.objects.values_list("status", "buyer_name", "buyer_email").get(pk=pending.pk)
 
     def test_a_name_that_is_being_written_is_erased_with_the_account(self):
@@ -262,6 +262,6 @@ class ClosingWhilePayingTests(RaceTestCase):
             buyer = make_user()
             pending = make_transaction(user=buyer)
             close = partial(users.close_account, user=User.objects.get(pk=buyer.pk), password=PASSWORD)
-            self.together(partial(services.settle, intent_for(pending)), close)
+            self.together(partial(services.apply_intent, intent_for(pending)), close)
             kept = Transaction.objects.values_list("status", "buyer_name", "buyer_email")
             self.assertEqual(kept.get(pk=pending.pk), ("completed", "", ""))

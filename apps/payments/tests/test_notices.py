@@ -117,7 +117,7 @@ class ReceiptsByHttp(PaidTestCase, ApiTestCase):
             refund = self.refund(self.buy(1, method))
             self.stripe.settle_refund(refund.stripe_refund_id, outcome)
             for _ in range(2):
-                services.settle_refund(refund.stripe_refund_id)
+                services.sync_refund(refund.stripe_refund_id)
             self.assertEqual(subjects()[2:], [f"Your refund {words}" for words in told])
 
     def test_what_is_refunded_at_stripe_is_told_once(self):
@@ -222,7 +222,9 @@ class WhatAReceiptSays(ApiTestCase):
             ("BHD", "12.50", "12.500"),
             ("JPY", "0.50", "0.50"),
         ):
-            self.assertEqual(stripe_amounts.shown(Decimal(price), currency), f"{shown}{NBSP}{currency}")
+            self.assertEqual(
+                stripe_amounts.format_amount(Decimal(price), currency), f"{shown}{NBSP}{currency}"
+            )
         kind = make_type(price=Decimal("1250.00"), currency="JPY")
         paid = make_completed_transaction(
             user=self.customer, voucher_type=kind, quantity=2, amount_refunded=Decimal("1250.00")
@@ -261,18 +263,18 @@ class WhatStandsInNoWay(ApiTestCase):
 
     def test_it_is_as_lasting_as_the_completion(self):
         with self.assertRaises(RuntimeError), transaction.atomic():
-            services.settle(intent_for(self.pending))
+            services.apply_intent(intent_for(self.pending))
             raise RuntimeError
         self.assertEqual((Voucher.objects.count(), Email.objects.count()), (0, 0))
 
     def test_a_late_payment_of_a_closed_account_is_fulfilled_without_a_mail(self):
         users.close_account(user=self.customer, password=PASSWORD)
-        services.settle(intent_for(self.pending))
+        services.apply_intent(intent_for(self.pending))
         self.assertCompletedWithoutMail()
         self.assertFalse(services.queue_receipt(Transaction.objects.get(pk=self.pending.pk)))
 
     def test_closing_the_account_takes_a_mail_that_waits_with_it(self):
-        services.settle(intent_for(self.pending))
+        services.apply_intent(intent_for(self.pending))
         users.close_account(user=self.customer, password=PASSWORD)
         self.assertEqual((mail.send_pending(), Email.objects.count()), (0, 0))
 
@@ -281,16 +283,16 @@ class WhatStandsInNoWay(ApiTestCase):
             mock.patch.object(mail, "render_to_string", side_effect=TemplateSyntaxError),
             self.assertLogs("apps.payments", "ERROR"),
         ):
-            services.settle(intent_for(self.pending))
+            services.apply_intent(intent_for(self.pending))
         self.assertCompletedWithoutMail()
 
     def test_an_address_that_no_mail_can_have_stops_no_payment(self):
         User.objects.filter(pk=self.customer.pk).update(email="no address")
-        services.settle(intent_for(self.pending))
+        services.apply_intent(intent_for(self.pending))
         self.assertCompletedWithoutMail()
 
     def test_a_receipt_that_cannot_be_drawn_now_is_sent_later_with_its_mail(self):
-        services.settle(intent_for(self.pending))
+        services.apply_intent(intent_for(self.pending))
         now = timezone.now()
         with mock.patch.object(receipt_pdf, "receipt_pdf", side_effect=ValueError("no font")):
             self.assertEqual(mail.send_pending(), 0)
@@ -302,7 +304,7 @@ class WhatStandsInNoWay(ApiTestCase):
     def test_completing_costs_two_more_queries(self):
         # owner, lock of both; vouchers, history, sale, buyer, transaction; the mail's vouchers, the mail
         with self.assertQueries(10):
-            services.settle(intent_for(self.pending))
+            services.apply_intent(intent_for(self.pending))
 
 
 class SendingItAgain(ApiTestCase):
@@ -400,7 +402,7 @@ class SettlingTogether(RaceTestCase):
 
     def test_one_receipt_is_queued(self):
         for _ in range(self.rounds):
-            self.assertEqual(self.mails(services.settle), 1)
+            self.assertEqual(self.mails(services.apply_intent), 1)
 
     def test_control_the_oracle_catches_a_settlement_that_locks_nothing(self):
         self.assertGreater(max(self.mails(settle_without_a_lock) for _ in range(3)), 1)

@@ -5,7 +5,7 @@ from io import StringIO
 from django.core.management import call_command
 
 from apps.payments.models import Refund, RefundedVoucher, Transaction
-from apps.payments.services.recalculation import rebalance
+from apps.payments.services.recalculation import recalculate
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Hold, Voucher, VoucherEvent
 from tests.support.books import broken_rules
@@ -72,5 +72,5 @@ class RecalculateTests(PaidTestCase, ApiTestCase):
     def test_a_payment_that_is_in_line_is_left_as_it_is(self):
         run_command("--apply")
         paid = Transaction.objects.get(pk=self.right.pk)
-        rebalance(paid, reason="Again")
+        recalculate(paid, reason="Again")
         self.assertIn("to change: 0.", run_command())

@@ -45,7 +45,7 @@ class TroubleTests(ReconcileTestCase, ApiTestCase):
     def test_one_row_that_cannot_be_repaired_does_not_keep_the_others_from_it(self):
         bad, good = self.paid_unnoticed(), self.paid_unnoticed()
         self.age()
-        settle = services.fulfilment.settle
+        settle = services.fulfilment.apply_intent
 
         def fails_for_the_bad_one(intent, read_at):
             if intent.id == bad.stripe_payment_intent_id:

@@ -66,7 +66,7 @@ class RefundOrRedeemTests(RefundRaceTestCase):
             )
 
         with (
-            patch.object(refunds, "locked_vouchers", unlocked),
+            patch.object(refunds, "lock_vouchers", unlocked),
             patch.object(refunds, "rebalance", hold_afterwards),
         ):
             outcomes = [self.race(delay=0.2) for _ in range(3)]
@@ -131,9 +131,7 @@ class ParallelRefundTests(RefundRaceTestCase):
                 *[lambda event=created: self.deliver(event, Client())] * 3,
                 *[lambda event=charge: self.deliver(event, Client())] * 3,
             )
-            services.settle_refunds_of_charge(
-                self.stripe.events("charge.refunded")[-1]["data"]["object"]["id"]
-            )
+            services.sync_refunds_of_charge(self.stripe.events("charge.refunded")[-1]["data"]["object"]["id"])
             at_stripe = sum(
                 refund["amount"]
                 for refund in self.stripe.refunds(intent_id)

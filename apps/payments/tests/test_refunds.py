@@ -263,7 +263,7 @@ class AtStripeTests(PaidTestCase, ApiTestCase):
         refund = self.refund(paid)
         older = gateway.fetch_refund(refund.stripe_refund_id)
         self.stripe.settle_refund(refund.stripe_refund_id, "succeeded")
-        services.settle_refund(refund.stripe_refund_id)
+        services.sync_refund(refund.stripe_refund_id)
         services.apply_refund(older)
         self.assertEqual(self.books(paid)[0], "refunded")
 
@@ -314,9 +314,9 @@ class AtStripeTests(PaidTestCase, ApiTestCase):
         refund = self.refund(paid)
         refund.lines.update(live=False)
         Refund.objects.update(status="failed", stripe_refund_id=None)
-        recalculation.rebalance(paid, reason="as if Stripe had refused")
+        recalculation.recalculate(paid, reason="as if Stripe had refused")
         self.assertEqual(self.books(paid)[3], [""])
-        services.settle_refund(refund.stripe_refund_id)
+        services.sync_refund(refund.stripe_refund_id)
         self.assertEqual(self.books(paid), ("refunded", Decimal(0), Decimal(10), ["refunded"]))
 
     def test_a_refund_in_the_dashboard_takes_the_place_of_a_request(self):
@@ -374,7 +374,7 @@ class SchemaTests(PaidTestCase, ApiTestCase):
         self.ask(paid)
         Refund.objects.update(amount=11)
         with self.assertRaises(IntegrityError), transaction.atomic():
-            recalculation.rebalance(Transaction.objects.get(), reason="wrong")
+            recalculation.recalculate(Transaction.objects.get(), reason="wrong")
 
     def test_a_voucher_is_in_one_live_refund_at_most(self):
         paid = self.buy(1)

@@ -140,7 +140,7 @@ class ApplyTests(WebhookTestCase):
         def explode(object_id):
             if object_id == "pi_bad":
                 raise RuntimeError("odd")
-            return services.settle_intent(object_id)
+            return services.sync_payment_intent(object_id)
 
         handlers = {"payment_intent.succeeded": explode}
         with (
@@ -166,7 +166,7 @@ class ApplyTests(WebhookTestCase):
         self.assertEqual(intent.order_id, str(reference))
         Transaction.objects.update(stripe_payment_intent_id=None)
         with self.assertQueries(11):  # one of them locks the row, by either id
-            settled = services.settle(intent)
+            settled = services.apply_intent(intent)
         self.assertEqual(settled and settled.status, "completed")
 
     def test_after_a_mismatch_staff_see_which_intent_it_was(self):
