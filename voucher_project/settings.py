@@ -457,7 +457,7 @@ UNFOLD = {
     "SITE_HEADER": "Voucher App",
     "SITE_SYMBOL": "confirmation_number",
     "SITE_URL": FRONTEND_URL,
-    "DASHBOARD_CALLBACK": "apps.analytics.admin_dashboard.fill",
+    "DASHBOARD_CALLBACK": "apps.analytics.admin_dashboard.dashboard_callback",
     "LOGIN": {"form": "apps.authentication.forms.AdminLoginForm"},
 }
 

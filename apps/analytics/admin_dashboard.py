@@ -16,7 +16,7 @@ from . import periods, selectors
 CHART_DAYS: Final = 14
 
 
-def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the figures and the charts to the context of `front_page.html` (UNFOLD's DASHBOARD_CALLBACK)."""
     now = timezone.now()
     currency = settings.DEFAULT_CURRENCY
@@ -65,18 +65,18 @@ def _chart(days: list[selectors.DayFigures], currency: str) -> str:
     )
 
 
-def _sold(figures: selectors.Figures, currency: str) -> Decimal:
+def _sold(figures: selectors.Metrics, currency: str) -> Decimal:
     if currency == settings.DEFAULT_CURRENCY:
         return figures.revenue
     return figures.beside.get(currency, selectors.CurrencySales(currency)).revenue
 
 
-def _revenue(figures: selectors.Figures) -> str:
+def _revenue(figures: selectors.Metrics) -> str:
     others = ((other.revenue, other.currency) for other in figures.other_currencies)
     return _money([(figures.revenue, settings.DEFAULT_CURRENCY), *others])
 
 
-def _refunded(figures: selectors.Figures) -> str:
+def _refunded(figures: selectors.Metrics) -> str:
     others = ((other.refunded, other.currency) for other in figures.other_currencies)
     return _money([(figures.refunded, settings.DEFAULT_CURRENCY), *others])
 

@@ -54,7 +54,7 @@ class CurrencySales:
 
 
 @dataclass
-class Figures:
+class Metrics:
     """What happened on a day, with a type, or in all. Money is in the default currency, and `beside` it by others."""
 
     purchases: int = 0
@@ -80,7 +80,7 @@ class Figures:
 
     def add(self, row: Row) -> None:
         """Add those figures that the row has; its money is in its `other_currency`, or in the default one."""
-        money: Figures | CurrencySales = self
+        money: Metrics | CurrencySales = self
         if other := row.get("other_currency"):
             money = self.beside.setdefault(other, CurrencySales(other))
         for name in row.keys() & _COUNTS:
@@ -101,20 +101,20 @@ _COUNTS: Final = {
 @dataclass(frozen=True)
 class DayFigures:
     date: date
-    figures: Figures
+    figures: Metrics
 
 
 @dataclass(frozen=True)
 class TypeFigures:
     voucher_type: VoucherType
-    figures: Figures
+    figures: Metrics
 
 
 @dataclass(frozen=True)
-class Tally:
+class MetricsReport:
     """The figures of a period: in all, for every day of it, and for every type with any, by name."""
 
-    totals: Figures
+    totals: Metrics
     by_day: list[DayFigures]
     by_type: list[TypeFigures]
 
@@ -147,7 +147,7 @@ class Dashboard:
     scope: Literal["platform", "personal"]
     currency: str
     period: Period
-    tally: Tally
+    tally: MetricsReport
     recent: list[Event]
     users: UserFigures | None
 
@@ -172,13 +172,13 @@ class Revenue:
 
     currency: str
     period: Period
-    tally: Tally
+    tally: MetricsReport
     obligations: Obligations
     other_currencies: list[Obligations]
 
 
 @dataclass(frozen=True)
-class _Books:
+class _Scope:
     """The rows to count."""
 
     transactions: QuerySet[Transaction]
@@ -199,7 +199,7 @@ def dashboard(*, owner: User | None, period: Period, now: datetime, currency: st
     )
 
 
-def tally_of_platform(*, period: Period, now: datetime, currency: str) -> Tally:
+def tally_of_platform(*, period: Period, now: datetime, currency: str) -> MetricsReport:
     """All figures of the platform, without the events."""
     return _whole_tally(_books_of(None), period, now, currency)
 
@@ -259,24 +259,24 @@ def vouchers_active(now: datetime) -> int:
     return Voucher.objects.redeemable(now).count()
 
 
-def _books_of(owner: User | None) -> _Books:
+def _books_of(owner: User | None) -> _Scope:
     transactions = Transaction.objects.paid()
     usages = VoucherUsage.objects.filter(reversal=None)
     if owner is None:
-        return _Books(transactions, Voucher.objects.all(), usages)
-    return _Books(
+        return _Scope(transactions, Voucher.objects.all(), usages)
+    return _Scope(
         transactions.owned_by(owner),
         Voucher.objects.owned_by(owner),
         usages.filter(voucher__user=owner),
     )
 
 
-def _whole_tally(books: _Books, period: Period, now: datetime, currency: str) -> Tally:
+def _whole_tally(books: _Scope, period: Period, now: datetime, currency: str) -> MetricsReport:
     rows = (*_sales(books, period, currency), *_issued(books, period, now), *_redeemed(books, period))
     return _tally(rows, period)
 
 
-def _sales(books: _Books, period: Period, currency: str) -> list[Row]:
+def _sales(books: _Scope, period: Period, currency: str) -> list[Row]:
     rows = _by_day_and_type(books.transactions, "completed_at", "voucher_type_id", period, "currency")
     return [
         {
@@ -294,7 +294,7 @@ def _sales(books: _Books, period: Period, currency: str) -> list[Row]:
     ]
 
 
-def _issued(books: _Books, period: Period, now: datetime) -> list[Row]:
+def _issued(books: _Scope, period: Period, now: datetime) -> list[Row]:
     by_status = {
         f"vouchers_{status}": Count("pk", filter=status_condition(status, now)) for status in VoucherStatus
     }
@@ -302,7 +302,7 @@ def _issued(books: _Books, period: Period, now: datetime) -> list[Row]:
     return list(rows.annotate(vouchers_issued=Count("pk"), **by_status))
 
 
-def _redeemed(books: _Books, period: Period) -> list[Row]:
+def _redeemed(books: _Scope, period: Period) -> list[Row]:
     rows = _by_day_and_type(books.usages, "used_at", "voucher__voucher_type_id", period)
     return list(rows.annotate(redemptions=Count("pk")))
 
@@ -322,27 +322,27 @@ def _moment_within(moment: str, period: Period) -> Q:
     return Q(**{f"{moment}__gte": period.start, f"{moment}__lt": period.end})
 
 
-def _tally(rows: Iterable[Row], period: Period) -> Tally:
-    totals = Figures()
-    by_day = {day: Figures() for day in period.days}
-    by_type: dict[int, Figures] = {}
+def _tally(rows: Iterable[Row], period: Period) -> MetricsReport:
+    totals = Metrics()
+    by_day = {day: Metrics() for day in period.days}
+    by_type: dict[int, Metrics] = {}
     for row in rows:
         # Clamped because the database may know other rules for the time zone than Python does.
         for figures in (
             totals,
             by_day[period.clamp(row["day"])],
-            by_type.setdefault(row["type_id"], Figures()),
+            by_type.setdefault(row["type_id"], Metrics()),
         ):
             figures.add(row)
     types = VoucherType.objects.filter(pk__in=by_type).order_by("name", "id")
-    return Tally(
+    return MetricsReport(
         totals=totals,
         by_day=[DayFigures(*item) for item in by_day.items()],
         by_type=[TypeFigures(voucher_type, by_type[voucher_type.pk]) for voucher_type in types],
     )
 
 
-def _recent(books: _Books, period: Period) -> list[Event]:
+def _recent(books: _Scope, period: Period) -> list[Event]:
     purchases = _within(books.transactions, "completed_at", period).order_by("-completed_at", "-id")
     redemptions = _within(books.usages, "used_at", period).order_by("-used_at", "-id")
     events = [

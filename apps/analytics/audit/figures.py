@@ -15,14 +15,14 @@ from apps.analytics.periods import EARLIEST, Period
 from apps.payments.models import PAID, Transaction
 from apps.vouchers.models import Voucher, VoucherStatus, VoucherUsage
 
-from .rule import FIRST, Finding, Rule
+from .rule import MAX_LISTED, Finding, Rule
 
 CENT: Final = Decimal("0.01")
 
 
 def _check(now: datetime) -> Finding:
     notes = list(_differences(now))
-    return Finding(len(notes), notes=notes[:FIRST])
+    return Finding(len(notes), notes=notes[:MAX_LISTED])
 
 
 def _differences(now: datetime) -> Iterator[str]:

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from django.db.models import Count, QuerySet, Window
 
-FIRST: Final = 20  # so many rows that break a rule are named; all are counted
-CLOCKS: Final = timedelta(minutes=1)  # that the clocks of web servers and of the database may differ
+MAX_LISTED: Final = 20  # so many rows that break a rule are named; all are counted
+CLOCK_SKEW: Final = timedelta(minutes=1)  # that the clocks of web servers and of the database may differ
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def _found(querysets: Iterable[QuerySet[Any]]) -> Finding:
     number, ids = 0, []
     for rows in querysets:
         # Counted in the same query: with a mere LIMIT, PostgreSQL would plan for finding some rows early.
-        found = list(rows.order_by("pk").values_list("pk", Window(Count("*")))[:FIRST])
+        found = list(rows.order_by("pk").values_list("pk", Window(Count("*")))[:MAX_LISTED])
         number += found[0][1] if found else 0
         ids += [pk for pk, _ in found]
-    return Finding(number, sorted(ids)[:FIRST])
+    return Finding(number, sorted(ids)[:MAX_LISTED])

@@ -8,7 +8,7 @@ from django.db.models import Count, Exists, F, Max, OuterRef, Q
 
 from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind, VoucherUsage
 
-from .rule import CLOCKS, rule
+from .rule import CLOCK_SKEW, rule
 
 HOLDING = (VoucherEventKind.HELD, VoucherEventKind.SUSPENDED, VoucherEventKind.VOIDED)
 
@@ -46,7 +46,7 @@ def reversals(now: datetime) -> Iterable[Any]:
 @rule("uses_in_time", "No use is later than the voucher's expiry, or earlier than its issue.", "usage")
 def in_time(now: datetime) -> Iterable[Any]:
     late = Q(used_at__gt=F("voucher__expiry_date"))
-    yield VoucherUsage.objects.filter(late | Q(used_at__lt=F("voucher__purchase_date") - CLOCKS))
+    yield VoucherUsage.objects.filter(late | Q(used_at__lt=F("voucher__purchase_date") - CLOCK_SKEW))
 
 
 @rule("uses_of_service", "A voucher was used for the service that it was sold for.", "usage")
@@ -61,11 +61,11 @@ def while_held(now: datetime) -> Iterable[Any]:
     let_go = of_voucher.filter(
         kind=VoucherEventKind.RELEASED,
         at__gte=OuterRef("at"),
-        at__lte=OuterRef(OuterRef("used_at")) + CLOCKS,
+        at__lte=OuterRef(OuterRef("used_at")) + CLOCK_SKEW,
     )
     holding = of_voucher.filter(kind__in=HOLDING)
-    before = holding.filter(at__lt=OuterRef("used_at") - CLOCKS)
-    after = holding.filter(at__gte=OuterRef("used_at") - CLOCKS)
+    before = holding.filter(at__lt=OuterRef("used_at") - CLOCK_SKEW)
+    after = holding.filter(at__gte=OuterRef("used_at") - CLOCK_SKEW)
     not_let_go = before.exclude(Exists(let_go))
     yield VoucherUsage.objects.filter(Exists(not_let_go))
     # Not free at the end, and not held anew since: never quite free meanwhile.

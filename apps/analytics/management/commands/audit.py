@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.analytics.audit import NotChecked, Report, Result, audit
-from apps.analytics.audit.rule import FIRST
+from apps.analytics.audit.rule import MAX_LISTED
 
 
 class Command(BaseCommand):
@@ -59,5 +59,5 @@ def _line(result: Result) -> str:
     if not finding.number:
         return f"  holds   {rule.name}"
     what = "; ".join(finding.notes) or f"{rule.about} {', '.join(map(str, finding.ids))}"
-    more = f" and {finding.number - FIRST} more" if finding.number > FIRST else ""
+    more = f" and {finding.number - MAX_LISTED} more" if finding.number > MAX_LISTED else ""
     return f"  BROKEN  {rule.name}: {rule.sentence}\n          {finding.number} found: {what}{more}"
