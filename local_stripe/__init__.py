@@ -8,7 +8,8 @@ with LocalStripe(webhook_url="http://127.0.0.1:8000/api/payments/webhook/") as s
 
 from __future__ import annotations
 
-from .errors import StripeError
-from .front_door import DEFAULT_PORT, LocalStripe, SignedEvent
+from local_stripe.emulator import SignedEvent
+from local_stripe.protocol.errors import StripeError
+from local_stripe.service import DEFAULT_PORT, LocalStripe
 
 __all__ = ["DEFAULT_PORT", "LocalStripe", "SignedEvent", "StripeError"]

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from .front_door import DEFAULT_PORT, LocalStripe
+from local_stripe.service import DEFAULT_PORT, LocalStripe
 
 SETTLE_AFTER = 5.0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import stripe
 
-from local_stripe.cards import BY_NUMBER, card_of
+from local_stripe.resources.cards import BY_NUMBER, card_of
 
 from .support import LocalStripeTestCase, call
 

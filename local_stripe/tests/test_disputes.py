@@ -310,7 +310,7 @@ class ListTests(LocalStripeTestCase):
     def test_it_narrows_by_time(self) -> None:
         ids = {}
         for moment in (100_000, 200_000):
-            with mock.patch("local_stripe.disputes.now", return_value=moment):
+            with mock.patch("local_stripe.resources.disputes.now", return_value=moment):
                 ids[moment] = self.server.dispute(self.paid())["id"]
         found = self.client.v1.disputes.list({"created": {"gt": 100_000}})
         self.assertEqual([d.id for d in found.data], [ids[200_000]])

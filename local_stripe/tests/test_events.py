@@ -71,7 +71,7 @@ class EventTests(LocalStripeTestCase):
 
     def test_it_narrows_by_time(self) -> None:
         for moment in (100, 200):
-            with mock.patch("local_stripe.state.now", return_value=moment):
+            with mock.patch("local_stripe.runtime.state.now", return_value=moment):
                 self.create()
         found = self.client.v1.events.list({"created": {"gt": 100}})
         self.assertEqual([event.created for event in found.data], [200])

@@ -281,7 +281,7 @@ class ListTests(LocalStripeTestCase):
     def test_it_narrows_by_time(self) -> None:
         ids = {}
         for moment in (100, 200, 300):
-            with mock.patch("local_stripe.intent_shape.now", return_value=moment):
+            with mock.patch("local_stripe.resources.payment_intent_schema.now", return_value=moment):
                 ids[moment] = self.create().id
         for bounds, moments in (
             ({"gte": 200}, [300, 200]),

@@ -395,7 +395,7 @@ class ListTests(RefundTestCase):
         intent = self.paid()
         ids = {}
         for moment in (100, 200, 300):
-            with mock.patch("local_stripe.refunds.now", return_value=moment):
+            with mock.patch("local_stripe.resources.refunds.now", return_value=moment):
                 ids[moment] = self.give_back(intent, amount=10).id
         found = self.client.v1.refunds.list({"created": {"gte": 200, "lt": 300}})
         self.assertEqual([r.id for r in found.data], [ids[200]])

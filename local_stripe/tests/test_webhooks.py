@@ -67,7 +67,7 @@ class DeliveryTests(LocalStripeTestCase):
         endpoint = self.endpoint()
         self.create()
         self.server.wait_for_webhooks()
-        with mock.patch("local_stripe.webhooks.now", return_value=2_000_000_000):
+        with mock.patch("local_stripe.runtime.webhooks.now", return_value=2_000_000_000):
             self.server.redeliver(self.server.events()[0]["id"])
         first, second = (headers["Stripe-Signature"] for headers, _ in endpoint.received)
         self.assertLess(abs(int(first.split(",")[0][2:]) - time.time()), 5)

@@ -6,7 +6,7 @@ from apps.core.errors import ConflictError
 from apps.payments import services
 from apps.payments.models import Refund, Transaction
 from apps.vouchers import services as voucher_services
-from local_stripe.errors import StripeError
+from local_stripe.protocol.errors import StripeError
 from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase
 

@@ -1,0 +1,1 @@
+"""Stripe's conventions: errors, forms, parameters, keys, idempotency, pages, expansion, faults."""

@@ -1,0 +1,90 @@
+"""Lists: newest first, filtered by time, cut into pages (API reference, "Pagination")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from local_stripe.protocol.errors import invalid, resource_missing
+from local_stripe.protocol.expansion import expand_reader, expanded
+from local_stripe.protocol.params import Reader, integer, mapping, text
+from local_stripe.runtime.json_types import JsonDict
+from local_stripe.runtime.state import State
+
+DEFAULT_LIMIT = 10
+MAX_LIMIT = 100
+
+_BOUNDS: dict[str, Callable[[int, int], bool]] = {
+    "gt": lambda created, bound: created > bound,
+    "gte": lambda created, bound: created >= bound,
+    "lt": lambda created, bound: created < bound,
+    "lte": lambda created, bound: created <= bound,
+}
+
+
+def _limit(name: str, raw: Any) -> int:
+    number: int = integer()(name, raw)
+    if not 1 <= number <= MAX_LIMIT:
+        raise invalid(
+            f"This value must be between 1 and {MAX_LIMIT}, inclusive.", name, "parameter_invalid_integer"
+        )
+    return number
+
+
+def _created(name: str, raw: Any) -> JsonDict:
+    if isinstance(raw, str):
+        moment = integer()(name, raw)
+        return {"gte": moment, "lte": moment}
+    bounds: JsonDict = mapping({bound: integer() for bound in _BOUNDS})(name, raw)
+    return bounds
+
+
+READERS: dict[str, Reader] = {
+    "created": _created,
+    "ending_before": text(),
+    "expand": expand_reader,
+    "limit": _limit,
+    "starting_after": text(),
+}
+
+
+def page(state: State, kind: str, asked: JsonDict, wanted: Callable[[JsonDict], bool]) -> JsonDict:
+    """One page of the objects of a kind for which ``wanted`` holds.
+
+    ``asked`` are values read with READERS: ``created``, ``limit`` and one of the cursors. Raises StripeError
+    (400) for both cursors, or a cursor that names no object.
+    """
+    if "starting_after" in asked and "ending_before" in asked:
+        raise invalid(
+            "You may only specify one of these parameters: ending_before, starting_after.", "ending_before"
+        )
+    everything = state.of_kind(kind)
+    for cursor in ("starting_after", "ending_before"):
+        if cursor in asked and asked[cursor] not in everything:
+            raise resource_missing(kind, asked[cursor], cursor)
+    rows = list(reversed(everything.values()))
+    limit = asked.get("limit", DEFAULT_LIMIT)
+    ids = [row["id"] for row in rows]
+    backwards = "ending_before" in asked
+    if "starting_after" in asked:
+        rows = rows[ids.index(asked["starting_after"]) + 1 :]
+    if backwards:
+        rows = rows[: ids.index(asked["ending_before"])]
+    rows = [row for row in rows if _in_time(row["created"], asked.get("created", {})) and wanted(row)]
+    has_more = len(rows) > limit
+    found: JsonDict = {
+        "object": "list",
+        "data": rows[-limit:] if backwards else rows[:limit],
+        "has_more": has_more,
+        "url": f"/v1/{kind}s",
+    }
+    return expanded(state, found, asked)
+
+
+def of_payment(obj: JsonDict, asked: JsonDict) -> bool:
+    """Whether ``obj`` belongs to the ``payment_intent`` and the ``charge`` that were asked for, if any."""
+    return all(obj[name] == asked[name] for name in ("charge", "payment_intent") if name in asked)
+
+
+def _in_time(created: int, bounds: dict[str, int]) -> bool:
+    return all(_BOUNDS[name](created, bound) for name, bound in bounds.items())

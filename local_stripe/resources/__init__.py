@@ -1,0 +1,1 @@
+"""Stripe's objects and their endpoints."""

@@ -1,0 +1,159 @@
+"""One attempt to pay a PaymentIntent, from the confirmation to its end (docs, "How PaymentIntents work").
+
+These functions change the objects and emit the events; the caller holds the lock.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from local_stripe.protocol.errors import StripeError, doc_url, invalid
+from local_stripe.resources import cards, charges, disputes
+from local_stripe.runtime.json_types import JsonDict
+from local_stripe.runtime.records import Decline
+from local_stripe.runtime.state import Request, State, random_text
+
+AUTHENTICATION_FAILED = (
+    "The provided PaymentMethod has failed authentication. You can provide payment_method_data or a new "
+    "PaymentMethod to attempt to fulfill this PaymentIntent again."
+)
+
+
+def start(state: State, request: Request, intent: JsonDict, method: JsonDict, asked: JsonDict) -> None:
+    """Confirm ``intent`` with ``method``: ends as succeeded, processing or requires_action, or raises.
+
+    ``asked`` may hold ``return_url``, ``use_stripe_sdk``, ``off_session`` and ``error_on_requires_action``.
+    Raises StripeError (402 card_error) when the card is declined; the intent is then payable again.
+    """
+    leave_action(state, intent)
+    intent["payment_method"] = method["id"]
+    intent["last_payment_error"] = None
+    if not state.cards[method["id"]].authentication:
+        charge(state, request, intent, method)
+    elif asked.get("error_on_requires_action") or asked.get("off_session"):
+        decline(state, request, intent, method, cards.AUTHENTICATION_REQUIRED)
+    else:
+        require_action(state, request, intent, asked)
+
+
+def require_action(state: State, request: Request, intent: JsonDict, asked: JsonDict) -> None:
+    """Ask the customer to authenticate, on a page of the local Stripe."""
+    token = random_text(32)
+    page = f"{state.base_url}/_3ds/{token}"
+    state.authentications[token] = intent["id"]
+    if "return_url" in asked and not asked.get("use_stripe_sdk"):
+        state.return_urls[token] = asked["return_url"]
+        intent["next_action"] = {
+            "type": "redirect_to_url",
+            "redirect_to_url": {"return_url": asked["return_url"], "url": page},
+        }
+    else:
+        intent["next_action"] = {
+            "type": "use_stripe_sdk",
+            "use_stripe_sdk": {"type": "three_d_secure_redirect", "stripe_js": page},
+        }
+    intent["status"] = "requires_action"
+    state.emit("payment_intent.requires_action", intent, request)
+
+
+def charge(state: State, request: Request, intent: JsonDict, method: JsonDict) -> None:
+    """Charge the card now. Raises StripeError (402) when it is declined."""
+    card = state.cards[method["id"]]
+    if card.decline is not None:
+        decline(state, request, intent, method, card.decline)
+    if card.delayed:
+        made = charges.new(state, intent, method, "pending")
+        intent["latest_charge"] = made["id"]
+        intent["status"] = "processing"
+        state.emit("charge.pending", made, request)
+        state.emit("payment_intent.processing", intent, request)
+        return
+    _succeed(state, request, intent, charges.new(state, intent, method, "pending"))
+
+
+def decline(
+    state: State,
+    request: Request,
+    intent: JsonDict,
+    method: JsonDict,
+    reason: Decline,
+    made: JsonDict | None = None,
+) -> None:
+    """Fail the attempt: the intent asks for another payment method. Always raises StripeError (402)."""
+    made = made or charges.new(state, intent, method, "pending")
+    charges.fail(made, reason)
+    details: JsonDict = {"charge": made["id"], "payment_method": dict(method)}
+    if reason.decline_code:
+        details["decline_code"] = reason.decline_code
+    intent["latest_charge"] = made["id"]
+    _ask_again(intent, {**details, **_words(reason.code, reason.message, "card_error")})
+    state.emit("charge.failed", made, request)
+    state.emit("payment_intent.payment_failed", intent, request)
+    raise StripeError(
+        402,
+        reason.message,
+        type="card_error",
+        code=reason.code,
+        stored=True,
+        extra={**details, "payment_intent": intent},
+    )
+
+
+def settle(state: State, request: Request, intent: JsonDict, outcome: str) -> None:
+    """End a wait: of a ``processing`` intent for its money, of a ``requires_action`` one for its customer.
+
+    ``outcome`` is ``succeeded`` or ``failed``. Raises StripeError (400) if the intent waits for neither; a
+    card that is declined after its authentication ends in ``requires_payment_method`` without raising.
+    """
+    method = state.of_kind("payment_method").get(intent["payment_method"] or "", {})
+    if intent["status"] == "requires_action":
+        leave_action(state, intent)
+        if outcome == "succeeded":
+            with suppress(StripeError):  # a decline is told by the intent; nobody waits for an answer here
+                charge(state, request, intent, method)
+            return
+        words = _words(
+            "payment_intent_authentication_failure", AUTHENTICATION_FAILED, "invalid_request_error"
+        )
+        _ask_again(intent, {**words, "payment_method": dict(method)})
+        state.emit("payment_intent.payment_failed", intent, request)
+    elif intent["status"] == "processing":
+        made = state.of_kind("charge")[intent["latest_charge"]]
+        if outcome == "succeeded":
+            _succeed(state, request, intent, made)
+        else:
+            with suppress(StripeError):
+                decline(state, request, intent, method, cards.GENERIC, made)
+    else:
+        raise invalid(f"There is nothing to settle: the PaymentIntent is {intent['status']}.")
+
+
+def leave_action(state: State, intent: JsonDict) -> None:
+    """Forget what the customer was asked to do, so that an old page no longer pays."""
+    intent["next_action"] = None
+    for token in [t for t, id in state.authentications.items() if id == intent["id"]]:
+        del state.authentications[token]
+        state.return_urls.pop(token, None)
+
+
+def _succeed(state: State, request: Request, intent: JsonDict, made: JsonDict) -> None:
+    charges.succeed(made)
+    intent["status"] = "succeeded"
+    intent["amount_received"] = intent["amount"]
+    intent["latest_charge"] = made["id"]
+    state.emit("charge.succeeded", made, request)
+    disputed_as = state.cards[made["payment_method"]].dispute
+    if disputed_as:  # at Stripe, too, the dispute's events come before the intent's
+        reason = "general" if disputed_as == "inquiry" else disputed_as
+        disputes.begin(state, made, made["amount"], reason, inquiry=disputed_as == "inquiry")
+    state.emit("payment_intent.succeeded", intent, request)
+
+
+def _ask_again(intent: JsonDict, error: JsonDict) -> None:
+    intent["status"] = "requires_payment_method"
+    intent["payment_method"] = None
+    intent["last_payment_error"] = error
+
+
+def _words(code: str, message: str, type: str) -> JsonDict:
+    return {"code": code, "doc_url": doc_url(code), "message": message, "type": type}

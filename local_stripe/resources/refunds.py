@@ -1,0 +1,258 @@
+"""Refunds: ``/v1/refunds``, and what becomes of one (docs, "Refund and cancel payments").
+
+A refund counts against its charge from the moment it is made, also while it is pending, until it fails.
+"""
+
+from __future__ import annotations
+
+from local_stripe.protocol import pagination
+from local_stripe.protocol.currencies import money
+from local_stripe.protocol.errors import StripeError, invalid, resource_missing
+from local_stripe.protocol.expansion import expand_reader, expanded
+from local_stripe.protocol.params import (
+    Reader,
+    choice,
+    integer,
+    merged_metadata,
+    metadata,
+    read,
+    text,
+    unmodelled,
+)
+from local_stripe.protocol.routing import Route
+from local_stripe.runtime.json_types import JsonDict
+from local_stripe.runtime.state import INTERNAL_REQUEST, Request, State, new_id, now
+
+OUTCOMES = ("succeeded", "failed", "canceled", "requires_action")
+REASONS = ("duplicate", "fraudulent", "requested_by_customer")
+
+CREATE: dict[str, Reader] = {
+    "amount": integer(1),
+    "charge": text(),
+    "expand": expand_reader,
+    "metadata": metadata,
+    "payment_intent": text(),
+    "reason": choice(*REASONS),
+    "currency": unmodelled,
+    "customer": unmodelled,
+    "instructions_email": unmodelled,
+    "origin": unmodelled,
+    "refund_application_fee": unmodelled,
+    "reverse_transfer": unmodelled,
+}
+
+
+def create(state: State, request: Request) -> JsonDict:
+    """``POST /v1/refunds``: of a ``payment_intent`` or a ``charge``; without ``amount``, all that is left.
+
+    Raises StripeError (400): ``charge_already_refunded``, ``charge_disputed``, or without a code for more than
+    is left and for what was never paid.
+    """
+    asked = read(request.params, CREATE)
+    charge = _charge(state, asked)
+    labels = merged_metadata({}, asked.get("metadata") or {})
+    expanded(state, {"object": "refund", **_payment_of(charge)}, asked)
+    refund = make(state, request, charge, asked.get("amount"), asked.get("reason"), labels)
+    return expanded(state, refund, asked)
+
+
+def retrieve(state: State, request: Request, id: str) -> JsonDict:
+    """``GET /v1/refunds/ID``."""
+    asked = read(request.params, {"expand": expand_reader})
+    return expanded(state, _find(state, id), asked)
+
+
+def update(state: State, request: Request, id: str) -> JsonDict:
+    """``POST /v1/refunds/ID``: only metadata changes."""
+    asked = read(request.params, {"expand": expand_reader, "metadata": metadata})
+    refund = _find(state, id)
+    expanded(state, refund, asked)
+    if "metadata" in asked:
+        refund["metadata"] = merged_metadata(refund["metadata"], asked["metadata"])
+        _tell(state, request, refund)
+    return expanded(state, refund, asked)
+
+
+def cancel(state: State, request: Request, id: str) -> JsonDict:
+    """``POST /v1/refunds/ID/cancel``: only one that waits for the customer, as the API reference says."""
+    asked = read(request.params, {"expand": expand_reader})
+    refund = _find(state, id)
+    expanded(state, refund, asked)
+    if refund["status"] != "requires_action":
+        raise _refused("Canceling this refund is unsupported.")
+    end(state, request, refund, "canceled")
+    return expanded(state, refund, asked)
+
+
+def list_refunds(state: State, request: Request) -> JsonDict:
+    """``GET /v1/refunds``, newest first; ``payment_intent`` and ``charge`` narrow."""
+    own: dict[str, Reader] = {"charge": text(), "payment_intent": text()}
+    asked = read(request.params, {**pagination.READERS, **own})
+    return pagination.page(state, "refund", asked, lambda refund: pagination.of_payment(refund, asked))
+
+
+def make(
+    state: State,
+    request: Request,
+    charge: JsonDict,
+    amount: int | None,
+    reason: str | None,
+    labels: dict[str, str],
+) -> JsonDict:
+    """A refund of ``amount`` (minor units; None: all that is left). Raises StripeError as ``create``."""
+    disputes = [each for each in state.of_kind("dispute").values() if each["charge"] == charge["id"]]
+    lost = sum(dispute["amount"] for dispute in disputes if dispute["status"] == "lost")
+    left = charge["amount"] - charge["amount_refunded"] - lost
+    if any(map(blocks_refunds, disputes)) or (lost and left <= 0):
+        words = f"Charge {charge['id']} has been charged back; cannot issue a refund."
+        raise _refused(words, code="charge_disputed")
+    if not left:
+        words = f"Charge {charge['id']} has already been refunded."
+        raise _refused(words, code="charge_already_refunded")
+    amount = left if amount is None else amount
+    if amount > left:
+        what = "unrefunded amount on charge" if charge["amount_refunded"] or lost else "charge amount"
+        most, wanted = money(left, charge["currency"]), money(amount, charge["currency"])
+        raise _refused(f"Refund amount ({wanted}) is greater than {what} ({most})", param="amount")
+    card = state.cards[charge["payment_method"]]
+    refund = state.add(_new(charge, amount, card.refund or "succeeded", reason, labels))
+    charge["amount_refunded"] += amount
+    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
+    if reason == "fraudulent":
+        charge["fraud_details"] = {"user_report": "fraudulent"}
+    state.emit("refund.created", refund, request)
+    state.emit("charge.refunded", charge, request)
+    if card.refund:
+        state.later(lambda: _second_step(state, refund))
+    return refund
+
+
+def end(
+    state: State, request: Request, refund: JsonDict, outcome: str, reason: str = "expired_or_canceled_card"
+) -> None:
+    """Bring a refund to ``outcome``, one of OUTCOMES. ``reason`` is that of a failure.
+
+    Raises StripeError (400) when the refund is already there, has failed or was canceled.
+    """
+    if refund["status"] in ("failed", "canceled", outcome):
+        raise invalid(f"There is nothing to settle: the refund is {refund['status']}.")
+    charge = state.of_kind("charge")[refund["charge"]]
+    refund["status"] = outcome
+    if outcome != "pending":
+        refund.pop("pending_reason", None)
+    if outcome in ("failed", "canceled"):
+        refund["failure_reason"] = reason if outcome == "failed" else "merchant_request"
+        refund["failure_balance_transaction"] = new_id("txn")
+        charge["amount_refunded"] -= refund["amount"]
+        charge["refunded"] = False
+    _tell(state, request, refund)
+    if outcome == "failed":
+        state.emit("refund.failed", refund, request)
+
+
+def blocks_refunds(dispute: JsonDict) -> bool:
+    """Whether nothing of the charge can be refunded because of this dispute.
+
+    One that was lost over a part keeps its amount alone. Stripe's documentation leaves that open.
+    """
+    return not dispute["is_charge_refundable"] and dispute["status"] != "lost"
+
+
+def _second_step(state: State, refund: JsonDict) -> None:
+    """What the test card makes of a refund, unless somebody was faster."""
+    if refund["status"] == "pending":
+        end(state, INTERNAL_REQUEST, refund, "succeeded")
+    elif refund["status"] == "succeeded":
+        end(state, INTERNAL_REQUEST, refund, "failed")
+
+
+def _tell(state: State, request: Request, refund: JsonDict) -> None:
+    for type in ("refund.updated", "charge.refund.updated"):
+        state.emit(type, refund, request)
+
+
+def _payment_of(charge: JsonDict) -> JsonDict:
+    return {"charge": charge["id"], "payment_intent": charge["payment_intent"]}
+
+
+def _new(charge: JsonDict, amount: int, status: str, reason: str | None, labels: dict[str, str]) -> JsonDict:
+    refund: JsonDict = {
+        "id": new_id("re"),
+        "object": "refund",
+        "amount": amount,
+        "balance_transaction": new_id("txn"),
+        **_payment_of(charge),
+        "created": now(),
+        "currency": charge["currency"],
+        "customer": charge["customer"],
+        "customer_account": None,
+        "destination_details": {
+            "card": {
+                "reference_status": "pending",
+                "reference_type": "acquirer_reference_number",
+                "type": "refund",
+            },
+            "type": "card",
+        },
+        "metadata": labels,
+        "payment_method": charge["payment_method"],
+        "reason": reason,
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": status,
+        "transfer_reversal": None,
+    }
+    if status == "pending":
+        refund["pending_reason"] = "processing"
+    return refund
+
+
+def _charge(state: State, asked: JsonDict) -> JsonDict:
+    """The paid charge to refund. Raises StripeError: 404 for an unknown id, 400 for what was never paid."""
+    if "charge" not in asked and "payment_intent" not in asked:
+        raise invalid(
+            "One of the following params should be provided for this request: payment_intent or charge."
+        )
+    if "charge" in asked and "payment_intent" in asked:
+        raise invalid("You may only specify one of these parameters: charge, payment_intent.", "charge")
+    if "charge" in asked:
+        charge = state.find("charge", asked["charge"])
+        if charge is None:
+            raise resource_missing("charge", asked["charge"], "id", in_path=True)
+        return _paid(charge, charge["payment_intent"])
+    intent = state.find("payment_intent", asked["payment_intent"])
+    if intent is None:
+        raise resource_missing("payment_intent", asked["payment_intent"], "payment_intent", in_path=True)
+    return paid_charge(state, intent)
+
+
+def paid_charge(state: State, intent: JsonDict) -> JsonDict:
+    """The charge that paid an intent. Raises StripeError (400) when none did."""
+    return _paid(state.find("charge", intent["latest_charge"]), intent["id"])
+
+
+def _paid(charge: JsonDict | None, intent: str) -> JsonDict:
+    if charge is None or charge["status"] != "succeeded":
+        raise _refused(f"This PaymentIntent ({intent}) does not have a successful charge to refund.")
+    return charge
+
+
+def _find(state: State, id: str) -> JsonDict:
+    refund = state.find("refund", id)
+    if refund is None:
+        raise resource_missing("refund", id, "refund", in_path=True)
+    return refund
+
+
+def _refused(message: str, code: str | None = None, param: str | None = None) -> StripeError:
+    """What Stripe finds when it begins to refund; kept under the idempotency key."""
+    return StripeError(400, message, code=code, param=param, stored=True)
+
+
+ROUTES = [
+    Route("POST", r"/v1/refunds", create),
+    Route("GET", r"/v1/refunds", list_refunds),
+    Route("GET", r"/v1/refunds/(?P<id>[^/]+)", retrieve),
+    Route("POST", r"/v1/refunds/(?P<id>[^/]+)", update),
+    Route("POST", r"/v1/refunds/(?P<id>[^/]+)/cancel", cancel),
+]

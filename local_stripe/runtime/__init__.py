@@ -1,0 +1,1 @@
+"""What everything stands on: memory, clock, time-outs and the delivery of webhooks."""

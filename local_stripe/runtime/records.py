@@ -1,0 +1,86 @@
+"""What the memory keeps besides Stripe's objects: test cards, faults to come, and first answers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass
+class Record:
+    """What was first asked under a key, and the answer once there is one."""
+
+    path: str
+    params: str
+    answer: tuple[int, bytes] | None = None
+
+
+@dataclass(frozen=True)
+class TestCard:
+    """What a card does when charged: succeeds, or ``decline``; first asks the customer, or settles later.
+
+    ``dispute`` is what follows the charge: a reason, or ``inquiry``. ``refund`` is where a refund begins that
+    gets a second step: ``pending`` (it will succeed) or ``succeeded`` (it will fail).
+    """
+
+    __test__ = False
+
+    brand: str
+    last4: str
+    decline: Decline | None = None
+    authentication: bool = False
+    delayed: bool = False
+    dispute: str | None = None
+    refund: str | None = None
+
+
+@dataclass(frozen=True)
+class Decline:
+    """Why a charge fails: Stripe's error code, its decline code, and the words for the customer."""
+
+    code: str
+    decline_code: str | None
+    message: str
+
+
+@dataclass
+class Fault:
+    """What shall go wrong, for the next ``times`` requests that match ``method`` and ``path``.
+
+    ``path`` is a prefix, or, beginning with ``^``, a regular expression. Then, alone or together:
+    ``status`` answers this error before any effect (``stored`` keeps it under the idempotency key);
+    ``delay`` waits so many seconds before the effect, ``effect_then_delay`` after it;
+    ``drop`` closes the connection before any effect;
+    ``effect_then_error`` does what was asked, then answers 500 (True) or the given status, which is stored
+    under the idempotency key as Stripe does; or "drop": the true answer is stored, the connection closed.
+    """
+
+    method: str = ""
+    path: str = "/v1/"
+    times: int = 1
+    status: int = 0
+    stored: bool = False
+    delay: float = 0.0
+    drop: bool = False
+    effect_then_error: int | str | bool = False
+    effect_then_delay: float = 0.0
+
+    def matches(self, method: str, path: str) -> bool:
+        """Whether a request is meant."""
+        if self.method and self.method.upper() != method:
+            return False
+        if self.path.startswith("^"):
+            return re.search(self.path, path) is not None
+        return path.startswith(self.path)
+
+    @property
+    def status_after_effect(self) -> int:
+        """The error to answer after the effect, 0 for none."""
+        if self.effect_then_error in (False, "drop"):
+            return 0
+        return 500 if self.effect_then_error is True else int(self.effect_then_error)
+
+    @property
+    def drops_after_effect(self) -> bool:
+        """Whether the connection closes after the effect."""
+        return self.effect_then_error == "drop"
