@@ -194,9 +194,9 @@ class CountingInTheProcess(_Counting):
     def test_it_keeps_a_bounded_number_of_counters_the_latest(self):
         store = limits.MemoryStore()
         now = int(time.time() * 1000)
-        store.run("take", ["busy"], [now, 1, 3, 600, 0])
+        store.run("hit", ["busy"], [now, 1, 3, 600, 0])
         for number in range(limits.LARGEST + 10):
-            store.run("take", [str(number), "busy"], [now, 1, 3, 600, 0, 10**9, 600, 0])
+            store.run("hit", [str(number), "busy"], [now, 1, 3, 600, 0, 10**9, 600, 0])
         self.assertLessEqual(len(store._kept), limits.LARGEST)
         self.assertIn("busy", store._kept)
         self.assertNotIn("0", store._kept)
