@@ -85,6 +85,10 @@ class Refund:
     reference: str
     failure_reason: str
 
+    def counts(self) -> bool:
+        """Whether it went back or is on its way, and did not come to nothing."""
+        return self.status not in ("failed", "canceled")
+
 
 @dataclass(frozen=True)
 class Dispute:

@@ -54,6 +54,7 @@ def apply_dispute(found: gateway.Dispute, *, read_at: datetime | None) -> Disput
         dispute = known or Dispute(stripe_dispute_id=found.id, transaction=paid, opened_at=now)
         outcome = OUTCOME_OF.get(found.status, DisputeOutcome.OPEN)
         changed = dispute.pk is None or dispute.outcome != outcome
+        corrected = outcome == DisputeOutcome.LOST and dispute.amount != found.amount
         dispute.amount, dispute.reason, dispute.stripe_status = found.amount, found.reason, found.status
         dispute.outcome = outcome
         if outcome == DisputeOutcome.OPEN:
@@ -61,10 +62,11 @@ def apply_dispute(found: gateway.Dispute, *, read_at: datetime | None) -> Disput
         elif dispute.closed_at is None:
             dispute.closed_at = now
         dispute.save()
-        if changed:
+        if changed or corrected:
             if outcome == DisputeOutcome.LOST:
                 fit_requests(paid, reason="Lost to a dispute.")
             recalculate(paid, reason=f"Dispute {dispute.pk} {outcome.label.lower()}")
+        if changed:
             if outcome == DisputeOutcome.OPEN:
                 emails.dispute_opened(dispute)
             else:

@@ -106,12 +106,13 @@ def apply_intent(intent: gateway.Intent, read_at: Mapping[str, datetime] = NEVER
 def _take_over(paid: Transaction, intent: gateway.Intent, read_at: Mapping[str, datetime]) -> None:
     """Apply the refunds and disputes of an intent to its transaction, whose row is locked. Raises _Overtaken.
 
-    Disputes come first: they hold whatever a refund that failed lets go.
+    Disputes come first: they hold whatever a refund that failed lets go. Then refunds that came to nothing, before
+    those that Stripe made in their place; both the oldest first. So they are never together more than was paid.
     """
     for dispute in intent.disputes:
         if apply_dispute(dispute, read_at=read_at.get(dispute.id)) is None:
             raise _Overtaken
-    for refund in intent.refunds:  # the oldest first, so that together they are never more than was paid
+    for refund in sorted(intent.refunds, key=gateway.Refund.counts):
         apply_refund(refund)
     if intent.disputes or intent.refunds:
         paid.refresh_from_db()

@@ -358,7 +358,7 @@ class _Run:
         return Refund.objects.filter(pk=known.pk).exclude(status=known.status).exists()
 
     def compare_dispute(self, made: gateway.Dispute, known: Dispute | None) -> None:
-        if known is not None and known.stripe_status == made.status:
+        if known is not None and (known.stripe_status, known.amount) == (made.status, made.amount):
             return
         name = "dispute_unknown" if known is None else "dispute_moved"
         self.found(name, made.id, lambda: sync_dispute(made.id).startswith("dispute "), made.id)

@@ -1,5 +1,6 @@
 """Refunds in Stripe's dashboard void the whole vouchers that they pay for; the rest is goodwill."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from django.contrib.auth.models import Permission
@@ -24,6 +25,13 @@ class GoodwillTestCase(PaidTestCase, ApiTestCase):
         made = self.stripe.refund(paid.stripe_payment_intent_id, int(amount * 100))
         self.deliver_all(kind)
         return made
+
+    def refund_voucher(self, paid, index):
+        """A refund of one voucher that staff asked for and approved."""
+        requested = services.request_refund_by_staff(
+            transaction_id=paid.pk, actor=self.staff, reason="x", voucher_ids=[paid.vouchers[index].pk]
+        )
+        return services.approve_refund(refund_id=requested.pk, actor=self.staff)
 
     def assertBooks(self, paid, refunding, refunded, holds, *, goodwill=0):
         self.assertEqual(self.books(paid)[1:], (Decimal(refunding), Decimal(refunded), holds))
@@ -172,6 +180,20 @@ class WhatIsLeftTests(GoodwillTestCase):
         self.assertEqual(ours.status, "failed")
         self.assertBooks(paid, 10, 0, ["refund_pending"])
 
+    def test_an_ended_refund_that_was_not_heard_of_keeps_no_older_one_out_of_the_books(self):
+        paid = self.buy(2, "pm_card_refundFail")
+        unheard_of = self.stripe.refund(paid.stripe_payment_intent_id, 1000)
+        first = self.refund_voucher(paid, 0)
+        self.stripe.settle_refund(first.stripe_refund_id, "failed")
+        second = self.refund_voucher(paid, 1)
+        with self.assertLogs("apps.payments", "ERROR"):
+            response = self.deliver(self.event_of(unheard_of["id"], "refund.created"))
+        self.assertEqual(response.status_code, 200, response.content)
+        self.assertBooks(paid, 0, 20, ["refunded", "refunded"])
+        refunds = dict(Refund.objects.values_list("stripe_refund_id", "status"))
+        ids = (unheard_of["id"], first.stripe_refund_id, second.stripe_refund_id)
+        self.assertEqual([refunds[each] for each in ids], ["succeeded", "failed", "succeeded"])
+
     def test_one_that_was_given_up_here_and_made_at_stripe_takes_the_place_of_the_next_request(self):
         paid = self.buy(1)
         first = self.refund(paid)
@@ -238,6 +260,14 @@ class LostDisputeTests(GoodwillTestCase):
         self.lose(paid, 15)
         self.assertBooks(paid, 15, 15, ["refund_pending", "refund_pending", "refunded"])
 
+    def test_one_whose_amount_stripe_corrects_afterwards_voids_what_that_pays_for(self):
+        paid = self.buy(3)
+        dispute = gateway.fetch_dispute(self.lose(paid, 10))
+        for amount, holds in ((20, ["refunded", "refunded", ""]), (10, ["refunded", "", ""])):
+            row = paid.disputes.get()
+            services.apply_dispute(replace(dispute, amount=Decimal(amount)), read_at=row.updated_at)
+            self.assertBooks(paid, 0, amount, holds)
+
     def test_one_that_is_won_in_the_end_lets_go_what_it_voided_and_nothing_else(self):
         paid = self.buy(3)
         self.in_dashboard(paid, 10)
@@ -245,8 +275,7 @@ class LostDisputeTests(GoodwillTestCase):
         self.assertBooks(paid, 0, 15, ["refunded", "refunded", ""])
         row = paid.disputes.get()
         dispute = gateway.fetch_dispute(dispute_id)
-        won = type(dispute)(**{**dispute.__dict__, "status": "won"})
-        services.apply_dispute(won, read_at=row.updated_at)
+        services.apply_dispute(replace(dispute, status="won"), read_at=row.updated_at)
         self.assertBooks(paid, 0, 10, ["refunded", "", ""])
 
     def test_what_it_voided_stays_void_when_a_better_one_is_released(self):
