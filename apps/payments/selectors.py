@@ -1,8 +1,9 @@
 """Reads of transactions."""
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.users.models import User
+from apps.vouchers.models import Hold
 
 from . import stripe_amounts
 from .errors import NotPaid, TransactionNotFound
@@ -12,6 +13,7 @@ from .models import (
     Refund,
     RefundOrigin,
     RefundStatus,
+    SoldVoucher,
     Transaction,
     TransactionStatus,
 )
@@ -72,12 +74,18 @@ def refunds_of(user: User) -> QuerySet[Refund]:
 def unrefunded_of_closed_accounts() -> QuerySet[Transaction]:
     """Payments that arrived after their account was closed or deactivated, and whose refund came to nothing.
 
-    Staff have to see to them. Not those of accounts that are open again, and those in dispute.
+    Staff have to see to them. Not those of accounts that are open again, those in dispute, and those whose vouchers are
+    all void: staff void them when they have paid the buyer back another way.
     """
     refunds = Refund.objects.filter(transaction=OuterRef("pk"))
     ended = refunds.filter(
         origin=RefundOrigin.AUTOMATIC, status__in=(RefundStatus.FAILED, RefundStatus.CANCELED)
     )
-    return Transaction.objects.filter(
-        Exists(ended), ~Exists(refunds.under_way()), status=TransactionStatus.COMPLETED, user__is_active=False
-    ).exclude(pk__in=Dispute.objects.blocking().values("transaction"))
+    void = Q(voucher__holds__contains=Hold.VOIDED) | Q(voucher__holds__contains=Hold.REFUNDED)
+    usable = SoldVoucher.objects.filter(~void, transaction=OuterRef("pk"))
+    unrefunded = Transaction.objects.filter(
+        Exists(ended), ~Exists(refunds.under_way()), Exists(usable), status=TransactionStatus.COMPLETED
+    )
+    return unrefunded.filter(user__is_active=False).exclude(
+        pk__in=Dispute.objects.blocking().values("transaction")
+    )

@@ -12,6 +12,7 @@ from apps.users import services as users
 from apps.users.errors import AccountClosed
 from apps.users.models import User
 from apps.users.tests.factories import PASSWORD, make_user
+from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import make_type
 from tests.support.books import broken_rules
@@ -202,9 +203,10 @@ class LateSuccessTests(ClosedAccountTestCase):
                 self.assertEqual([refund["amount"] for refund in made], amounts)
                 self.assertEqual(broken_rules(), {})
 
-    def test_a_refund_that_fails_is_told_until_staff_have_seen_to_it(self):
+    def failed_refund(self):
+        """A payment of a closed account whose automatic refund came back from the bank."""
         intent_id = self.start().json()["payment_intent_id"]
-        paid = Transaction.objects.get()
+        paid = Transaction.objects.latest("pk")
         self.stripe.pay(intent_id, "pm_card_refundFail")
         with patch.object(services.closed_accounts, "_cancel", return_value=False):
             self.close()
@@ -212,10 +214,21 @@ class LateSuccessTests(ClosedAccountTestCase):
         with self.assertLogs("apps.payments", "ERROR"):
             self.stripe.settle_refund(self.stripe.refunds(intent_id)[0]["id"], "failed")
             self.deliver_all("refund.failed")
+        return paid
+
+    def test_a_refund_that_fails_is_told_until_staff_have_seen_to_it(self):
+        paid = self.failed_refund()
         self.assertEqual(self.run_it("--apply", expect=1), [("closed_account_not_refunded", False)])
         self.assertEqual(broken_rules(), {"closed_accounts_refunded": [paid.pk]})
         asked = services.request_refund_by_staff(transaction_id=paid.pk, actor=self.staff, reason="By hand")
         services.approve_refund(refund_id=asked.pk, actor=self.staff)
+        self.assertEqual((self.run_it(), broken_rules()), ([], {}))
+
+    def test_it_is_told_no_more_once_the_vouchers_are_void(self):
+        vouchers = [voucher.pk for voucher in self.failed_refund().vouchers]
+        voucher_services.void_vouchers(vouchers[:1], actor=self.staff, reason="Paid back by bank transfer")
+        self.assertEqual(self.run_it(expect=1), [("closed_account_not_refunded", False)])
+        voucher_services.void_vouchers(vouchers, actor=self.staff, reason="Paid back by bank transfer")
         self.assertEqual((self.run_it(), broken_rules()), ([], {}))
 
     def test_what_was_fulfilled_before_the_closing_stays_as_it_is(self):
