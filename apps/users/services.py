@@ -130,15 +130,6 @@ def stays_open(*, user_id: int) -> bool:
     return _locked(user_id).is_active
 
 
-def name_and_address(*, user: User) -> tuple[str, str]:
-    """The name and the address of a person as they are now, for the books; empty once the account is closed.
-
-    Until the caller's transaction ends the account is not closed, so that what is written is there to be erased.
-    """
-    person = _locked(user.pk)
-    return person.full_name, person.mail_address
-
-
 def _locked(user_id: int, *, alone: bool = False) -> User:
     """The user's row as it is now, which nobody changes until the caller's transaction ends.
 

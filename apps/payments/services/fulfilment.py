@@ -158,7 +158,10 @@ def _is_paid_in_full(due: Transaction, intent: gateway.Intent) -> bool:
 
 
 def fulfil(paid: Transaction) -> Transaction:
-    """Issue the vouchers of a paid transaction, and mail them. Call it where the row is locked, or new."""
+    """Issue the vouchers of a new transaction for which nothing is to pay, and mail them.
+
+    The caller keeps the account open.
+    """
     _issue(paid)
     emails.queue_receipt(paid)
     return paid
@@ -175,6 +178,7 @@ def erase_buyer(*, user: User) -> None:
 
 
 def _issue(paid: Transaction) -> None:
+    """Issue what was bought. The caller has locked its row, or made it, and before that the owner's: it names them."""
     now = timezone.now()
     paid.type_name = paid.sold_as
     vouchers = voucher_services.issue_vouchers(
@@ -198,7 +202,7 @@ def _issue(paid: Transaction) -> None:
     paid.status = TransactionStatus.COMPLETED
     paid.completed_at = now
     unpaid_purchases.uncount_start(paid)
-    paid.buyer_name, paid.buyer_email = users.name_and_address(user=paid.user)
+    paid.buyer_name, paid.buyer_email = paid.user.full_name, paid.user.mail_address
     paid.save(
         update_fields=(
             "status",

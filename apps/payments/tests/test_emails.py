@@ -302,8 +302,8 @@ class WhatStandsInNoWay(ApiTestCase):
         self.assertEqual(len(outbox.outbox[0].attachments), 1)
 
     def test_completing_costs_two_more_queries(self):
-        # owner, lock of both; vouchers, history, sale, buyer, transaction; the mail's vouchers, the mail
-        with self.assertQueries(10):
+        # owner, lock of both; vouchers, history, sale, transaction; the mail's vouchers, the mail
+        with self.assertQueries(9):
             services.apply_intent(intent_for(self.pending))
 
 

@@ -233,19 +233,18 @@ class ClosingWhilePayingTests(RaceTestCase):
         buyer = make_user()
         pending = make_transaction(user=buyer)
         written = threading.Event()
-        name_and_address = users.name_and_address
+        issue_vouchers = voucher_services.issue_vouchers
 
-        def slow_look(*, user):
-            found = name_and_address(user=user)
+        def slow_issue(**sale):
             written.set()
             time.sleep(0.5)
-            return found
+            return issue_vouchers(**sale)
 
         def close():
             written.wait(20)
             users.close_account(user=User.objects.get(pk=buyer.pk), password=PASSWORD)
 
-        with patch.object(users, "name_and_address", slow_look):
+        with patch.object(voucher_services, "issue_vouchers", slow_issue):
             self.together(partial(services.apply_intent, intent_for(pending)), close)
         return Transaction.objects.values_list("status", "buyer_name", "buyer_email").get(pk=pending.pk)
 
@@ -254,7 +253,7 @@ class ClosingWhilePayingTests(RaceTestCase):
 
     @skipUnless(connection.vendor == "postgresql", "SQLite runs whole transactions one after the other")
     def test_control_the_same_race_catches_one_that_does_not_keep_the_account_open(self):
-        with patch.object(users, "_locked", lambda user: User.objects.get(pk=user.pk)):
+        with patch.object(users, "_locked", lambda user_id: User.objects.get(pk=user_id)):
             self.assertNotEqual(self.race()[1:], ("", ""))
 
     def test_both_at_once_wait_for_each_other_in_one_direction_only(self):
