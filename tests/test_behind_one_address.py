@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.test import override_settings
 
+from apps.authentication import services
 from apps.users.models import User
 from apps.users.tests.factories import PASSWORD, make_customer, make_user
 from apps.vouchers.models import VoucherUsage
@@ -17,6 +18,7 @@ DEFAULTS = {
     "LIMIT_LOGIN_ACCOUNTS_PER_NETWORK": (150, 900),
     "LIMIT_LOGIN_PER_DEVICE": (10, 900),
     "LIMIT_JUNK_TOKENS": (120, 60),
+    "LIMIT_REFRESH": (120, 60),
     "LIMIT_REGISTER": (600, 3600),
     "LIMIT_REGISTER_FAILURES": (300, 3600),
     "LIMIT_PASSWORD_RESET_PER_ACCOUNT": (5, 3600),
@@ -63,6 +65,16 @@ class BehindOneAddress(ApiTestCase):
         self.assertEqual(answer.status_code, 200, answer.content)
         for guesser in guessers:
             self.assertProblem(self.post(REDEEM, {"code": unknown_code()}, guesser), 429, "rate_limited")
+
+    def test_the_sessions_of_a_carriers_customers_are_refreshed_whatever_one_of_them_does(self):
+        def refresh(token):
+            return self.post("/api/auth/token/refresh/", {"refresh": token})
+
+        guilty, *others = [services.open_session(user=make_user()).refresh for _ in range(10)]
+        for _ in range(settings.LIMIT_REFRESH[0]):
+            guilty = refresh(guilty).json()["refresh"]
+        self.assertProblem(refresh(guilty), 429, "rate_limited")
+        self.assertEqual({refresh(token).status_code for token in others}, {200})
 
     def test_a_desk_that_mistypes_one_code_in_five_goes_on(self):
         desk = self.signed_in(make_user())

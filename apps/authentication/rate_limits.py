@@ -20,9 +20,12 @@ def taken_addresses(request: HasMeta) -> tuple[Counter, ...]:
     return per_network("LIMIT_REGISTER_FAILURES", request)
 
 
-def refreshes(request: HasMeta) -> tuple[Counter, ...]:
-    """For an exchange of a refresh token."""
-    return per_network("LIMIT_REFRESH", request)
+def refreshes(token: str) -> Counter:
+    """For an exchange of this refresh token: by its session, so that nobody waits for what neighbours do.
+
+    Raises TokenInvalid.
+    """
+    return Counter("LIMIT_REFRESH", str(tokens.read_refresh(token).sid))
 
 
 def resets(request: HasMeta, email: str = "") -> tuple[Counter, ...]:

@@ -100,8 +100,8 @@ class Refresh(PublicView):
             if not refresh:
                 raise InvalidFields(refresh=[("required", "This field is required.")])
             authentication.require_csrf_token(request)
-        hit(*rate_limits.refreshes(request))
         with rate_limits.invalid_tokens(request, refresh):
+            hit(rate_limits.refreshes(refresh))
             return _hand_over({}, exchange(refresh=refresh), by_cookie)
 
 
