@@ -6,7 +6,7 @@ from django.core.exceptions import ValidationError
 from unfold.forms import AuthenticationForm
 
 from apps.core.errors import TooManyAttempts
-from apps.core.limits import count_failures
+from apps.core.rate_limits import count_failures
 from apps.users.rate_limits import passwords
 
 from .devices import device_of

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from apps.core.limits import Counter, HasMeta, hit, per_network
+from apps.core.rate_limits import Counter, HasMeta, hit, per_network
 from apps.users.models import User
 
 from . import tokens

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from apps.core.api.openapi import documented
 from apps.core.errors import TooManyAttempts
-from apps.core.limits import count_failures, hit, successes, undo
+from apps.core.rate_limits import count_failures, hit, successes, undo
 from apps.core.views import PublicView
 from apps.users import services as users_services
 from apps.users import views as users

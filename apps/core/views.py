@@ -21,7 +21,7 @@ from apps.core.api import openapi_document, problems
 from apps.core.api.content_negotiation import FormatOrAccept
 from apps.core.api.openapi import documented
 
-from . import errors, health, limits
+from . import errors, health, rate_limits
 
 
 class PublicView(APIView):
@@ -78,7 +78,7 @@ class Ready(PublicView):
     def get(self, request: Request) -> Response:
         checks = health.readiness()
         if health.is_ready(checks):
-            client = {"client": limits.address_report(request)} if _is_staff(request) else {}
+            client = {"client": rate_limits.address_report(request)} if _is_staff(request) else {}
             return Response({"status": "ready", "checks": checks, **client})
         raise errors.NotReady(checks=checks)
 

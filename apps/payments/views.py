@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.core import idempotency, limits
+from apps.core import idempotency, rate_limits
 from apps.core.api.content_negotiation import IgnoreClientContentNegotiation
 from apps.core.api.downloads import file_response
 from apps.core.api.openapi import documented
@@ -64,7 +64,7 @@ class StartPurchase(APIView):
         given = self.input_class(data=request.data)
         given.is_valid(raise_exception=True)
         key = idempotency.request_key(request.headers, operation=self.operation, body=request.data)
-        network = limits.per_network("LIMIT_UNPAID_PURCHASES_PER_NETWORK", request)
+        network = rate_limits.per_network("LIMIT_UNPAID_PURCHASES_PER_NETWORK", request)
         started = services.start_purchase(
             user=current_user(request), key=key, network=network, **given.validated_data
         )
@@ -268,7 +268,7 @@ class Receipt(APIView):
     def post(self, request: Request, transaction_id: int) -> Response:
         mine = selectors.transactions_of(current_user(request))
         transaction = selectors.paid_transaction(transaction_id, among=mine)
-        limits.hit(limits.Counter("LIMIT_RECEIPTS", str(current_user(request).pk)))
+        rate_limits.hit(rate_limits.Counter("LIMIT_RECEIPTS", str(current_user(request).pk)))
         services.queue_receipt(transaction)
         return Response(status=202)
 

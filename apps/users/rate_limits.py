@@ -1,6 +1,6 @@
 """What is counted around passwords. An account is the e-mail address that was given, whether it exists or not."""
 
-from apps.core.limits import Counter, HasMeta, Refuses, per_network
+from apps.core.rate_limits import Counter, HasMeta, Refuses, per_network
 
 from .models import User
 

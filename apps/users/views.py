@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.core import limits
+from apps.core import rate_limits
 from apps.core.api.openapi import documented
 from apps.core.api.parsers import StrictJSONParser
 from apps.core.errors import UnavailableError
@@ -49,7 +49,7 @@ class Export(APIView):
     @documented("Everything held about the caller.", operation_id="export", answers={200: ExportOutput})
     def get(self, request: Request) -> HttpResponseBase:
         """Written to a file first: what goes wrong is answered as an error, and very much takes no memory."""
-        limits.hit(limits.Counter("LIMIT_EXPORTS", str(current_user(request).pk)))
+        rate_limits.hit(rate_limits.Counter("LIMIT_EXPORTS", str(current_user(request).pk)))
         file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - the response closes it
         file.writelines(_as_json(personal_data.export(current_user(request))))
         size = file.tell()

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.core import idempotency, limits
+from apps.core import idempotency, rate_limits
 from apps.core.api.content_negotiation import IgnoreClientContentNegotiation
 from apps.core.api.downloads import file_response
 from apps.core.api.openapi import documented
@@ -25,8 +25,8 @@ from apps.users.errors import AccountClosed
 
 from . import errors, qr, selectors, services, voucher_pdf
 from .filters import UsageFilters, VoucherFilters
-from .limits import unknown_codes
 from .models import Voucher, VoucherUsage
+from .rate_limits import unknown_codes
 from .serializers import (
     QrInput,
     RedeemInput,
@@ -93,7 +93,7 @@ class Redeem(APIView):
         given.is_valid(raise_exception=True)
         asked = {"user": current_user(request), **given.validated_data}
         counters = unknown_codes(request, current_user(request))
-        limits.test(*counters)
+        rate_limits.test(*counters)
         try:
             if key:
                 return _response(services.redeem_once(key=key, render=_rendered, **asked))
@@ -101,7 +101,7 @@ class Redeem(APIView):
         except errors.VoucherNotFound:
             # Counted afterwards, unlike a password: however many valid codes are redeemed at once, none is
             # refused; and of unknown codes at once, no more than the limit learn that they are unknown.
-            limits.hit(*counters)
+            rate_limits.hit(*counters)
             raise
 
 

@@ -15,7 +15,7 @@ from django.test import SimpleTestCase, TestCase, TransactionTestCase
 from django.test.utils import CaptureQueriesContext, tag
 from rest_framework.test import APIClient
 
-from apps.core import limits
+from apps.core import rate_limits
 
 from .runner import RACE, home
 
@@ -38,7 +38,7 @@ class _Api(SimpleTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        for forget in (cache.clear, limits.reset):
+        for forget in (cache.clear, rate_limits.reset):
             forget()
             self.addCleanup(forget)
         self.api = Client()

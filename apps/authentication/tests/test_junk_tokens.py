@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.test import override_settings
 
 from apps.authentication import services
-from apps.core import limits
+from apps.core import rate_limits
 from apps.users.tests.factories import PASSWORD, make_customer
 from tests.support.cases import ApiTestCase
 
@@ -56,7 +56,7 @@ class JunkTokens(ApiTestCase):
 
     def test_whatever_we_did_not_sign_is_junk(self):
         for token in self.junk():
-            limits.reset()
+            rate_limits.reset()
             cache.clear()
             with override_settings(LIMIT_JUNK_TOKENS=(1, 60)):
                 self.assertProblem(self.access(token), 401, "token_invalid")

@@ -15,7 +15,7 @@ from post_office.models import Email
 
 from apps.authentication import services, views
 from apps.authentication.models import Session
-from apps.core import limits
+from apps.core import rate_limits
 from apps.users.models import User
 from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_staff, make_user
 from tests.support.cases import ApiTestCase, RaceTestCase
@@ -347,7 +347,7 @@ class GuessingTogether(RaceTestCase):
     def evaluated(self):
         """How many of the hundred were evaluated."""
         cache.clear()
-        limits.reset()
+        rate_limits.reset()
         CountingHasher.runs = 0
         body = {"email": "carla@example.com", "password": "wrong"}
         responses = self.together(*[lambda: self.client_class().post(LOGIN, body)] * 100)
@@ -378,11 +378,11 @@ class GuessingTogether(RaceTestCase):
     def test_control_the_oracle_catches_counting_after_evaluating(self):
         @contextlib.contextmanager
         def counting_afterwards(*kinds, of):
-            limits.test(*of)
+            rate_limits.test(*of)
             try:
                 yield
             except kinds:
-                limits.hit(*of)
+                rate_limits.hit(*of)
                 raise
 
         make_user(email="carla@example.com")

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from apps.core import limits
+from apps.core import rate_limits
 
 
 class RequestRateThrottle(BaseThrottle):
@@ -14,7 +14,7 @@ class RequestRateThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: Any) -> bool:
         """True, or TooManyAttempts. Runs when the view knows who is asking, so it costs no query."""
         if request.user.is_authenticated:
-            limits.hit(limits.Counter("LIMIT_REQUESTS_PER_USER", str(request.user.pk)))
+            rate_limits.hit(rate_limits.Counter("LIMIT_REQUESTS_PER_USER", str(request.user.pk)))
         else:
-            limits.hit(*limits.per_network("LIMIT_REQUESTS_PER_NETWORK", request))
+            rate_limits.hit(*rate_limits.per_network("LIMIT_REQUESTS_PER_NETWORK", request))
         return True

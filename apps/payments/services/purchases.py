@@ -11,7 +11,7 @@ from django.db import transaction as database
 from django.db.models import F
 
 from apps.core.idempotency import RequestKey
-from apps.core.limits import Counter
+from apps.core.rate_limits import Counter
 from apps.payments import gateway
 from apps.payments.call_slots import on_behalf_of
 from apps.payments.errors import (

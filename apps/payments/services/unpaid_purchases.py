@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction as database
 from django.utils import timezone
 
-from apps.core import limits
+from apps.core import rate_limits
 from apps.core.errors import TooManyAttempts
 from apps.payments.models import PAID, Transaction
 from apps.users.models import User
@@ -26,7 +26,7 @@ PER_ACCOUNT: Final = "LIMIT_UNPAID_PURCHASES_PER_ACCOUNT"
 UNANSWERED: Final = timedelta(seconds=30)
 
 
-def count_start(*, user: User, network: tuple[limits.Counter, ...]) -> dict[str, Any] | None:
+def count_start(*, user: User, network: tuple[rate_limits.Counter, ...]) -> dict[str, Any] | None:
     """Count a purchase that is about to be recorded, on the counters of its network too; what of it is kept in the row.
 
     The caller holds the lock of the user's row, so that of any number at once no more than the limit get past. A
@@ -34,7 +34,7 @@ def count_start(*, user: User, network: tuple[limits.Counter, ...]) -> dict[str,
     """
     if not settings.RATE_LIMITS_ENABLED:
         return None
-    most, seconds = limits.Counter(PER_ACCOUNT, str(user.pk)).rate
+    most, seconds = rate_limits.Counter(PER_ACCOUNT, str(user.pk)).rate
     now, window = timezone.now(), timedelta(seconds=seconds)
     started = Transaction.objects.filter(user=user, created_at__gt=now - window).exclude(status__in=PAID)
     started = started.exclude(stripe_payment_intent_id=None, created_at__lt=now - UNANSWERED)
@@ -44,17 +44,17 @@ def count_start(*, user: User, network: tuple[limits.Counter, ...]) -> dict[str,
         wait = unpaid[-1] + window - now
         raise TooManyAttempts(retry_after=max(1, math.ceil(wait.total_seconds())))
     try:
-        taken = limits.hit(*network)
+        hits = rate_limits.hit(*network)
     except TooManyAttempts:
         if unpaid:
             raise
         return None
-    return {"keys": taken.keys, "windows": taken.windows}
+    return {"keys": hits.keys, "windows": hits.windows}
 
 
 def uncount_start(started: Transaction) -> None:
     """Give a start, whose row the caller has locked and saves, back to its network once that has committed."""
     counted, started.start_counted = started.start_counted, None
     if counted:
-        taken = limits.Hits(tuple(counted["keys"]), tuple(counted["windows"]))
-        database.on_commit(partial(limits.undo, taken), robust=True)
+        hits = rate_limits.Hits(tuple(counted["keys"]), tuple(counted["windows"]))
+        database.on_commit(partial(rate_limits.undo, hits), robust=True)

@@ -1,6 +1,6 @@
 """What is counted around codes."""
 
-from apps.core.limits import Counter, HasMeta, Refuses, per_network
+from apps.core.rate_limits import Counter, HasMeta, Refuses, per_network
 from apps.users.models import User
 
 

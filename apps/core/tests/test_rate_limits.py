@@ -16,9 +16,9 @@ from django.core.cache import cache
 from django.test import RequestFactory, SimpleTestCase, override_settings, tag
 
 from apps.authentication.models import Session
-from apps.core import limits
+from apps.core import rate_limits
 from apps.core.errors import TooManyAttempts
-from apps.core.limits import Counter, Refuses
+from apps.core.rate_limits import Counter, Refuses, counters, stores
 from apps.users.tests.factories import PASSWORD, make_customer
 from apps.vouchers.tests.factories import make_voucher
 from tests.support.cases import ApiTestCase, RaceTestCase
@@ -37,14 +37,14 @@ class _Counting(ApiTestCase):
         """How many more attempts these counters allow, taking them all."""
         for number in range(100):
             try:
-                limits.hit(*counters)
+                rate_limits.hit(*counters)
             except TooManyAttempts:
                 return number
         return self.fail("no limit")
 
     def wait(self, *counters):
         with self.assertRaises(TooManyAttempts) as caught:
-            limits.test(*counters)
+            rate_limits.test(*counters)
         return caught.exception.retry_after
 
     def test_it_allows_as_many_as_the_limit_says_to_each(self):
@@ -54,7 +54,7 @@ class _Counting(ApiTestCase):
 
     def test_checking_counts_nothing(self):
         for _ in range(10):
-            limits.test(ONE)
+            rate_limits.test(ONE)
         self.assertEqual(self.count(ONE), 3)
         self.wait(ONE)
 
@@ -65,14 +65,14 @@ class _Counting(ApiTestCase):
 
     def test_the_window_starts_with_the_first_attempt_and_ends(self):
         with time_machine.travel(NOON, tick=False) as clock:
-            limits.hit(ONE)
+            rate_limits.hit(ONE)
             clock.shift(timedelta(minutes=4))
             self.assertEqual(self.count(ONE), 2)
             self.assertEqual(self.wait(ONE), 360)
             clock.shift(timedelta(seconds=359.5))
             self.assertEqual(self.wait(ONE), 1)
             clock.shift(timedelta(seconds=0.5))
-            limits.test(ONE)
+            rate_limits.test(ONE)
             self.assertEqual(self.count(ONE), 3)
             self.assertEqual(self.wait(ONE), 600)
 
@@ -85,24 +85,24 @@ class _Counting(ApiTestCase):
             self.assertEqual(self.wait(WIDE, ONE), 600)
 
     def test_what_is_given_back_may_be_taken_again(self):
-        taken = limits.hit(ONE, WIDE)
+        hits = rate_limits.hit(ONE, WIDE)
         self.assertEqual(self.count(ONE), 2)
-        limits.undo(taken)
+        rate_limits.undo(hits)
         self.assertEqual(self.count(ONE), 1)
 
     def test_what_is_given_back_after_its_window_changes_nothing(self):
         with time_machine.travel(NOON, tick=False) as clock:
-            taken = limits.hit(ONE)
-            limits.undo(limits.hit(OTHER))
+            hits = rate_limits.hit(ONE)
+            rate_limits.undo(rate_limits.hit(OTHER))
             clock.shift(timedelta(hours=1))
             self.assertEqual(self.count(ONE), 3)
-            limits.undo(taken)
+            rate_limits.undo(hits)
             self.assertEqual(self.count(ONE), 0)
 
     def test_giving_back_too_often_gives_nothing(self):
-        taken = limits.hit(ONE)
+        hits = rate_limits.hit(ONE)
         for _ in range(5):
-            limits.undo(taken)
+            rate_limits.undo(hits)
         self.assertEqual(self.count(ONE), 3)
 
     def test_a_lower_limit_or_a_shorter_window_holds_at_once(self):
@@ -115,10 +115,10 @@ class _Counting(ApiTestCase):
     def test_a_counter_of_many_may_refuse_only_whom_the_first_has_counted_before(self):
         many = Counter("LIMIT_REFRESH", "many", Refuses.REPEATERS)
         for number in range(5):
-            limits.hit(Counter("LIMIT_REGISTER", f"guesser {number}"), many)
+            rate_limits.hit(Counter("LIMIT_REGISTER", f"guesser {number}"), many)
         for _ in range(10):
-            limits.test(ONE, many)
-        limits.hit(ONE, many)  # a newcomer's first is counted on both, beyond the limit of the many
+            rate_limits.test(ONE, many)
+        rate_limits.hit(ONE, many)  # a newcomer's first is counted on both, beyond the limit of the many
         self.wait(ONE, many)
         self.assertEqual(self.count(ONE, many), 0)
         self.assertEqual(self.count(ONE), 2)
@@ -136,10 +136,10 @@ class _Counting(ApiTestCase):
     def test_of_a_party_that_is_no_newcomer_nothing_is_given_back(self):
         parties = Counter("LIMIT_REFRESH", "parties", Refuses.NEWCOMERS)
         all_of_them = Counter("LIMIT_REFRESH", "parties")
-        first, second = limits.hit(ONE, parties), limits.hit(ONE, parties)
-        limits.undo(second)
+        first, second = rate_limits.hit(ONE, parties), rate_limits.hit(ONE, parties)
+        rate_limits.undo(second)
         self.assertEqual(self.count(all_of_them), 4)
-        limits.undo(first)
+        rate_limits.undo(first)
         self.assertEqual(self.count(all_of_them), 1)
 
     def test_a_counter_may_allow_several_times_its_limit(self):
@@ -147,31 +147,31 @@ class _Counting(ApiTestCase):
 
     def test_successes_stay_counted_and_nothing_else_does(self):
         for error in (None, ValueError, KeyboardInterrupt, None):
-            with contextlib.suppress(BaseException), limits.successes(of=(ONE,)):
+            with contextlib.suppress(BaseException), rate_limits.successes(of=(ONE,)):
                 if error:
                     raise error
         self.assertEqual(self.count(ONE), 1)
-        with self.assertRaises(TooManyAttempts), limits.successes(of=(ONE,)):
+        with self.assertRaises(TooManyAttempts), rate_limits.successes(of=(ONE,)):
             self.fail("It ran.")
 
     def test_failures_stay_counted_and_nothing_else_does(self):
         for error in (None, ValueError, KeyError, ValueError, KeyboardInterrupt, None):
-            with contextlib.suppress(BaseException), limits.count_failures(ValueError, of=(ONE,)):
+            with contextlib.suppress(BaseException), rate_limits.count_failures(ValueError, of=(ONE,)):
                 if error:
                     raise error
         self.assertEqual(self.count(ONE), 1)
 
     def test_over_the_limit_the_block_does_not_run(self):
         self.count(ONE)
-        with self.assertRaises(TooManyAttempts), limits.count_failures(ValueError, of=(ONE,)):
+        with self.assertRaises(TooManyAttempts), rate_limits.count_failures(ValueError, of=(ONE,)):
             self.fail("It ran.")
 
     def test_switched_off_nothing_counts(self):
         with override_settings(RATE_LIMITS_ENABLED=False):
             for _ in range(10):
-                limits.undo(limits.hit(ONE))
-                limits.hit(ONE)
-                limits.test(ONE)
+                rate_limits.undo(rate_limits.hit(ONE))
+                rate_limits.hit(ONE)
+                rate_limits.test(ONE)
         self.assertEqual(self.count(ONE), 3)
 
     def test_the_store_never_sees_who(self):
@@ -181,25 +181,26 @@ class _Counting(ApiTestCase):
 
     def test_attempts_are_given_back_whatever_the_clocks_of_those_who_made_them(self):
         with time_machine.travel(1_800_000_000.005, tick=False):
-            later = limits.hit(ONE)
+            later = rate_limits.hit(ONE)
         with time_machine.travel(1_800_000_000.004, tick=False):
-            earlier = limits.hit(ONE)
-            limits.undo(later)
-            limits.undo(earlier)
+            earlier = rate_limits.hit(ONE)
+            rate_limits.undo(later)
+            rate_limits.undo(earlier)
             self.assertEqual(self.count(ONE), 3)
 
 
 @override_settings(REDIS_URL="")
 class CountingInTheProcess(_Counting):
     def test_it_keeps_a_bounded_number_of_counters_the_latest(self):
-        store = limits.MemoryStore()
+        store = stores.MemoryStore()
         now = int(time.time() * 1000)
-        store.run("hit", ["busy"], [now, 1, 3, 600, 0])
-        for number in range(limits.LARGEST + 10):
-            store.run("hit", [str(number), "busy"], [now, 1, 3, 600, 0, 10**9, 600, 0])
-        self.assertLessEqual(len(store._kept), limits.LARGEST)
-        self.assertIn("busy", store._kept)
-        self.assertNotIn("0", store._kept)
+        busy = stores.Rule("busy", 10**9, 600)
+        store.hit([stores.Rule("busy", 3, 600)], now_ms=now, amount=1)
+        for number in range(stores.LARGEST + 10):
+            store.hit([stores.Rule(str(number), 3, 600), busy], now_ms=now, amount=1)
+        self.assertLessEqual(len(store._counts), stores.LARGEST)
+        self.assertIn("busy", store._counts)
+        self.assertNotIn("0", store._counts)
 
 
 @tag("server")
@@ -211,15 +212,15 @@ class CountingInRedis(_Counting):
         super().setUpClass()
 
     def test_it_is_redis_that_counts(self):
-        limits.hit(ONE)
+        rate_limits.hit(ONE)
         with redis.Redis.from_url(settings.REDIS_URL) as client:
             self.assertEqual(client.hget(ONE.key, "count"), b"1")
             self.assertTrue(590_000 < client.pttl(ONE.key) <= 600_000)
-        limits.reset()
+        rate_limits.reset()
         self.assertEqual(self.count(ONE), 2)
 
     def test_a_redis_that_forgets_its_scripts_is_told_them_again(self):
-        limits.hit(ONE)
+        rate_limits.hit(ONE)
         with redis.Redis.from_url(settings.REDIS_URL) as client:
             client.script_flush()
         self.assertEqual(self.count(ONE), 2)
@@ -228,23 +229,23 @@ class CountingInRedis(_Counting):
 
     def test_a_connection_that_was_closed_while_idle_is_no_failure(self):
         with Relay(settings.REDIS_URL) as relay, override_settings(REDIS_URL=relay.url):
-            limits.hit(ONE)
+            rate_limits.hit(ONE)
             relay.drop()
-            limits.hit(ONE)
-        limits.reset()
+            rate_limits.hit(ONE)
+        rate_limits.reset()
         self.assertEqual(self.count(ONE), 1)
 
     def test_a_redis_that_comes_back_is_used_again(self):
         with Relay(settings.REDIS_URL) as relay, override_settings(REDIS_URL=relay.url):
-            limits.hit(ONE)
+            rate_limits.hit(ONE)
             relay.answers = False
             relay.drop()
-            with self.assertLogs("apps.core.limits", "WARNING") as logged:
+            with self.assertLogs("apps.core.rate_limits", "WARNING") as logged:
                 self.assertEqual(self.count(ONE), 3, "the process counts, from zero")
             self.assertEqual(len([line for line in logged.output if "Redis failed" in line]), 1)
             relay.answers = True
             self.assertEqual(self.count(ONE), 0, "Redis is left alone for a while")
-            limits._redis(relay.url)._asked_again_at -= limits.REDIS_PAUSE
+            counters._redis_store(relay.url)._retry_at -= stores.REDIS_PAUSE
             self.assertEqual(self.count(ONE), 2, "Redis counts on, from where it was")
 
 
@@ -256,7 +257,7 @@ class CountingTogether(RaceTestCase):
     def test_of_forty_takers_exactly_the_limit_get_one_in_either_store(self):
         def take():
             with contextlib.suppress(TooManyAttempts):
-                limits.hit(ONE, WIDE)
+                rate_limits.hit(ONE, WIDE)
                 return True
             return False
 
@@ -264,7 +265,7 @@ class CountingTogether(RaceTestCase):
             with self.subTest(url), override_settings(REDIS_URL=url):
                 for _ in range(self.rounds):
                     cache.clear()
-                    limits.reset()
+                    rate_limits.reset()
                     self.assertEqual(sum(self.together(*[take] * 40)), 10)
 
 
@@ -272,7 +273,7 @@ class NetworkTests(SimpleTestCase):
     def test_an_ipv6_network_counts_in_the_48_around_it_too(self):
         def counters(address):
             request = RequestFactory().get("/", REMOTE_ADDR=address)
-            found = limits.per_network("LIMIT_REGISTER", request, "x", refuses=Refuses.REPEATERS)
+            found = rate_limits.per_network("LIMIT_REGISTER", request, "x", refuses=Refuses.REPEATERS)
             return [(counter.who, counter.refuses, counter.rate[0]) for counter in found]
 
         repeaters = Refuses.REPEATERS
@@ -287,7 +288,7 @@ class NetworkTests(SimpleTestCase):
     def network(self, address="192.0.2.1", forwarded=None, proxies=0):
         headers = {} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded}
         with override_settings(TRUSTED_PROXY_COUNT=proxies):
-            return limits.client_network(RequestFactory().get("/", REMOTE_ADDR=address, **headers))
+            return rate_limits.client_network(RequestFactory().get("/", REMOTE_ADDR=address, **headers))
 
     def test_without_proxies_it_is_the_connection_whatever_the_header_says(self):
         for forwarded in (None, "", "203.0.113.7", "203.0.113.7, 198.51.100.1"):
@@ -406,23 +407,23 @@ class WithoutRedisTests(ApiTestCase):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             url = f"redis://127.0.0.1:{free.getsockname()[1]}/0"
-        paused = patch.object(limits, "REDIS_PAUSE", 3600)
+        paused = patch.object(stores, "REDIS_PAUSE", 3600)
         with (
             paused,
             override_settings(REDIS_URL=url),
-            self.assertLogs("apps.core.limits", "WARNING") as logged,
+            self.assertLogs("apps.core.rate_limits", "WARNING") as logged,
         ):
             wrong = self.journey()
         self.assertEqual(wrong, [401] * 3 + [429] * (self.requests - 3))
         self.assertEqual(len([line for line in logged.output if "Redis failed" in line]), 1)
 
     def test_a_redis_that_hangs_is_waited_for_once(self):
-        paused = patch.object(limits, "REDIS_PAUSE", 3600)
+        paused = patch.object(stores, "REDIS_PAUSE", 3600)
         with paused, Hung() as hung, override_settings(REDIS_URL=hung.url):
             started = time.monotonic()
             self.assertEqual(self.api.get("/api/test/").status_code, 200)
             first = time.monotonic() - started
-            with self.assertNoLogs("apps.core.limits", "ERROR"):
+            with self.assertNoLogs("apps.core.rate_limits", "ERROR"):
                 wrong = self.journey()
             self.assertEqual(wrong, [401] * 3 + [429] * (self.requests - 3))
             self.assertEqual(len(hung.connections), 1)
@@ -439,7 +440,7 @@ class HungTogetherTests(RaceTestCase):
             return status, time.monotonic() - started
 
         # A long pause: on a slow machine the usual one ends meanwhile, and Redis is asked once more.
-        paused = patch.object(limits, "REDIS_PAUSE", 3600)
+        paused = patch.object(stores, "REDIS_PAUSE", 3600)
         with paused, Hung() as hung, override_settings(REDIS_URL=hung.url):
             answers = self.together(*[attempt] * 16)
             statuses = [status for status, _ in answers]
