@@ -69,6 +69,13 @@ class BeforeVouchersTests(ReconcileTestCase, ApiTestCase):
         self.assertEqual(Dispute.objects.count(), 12)
         self.assertEqual(broken_rules(), {})
 
+    def test_a_charge_that_stripe_does_not_expand_is_no_word_that_there_are_none(self):
+        for event, holds in (("refunded", ["refunded"]), ("disputed", ["disputed"])):
+            paid = self.paid_and(event, quantity=1)
+            self.stripe.override_payment_intent(paid.stripe_payment_intent_id, {"latest_charge": None})
+            self.learn("confirm", paid)
+            self.assertEqual(self.books(paid)[3], holds)
+
     def test_confirm_says_what_is(self):
         for event, status in (("refunded", "refunded"), ("disputed", "completed")):
             answer = self.learn("confirm", self.paid_and(event))
