@@ -79,7 +79,7 @@ class KnownWhileConfirmingTests(PaidTestCase, RaceTestCase):
         settle = fulfilment.apply_intent
         with (
             patch.object(fulfilment, "_take_over", applied_later),
-            patch.object(fulfilment, "settle", in_two_transactions),
+            patch.object(fulfilment, "apply_intent", in_two_transactions),
         ):
             outcomes = [self.race(event) for event in ("refund", "dispute") * 2]
         self.assertTrue(any(redeemed for redeemed, _ in outcomes), outcomes)

@@ -152,7 +152,7 @@ class FulfilmentRaceTests(StripeTestCase, RaceTestCase):
             return rows.filter(stripe_payment_intent_id=intent.id).first()
 
         with (
-            patch.object(fulfilment, "settle", settle_without_the_lock),
+            patch.object(fulfilment, "apply_intent", settle_without_the_lock),
             patch.object(fulfilment, "_locked_transaction_of", unlocked),
             self.assertLogs("django.request", "ERROR"),  # the schema's guard stops what the twin lets through
         ):

@@ -53,7 +53,7 @@ class TroubleTests(ReconcileTestCase, ApiTestCase):
             return settle(intent, read_at)
 
         with (
-            patch.object(services.fulfilment, "settle", fails_for_the_bad_one),
+            patch.object(services.fulfilment, "apply_intent", fails_for_the_bad_one),
             self.assertLogs("apps.payments", "ERROR"),
         ):
             found = self.run_it("--apply", expect=1)
@@ -245,7 +245,7 @@ class ReconcileRaceTests(ReconcileTestCase, RaceTestCase):
             return Transaction.objects.filter(stripe_payment_intent_id=intent.id).first()
 
         with (
-            patch.object(fulfilment, "settle", settle_without_the_lock),
+            patch.object(fulfilment, "apply_intent", settle_without_the_lock),
             patch.object(fulfilment, "_locked_transaction_of", unlocked),
             self.assertLogs(level="ERROR"),  # the schema's guard stops what the twin lets through
         ):

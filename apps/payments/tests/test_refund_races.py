@@ -67,7 +67,7 @@ class RefundOrRedeemTests(RefundRaceTestCase):
 
         with (
             patch.object(refunds, "lock_vouchers", unlocked),
-            patch.object(refunds, "rebalance", hold_afterwards),
+            patch.object(refunds, "recalculate", hold_afterwards),
         ):
             outcomes = [self.race(delay=0.2) for _ in range(3)]
         self.assertFalse(all(map(self.right, outcomes)), outcomes)

@@ -101,7 +101,7 @@ class ExportingOnesData(ApiTestCase):
     def test_very_much_goes_to_a_file_and_is_the_same(self):
         self.fill(times=2)
         whole = self.api.get(URL)
-        with patch.object(views, "IN_MEMORY", 100), patch.object(fields, "AT_ONCE", 3):
+        with patch.object(views, "IN_MEMORY", 100), patch.object(fields, "EXPORT_CHUNK", 3):
             streamed = self.api.get(URL)
             self.assertEqual(self.api.head(URL).getvalue(), b"")
         self.assertTrue(streamed.streaming)

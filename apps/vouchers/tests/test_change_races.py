@@ -227,7 +227,7 @@ class ReissueOrRedeemTests(VoucherRaceTestCase):
 
     @on_postgresql
     def test_the_same_race_catches_a_reissue_that_does_not_lock(self):
-        with patch.object(reissue, "locked", read_only):
+        with patch.object(reissue, "lock_vouchers", read_only):
             self.assertTrue(any(self.reissue_at_once(voucher) != self.ONCE for voucher in self.vouchers()))
 
 
@@ -289,7 +289,7 @@ class HoldsTogether(VoucherRaceTestCase):
             self.assertEqual(self.race(pair), self.RIGHT)
 
     def assertCaught(self, twin):
-        with patch.object(holds, "locked", twin):
+        with patch.object(holds, "lock_vouchers", twin):
             self.assertTrue(any(self.race(self.vouchers(2)) != self.RIGHT for _ in range(self.rounds)))
 
     @on_postgresql

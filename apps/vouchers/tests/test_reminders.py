@@ -176,7 +176,7 @@ class WhoIsReminded(RemindingTestCase):
                 raise LookupError("odd")
             real(**options)
 
-        with mock.patch.object(mail, "queue", queue), self.assertLogs("apps.vouchers", "ERROR"):
+        with mock.patch.object(mail, "enqueue", queue), self.assertLogs("apps.vouchers", "ERROR"):
             self.assertEqual(remind(), 1)
         self.assertEqual(
             VoucherEvent.objects.filter(kind="reminded").count(), 1
@@ -188,7 +188,7 @@ class WhoIsReminded(RemindingTestCase):
             expiring(make_user(), 5)
         with (
             mock.patch.object(expiry_reminders, "GIVE_UP", 3),
-            mock.patch.object(mail, "queue", side_effect=LookupError),
+            mock.patch.object(mail, "enqueue", side_effect=LookupError),
             self.assertLogs("apps.vouchers", "ERROR"),
             self.assertRaises(LookupError),
         ):

@@ -160,7 +160,7 @@ class HoldOrRedeemTests(RaceTestCase):
             time.sleep(0.3)
             return found
 
-        with patch.object(withdrawal, "locked", unlocked):
+        with patch.object(withdrawal, "lock_vouchers", unlocked):
             outcomes = [self.race(delay=0.1) for _ in range(3)]
         self.assertTrue(any(outcome not in self.right for outcome in outcomes), outcomes)
 
