@@ -21,8 +21,9 @@ log = logging.getLogger(__name__)
 
 KEPT_FOR: Final = timedelta(days=90)  # Stripe sends an event again for 30 days at most
 REMOVED_AT_ONCE: Final = 1000
+MOST_TEXT: Final = 200  # characters that the column of the outcome holds
 
-HANDLERS: Final[Mapping[str, Callable[[str], str]]] = {
+HANDLERS: Final[Mapping[str, Callable[[str], services.SyncResult]]] = {
     "payment_intent.succeeded": services.sync_payment_intent,
     "payment_intent.processing": services.sync_payment_intent,
     "payment_intent.payment_failed": services.sync_payment_intent,
@@ -74,10 +75,24 @@ def apply(event: StripeEvent) -> None:
     """Do what the event asks for and note what came of it. Raises UnavailableError."""
     StripeEvent.objects.filter(pk=event.pk).update(attempts=F("attempts") + 1)
     handler = HANDLERS.get(event.type)
-    event.outcome = handler(event.object_id) if handler else "nothing to do for this type"
+    event.outcome = _sentence(handler(event.object_id)) if handler else "nothing to do for this type"
     event.processed_at = timezone.now()
     event.save(update_fields=("outcome", "processed_at"))
     log.info("Stripe event %s (%s): %s", event.stripe_id, event.type, event.outcome)
+
+
+def _sentence(result: services.SyncResult) -> str:
+    """A result in a few words, for the log and the event's row."""
+    match result.kind:
+        case services.SyncKind.NOT_AT_STRIPE:
+            return f"no such {result.detail[0]}"
+        case services.SyncKind.MISMATCH:
+            return "mismatch: nothing issued"
+        case services.SyncKind.FOREIGN:
+            return "not one of ours"
+        case services.SyncKind.NO_REFUNDS:
+            return "no refunds"
+    return ", ".join(f"{result.kind.value} {row}" for row in result.detail)[:MOST_TEXT]
 
 
 def apply_waiting(limit: int = 200) -> int:

@@ -15,11 +15,20 @@ from .refunds import (
     request_refund,
     request_refund_by_staff,
 )
-from .stripe_sync import sync_dispute, sync_payment_intent, sync_refund, sync_refunds_of_charge
+from .stripe_sync import (
+    SyncKind,
+    SyncResult,
+    sync_dispute,
+    sync_payment_intent,
+    sync_refund,
+    sync_refunds_of_charge,
+)
 
 __all__ = [
     "RECEIPT",
     "Purchase",
+    "SyncKind",
+    "SyncResult",
     "apply_dispute",
     "apply_intent",
     "apply_refund",

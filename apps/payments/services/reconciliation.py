@@ -42,7 +42,7 @@ from .payment_comparison import (
 from .refund_decisions import execute_refund, send_automatic_refunds
 from .refunds import STATUS_OF
 from .stripe_paging import PAGE, SECOND, pages, patiently, spans
-from .stripe_sync import settle_payment, sync_dispute, sync_refund
+from .stripe_sync import SyncKind, settle_payment, sync_dispute, sync_refund
 
 log = logging.getLogger(__name__)
 
@@ -351,7 +351,7 @@ class _Run:
             self.found("refund_moved", f"refund {known.pk}, {made.id}", partial(self.move, known, made.id))
 
     def take_over(self, refund_id: str) -> bool:
-        return sync_refund(refund_id).startswith("refund ")
+        return sync_refund(refund_id).kind is SyncKind.REFUND
 
     def move(self, known: Refund, refund_id: str) -> bool:
         sync_refund(refund_id)
@@ -361,7 +361,7 @@ class _Run:
         if known is not None and (known.stripe_status, known.amount) == (made.status, made.amount):
             return
         name = "dispute_unknown" if known is None else "dispute_moved"
-        self.found(name, made.id, lambda: sync_dispute(made.id).startswith("dispute "), made.id)
+        self.found(name, made.id, lambda: sync_dispute(made.id).kind is SyncKind.DISPUTE, made.id)
 
     # --- Notes -------------------------------------------------------------------------------------------------
 

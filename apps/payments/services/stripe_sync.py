@@ -3,6 +3,10 @@
 Whatever it is about, the whole payment is looked up: its intent, its refunds and its disputes (fulfilment.py).
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
 from apps.payments import gateway
 from apps.payments.errors import PaymentMismatch
 from apps.payments.models import Dispute, Refund, Transaction
@@ -10,6 +14,26 @@ from apps.payments.models import Dispute, Refund, Transaction
 from . import fulfilment
 from .refund_decisions import send_automatic_refunds
 from .refunds import STATUS_OF
+
+
+class SyncKind(Enum):
+    """What came of bringing the books in line with an object at Stripe: rows of a kind, or why there are none."""
+
+    TRANSACTION = "transaction"
+    REFUND = "refund"
+    DISPUTE = "dispute"
+    NO_REFUNDS = "no refunds"
+    NOT_AT_STRIPE = "not at Stripe"
+    MISMATCH = "mismatch"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """The kind of the outcome, and in `detail` each row as "number status", or the object that Stripe does not have."""
+
+    kind: SyncKind
+    detail: tuple[str, ...] = ()
 
 
 def settle_payment(
@@ -23,72 +47,76 @@ def settle_payment(
     return intent, paid
 
 
-def sync_payment_intent(intent_id: str) -> str:
-    """Bring the books in line with an intent; what came of it, in a few words.
-
-    Raises PaymentProviderUnavailable.
-    """
+def sync_payment_intent(intent_id: str) -> SyncResult:
+    """Bring the books in line with an intent. Raises PaymentProviderUnavailable."""
     known = Transaction.objects.paid().filter(stripe_payment_intent_id=intent_id).first()
     if known is not None:
-        return f"transaction {known.pk} {known.status}"
+        return _transaction_result(known)
     try:
         _, settled = settle_payment(intent_id)
     except gateway.NotAtStripe:
-        return "no such intent"
+        return SyncResult(SyncKind.NOT_AT_STRIPE, ("intent",))
     except PaymentMismatch:
-        return "mismatch: nothing issued"
-    return f"transaction {settled.pk} {settled.status}" if settled else "not one of ours"
+        return SyncResult(SyncKind.MISMATCH)
+    return _transaction_result(settled) if settled else SyncResult(SyncKind.FOREIGN)
 
 
-def sync_refund(stripe_refund_id: str) -> str:
-    """Bring the books in line with a refund at Stripe; what came of it. Raises PaymentProviderUnavailable."""
+def sync_refund(stripe_refund_id: str) -> SyncResult:
+    """Bring the books in line with a refund at Stripe. Raises PaymentProviderUnavailable."""
     try:
-        found = gateway.fetch_refund(stripe_refund_id)
+        at_stripe = gateway.fetch_refund(stripe_refund_id)
     except gateway.NotAtStripe:
-        return "no such refund"
-    known = Refund.objects.filter(stripe_refund_id=found.id, status=STATUS_OF.get(found.status)).first()
-    return _outcome(known) if known else _settle_refunds(found.intent_id)
+        return SyncResult(SyncKind.NOT_AT_STRIPE, ("refund",))
+    known = Refund.objects.filter(
+        stripe_refund_id=at_stripe.id, status=STATUS_OF.get(at_stripe.status)
+    ).first()
+    return _refunds_result([known]) if known else _sync_refunds(at_stripe.intent_id)
 
 
-def sync_refunds_of_charge(charge_id: str) -> str:
+def sync_refunds_of_charge(charge_id: str) -> SyncResult:
     """The same for all refunds of a charge."""
     try:
-        return _settle_refunds(gateway.intent_id_of_charge(charge_id))
+        return _sync_refunds(gateway.intent_id_of_charge(charge_id))
     except gateway.NotAtStripe:
-        return "no such payment"
+        return SyncResult(SyncKind.NOT_AT_STRIPE, ("payment",))
 
 
-def sync_dispute(stripe_dispute_id: str) -> str:
-    """Bring the books in line with a dispute at Stripe; what came of it. Raises PaymentProviderUnavailable."""
+def sync_dispute(stripe_dispute_id: str) -> SyncResult:
+    """Bring the books in line with a dispute at Stripe. Raises PaymentProviderUnavailable."""
     try:
-        found = gateway.fetch_dispute(stripe_dispute_id)
-        _, paid = settle_payment(found.intent_id, all_disputes=True)
+        at_stripe = gateway.fetch_dispute(stripe_dispute_id)
+        _, paid = settle_payment(at_stripe.intent_id, all_disputes=True)
     except gateway.NotAtStripe:
-        return "no such dispute"
+        return SyncResult(SyncKind.NOT_AT_STRIPE, ("dispute",))
     except PaymentMismatch:
-        return "mismatch: nothing issued"
+        return SyncResult(SyncKind.MISMATCH)
     if paid is None:
-        return "not one of ours"
-    applied = Dispute.objects.filter(stripe_dispute_id=found.id).first()
-    if applied is None:
-        return f"transaction {paid.pk} {paid.status}"
-    return f"dispute {applied.pk} {applied.stripe_status}"
+        return SyncResult(SyncKind.FOREIGN)
+    dispute = Dispute.objects.filter(stripe_dispute_id=at_stripe.id).first()
+    if dispute is None:
+        return _transaction_result(paid)
+    return SyncResult(SyncKind.DISPUTE, (f"{dispute.pk} {dispute.stripe_status}",))
 
 
-def _settle_refunds(intent_id: str) -> str:
+def _sync_refunds(intent_id: str) -> SyncResult:
     try:
         intent, paid = settle_payment(intent_id, all_refunds=True)
     except gateway.NotAtStripe:
-        return "no such payment"
+        return SyncResult(SyncKind.NOT_AT_STRIPE, ("payment",))
     except PaymentMismatch:
-        return "mismatch: nothing issued"
+        return SyncResult(SyncKind.MISMATCH)
     if paid is None:
-        return "not one of ours"
+        return SyncResult(SyncKind.FOREIGN)
     if not paid.is_paid:
-        return f"transaction {paid.pk} {paid.status}"
-    applied = paid.refunds.filter(stripe_refund_id__in=[refund.id for refund in intent.refunds])
-    return ", ".join(map(_outcome, applied.order_by("pk")))[:200] or "no refunds"
+        return _transaction_result(paid)
+    refunds = paid.refunds.filter(stripe_refund_id__in=[refund.id for refund in intent.refunds])
+    return _refunds_result(refunds.order_by("pk"))
 
 
-def _outcome(refund: Refund) -> str:
-    return f"refund {refund.pk} {refund.status}"
+def _transaction_result(transaction: Transaction) -> SyncResult:
+    return SyncResult(SyncKind.TRANSACTION, (f"{transaction.pk} {transaction.status}",))
+
+
+def _refunds_result(refunds: Iterable[Refund]) -> SyncResult:
+    rows = tuple(f"{refund.pk} {refund.status}" for refund in refunds)
+    return SyncResult(SyncKind.REFUND, rows) if rows else SyncResult(SyncKind.NO_REFUNDS)

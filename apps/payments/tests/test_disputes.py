@@ -132,5 +132,6 @@ class DisputeTests(PaidTestCase, ApiTestCase):
         self.assertEqual(self.books(paid)[3], ["", ""])
 
     def test_an_unknown_dispute_is_taken_and_changes_nothing(self):
-        self.assertEqual(services.sync_dispute("dp_unknown"), "no such dispute")
+        result = services.SyncResult(services.SyncKind.NOT_AT_STRIPE, ("dispute",))
+        self.assertEqual(services.sync_dispute("dp_unknown"), result)
         self.assertEqual(Dispute.objects.count(), 0)
