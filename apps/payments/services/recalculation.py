@@ -1,7 +1,7 @@
 """What went back of a payment, and what follows from it: amounts, status and holds.
 
 They are not changed step by step but follow from the refunds and disputes: whoever changes one of these calls
-`rebalance` in the same database transaction, under the lock of the transaction's row.
+`recalculate` in the same database transaction, under the lock of the transaction's row.
 """
 
 import logging

@@ -7,7 +7,7 @@ The rules are those of docs/decisions/0005-returns-follow-from-facts.md:
 * All lost disputes of a payment together pay for whole vouchers, rounded up: the bank took the money.
 
 Vouchers that were never used go first, and those that are used up last: held, they get no use back. The caller has
-locked the transaction's row, and rebalances afterwards.
+locked the transaction's row, and recalculates afterwards.
 """
 
 from collections.abc import Collection, Iterable, Iterator
