@@ -1,8 +1,10 @@
-"""Ending a hold: of several, each ends by itself."""
+"""Ending a hold: of several, each ends by itself; and the words for them in one column."""
+
+from django.test import SimpleTestCase
 
 from apps.users.tests.factories import make_staff, make_user
 from apps.vouchers import services
-from apps.vouchers.models import Hold, VoucherEvent
+from apps.vouchers.models import Hold, Voucher, VoucherEvent
 from tests.support.cases import ApiTestCase
 
 from .factories import held, make_voucher
@@ -34,3 +36,13 @@ class ReleaseTests(ApiTestCase):
                 self.assertEqual((self.changed, self.voucher.is_active), (0, False))
                 events = VoucherEvent.objects.filter(voucher=self.voucher)
                 self.assertFalse(events.filter(kind="released").exists())
+
+
+class WordTests(SimpleTestCase):
+    def test_no_hold_is_part_of_another_as_queries_search_for_them_in_one_text(self):
+        parts = [(hold, other) for hold in Hold for other in Hold if hold != other and hold in other]
+        self.assertEqual(parts, [])
+
+    def test_all_holds_together_fit_into_their_column(self):
+        column = Voucher._meta.get_field("holds")
+        self.assertLessEqual(len(" ".join(Hold)), column.max_length)
