@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
+from uuid import UUID
 
 from django.db import transaction as database
 from django.db.models import F, Q, QuerySet
@@ -23,7 +24,6 @@ from apps.vouchers import services as voucher_services
 
 from . import emails, unpaid_purchases
 from .disputes import apply_dispute, last_changes
-from .payment_comparison import agree, uuid_or_none
 from .refunds import apply_refund, record_automatic_refund
 
 log = logging.getLogger(__name__)
@@ -135,13 +135,14 @@ def _locked_transaction_of(intent: gateway.Intent) -> Transaction | None:
 
 def _ours(intent: gateway.Intent, rows: QuerySet[Transaction]) -> QuerySet[Transaction]:
     ours = Q(stripe_payment_intent_id=intent.id)
-    if reference := uuid_or_none(intent.order_id):
+    if reference := _uuid(intent.order_id):
         ours |= Q(reference=reference, stripe_payment_intent_id=None)
     return rows.filter(ours).order_by(F("stripe_payment_intent_id").asc(nulls_last=True))
 
 
 def _is_paid_in_full(due: Transaction, intent: gateway.Intent) -> bool:
-    if agree(due, intent):
+    expected = (due.amount, due.currency, str(due.reference))
+    if (intent.amount_received, intent.currency, intent.order_id) == expected:
         return True
     log.error(
         "Transaction %s: intent %s paid %s %s for order %s, but %s %s is due",
@@ -235,3 +236,10 @@ def attach_intent(started: Transaction, intent_id: str) -> None:
         started.stripe_payment_intent_id, started.updated_at = intent_id, now
     else:
         started.refresh_from_db()  # overtaken: perhaps it is completed by now
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

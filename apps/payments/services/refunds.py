@@ -7,6 +7,7 @@ Stripe says. One that was made in Stripe's dashboard is taken over by the books 
 import logging
 from collections.abc import Collection
 from typing import Final
+from uuid import UUID
 
 from django.db import transaction as database
 from django.utils import timezone
@@ -34,7 +35,6 @@ from apps.users.models import User
 from apps.vouchers.models import Hold, Voucher
 
 from . import emails, idempotency_keys
-from .payment_comparison import uuid_or_none
 from .recalculation import lock_transaction, lock_vouchers, recalculate
 from .refund_allocation import COUNTING, claim_vouchers, end_refund, fit_requests, refundable_amount
 
@@ -241,7 +241,7 @@ def decide(refund: Refund, actor: User, note: str) -> None:
 def _known(paid: Transaction, found: gateway.Refund) -> Refund | None:
     refunds = paid.refunds.select_related("transaction")
     known = refunds.filter(stripe_refund_id=found.id).first()
-    reference = uuid_or_none(found.reference)
+    reference = _uuid(found.reference)
     if known is None and reference:
         known = refunds.filter(reference=reference, stripe_refund_id=None).first()
     return known
@@ -256,3 +256,10 @@ def _adopt(paid: Transaction, found: gateway.Refund) -> Refund:
         status=RefundStatus.APPROVED,
         reason="Made in Stripe's dashboard.",
     )
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -14,7 +14,7 @@ from apps.core.locks import try_lock
 from apps.payments import gateway, services, tasks
 from apps.payments.errors import PaymentProviderUnavailable
 from apps.payments.models import Dispute, Refund, Transaction
-from apps.payments.services import reconciliation, stripe_paging
+from apps.payments.services.reconciliation import paging, run
 from apps.vouchers.models import Voucher
 from tests.support.cases import ApiTestCase, RaceTestCase
 
@@ -24,7 +24,7 @@ from .money import PaidTestCase
 class ReconcileTestCase(PaidTestCase):
     def setUp(self):
         super().setUp()
-        for module, name, value in ((reconciliation, "PAUSE", 0), (stripe_paging, "BACK_OFF", (0.0,))):
+        for module, name, value in ((run, "PAUSE", 0), (paging, "BACK_OFF", (0.0,))):
             changed = patch.object(module, name, value)
             changed.start()
             self.addCleanup(changed.stop)
@@ -82,7 +82,7 @@ class ReconcileTests(ReconcileTestCase, ApiTestCase):
         paid = self.paid_unnoticed()
         Transaction.objects.update(stripe_payment_intent_id=None)
         # created_at stays: the list is searched around it.
-        with patch.object(reconciliation, "GRACE", timedelta(0)):
+        with patch.object(run, "GRACE", timedelta(0)):
             self.assertEqual(self.run_it("--apply"), [("paid_not_fulfilled", True)])
         self.assertEqual(self.books(paid)[0], "completed")
 

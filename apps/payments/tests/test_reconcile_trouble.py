@@ -11,7 +11,8 @@ from django.utils import timezone
 from apps.payments import gateway, services
 from apps.payments.errors import PaymentProviderUnavailable
 from apps.payments.models import Refund, Transaction
-from apps.payments.services import fulfilment, reconciliation, stripe_paging
+from apps.payments.services import fulfilment, reconciliation
+from apps.payments.services.reconciliation import paging
 from apps.vouchers.models import Voucher
 from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase, Client, RaceTestCase
@@ -68,7 +69,7 @@ class TroubleTests(ReconcileTestCase, ApiTestCase):
         path = f"/v1/payment_intents/{bad.stripe_payment_intent_id}"
         # It is asked for when it is looked up, and when it is found in Stripe's list; each as patience has it, twice by
         # the library.
-        tries = 2 * (len(stripe_paging.BACK_OFF) + 1) * 2
+        tries = 2 * (len(paging.BACK_OFF) + 1) * 2
         self.stripe.add_fault(method="GET", path=path, status=500, times=tries)
         with self.assertLogs("apps.payments", "ERROR"):
             self.run_it("--apply", expect=2)
@@ -86,7 +87,7 @@ class TroubleTests(ReconcileTestCase, ApiTestCase):
         with self.assertLogs("apps.payments", "ERROR"):
             self.run_it("--apply", expect=2)
         # Three rows, each asked for as patience has it, twice by the library.
-        tries = 3 * (len(stripe_paging.BACK_OFF) + 1) * 2
+        tries = 3 * (len(paging.BACK_OFF) + 1) * 2
         self.assertEqual(len(self.stripe.requests()) - before, tries)
 
     def test_an_approved_refund_of_a_payment_that_stripe_does_not_have_ends(self):
