@@ -28,6 +28,7 @@ from apps.core.backoffice.confirmed_actions import (
 )
 from apps.core.backoffice.read_only import LogsEachRow, ReadOnlyAdmin, ReadOnlyInline, link_to
 from apps.users.current_user import current_user
+from apps.vouchers.backoffice import batches  # noqa: F401 - its screens register themselves
 from apps.vouchers.backoffice.code_search import FoundByCode
 from apps.vouchers.backoffice.history import OfEvent, OfUsage
 
