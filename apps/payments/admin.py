@@ -147,19 +147,19 @@ class TransactionAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
         permission="payments.make_refund",
         description="Refund unused vouchers",
         done="Refund asked for",
-        about="The vouchers are held at once. If you may decide about refunds too, the money goes back right away and"
+        effect="The vouchers are held at once. If you may decide about refunds too, the money goes back right away and"
         " the vouchers are void; else somebody who may has to approve it. Some vouchers of a transaction alone are"
         " refunded among the vouchers.",
         form=RefundForm,
-        cases=unused,
-        at_once=REFUNDS_AT_ONCE,
+        targets=unused,
+        max_rows=REFUNDS_AT_ONCE,
         variant=ActionVariant.DANGER,
         icon="currency_exchange",
     )
-    def refund_unused(self, request: HttpRequest, rows: list[Transaction], given: dict[str, Any]) -> str:
+    def refund_unused(self, request: HttpRequest, rows: list[Transaction], form_data: dict[str, Any]) -> str:
         [paid] = rows
         return ask_for_refund(
-            self, request, rows, transaction_id=paid.pk, voucher_ids=None, reason=given["reason"]
+            self, request, rows, transaction_id=paid.pk, voucher_ids=None, reason=form_data["reason"]
         )
 
     @admin.action(description="Mail the receipt again", permissions=["mail_receipt"])

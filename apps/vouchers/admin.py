@@ -225,55 +225,55 @@ class VoucherAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
         description="Extend",
         done="Extended",
         form=ExtendForm,
-        cases=named,
+        targets=named,
         icon="event",
     )
-    def extend(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
+    def extend(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
         [voucher] = rows
-        services.extend_voucher(voucher_id=voucher.pk, actor=current_user(request), **given)
+        services.extend_voucher(voucher_id=voucher.pk, actor=current_user(request), **form_data)
         return True
 
     @confirmed_action(
         permission="vouchers.suspend_voucher",
         description="Suspend",
         done="Suspended",
-        about="What is suspended can't be redeemed until staff release it.",
-        cases=named,
+        effect="What is suspended can't be redeemed until staff release it.",
+        targets=named,
         icon="pause_circle",
     )
-    def suspend(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
+    def suspend(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
         [voucher] = rows
-        return bool(services.suspend_vouchers([voucher.pk], actor=current_user(request), **given))
+        return bool(services.suspend_vouchers([voucher.pk], actor=current_user(request), **form_data))
 
     @confirmed_action(
         permission="vouchers.suspend_voucher",
         description="Release",
         done="Released",
-        about="Ends what staff suspended. Other holds stay: those of refunds, disputes and withdrawn services.",
-        cases=named,
+        effect="Ends what staff suspended. Other holds stay: those of refunds, disputes and withdrawn services.",
+        targets=named,
         icon="play_circle",
     )
-    def release(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
+    def release(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
         [voucher] = rows
-        return bool(services.release_vouchers([voucher.pk], actor=current_user(request), **given))
+        return bool(services.release_vouchers([voucher.pk], actor=current_user(request), **form_data))
 
     @confirmed_action(
         permission="vouchers.reissue_voucher",
         description="Reissue",
         done="Reissued",
-        about="The old code stops working at once, on paper too. The new one goes to the owner by mail, and stands"
+        effect="The old code stops working at once, on paper too. The new one goes to the owner by mail, and stands"
         " in their account; it is not shown here.",
         form=ReissueForm,
-        cases=named,
+        targets=named,
         icon="autorenew",
     )
-    def reissue(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
+    def reissue(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
         [voucher] = rows
         services.reissue_voucher(
             voucher_id=voucher.pk,
             actor=current_user(request),
-            reason=given["reason"],
-            decided_at=given["opened_at"],
+            reason=form_data["reason"],
+            decided_at=form_data["opened_at"],
         )
         return True
 
@@ -281,14 +281,14 @@ class VoucherAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
         permission="vouchers.void_voucher",
         description="Void",
         done="Voided",
-        about="For good: nobody can make what is void work again. It gives no money back.",
-        cases=named,
+        effect="For good: nobody can make what is void work again. It gives no money back.",
+        targets=named,
         variant=ActionVariant.DANGER,
         icon="block",
     )
-    def void(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> bool:
+    def void(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
         [voucher] = rows
-        return bool(services.void_vouchers([voucher.pk], actor=current_user(request), **given))
+        return bool(services.void_vouchers([voucher.pk], actor=current_user(request), **form_data))
 
     @admin.display(description="code")
     def masked_code(self, voucher: Voucher) -> str:

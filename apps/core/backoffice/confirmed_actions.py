@@ -1,4 +1,4 @@
-"""Actions of the admin that ask first: for which rows, and why; then they call a service, case by case.
+"""Actions of the admin that ask first: for which rows, and why; then they call a service, target by target.
 
 On a list they are chosen for several rows, on the page of a row they are a button. A GET shows the form and does
 nothing. Each needs a permission of its own: without it nobody sees it, and whoever asks for it gets a 403.
@@ -7,8 +7,8 @@ nothing. Each needs a permission of its own: without it nobody sees it, and whoe
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import wraps
+from dataclasses import dataclass, field
+from types import MethodType
 from typing import Any, Final
 
 from django import forms
@@ -36,6 +36,7 @@ MAX_REASON_LENGTH: Final = 500
 NOTHING: Final = "Nothing to do"
 BUSY: Final = "The database is busy. See in a moment whether it was done, and if not, try again."
 MAX_LISTED: Final = 20  # rows that a page or a message names; of the others it tells how many
+CONFIRMED: Final = "confirmed"  # the hidden field by which a form of a list says that it is the form
 
 
 class ReasonForm(forms.Form):
@@ -60,92 +61,95 @@ class ActionTarget:
     """What one call of a service is about: one row, or several that go together; and how people name it."""
 
     rows: list[Any]
-    shown: str
+    label: str
 
 
 def one_target_per_row(rows: Iterable[Any]) -> list[ActionTarget]:
     return [ActionTarget([row], str(row)) for row in rows]
 
 
-def confirmed_action(
-    *,
-    permission: str,
-    description: str,
-    done: str,
-    about: str = "",
-    form: type[forms.Form] = ReasonForm,
-    cases: Callable[[Iterable[Any]], list[ActionTarget]] = one_target_per_row,
-    at_once: int = MAX_ROWS,
-    variant: ActionVariant = ActionVariant.DEFAULT,
-    icon: str | None = None,
-) -> Callable[[Callable[..., bool | str]], Any]:
-    """Make an action of a method `(self, request, rows, given)`, for `actions` and `actions_detail`
-    of ConfirmedActionsAdmin.
+@dataclass(frozen=True)
+class ConfirmedAction:
+    """An action of a ConfirmedActionsAdmin, for its `actions` and `actions_detail`; made by `confirmed_action`.
 
-    The method gets the rows of one case and what the form has; it calls one service, and returns whether that
-    changed anything, or in a word what came of it. A DomainError of one case is told to the staff, and the other
-    cases go on. `permission` is "app.codename", `done` the word for what came of it, and `about` tells what it does.
+    Like a method it is bound to the screen of which it is an attribute. `short_description`, `url_path`, `attrs`,
+    `icon` and `variant` have the names by which Django and unfold look for them.
     """
 
-    def decorate(act: Callable[..., bool | str]) -> Any:
-        @wraps(act)
-        def action(
-            self: ConfirmedActionsAdmin,
-            request: HttpRequest,
-            queryset: QuerySet[Any] | None = None,
-            *,
-            object_id: str | None = None,
-        ) -> HttpResponse | None:
-            if not (self.has_view_permission(request) and self.may(request, action)):
-                raise PermissionDenied
-            if object_id is not None:
-                row = self.get_object(request, unquote(object_id))
-                if row is None:
-                    missing: HttpResponse = self._get_obj_does_not_exist_redirect(
-                        request, self.opts, object_id
-                    )
-                    return missing
-                sent, rows = request.method == "POST", [row]
-            else:
-                assert queryset is not None
-                sent, rows = CONFIRMED in request.POST, list(queryset[: at_once + 1])
-                if len(rows) > at_once:
-                    messages.error(request, f"At most {at_once} at once. Nothing was done.")
-                    return None
-            given = form(request.POST if sent else None)
-            if sent and given.is_valid():
-                self.carry_out(request, action, cases(rows), given.cleaned_data)
-                return HttpResponseRedirect(self.redeem_url(rows[0])) if object_id is not None else None
-            return self.ask(request, action, rows, given, single=object_id is not None)
+    name: str
+    perform: Callable[[Any, HttpRequest, list[Any], dict[str, Any]], bool | str]
+    permission: str
+    short_description: str
+    done: str
+    effect: str = ""
+    form: type[forms.Form] = ReasonForm
+    targets: Callable[[Iterable[Any]], list[ActionTarget]] = one_target_per_row
+    max_rows: int = MAX_ROWS
+    variant: ActionVariant = ActionVariant.DEFAULT
+    icon: str | None = None
+    attrs: dict[str, str] = field(default_factory=dict)
 
-        action.act, action.done, action.about, action.cases = act, done, about, cases  # type: ignore[attr-defined]
-        action.permission = permission  # type: ignore[attr-defined]
-        action.short_description = description  # type: ignore[attr-defined]
-        action.url_path = act.__name__.replace("_", "-")  # type: ignore[attr-defined]
-        action.icon, action.variant, action.attrs = icon, variant, {}  # type: ignore[attr-defined]
-        return action
+    @property
+    def url_path(self) -> str:
+        return self.name.replace("_", "-")
+
+    def __get__(self, screen: "ConfirmedActionsAdmin | None", owner: type | None = None) -> Any:
+        return self if screen is None else MethodType(self, screen)
+
+    def __call__(
+        self,
+        screen: "ConfirmedActionsAdmin",
+        request: HttpRequest,
+        queryset: QuerySet[Any] | None = None,
+        *,
+        object_id: str | None = None,
+    ) -> HttpResponse | None:
+        """Django calls it with the rows chosen on the list, unfold with the number of the page's row."""
+        if queryset is not None:
+            return screen.bulk_view(request, self, queryset)
+        assert object_id is not None
+        return screen.single_view(request, self, object_id)
+
+
+def confirmed_action(
+    *, permission: str, description: str, done: str, **options: Any
+) -> Callable[[Callable[..., bool | str]], ConfirmedAction]:
+    """Make a ConfirmedAction of a method `(self, request, rows, form_data)`.
+
+    The method gets the rows of one target and what the form has; it calls one service, and returns whether that
+    changed anything, or in a word what came of it. The staff read a DomainError of one target, and the other targets
+    go on. `permission` is "app.codename", `done` the word for what came of it. The options are fields of
+    ConfirmedAction; `effect` says what the action does.
+    """
+
+    def decorate(perform: Callable[..., bool | str]) -> ConfirmedAction:
+        return ConfirmedAction(
+            name=perform.__name__,
+            perform=perform,
+            permission=permission,
+            short_description=description,
+            done=done,
+            **options,
+        )
 
     return decorate
-
-
-CONFIRMED: Final = "confirmed"
 
 
 class ConfirmedActionsAdmin(ModelAdmin):
     """A screen with actions that ask first (`confirmed_action`)."""
 
     def may(self, request: HttpRequest, action: Any) -> bool:
-        """Whether who asks has the action's permission."""
+        """Whether the user has the action's permission. Django's own actions look after theirs."""
         permission = getattr(action, "permission", None)
         return permission is None or request.user.has_perm(permission)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions: dict[str, Any] = super().get_actions(request)
-        return {name: found for name, found in actions.items() if self.may(request, found[0])}
+        return {name: entry for name, entry in actions.items() if self.may(request, entry[0])}
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         actions: list[Any] = super().get_actions_detail(request, object_id)
-        return [found for found in actions if self.may(request, found.method)]
+        return [action for action in actions if self.may(request, action.method)]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Refuses what nobody comes to by the page: an action that it does not offer them, numbers that are none."""
@@ -159,60 +163,99 @@ class ConfirmedActionsAdmin(ModelAdmin):
         response: HttpResponse = super().changelist_view(request, extra_context)
         return response
 
-    def redeem_url(self, row: Any) -> str:
+    def bulk_view(
+        self, request: HttpRequest, action: ConfirmedAction, queryset: QuerySet[Any]
+    ) -> HttpResponse | None:
+        """The action for rows chosen on the list: asks, and performs it once confirmed. None shows the list again."""
+        self._require_permission(request, action)
+        rows = list(queryset[: action.max_rows + 1])
+        if len(rows) > action.max_rows:
+            messages.error(request, f"At most {action.max_rows} at once. Nothing was done.")
+            return None
+        form = action.form(request.POST if CONFIRMED in request.POST else None)
+        if form.is_valid():
+            self._perform(request, action, rows, form.cleaned_data)
+            return None
+        hidden = [("action", action.name), *((ACTION_CHECKBOX_NAME, row.pk) for row in rows)]
+        # The address itself may hold a code that was searched for; what is left in GET does not.
+        back = f"{request.path}?{request.GET.urlencode()}"
+        return self._confirmation_page(request, action, rows, form, hidden=hidden, back=back)
+
+    def single_view(self, request: HttpRequest, action: ConfirmedAction, object_id: str) -> HttpResponse:
+        """The action for the row of a page: asks on GET, performs it on POST and goes back to the page."""
+        self._require_permission(request, action)
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            missing: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return missing
+        form = action.form(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            self._perform(request, action, [row], form.cleaned_data)
+            return HttpResponseRedirect(self._change_url(row))
+        return self._confirmation_page(request, action, [row], form, original=row, back=self._change_url(row))
+
+    def _require_permission(self, request: HttpRequest, action: ConfirmedAction) -> None:
+        if not (self.has_view_permission(request) and self.may(request, action)):
+            raise PermissionDenied
+
+    def _change_url(self, row: Any) -> str:
         name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
         return reverse(name, args=(row.pk,))
 
-    def ask(
-        self, request: HttpRequest, action: Any, rows: list[Any], form: forms.Form, *, single: bool
+    def _confirmation_page(
+        self,
+        request: HttpRequest,
+        action: ConfirmedAction,
+        rows: list[Any],
+        form: forms.Form,
+        *,
+        back: str,
+        hidden: Iterable[tuple[str, Any]] = (),
+        original: Any = None,
     ) -> HttpResponse:
         """The page that asks for confirmation and reason."""
-        cases = action.cases(rows)
-        hidden: list[tuple[str, Any]] = []
-        if not single:
-            hidden = [("action", action.__name__), *((ACTION_CHECKBOX_NAME, row.pk) for row in rows)]
+        targets = action.targets(rows)
         names = self.opts.verbose_name if len(rows) == 1 else self.opts.verbose_name_plural
         context = {
             **self.admin_site.each_context(request),
             "title": action.short_description,
             "opts": self.opts,
-            "original": rows[0] if single else None,
-            "about": action.about,
+            "original": original,
+            "effect": action.effect,
             "chosen": f"{len(rows)} {names}",
-            "cases": cases[:MAX_LISTED],
-            "more": max(0, len(cases) - MAX_LISTED),
+            "targets": targets[:MAX_LISTED],
+            "more": max(0, len(targets) - MAX_LISTED),
             "form": form,
             "danger": action.variant is ActionVariant.DANGER,
             "hidden": hidden,
-            # The address itself may hold a code that was searched for; what is left in GET does not.
-            "back": self.redeem_url(rows[0]) if single else f"{request.path}?{request.GET.urlencode()}",
+            "back": back,
         }
         return TemplateResponse(request, "core/confirmed_action.html", context)
 
-    def carry_out(
-        self, request: HttpRequest, action: Any, cases: list[ActionTarget], given: dict[str, Any]
+    def _perform(
+        self, request: HttpRequest, action: ConfirmedAction, rows: list[Any], form_data: dict[str, Any]
     ) -> None:
-        """Do it, case by case, each in a transaction of its own; tell what came of it."""
+        """Do it, target by target, each in a transaction of its own; the messages say what came of it."""
         changed: Counter[str] = Counter()
-        refused = defaultdict(list)
-        for case in cases:
+        refused: dict[str, list[str]] = defaultdict(list)
+        for target in action.targets(rows):
             try:
-                did = action.act(self, request, case.rows, given)
+                result = action.perform(self, request, target.rows, form_data)
             except DomainError as error:
-                refused[error.detail].append(case.shown)
+                refused[error.detail].append(target.label)
                 continue
             except OperationalError:
-                log.exception("The database did not carry out %s", action.__name__)
-                refused[BUSY].append(case.shown)
+                log.exception("The database did not carry out %s", action.name)
+                refused[BUSY].append(target.label)
                 continue
-            word = action.done if did is True else did or NOTHING
-            changed[word] += len(case.rows)
-            if did:
-                for row in case.rows:
-                    self.log_change(request, row, ": ".join(filter(None, (word, given.get("reason")))))
+            word = action.done if result is True else result or NOTHING
+            changed[word] += len(target.rows)
+            if result:
+                for row in target.rows:
+                    self.log_change(request, row, ": ".join(filter(None, (word, form_data.get("reason")))))
         for detail, names in refused.items():
             more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
             messages.error(request, f"{', '.join(names[:MAX_LISTED])}{more}: {detail}")
-        for word, rows in changed.items():
-            tell = messages.warning if word == NOTHING else messages.success
-            tell(request, f"{word}: {rows}.")
+        for word, count in changed.items():
+            add_message = messages.warning if word == NOTHING else messages.success
+            add_message(request, f"{word}: {count}.")

@@ -150,28 +150,28 @@ def by_purchase(vouchers: Iterable[Voucher]) -> list[ActionTarget]:
     sold = SoldVoucher.objects.filter(voucher__in=vouchers).select_related("transaction")
     paid_by = {line.voucher_id: line.transaction for line in sold}
     together: dict[Transaction, list[Voucher]] = defaultdict(list)
-    cases = []
+    targets = []
     for voucher in vouchers:
         if voucher.pk in paid_by:
             together[paid_by[voucher.pk]].append(voucher)
         else:
-            cases.append(ActionTarget([voucher], f"{voucher}, which was not bought"))
+            targets.append(ActionTarget([voucher], f"{voucher}, which was not bought"))
     for paid, chosen in together.items():
         names = ", ".join(map(str, chosen))
         back = money(services.refundable_amount(paid, len(chosen)), paid)
-        cases.append(ActionTarget(chosen, f"{names} of transaction {paid.pk}: {back}"))
-    return cases
+        targets.append(ActionTarget(chosen, f"{names} of transaction {paid.pk}: {back}"))
+    return targets
 
 
 def unused(transactions: Iterable[Transaction]) -> list[ActionTarget]:
     """Each transaction with what there is to refund of it."""
-    cases = []
+    targets = []
     for paid in transactions:
         count = sum(map(services.refundable_by_staff, paid.vouchers))
         back = money(services.refundable_amount(paid, count), paid)
         shown = f"Transaction {paid.pk} of {paid.user}: {count} of {paid.quantity} vouchers, {back}"
-        cases.append(ActionTarget([paid], shown))
-    return cases
+        targets.append(ActionTarget([paid], shown))
+    return targets
 
 
 admin.site.unregister(Voucher)
@@ -197,15 +197,15 @@ class VoucherAdmin(vouchers_admin.VoucherAdmin):
         permission="payments.make_refund",
         description="Refund",
         done="Refund asked for",
-        about="The vouchers are held at once. If you may decide about refunds too, the money goes back right away and"
+        effect="The vouchers are held at once. If you may decide about refunds too, the money goes back right away and"
         " the vouchers are void; else somebody who may has to approve it.",
         form=RefundForm,
-        cases=by_purchase,
-        at_once=REFUNDS_AT_ONCE,
+        targets=by_purchase,
+        max_rows=REFUNDS_AT_ONCE,
         variant=ActionVariant.DANGER,
         icon="currency_exchange",
     )
-    def refund(self, request: HttpRequest, rows: list[Voucher], given: dict[str, Any]) -> str:
+    def refund(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> str:
         sold = SoldVoucher.objects.filter(voucher=rows[0]).first()
         if sold is None:
             raise NothingToRefund("It was not bought: there is no payment to give back.")
@@ -215,7 +215,7 @@ class VoucherAdmin(vouchers_admin.VoucherAdmin):
             rows,
             transaction_id=sold.transaction_id,
             voucher_ids=[voucher.pk for voucher in rows],
-            reason=given["reason"],
+            reason=form_data["reason"],
         )
 
     @admin.display(description="transaction")
@@ -291,43 +291,43 @@ class RefundAdmin(OfTransaction, FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdm
         permission="payments.decide_refund",
         description="Approve",
         done="Approved",
-        about="Stripe is asked to send the money back, and the vouchers are void for good.",
+        effect="Stripe is asked to send the money back, and the vouchers are void for good.",
         form=DecisionForm,
-        cases=amounts,
-        at_once=REFUNDS_AT_ONCE,
+        targets=amounts,
+        max_rows=REFUNDS_AT_ONCE,
         icon="check_circle",
     )
-    def approve(self, request: HttpRequest, rows: list[Refund], given: dict[str, Any]) -> str:
+    def approve(self, request: HttpRequest, rows: list[Refund], form_data: dict[str, Any]) -> str:
         [asked] = rows
-        return approve(self, request, asked, rows, note=given["reason"])
+        return approve(self, request, asked, rows, note=form_data["reason"])
 
     @confirmed_action(
         permission="payments.decide_refund",
         description="Reject",
         done="Rejected",
-        about="No money goes back, and the vouchers are let go.",
+        effect="No money goes back, and the vouchers are let go.",
         form=DecisionForm,
-        cases=amounts,
+        targets=amounts,
         variant=ActionVariant.DANGER,
         icon="cancel",
     )
-    def reject(self, request: HttpRequest, rows: list[Refund], given: dict[str, Any]) -> bool:
+    def reject(self, request: HttpRequest, rows: list[Refund], form_data: dict[str, Any]) -> bool:
         [asked] = rows
-        services.reject_refund(refund_id=asked.pk, actor=current_user(request), note=given["reason"])
+        services.reject_refund(refund_id=asked.pk, actor=current_user(request), note=form_data["reason"])
         return True
 
     @confirmed_action(
         permission="payments.decide_refund",
         description="Send again",
         done="Sent again",
-        about="For what was approved and not heard of since: Stripe is asked whether it made it, and to make it if"
+        effect="For what was approved and not heard of since: Stripe is asked whether it made it, and to make it if"
         " not. It is never made twice.",
         form=ConfirmOnlyForm,
-        cases=amounts,
-        at_once=REFUNDS_AT_ONCE,
+        targets=amounts,
+        max_rows=REFUNDS_AT_ONCE,
         icon="send",
     )
-    def send_again(self, request: HttpRequest, rows: list[Refund], given: dict[str, Any]) -> str | bool:
+    def send_again(self, request: HttpRequest, rows: list[Refund], form_data: dict[str, Any]) -> str | bool:
         [approved] = rows
         try:
             made = services.execute_refund(approved.pk)

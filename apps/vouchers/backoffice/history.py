@@ -109,13 +109,13 @@ class VoucherUsageAdmin(OfVoucher, OfUsage, FoundByCode, ConfirmedActionsAdmin, 
         permission="vouchers.reverse_usage",
         description="Give back",
         done="Given back",
-        about="The use stays in the books, and its voucher can be redeemed once more.",
-        cases=numbered,
+        effect="The use stays in the books, and its voucher can be redeemed once more.",
+        targets=numbered,
         icon="undo",
     )
-    def reverse(self, request: HttpRequest, rows: list[VoucherUsage], given: dict[str, Any]) -> bool:
+    def reverse(self, request: HttpRequest, rows: list[VoucherUsage], form_data: dict[str, Any]) -> bool:
         [usage] = rows
-        services.reverse_usage(usage_id=usage.pk, actor=current_user(request), **given)
+        services.reverse_usage(usage_id=usage.pk, actor=current_user(request), **form_data)
         return True
 
     @admin.display(description="voucher type", ordering="voucher__voucher_type__name")
