@@ -5,6 +5,8 @@ Of the environment: PORT (8000), WEB_HOST (127.0.0.1), WEB_CONCURRENCY (2 proces
 
 import os
 
+from voucher_project.log_redactors import LOG_REDACTORS
+
 # To this machine alone: a buffering proxy stands before it (docs/operations.md). In a container, and on platforms whose
 # proxy comes from another machine, WEB_HOST is 0.0.0.0.
 bind = f"{os.environ.get('WEB_HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
@@ -33,11 +35,12 @@ logconfig_dict = {
     "disable_existing_loggers": False,
     "formatters": {
         "text": {
-            "()": "apps.core.logs.TextFormatter",
+            "()": "apps.core.logs.handlers.TextFormatter",
+            "redactors": LOG_REDACTORS,
             "format": "%(asctime)s %(levelname)s %(name)s [%(process)d] %(message)s",
         }
     },
-    "filters": {"addresses": {"()": "apps.core.logs.WithoutAddresses"}},
+    "filters": {"addresses": {"()": "apps.core.logs.handlers.WithoutAddresses"}},
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "text", "filters": ["addresses"]}
     },

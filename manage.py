@@ -2,14 +2,16 @@
 """The command line of the project: `python manage.py help` lists what it can do."""
 
 import sys
+from functools import partial
 
-from apps.core.logs import redacting_excepthook
+from apps.core.logs import load_redactors, redacting_excepthook
 from voucher_project.environment import choose_settings
+from voucher_project.log_redactors import LOG_REDACTORS
 
 
 def main() -> None:
     """Run the command that the arguments name; `test` first brings up the servers that it needs."""
-    sys.excepthook = redacting_excepthook
+    sys.excepthook = partial(redacting_excepthook, redactors=load_redactors(LOG_REDACTORS))
     if sys.argv[1:2] == ["test"]:
         from tests.support import services
 

@@ -32,6 +32,7 @@ from django.urls import get_resolver
 from post_office.models import Log
 
 from apps.core import logs, mail
+from apps.core.logs import handlers
 from apps.payments import gateway
 from apps.payments.tests.money import CONFIRM, INTENT, PURCHASE
 from apps.users.tests.factories import make_user
@@ -151,7 +152,7 @@ class FaultTests(CanaryTestCase):
 
     def test_without_the_mask_it_would_be_seen(self):
         """The control of all of these."""
-        with patch.object(logs, "redact", str):
+        with patch.object(handlers, "redact", lambda text, redactors: str(text)):
             self.fail_everywhere(step=7)
         told = {name for name, line in self.lines() if tells(line, self.planted)}
         self.assertEqual(told, {"django.request"})
@@ -351,7 +352,9 @@ class ReadingTests(SimpleTestCase):
     def test_nothing_but_our_formatters_writes_in_production(self):
         logging_of: Any = settings.LOGGING
         kinds = {formatter["()"] for formatter in logging_of["formatters"].values()}
-        self.assertEqual(kinds, {"apps.core.logs.TextFormatter", "apps.core.logs.JsonFormatter"})
+        self.assertEqual(
+            kinds, {"apps.core.logs.handlers.TextFormatter", "apps.core.logs.handlers.JsonFormatter"}
+        )
         self.assertEqual(logging_of["loggers"]["django.template"], {"level": "INFO"})
         names = (None, *logging.root.manager.loggerDict)
         for handler in [handler for name in names for handler in logging.getLogger(name).handlers]:

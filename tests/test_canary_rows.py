@@ -51,7 +51,8 @@ TEXTS = (models.CharField, models.TextField, models.JSONField)
 # Each place that masks, how often it does, and what tells a code if it does not.
 PLACES = {
     "apps.core.apps": (2, {"admin.LogEntry.object_repr", "admin.LogEntry.change_message"}),
-    "apps.core.logs": (4, {"text", "json", "printed"}),  # the fourth masks the ends of a long text
+    "apps.core.logs.handlers": (2, {"text", "json"}),
+    "apps.core.logs.redaction": (2, {"printed"}),  # the second masks the ends of a long text
     "apps.core.mail": (1, {"post_office.Log.message"}),
     "apps.core.api.problems": (1, {"answer"}),
     "apps.core.backoffice.confirmed_actions": (
@@ -63,6 +64,10 @@ PLACES = {
     "apps.vouchers.backoffice.history": (1, {"page of VoucherUsage"}),
     "apps.vouchers.services.batches": (1, {"vouchers.Batch.label"}),
 }
+
+
+def unmasked(text, redactors=None):
+    return str(text)
 
 
 def places_that_mask():
@@ -182,7 +187,7 @@ class RowsTests(CanaryTestCase):
     def test_control_without_the_mask_of_a_place_its_code_is_seen(self):
         for name, (_, expected) in PLACES.items():
             with self.subTest(name), transaction.atomic():
-                with patch.object(import_module(name), "redact", str):
+                with patch.object(import_module(name), "redact", unmasked):
                     self.write_everywhere(codes.format_code(self.planted[0]))
                     self.assertLessEqual(expected, self.told())
                 transaction.set_rollback(True)

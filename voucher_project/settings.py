@@ -30,6 +30,7 @@ from .environment import (
     time_zone,
     words,
 )
+from .log_redactors import LOG_REDACTORS as LOG_REDACTORS
 from .stripe_keys import configuration_problems
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -414,13 +415,13 @@ LOG_FILE = read("LOG_FILE", str(BASE_DIR / "logs" / "django.log"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "apps.core.logs.RequestIdFilter"}},
+    "filters": {"request_id": {"()": "apps.core.logs.handlers.RequestIdFilter"}},
     "formatters": {
         "text": {
-            "()": "apps.core.logs.TextFormatter",
+            "()": "apps.core.logs.handlers.TextFormatter",
             "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
         },
-        "json": {"()": "apps.core.logs.JsonFormatter"},
+        "json": {"()": "apps.core.logs.handlers.JsonFormatter"},
     },
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": LOG_FORM, "filters": ["request_id"]},
@@ -440,7 +441,7 @@ LOGGING = {
 }
 if LOG_FILE != "none":
     LOGGING["handlers"]["file"] = {  # type: ignore[index]
-        "class": "apps.core.logs.QuietRotatingFileHandler",
+        "class": "apps.core.logs.handlers.QuietRotatingFileHandler",
         "filename": LOG_FILE,
         "maxBytes": 10 * 1024 * 1024,
         "backupCount": 5,

@@ -7,11 +7,12 @@ UUID, and one check symbol. It is stored as these 16 symbols and shown in groups
 import uuid
 from typing import Final
 
-from apps.core import code_spelling
-from apps.core.code_spelling import ALPHABET as ALPHABET
-from apps.core.code_spelling import LENGTH as LENGTH
-from apps.core.code_spelling import VALUE_OF
 from apps.core.errors import InvalidError
+
+from . import code_spelling
+from .code_spelling import ALPHABET as ALPHABET
+from .code_spelling import LENGTH as LENGTH
+from .code_spelling import VALUE_OF
 
 BASE: Final = len(ALPHABET)
 LONGEST_INPUT: Final = 500  # characters, of which the link of a QR code may be made
@@ -52,7 +53,7 @@ def parse(typed: str) -> str:
 
     Of whichever site: paper outlives addresses. Between symbols there may be dashes, spaces and what nobody sees;
     between groups of four any single sign. Y and Z are swapped, and the signs and letters of a French keyboard are
-    taken for what they are on an American one, if that makes the check symbol right (see core/code_spelling.py).
+    taken for what they are on an American one, if that makes the check symbol right (see code_spelling.py).
     Raises CodeMalformed; no look-up is needed to find a typing mistake.
     """
     if len(typed) <= LONGEST_INPUT:

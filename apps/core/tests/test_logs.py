@@ -14,6 +14,7 @@ from uuid import uuid4
 from django.test import Client
 
 from apps.core import logs
+from apps.core.logs.redaction import LONGEST
 
 
 class LogTests(TestCase):
@@ -70,18 +71,12 @@ class LogTests(TestCase):
 
     def test_of_a_very_long_text_both_ends_stay_and_no_part_of_a_code(self):
         code = "2J39NEH6R3TUN3J8"
-        for before in range(logs.LONGEST // 2 - 20, logs.LONGEST // 2 + 4, 3):
+        for before in range(LONGEST // 2 - 20, LONGEST // 2 + 4, 3):
             text = (
-                "begin "
-                + "-" * (before - 6)
-                + code
-                + "-" * 3 * logs.LONGEST
-                + code
-                + "-" * (before - 4)
-                + " end"
+                "begin " + "-" * (before - 6) + code + "-" * 3 * LONGEST + code + "-" * (before - 4) + " end"
             )
             left = logs.redact(text)
-            self.assertLess(len(left), logs.LONGEST)
+            self.assertLess(len(left), LONGEST)
             self.assertTrue(left.startswith("begin -") and left.endswith("- end"))
             self.assertFalse([part for part in ("2J39", "NEH6", "R3TU", "N3J8") if part in left])
 
@@ -98,7 +93,7 @@ class LogTests(TestCase):
             "\\",
             r"\x",
         ):
-            sent = (piece * logs.LONGEST)[: logs.LONGEST]
+            sent = (piece * LONGEST)[:LONGEST]
             self.assertTrue(self.quickly(logs.redact, sent))
 
     def test_no_header_that_is_logged_keeps_it_busy(self):

@@ -11,8 +11,8 @@ from django.test.utils import tag
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.core import code_spelling, logs
-from apps.vouchers import codes
+from apps.core import logs
+from apps.vouchers import code_spelling, codes
 from tests.support import keyboards
 from tests.support.canary import tells
 

@@ -1,4 +1,4 @@
-"""How a voucher code may be spelt: one rule for reading codes (vouchers/codes.py) and for masking them (logs.py).
+"""How a voucher code may be spelt: one rule for reading codes (codes.py) and for masking them (code_redaction.py).
 
 People type and paste codes, with signs of a text around them and between. A scanner types the link of a QR code as if
 its keyboard were American; a computer set to another layout writes other signs, swaps Y and Z (German), or more
@@ -9,6 +9,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from typing import Final
+
+from apps.core.plain_text import plain
 
 ALPHABET: Final = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 VALUE_OF: Final = {symbol: value for value, symbol in enumerate(ALPHABET)}
@@ -51,33 +53,16 @@ AZERTY_GROUP: Final = f"{_AZERTY_KEY}{{4}}"
 _AZERTY_AT_THE_END: Final = re.compile(rf"(?<![0-9A-Z])((?:{AZERTY_GROUP}\)){{3}}{AZERTY_GROUP})\Z", re.I)
 
 
-class _Plain(dict[int, str]):
-    """A table for str.translate: what is one ASCII character in another form (NFKC), such as a full-width letter."""
-
-    def __missing__(self, number: int) -> str:
-        character = chr(number)
-        plain = unicodedata.normalize("NFKC", character) if number <= 0xFFFF else character
-        return plain if len(plain) == 1 and plain.isascii() else character
-
-
-_PLAIN: Final = _Plain({number: chr(number) for number in range(128)})
-
-
-def plain(text: str) -> str:
-    """The text with full-width and other forms of ASCII characters as these; as long as before."""
-    return text if text.isascii() else text.translate(_PLAIN)
-
-
 def readings(typed: str) -> Iterator[str]:
     """Which 16 symbols the end of a text may mean, the likeliest first; none if it does not end as a code does."""
     text = plain(typed.strip())
     if scanned := _AZERTY_AT_THE_END.search(text):
         yield from readings_of_azerty(scanned[1])
     text = _without_trailing_signs(text)
-    found = _AT_THE_END.search(text)
-    if not found or len(found[1]) > LONGEST:
+    spelling = _AT_THE_END.search(text)
+    if not spelling or len(spelling[1]) > LONGEST:
         return
-    direct, *others = readings_of(found[1])
+    direct, *others = readings_of(spelling[1])
     yield direct
     # Who types a code sees it. There the check symbol is for typing mistakes alone, and catches each.
     if not _BY_HAND.fullmatch(text):

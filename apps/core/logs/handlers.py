@@ -1,0 +1,92 @@
+"""Log lines: the request's id on each, nothing secret in any, JSON on demand, and a file that never fails."""
+
+import json
+import logging
+import logging.handlers
+from collections.abc import Sequence
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from .redaction import load_redactors, redact
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+
+def route_of(request: Any) -> str:
+    """The pattern of the request's address, without what stands in its places."""
+    match = getattr(request, "resolver_match", None)
+    return f"/{match.route}" if match else "(no route)"
+
+
+class RequestIdFilter(logging.Filter):
+    """Adds `request_id` to each record ("-" outside a request), and names requests by route.
+
+    Django's own lines name them by path, which may hold a secret in a spelling that no pattern knows.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        names_a_path = record.name.startswith(("django.request", "django.security")) and record.args
+        if names_a_path and hasattr(record, "request") and isinstance(record.args, tuple):
+            record.args = (*record.args[:-1], route_of(record.request))
+        return True
+
+
+class WithoutAddresses(logging.Filter):
+    """For gunicorn's own lines: cuts off what a request said of itself, which may be a piece of a secret."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if message.startswith("Invalid request from ip="):
+            record.msg, record.args = message.partition(": ")[0], ()
+        elif message.startswith("Error handling request"):
+            record.msg, record.args = "Error handling request", ()
+        return True
+
+
+class TextFormatter(logging.Formatter):
+    """A line for people, without secrets; after it, if any, the exception.
+
+    `redactors` are dotted paths, for a process that may have no settings of Django; None: those of the settings.
+    """
+
+    def __init__(self, *arguments: Any, redactors: Sequence[str] | None = None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.redactors = None if redactors is None else load_redactors(tuple(redactors))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        """On one line, so that nothing that somebody sent looks like a line of ours."""
+        return super().formatMessage(record).replace("\r", r"\r").replace("\n", r"\n")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record), self.redactors)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (ISO 8601, UTC), level, logger, request_id, message and, if any, exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "request_id": getattr(record, "request_id", "-"),
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps({name: redact(value) for name, value in line.items()})
+
+
+class QuietRotatingFileHandler(logging.handlers.RotatingFileHandler):
+    """A log file that may be missing, unwritable or on a full disk: the console still has every line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say nothing: a log that can't be written must not fail the request that wrote it."""
