@@ -81,12 +81,13 @@ class Api:
         answer: Answer | None
         try:
             with self.state.lock:
+                resets = self.state.resets
                 fault = faults.take(self.state, call.method, path)
             request = self._read(call, request.id)
             record["params"] = _without_secrets(request.params)
             record["idempotency_key"] = request.idempotency_key
             record["key"] = "publishable" if request.publishable else "secret"
-            answer = self._run(request, fault)
+            answer = self._run(request, fault, resets)
         except StripeError as error:
             answer = _error(request, error)
         except Exception:
@@ -97,7 +98,8 @@ class Api:
         record["status"] = answer.status if answer else None
         record["replayed"] = bool(answer and "Idempotent-Replayed" in answer.headers)
         with self.state.lock:
-            self.state.requests.append(record)
+            if self.state.resets == resets:
+                self.state.requests.append(record)
         if answer:
             version = call.headers.get("stripe-version") or API_VERSION
             answer.headers.update({"Request-Id": request.id or "", "Stripe-Version": _header(version)})
@@ -114,7 +116,7 @@ class Api:
         idempotency_key = call.headers.get("idempotency-key") if call.method == "POST" else None
         return Request(call.method, call.path, params, key.publishable, key.scope, idempotency_key, id)
 
-    def _run(self, request: Request, fault: Fault | None) -> Answer | None:
+    def _run(self, request: Request, fault: Fault | None, resets: int) -> Answer | None:
         fault = fault or Fault()
         if fault.drop:
             return None
@@ -122,17 +124,22 @@ class Api:
             raise server_error(fault.status)
         if request.idempotency_key:
             with self.state.lock:
+                if self.state.resets != resets:
+                    return None  # the account that was asked is gone
                 stored = idempotency.begin(self.state, request)
             if stored:
                 return Answer(*stored, {"Idempotent-Replayed": "true"})
         try:
             self.stopping.wait(fault.delay)
             with self.state.lock:
+                if self.state.resets != resets:
+                    return None
                 answer, keep = self._effect(request, fault)
                 idempotency.finish(self.state, request, (answer.status, answer.body) if keep else None)
         except Exception:
             with self.state.lock:
-                idempotency.finish(self.state, request, None)
+                if self.state.resets == resets:
+                    idempotency.finish(self.state, request, None)
             raise
         self.stopping.wait(fault.effect_then_delay)
         return None if fault.drops_after_effect else answer

@@ -60,7 +60,8 @@ INTERNAL_REQUEST = Request("POST", "", {})
 class State:
     """The one account of the local Stripe. ``objects`` maps a kind ("charge") and an id to an object.
 
-    ``later`` takes what banks do by themselves after a while, such as the end of a pending refund.
+    ``later`` takes what banks do by themselves after a while, such as the end of a pending refund. ``resets``
+    counts the calls of ``clear``, so that a request which began before one leaves nothing behind after it.
     """
 
     base_url: str = ""
@@ -74,6 +75,7 @@ class State:
     idempotency: dict[tuple[str, str], Record] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     requests: deque[JsonDict] = field(default_factory=lambda: deque(maxlen=REMEMBERED_REQUESTS))
+    resets: int = 0
 
     def clear(self) -> None:
         """Forget everything, as on the first day."""
@@ -81,6 +83,7 @@ class State:
             memory.clear()
         self.faults.clear()
         self.requests.clear()
+        self.resets += 1
 
     def add(self, obj: JsonDict) -> JsonDict:
         """Keep a new object under its kind and id; gives it back."""

@@ -105,7 +105,7 @@ class FaultTests(LocalStripeTestCase):
                 self.fault(path="/v1/payment_intents", **{when: 60})
                 with self.assertRaises(OSError):
                     self.create_impatiently()
-                deadline = time.monotonic() + 2
+                deadline = time.monotonic() + 30
                 while self.types() != effect:
                     self.assertLess(time.monotonic(), deadline)
                     time.sleep(0.01)
@@ -164,7 +164,7 @@ class FaultTests(LocalStripeTestCase):
                 url, key = f"{self.server.base_url}/v1/refunds", {"Authorization": "Bearer sk_test_x"}
                 with self.assertRaises(OSError):
                     call("POST", url, f"payment_intent={intent}".encode(), key, timeout=0.2)
-                deadline = time.monotonic() + 2
+                deadline = time.monotonic() + 30
                 while len(self.server.refunds()) != refunds:
                     self.assertLess(time.monotonic(), deadline)
                     time.sleep(0.01)
