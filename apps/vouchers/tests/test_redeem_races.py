@@ -158,26 +158,41 @@ class OneKeyRaceTests(RaceTestCase):
 
     def test_a_copy_that_meets_the_expiry_waits_for_the_one_that_was_in_time(self):
         """One takes the use just in time, and is slow to commit; the voucher expires; a copy comes."""
-        holder = make_user()
-        voucher = make_voucher(owner=holder)
-        first, copy = [self.keyed_redeem(holder, voucher) for _ in range(2)]
-
-        def late_copy():
-            time.sleep(0.8)
-            return copy()
-
-        def slow_take_use(*, take_use=redemption._take_use, **asked):
-            usage = take_use(**asked)
-            time.sleep(1.2)
-            return usage
-
-        soon = timezone.now() + timedelta(seconds=0.6)
-        Voucher.objects.filter(pk=voucher.pk).update(expiry_date=soon)
-        with patch.object(redemption, "_take_use", slow_take_use):
-            answers = self.together(first, late_copy)
+        for in_time in (
+            0.6,
+            2,
+            6,
+            18,
+        ):  # seconds: on a busy machine the first may need longer to come in time
+            voucher, answers = self.first_in_time_and_late_copy(in_time)
+            if answers[0].status_code == 200:
+                break
         self.assertEqual([answer.status_code for answer in answers], [200, 200], answers[1].content)
         self.assertEqual(answers[0].content, answers[1].content)
         self.assertEqual(voucher.usages.count(), 1)
+
+    def first_in_time_and_late_copy(self, in_time):
+        """The voucher, that expires in so many seconds, and the two answers."""
+        holder = make_user()
+        voucher = make_voucher(owner=holder)
+        first, copy = [self.keyed_redeem(holder, voucher) for _ in range(2)]
+        expiry = timezone.now() + timedelta(seconds=in_time)
+
+        def sleep_until_expired_for(seconds):
+            time.sleep(max(0, (expiry - timezone.now()).total_seconds() + seconds))
+
+        def late_copy():
+            sleep_until_expired_for(0.2)
+            return copy()
+
+        def slow_take_use(*, take_use=redemption._take_use, **request):
+            usage = take_use(**request)
+            sleep_until_expired_for(0.6)
+            return usage
+
+        Voucher.objects.filter(pk=voucher.pk).update(expiry_date=expiry)
+        with patch.object(redemption, "_take_use", slow_take_use):
+            return voucher, self.together(first, late_copy)
 
     def keyed_redeem(self, holder, voucher):
         client = self.signed_in(holder)
