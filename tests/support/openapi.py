@@ -4,7 +4,7 @@ from typing import Any
 
 import schemathesis
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, connection
+from django.db import close_old_connections
 
 from apps.payments.tests.factories import make_completed_transaction
 from apps.users.tests.factories import make_staff
@@ -22,9 +22,6 @@ class GeneratedRequestsTestCase(StripeTestCase, ApiTestCase):
         for signal in (request_started, request_finished):  # as Django's own test client does
             signal.disconnect(close_old_connections)
             self.addCleanup(signal.connect, close_old_connections)
-        if connection.vendor == "postgresql":  # generating takes its time, and the test is one transaction
-            with connection.cursor() as cursor:
-                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         self.staff = make_staff()
         make_completed_transaction(user=self.staff, quantity=2)
 

@@ -45,6 +45,10 @@ def prepare() -> None:
         CELERY_TASK_ALWAYS_EAGER=True,
         CELERY_TASK_EAGER_PROPAGATES=True,
     ).enable()
+    database = connections["default"]
+    if database.vendor == "postgresql":  # a test is one transaction, and may think for long on a busy machine
+        options = database.settings_dict["OPTIONS"]
+        options["options"] = f"{options.get('options', '')} -c idle_in_transaction_session_timeout=0"
 
 
 def _prepare_worker(*arguments: Any) -> None:
