@@ -27,7 +27,7 @@ from django.contrib import admin
 from django.core.management import CommandError, call_command, get_commands
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test import Client as Browser
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, tag
 from django.urls import get_resolver
 from post_office.models import Log
 
@@ -56,6 +56,7 @@ from tests.test_configuration import PRODUCTION, TEST_KEYS
 from voucher_project.celery import app
 
 
+@tag("slow")
 class WalkTests(CanaryTestCase):
     def walk(self, route, entry):
         """Send a code wherever this address can be sent one; the route that it led to."""

@@ -20,6 +20,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import Group
 from django.core.management import CommandError, call_command
 from django.db import models, transaction
+from django.test import tag
 from django.urls import reverse
 
 from apps.core import logs, mail
@@ -79,6 +80,7 @@ def places_that_mask():
             yield from (module for call in calls if getattr(call.func, "id", "") == "redact")
 
 
+@tag("slow")
 class RowsTests(CanaryTestCase):
     def setUp(self):
         super().setUp()

@@ -4,6 +4,7 @@ answer is one that the document describes.
 
 from typing import Any
 
+from django.test import tag
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
@@ -14,6 +15,7 @@ from tests.support.openapi import GeneratedRequestsTestCase
 EXAMPLES = 15
 
 
+@tag("slow")
 class ContractTests(GeneratedRequestsTestCase):
     def setUp(self):
         super().setUp()

@@ -9,7 +9,7 @@ import time
 import urllib.request
 
 from django.conf import settings
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, tag
 
 from tests.support.runner import home
 from tests.support.server import answers, free_port
@@ -18,6 +18,7 @@ from tests.test_configuration import TEST_KEYS
 START = 60  # seconds
 
 
+@tag("slow")
 class DemoTests(SimpleTestCase):
     def setUp(self):
         self.port, self.stripe_port = free_port(), free_port()

@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from django.test import tag
 from django.urls import get_resolver
 
 from apps.payments.tests.factories import make_completed_transaction
@@ -40,6 +41,7 @@ JSON: Final = ("", " ", ",", "*/*", "application/*", "application/json", "text/h
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
 
 
+@tag("slow")
 class NegotiationTests(StripeTestCase, ApiTestCase):
     def setUp(self):
         super().setUp()

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from django.test import override_settings
+from django.test import override_settings, tag
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, given, settings
 from jsonschema import Draft4Validator, FormatChecker  # type: ignore[import-untyped]
@@ -69,6 +69,7 @@ CANDIDATES: Final[tuple[Any, ...]] = (
 
 
 @override_settings(RATE_LIMITS_ENABLED=False)
+@tag("slow")
 class AllowedTests(GeneratedRequestsTestCase):
     def test_what_the_document_allows_is_accepted(self):
         accepted = set()

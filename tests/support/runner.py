@@ -20,6 +20,7 @@ from django.test.utils import override_settings
 
 SLOWEST: Final = 20  # tests that a run names at its end
 RACE: Final = "race"  # the tag of tests of which only one may run at a time
+SLOW: Final = "slow"  # the tag of classes that take long: with several processes they begin first
 
 
 def home() -> Path:
@@ -116,20 +117,27 @@ class _WorkerRunner(django_runner.RemoteTestRunner):
 
 class _ParallelSuite(django_runner.ParallelTestSuite):
     """Runs the races in one process, one after the other, from the start: only one may run at a time, and a second
-    process would do nothing but wait for the first."""
+    process would do nothing but wait for the first. The slow classes come next, so that none of them is the last."""
 
     init_worker = _prepare_worker
     runner_class = _WorkerRunner
 
     def __init__(self, subsuites: list[unittest.TestSuite], *arguments: Any, **options: Any) -> None:
         races = unittest.TestSuite()
-        others = []
+        slow, others = [], []
         for subsuite in subsuites:
-            if any(RACE in getattr(test, "tags", ()) for test in subsuite):
+            if _has_tag(RACE, subsuite):
                 races.addTests(subsuite)
+            elif _has_tag(SLOW, subsuite):
+                slow.append(subsuite)
             else:
                 others.append(subsuite)
-        super().__init__([races, *others] if races.countTestCases() else others, *arguments, **options)
+        first = [races] if races.countTestCases() else []
+        super().__init__([*first, *slow, *others], *arguments, **options)
+
+
+def _has_tag(name: str, suite: unittest.TestSuite) -> bool:
+    return any(name in getattr(test, "tags", ()) for test in suite)
 
 
 class _Counting(unittest.TextTestResult):

@@ -8,6 +8,7 @@ from typing import Any
 from django.apps import apps
 from django.db import connection, transaction
 from django.db.models import F
+from django.test import tag
 from django.test.utils import CaptureQueriesContext, override_settings
 from django.utils import timezone
 from post_office.models import STATUS, Email
@@ -65,6 +66,7 @@ class AuditTests(BooksTestCase, ApiTestCase):
                 self.assertNotIn("figures_shown", broken_rules())
 
 
+@tag("slow")
 class PlantedFaultTests(BooksTestCase, ApiTestCase):
     """Each fault is written past the services, and where the schema forbids it, past the schema."""
 

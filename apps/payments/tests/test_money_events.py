@@ -2,6 +2,8 @@
 
 from decimal import ROUND_CEILING, Decimal
 
+from django.test import tag
+
 from apps.core.errors import ConflictError
 from apps.payments import services
 from apps.payments.models import Refund, Transaction
@@ -17,6 +19,7 @@ WHOLE = 3000  # in minor units, as Stripe counts
 TOLD = ("refund.created", "charge.dispute.created", "charge.dispute.closed")
 
 
+@tag("slow")
 class MoneyEventTests(PaidTestCase, ApiTestCase):
     def setUp(self):
         super().setUp()

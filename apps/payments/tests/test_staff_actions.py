@@ -11,7 +11,7 @@ from unittest import skipUnless
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.db import connection, transaction
-from django.test import Client
+from django.test import Client, tag
 from django.utils import timezone
 from post_office.models import Email
 
@@ -101,6 +101,7 @@ class StaffTestCase(PaidTestCase, ApiTestCase):
             self.assertNotIn(voucher.shown_code, page)
 
 
+@tag("slow")
 class EveryActionTests(StaffTestCase):
     def test_without_its_permission_it_is_not_offered_and_forbidden(self):
         before = self.state()
@@ -427,6 +428,7 @@ class RefundActionTests(StaffTestCase):
         self.assertEqual((self.books(self.other)[3], self.stripe.refunds()), (["", ""], []))
 
 
+@tag("slow")
 class ScreenTests(StaffTestCase):
     def setUp(self):
         super().setUp()

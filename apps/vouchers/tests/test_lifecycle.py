@@ -11,7 +11,7 @@ from unittest import TestCase
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
-from django.test import override_settings
+from django.test import override_settings, tag
 from django.utils import timezone
 from hypothesis import settings, stateful
 from hypothesis import strategies as st
@@ -448,6 +448,7 @@ def told(usage: VoucherUsage) -> str:
     return f"use {usage.use_no} of {usage.voucher_id}, {usage.voucher.uses_remaining} left"
 
 
+@tag("slow")
 class LifecycleTests(ApiTestCase):
     def test_vouchers_are_as_the_model_says_whatever_is_done_in_whichever_order(self):
         refusals = set(errors.__all__) - {"BatchDiffers", "BatchIncomplete", "CodeMalformed", "ReasonInvalid"}
