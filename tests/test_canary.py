@@ -153,7 +153,7 @@ class FaultTests(CanaryTestCase):
 
     def test_without_the_mask_it_would_be_seen(self):
         """The control of all of these."""
-        with patch.object(handlers, "redact", lambda text, redactors: str(text)):
+        with patch.object(handlers, "redact", lambda text, redactors=None: str(text)):
             self.fail_everywhere(step=7)
         told = {name for name, line in self.lines() if tells(line, self.planted)}
         self.assertEqual(told, {"django.request"})
