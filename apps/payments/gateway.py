@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -26,10 +26,15 @@ from .errors import (
     AmountTooLarge,
     AmountTooSmall,
     CallSlotsTaken,
-    CurrencyNotSupported,
     PaymentProviderUnavailable,
     SignatureInvalid,
 )
+from .stripe_objects import Dispute as Dispute
+from .stripe_objects import Event as Event
+from .stripe_objects import Intent as Intent
+from .stripe_objects import NotAtStripe as NotAtStripe
+from .stripe_objects import Refund as Refund
+from .stripe_objects import id_of, to_dispute, to_intent, to_refund
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +55,6 @@ _slots = CallSlots(CALLS_AT_ONCE)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]{0,254}")
 
 
-class NotAtStripe(Exception):
-    """Stripe knows no such object, or none that could be ours."""
-
-
 class ErrorKept(PaymentProviderUnavailable):
     """Stripe keeps an error under our idempotency key, and repeats it for a day. It may have had an effect.
 
@@ -68,75 +69,6 @@ class RefundRefused(Exception):
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
-
-
-@dataclass(frozen=True)
-class Refund:
-    """A refund as Stripe has it now, ours or one made in its dashboard. `amount` is in the major unit.
-
-    `status` is pending, requires_action, succeeded, failed or canceled; `reference` is our own UUID, or "".
-    """
-
-    id: str
-    intent_id: str
-    status: str
-    amount: Decimal
-    currency: str
-    reference: str
-    failure_reason: str
-
-    def counts(self) -> bool:
-        """Whether it went back or is on its way, and did not come to nothing."""
-        return self.status not in ("failed", "canceled")
-
-
-@dataclass(frozen=True)
-class Dispute:
-    """A dispute as Stripe has it now; `status` in Stripe's words ("Disputes": needs_response, won, lost …)."""
-
-    id: str
-    intent_id: str
-    status: str
-    amount: Decimal
-    currency: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Intent:
-    """A payment intent as Stripe has it now. Amounts are in the currency's major unit.
-
-    `refunds`, the oldest first, and `disputes` are what may keep its vouchers from being redeemed. Only
-    `fetch_intent` looks them up; an intent from a list, or one just made, has none.
-    """
-
-    id: str
-    status: str
-    amount: Decimal
-    amount_received: Decimal
-    currency: str
-    order_id: str
-    client_secret: str = field(repr=False)
-    installation: str = ""  # which of those that share the account made it; "" before they wrote it down
-    refunds: tuple[Refund, ...] = ()
-    disputes: tuple[Dispute, ...] = ()
-
-    @property
-    def succeeded(self) -> bool:
-        return self.status == "succeeded"
-
-    @property
-    def canceled(self) -> bool:
-        return self.status == "canceled"
-
-
-@dataclass(frozen=True)
-class Event:
-    """What a signed event says: something happened to the object with this id. Not to be trusted for more."""
-
-    id: str
-    type: str
-    object_id: str
 
 
 def check_price(unit_price: Decimal, quantity: int, currency: str) -> None:
@@ -160,7 +92,7 @@ def create_intent(*, amount: Decimal, currency: str, order_id: UUID, attempt: in
     }
     try:
         with _conversation():
-            return _intent(
+            return to_intent(
                 _client().v1.payment_intents.create(
                     params, {"idempotency_key": _key(f"order-{order_id}-create", attempt)}
                 )
@@ -177,12 +109,12 @@ def fetch_intent(intent_id: str, *, all_refunds: bool = False, all_disputes: boo
     """
     _check_identifier(intent_id)
     with _conversation():
-        found = _client().v1.payment_intents.retrieve(intent_id, {"expand": ["latest_charge"]})
-        intent = _intent(found)
+        stripe_intent = _client().v1.payment_intents.retrieve(intent_id, {"expand": ["latest_charge"]})
+        intent = to_intent(stripe_intent)
         if not intent.succeeded:
             return intent
         # Not expanded (null, or only an id), it says nothing, and both are asked for.
-        charge = getattr(found, "latest_charge", None)
+        charge = getattr(stripe_intent, "latest_charge", None)
         silent = charge is None or isinstance(charge, str)
         refunds: list[Refund] = []
         disputes: list[Dispute] = []
@@ -213,17 +145,17 @@ def intents_created(since: datetime, until: datetime, calling: Calling) -> Itera
 
     `calling` makes the call for each page, and may make it again. Raises PaymentProviderUnavailable.
     """
-    return _listed(lambda page: _client().v1.payment_intents.list(page), _intent, since, until, calling)
+    return _listed(lambda page: _client().v1.payment_intents.list(page), to_intent, since, until, calling)
 
 
 def refunds_created(since: datetime, until: datetime, calling: Calling) -> Iterator[Refund]:
     """The same for refunds."""
-    return _listed(lambda page: _client().v1.refunds.list(page), _refund, since, until, calling)
+    return _listed(lambda page: _client().v1.refunds.list(page), to_refund, since, until, calling)
 
 
 def disputes_created(since: datetime, until: datetime, calling: Calling) -> Iterator[Dispute]:
     """The same for disputes."""
-    return _listed(lambda page: _client().v1.disputes.list(page), _dispute, since, until, calling)
+    return _listed(lambda page: _client().v1.disputes.list(page), to_dispute, since, until, calling)
 
 
 def find_intent(*, order_id: UUID, since: datetime) -> Intent | None:
@@ -238,10 +170,10 @@ def find_intent(*, order_id: UUID, since: datetime) -> Intent | None:
         "limit": 100,
     }
     with _conversation():
-        for found in _client().v1.payment_intents.list(span).auto_paging_iter():
-            if str(getattr(getattr(found, "metadata", None), "order_id", "") or "") == str(order_id):
+        for stripe_intent in _client().v1.payment_intents.list(span).auto_paging_iter():
+            if str(getattr(getattr(stripe_intent, "metadata", None), "order_id", "") or "") == str(order_id):
                 try:
-                    return _intent(found)
+                    return to_intent(stripe_intent)
                 except NotAtStripe:
                     return None
     return None
@@ -262,14 +194,14 @@ def create_refund(
     }
     with _conversation():
         try:
-            found = _client().v1.refunds.create(
+            stripe_refund = _client().v1.refunds.create(
                 params, {"idempotency_key": _key(f"refund-{reference}", attempt)}
             )
         except stripe.InvalidRequestError as error:
             log.warning("Stripe refused a refund: code %s, request %s", error.code, error.request_id)
             raise RefundRefused(error.code or "refused") from error
         try:
-            return _refund(found)
+            return to_refund(stripe_refund)
         except NotAtStripe as error:  # what was just made can't be missing
             raise PaymentProviderUnavailable from error
 
@@ -278,7 +210,7 @@ def fetch_refund(refund_id: str) -> Refund:
     """The refund as it is at Stripe now. Raises NotAtStripe or PaymentProviderUnavailable."""
     _check_identifier(refund_id)
     with _conversation():
-        return _refund(_client().v1.refunds.retrieve(refund_id))
+        return to_refund(_client().v1.refunds.retrieve(refund_id))
 
 
 def refunds_of(intent_id: str) -> list[Refund]:
@@ -292,14 +224,14 @@ def fetch_dispute(dispute_id: str) -> Dispute:
     """The dispute as it is at Stripe now. Raises NotAtStripe or PaymentProviderUnavailable."""
     _check_identifier(dispute_id)
     with _conversation():
-        return _dispute(_client().v1.disputes.retrieve(dispute_id))
+        return to_dispute(_client().v1.disputes.retrieve(dispute_id))
 
 
 def intent_id_of_charge(charge_id: str) -> str:
     """The payment intent that a charge belongs to. Raises NotAtStripe or PaymentProviderUnavailable."""
     _check_identifier(charge_id)
     with _conversation():
-        return _id_of(getattr(_client().v1.charges.retrieve(charge_id), "payment_intent", None))
+        return id_of(getattr(_client().v1.charges.retrieve(charge_id), "payment_intent", None))
 
 
 def read_event(read_body: Callable[[], bytes], signature: str) -> Event | None:
@@ -314,14 +246,14 @@ def read_event(read_body: Callable[[], bytes], signature: str) -> Event | None:
     if not any(_is_signed(body, signature, secret) for secret in settings.STRIPE_WEBHOOK_SECRETS):
         raise SignatureInvalid
     try:
-        event = json.loads(body.decode())
-        found = Event(id=event["id"], type=event["type"], object_id=event["data"]["object"]["id"])
+        payload = json.loads(body.decode())
+        event = Event(id=payload["id"], type=payload["type"], object_id=payload["data"]["object"]["id"])
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    if not all(isinstance(word, str) for word in (found.id, found.type, found.object_id)):
+    if not all(isinstance(word, str) for word in (event.id, event.type, event.object_id)):
         return None
-    storable = 0 < len(found.id) <= 255 and found.id.isprintable()  # no NUL, no half of a surrogate pair
-    return found if storable and _IDENTIFIER.fullmatch(found.object_id) else None
+    storable = 0 < len(event.id) <= 255 and event.id.isprintable()  # no NUL, no half of a surrogate pair
+    return event if storable and _IDENTIFIER.fullmatch(event.object_id) else None
 
 
 def _check_signing_time(signature: str) -> None:
@@ -382,112 +314,42 @@ def _refusal(error: stripe.InvalidRequestError) -> Callable[[], Exception]:
     return PaymentProviderUnavailable
 
 
-def _intent(found: stripe.PaymentIntent) -> Intent:
-    try:
-        currency = found.currency.upper()
-        metadata = getattr(found, "metadata", None)
-        received = getattr(found, "amount_received", None)
-        if received is None:  # which Stripe may leave out; we never capture a part
-            received = found.amount if found.status == "succeeded" else 0
-        return Intent(
-            id=found.id,
-            status=found.status,
-            amount=stripe_amounts.from_minor(found.amount, currency),
-            amount_received=stripe_amounts.from_minor(received, currency),
-            currency=currency,
-            order_id=str(getattr(metadata, "order_id", "") or ""),
-            client_secret=getattr(found, "client_secret", "") or "",
-            installation=str(getattr(metadata, "installation", "") or ""),
-        )
-    except CurrencyNotSupported as error:  # another shop's, on the same account: we never ask for one
-        raise NotAtStripe from error
-    except (AttributeError, TypeError, ArithmeticError) as error:
-        log.error("Stripe: an intent in a shape that we don't know (%s)", type(error).__name__)
-        raise PaymentProviderUnavailable from error
-
-
 def _refunds_of(intent_id: str) -> list[Refund]:
     page = _client().v1.refunds.list({"payment_intent": intent_id, "limit": 100})
-    return [_refund(found) for found in page.auto_paging_iter()][::-1]
+    return [to_refund(stripe_refund) for stripe_refund in page.auto_paging_iter()][::-1]
 
 
 def _disputes_of(intent_id: str) -> list[Dispute]:
     page = _client().v1.disputes.list({"payment_intent": intent_id, "limit": 100})
-    return [_dispute(found) for found in page.auto_paging_iter()]
+    return [to_dispute(stripe_dispute) for stripe_dispute in page.auto_paging_iter()]
 
 
 def _listed(
-    ask: Callable[[Any], Any],
+    list_page: Callable[[Any], Any],
     read: Callable[[Any], Ours],
     since: datetime,
     until: datetime,
     calling: Calling,
 ) -> Iterator[Ours]:
     """What of a list of Stripe's could be ours. A slot among the calls is taken for a page, not between pages."""
-    asked: dict[str, Any] = {
+    params: dict[str, Any] = {
         "created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())},
         "limit": 100,
     }
 
     def page() -> Any:
         with _conversation():
-            return ask(asked)
+            return list_page(params)
 
     more = True
     while more:
         answer = calling(page)
-        for found in answer.data:
+        for stripe_object in answer.data:
             with suppress(NotAtStripe):
-                yield read(found)
+                yield read(stripe_object)
         more = bool(answer.has_more and answer.data)
         if more:
-            asked["starting_after"] = answer.data[-1].id
-
-
-def _refund(found: stripe.Refund) -> Refund:
-    try:
-        currency = found.currency.upper()
-        metadata = getattr(found, "metadata", None)
-        return Refund(
-            id=found.id,
-            intent_id=_id_of(getattr(found, "payment_intent", None)),
-            status=found.status or "",
-            amount=stripe_amounts.from_minor(found.amount, currency),
-            currency=currency,
-            reference=str(getattr(metadata, "refund_id", "") or ""),
-            failure_reason=str(getattr(found, "failure_reason", "") or ""),
-        )
-    except CurrencyNotSupported as error:
-        raise NotAtStripe from error
-    except (AttributeError, TypeError, ArithmeticError) as error:
-        log.error("Stripe: a refund in a shape that we don't know (%s)", type(error).__name__)
-        raise PaymentProviderUnavailable from error
-
-
-def _dispute(found: stripe.Dispute) -> Dispute:
-    try:
-        currency = found.currency.upper()
-        return Dispute(
-            id=found.id,
-            intent_id=_id_of(getattr(found, "payment_intent", None)),
-            status=found.status,
-            amount=stripe_amounts.from_minor(found.amount, currency),
-            currency=currency,
-            reason=found.reason,
-        )
-    except CurrencyNotSupported as error:
-        raise NotAtStripe from error
-    except (AttributeError, TypeError, ArithmeticError) as error:
-        log.error("Stripe: a dispute in a shape that we don't know (%s)", type(error).__name__)
-        raise PaymentProviderUnavailable from error
-
-
-def _id_of(reference: object) -> str:
-    """The id in a member that is an id, an expanded object, or null. Raises NotAtStripe for the last."""
-    found = reference if isinstance(reference, str) else getattr(reference, "id", None)
-    if not found:
-        raise NotAtStripe
-    return str(found)
+            params["starting_after"] = answer.data[-1].id
 
 
 def _check_identifier(text: str) -> None:

@@ -266,7 +266,7 @@ class StripeTroubleTests(PurchaseTestCase):
         self.assertEqual((answer["transaction"]["status"], len(answer["vouchers"])), ("completed", 1))
 
     def test_an_answer_about_something_else_than_was_asked_for_is_no_accident_of_ours(self):
-        with patch.object(gateway, "_intent", side_effect=gateway.NotAtStripe):
+        with patch.object(gateway, "to_intent", side_effect=gateway.NotAtStripe):
             self.assertProblem(self.start(), 503, "payment_provider_unavailable")
         self.assertEqual(Transaction.objects.get().status, "pending")
 
