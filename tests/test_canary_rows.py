@@ -61,7 +61,7 @@ PLACES = {
         {"vouchers.VoucherEvent.reason", "payments.Refund.decision_note"},
     ),
     "apps.payments.management.commands.withdraw_service": (1, {"vouchers.VoucherEvent.reason"}),
-    "apps.payments.services.refunds": (2, {"payments.Refund.reason", "payments.Refund.notes"}),
+    "apps.payments.services.refunds.requests": (2, {"payments.Refund.reason", "payments.Refund.notes"}),
     "apps.vouchers.backoffice.history": (1, {"page of VoucherUsage"}),
     "apps.vouchers.services.batches": (1, {"vouchers.Batch.label"}),
 }

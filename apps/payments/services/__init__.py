@@ -6,15 +6,15 @@ from .emails import RECEIPT, queue_receipt, receipt_attachment
 from .fulfilment import apply_intent, erase_buyer
 from .idempotency_keys import earlier_request, remove_old_keys, store_response
 from .purchases import Purchase, confirm_payment, start_purchase
-from .refund_allocation import refundable_amount
-from .refund_decisions import approve_refund, execute_refund, reject_refund
-from .refunds import (
-    apply_refund,
+from .refunds.allocation import refundable_amount
+from .refunds.decisions import approve_refund, execute_refund, reject_refund
+from .refunds.requests import (
     erase_reasons,
     refundable_by_staff,
     request_refund,
     request_refund_by_staff,
 )
+from .refunds.stripe_sync import apply_refund
 from .stripe_sync import (
     SyncKind,
     SyncResult,

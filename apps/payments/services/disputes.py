@@ -16,7 +16,7 @@ from apps.payments.models import Dispute, DisputeOutcome, Transaction
 
 from . import emails
 from .recalculation import lock_transaction, recalculate
-from .refund_allocation import fit_requests
+from .refunds.allocation import fit_requests
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ OUTCOME_OF: Final = {
     "prevented": DisputeOutcome.WON,
     "lost": DisputeOutcome.LOST,
 }
+CHANGING: Final = ("amount", "reason", "stripe_status", "outcome", "closed_at", "updated_at")
 
 
 def last_changes(intent_id: str) -> dict[str, datetime]:
@@ -34,34 +35,35 @@ def last_changes(intent_id: str) -> dict[str, datetime]:
     return dict(rows.values_list("stripe_dispute_id", "updated_at"))
 
 
-def apply_dispute(found: gateway.Dispute, *, read_at: datetime | None) -> Dispute | None:
+def apply_dispute(at_stripe: gateway.Dispute, *, read_at: datetime | None) -> Dispute | None:
     """Apply a dispute, fetched from Stripe just now; None if our row has moved since `read_at`: fetch again.
 
     A dispute's status goes to and fro, so an older answer must not undo a newer one. Raises TransactionNotFound.
     """
     with database.atomic():
-        paid = lock_transaction(Transaction.objects.filter(stripe_payment_intent_id=found.intent_id))
-        known = Dispute.objects.filter(stripe_dispute_id=found.id).first()
+        paid = lock_transaction(Transaction.objects.filter(stripe_payment_intent_id=at_stripe.intent_id))
+        known = Dispute.objects.filter(stripe_dispute_id=at_stripe.id).first()
         if known and (known.stripe_status, known.amount, known.reason) == (
-            found.status,
-            found.amount,
-            found.reason,
+            at_stripe.status,
+            at_stripe.amount,
+            at_stripe.reason,
         ):
             return known
         if (known and known.updated_at) != read_at:
             return None
         now = timezone.now()
-        dispute = known or Dispute(stripe_dispute_id=found.id, transaction=paid, opened_at=now)
-        outcome = OUTCOME_OF.get(found.status, DisputeOutcome.OPEN)
+        dispute = known or Dispute(stripe_dispute_id=at_stripe.id, transaction=paid, opened_at=now)
+        outcome = OUTCOME_OF.get(at_stripe.status, DisputeOutcome.OPEN)
         changed = dispute.pk is None or dispute.outcome != outcome
-        corrected = outcome == DisputeOutcome.LOST and dispute.amount != found.amount
-        dispute.amount, dispute.reason, dispute.stripe_status = found.amount, found.reason, found.status
+        corrected = outcome == DisputeOutcome.LOST and dispute.amount != at_stripe.amount
+        dispute.amount, dispute.reason = at_stripe.amount, at_stripe.reason
+        dispute.stripe_status = at_stripe.status
         dispute.outcome = outcome
         if outcome == DisputeOutcome.OPEN:
             dispute.closed_at = None
         elif dispute.closed_at is None:
             dispute.closed_at = now
-        dispute.save()
+        dispute.save(update_fields=None if dispute.pk is None else CHANGING)
         if changed or corrected:
             if outcome == DisputeOutcome.LOST:
                 fit_requests(paid, reason="Lost to a dispute.")
@@ -71,5 +73,5 @@ def apply_dispute(found: gateway.Dispute, *, read_at: datetime | None) -> Disput
                 emails.dispute_opened(dispute)
             else:
                 emails.dispute_closed(dispute)
-            log.warning("Dispute %s of transaction %s: %s", dispute.pk, paid.pk, found.status)
+            log.warning("Dispute %s of transaction %s: %s", dispute.pk, paid.pk, at_stripe.status)
     return dispute

@@ -24,7 +24,8 @@ from apps.vouchers import services as voucher_services
 
 from . import emails, unpaid_purchases
 from .disputes import apply_dispute, last_changes
-from .refunds import apply_refund, record_automatic_refund
+from .refunds.requests import record_automatic_refund
+from .refunds.stripe_sync import apply_refund
 
 log = logging.getLogger(__name__)
 

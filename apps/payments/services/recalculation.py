@@ -23,7 +23,7 @@ from apps.users.models import User
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Hold, Voucher
 
-from .refund_allocation import COUNTING, allocate_dashboard_refunds, goodwill_of, lost_vouchers, total
+from .refunds.allocation import COUNTING, allocate_dashboard_refunds, goodwill_of, lost_vouchers, total
 
 log = logging.getLogger(__name__)
 

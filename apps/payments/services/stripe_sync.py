@@ -12,8 +12,8 @@ from apps.payments.errors import PaymentMismatch
 from apps.payments.models import Dispute, Refund, Transaction
 
 from . import fulfilment
-from .refund_decisions import send_automatic_refunds
-from .refunds import STATUS_OF
+from .refunds.decisions import send_automatic_refunds
+from .refunds.stripe_sync import STATUS_OF
 
 
 class SyncKind(Enum):

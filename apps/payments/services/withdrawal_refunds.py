@@ -13,9 +13,9 @@ from apps.payments.models import Refund, RefundStatus, SoldVoucher, Transaction
 from apps.users.models import User
 from apps.vouchers.models import Hold, VoucherType
 
-from .refund_allocation import refundable_amount
-from .refund_decisions import approve_refund, execute_refund
-from .refunds import request_refund_by_staff
+from .refunds.allocation import refundable_amount
+from .refunds.decisions import approve_refund, execute_refund
+from .refunds.requests import request_refund_by_staff
 
 # What staff or a bank have their hands on is left to them; the rest is on its way back, or was.
 _LEFT_ALONE = frozenset(Hold) - {Hold.WITHDRAWN}

@@ -3,6 +3,7 @@
 from apps.payments import services
 from apps.payments.errors import PaymentProviderUnavailable
 from apps.payments.models import Refund, Transaction
+from apps.payments.services.refunds import decisions
 from tests.support.cases import ApiTestCase
 
 from .money import PURCHASE
@@ -67,7 +68,7 @@ class KeptErrorTests(ReconcileTestCase, ApiTestCase):
         behind = Refund.objects.get(pk=refund.pk)
         behind.stripe_attempt = 1  # as read by one who was held up before Stripe's answer to the first
         with self.assertRaises(PaymentProviderUnavailable), self.assertLogs("apps.payments", "ERROR"):
-            services.refund_decisions._send(behind)
+            decisions._send(behind)
         self.assertEqual(Refund.objects.get().stripe_attempt, 2)
         self.assertEqual(services.execute_refund(refund.pk).status, "succeeded")
         self.assertEqual(len(self.stripe.refunds()), 1)

@@ -11,7 +11,7 @@ from django.db import connection
 from apps.payments import gateway, services
 from apps.payments.errors import NothingToRefund, PaymentProviderUnavailable, RefundDecided
 from apps.payments.models import Refund, Transaction
-from apps.payments.services import refunds
+from apps.payments.services.refunds import requests
 from apps.vouchers.models import Hold, Voucher
 from tests.support.cases import Client, RaceTestCase
 
@@ -66,8 +66,8 @@ class RefundOrRedeemTests(RefundRaceTestCase):
             )
 
         with (
-            patch.object(refunds, "lock_vouchers", unlocked),
-            patch.object(refunds, "recalculate", hold_afterwards),
+            patch.object(requests, "lock_vouchers", unlocked),
+            patch.object(requests, "recalculate", hold_afterwards),
         ):
             outcomes = [self.race(delay=0.2) for _ in range(3)]
         self.assertFalse(all(map(self.right, outcomes)), outcomes)

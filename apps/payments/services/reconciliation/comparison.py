@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from apps.payments import gateway
 from apps.payments.models import Dispute, Refund, RefundStatus, Transaction
-from apps.payments.services.refunds import STATUS_OF
+from apps.payments.services.refunds.stripe_sync import STATUS_OF
 from apps.vouchers.models import VOID
 
 PAYABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_action")

@@ -8,7 +8,7 @@ from apps.payments import gateway
 from apps.payments.errors import PaymentMismatch
 from apps.payments.models import Refund, RefundStatus, Transaction, TransactionStatus
 from apps.payments.services import fulfilment
-from apps.payments.services.refund_decisions import execute_refund, send_automatic_refunds
+from apps.payments.services.refunds.decisions import execute_refund, send_automatic_refunds
 from apps.payments.services.stripe_sync import SyncKind, settle_payment, sync_dispute, sync_refund
 
 from .comparison import Difference

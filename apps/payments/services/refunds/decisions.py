@@ -19,12 +19,12 @@ from apps.payments.errors import (
     RefundNotFound,
 )
 from apps.payments.models import Refund, RefundStatus, Transaction
+from apps.payments.services import emails, fulfilment
+from apps.payments.services.recalculation import lock_transaction, recalculate
 from apps.users.models import User
 
-from . import emails, fulfilment
-from .recalculation import recalculate
-from .refund_allocation import end_refund
-from .refunds import apply_refund, decide, locked_refund
+from .allocation import end_refund
+from .stripe_sync import apply_refund
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +36,14 @@ def approve_refund(*, refund_id: int, actor: User, note: str = "") -> Refund:
     `execute_refund` goes on with it.
     """
     with database.atomic():
-        refund = locked_refund(refund_id)
+        refund = _locked_refund(refund_id)
         if refund.status != RefundStatus.REQUESTED:
             raise RefundDecided
         if refund.transaction.disputes.blocking().exists():
             raise PaymentDisputed
-        decide(refund, actor, note)
+        _decide(refund, actor, note)
         refund.status = RefundStatus.APPROVED
-        refund.save()
+        refund.save(update_fields=("status", "decided_by", "decided_at", "decision_note", "updated_at"))
     return _send(refund)
 
 
@@ -60,11 +60,11 @@ def reject_refund(*, refund_id: int, actor: User, note: str) -> Refund:
 
     def reject() -> None:
         nonlocal done
-        rejected = locked_refund(refund_id)
+        rejected = _locked_refund(refund_id)
         done = rejected.status == RefundStatus.REQUESTED
         if not done:
             return
-        decide(rejected, actor, note)
+        _decide(rejected, actor, note)
         end_refund(rejected, RefundStatus.REJECTED)
         recalculate(rejected.transaction, reason=f"Refund {refund_id} rejected", actor=actor)
         emails.refund_decided(rejected)
@@ -84,9 +84,9 @@ def execute_refund(refund_id: int) -> Refund:
     refund = _refund(refund_id)  # with its attempt, which must be read before Stripe is asked
     if refund.status != RefundStatus.APPROVED or refund.stripe_refund_id:
         return refund
-    for made in gateway.refunds_of(_intent_id_of(refund)):
-        if made.reference == str(refund.reference):
-            fulfilment.bring_in_line(made.intent_id, all_refunds=True)
+    for at_stripe in gateway.refunds_of(_intent_id_of(refund)):
+        if at_stripe.reference == str(refund.reference):
+            fulfilment.bring_in_line(at_stripe.intent_id, all_refunds=True)
             return _refund(refund_id)
     return _send(refund)
 
@@ -98,13 +98,13 @@ def send_automatic_refunds(paid: Transaction) -> None:
     """
     for refund_id in paid.refunds.waiting_to_be_sent().values_list("pk", flat=True):
         with database.atomic():
-            refund = locked_refund(refund_id)
+            refund = _locked_refund(refund_id)
             disputed = refund.transaction.disputes.blocking().exists()
             if refund.status != RefundStatus.REQUESTED or disputed:
                 continue
             refund.decided_at = timezone.now()
             refund.status = RefundStatus.APPROVED
-            refund.save()
+            refund.save(update_fields=("status", "decided_at", "updated_at"))
         try:
             _send(refund)
         except PaymentProviderUnavailable:
@@ -114,7 +114,7 @@ def send_automatic_refunds(paid: Transaction) -> None:
 def _send(refund: Refund) -> Refund:
     """Ask Stripe to make a refund, and apply its answer."""
     try:
-        made = gateway.create_refund(
+        at_stripe = gateway.create_refund(
             intent_id=_intent_id_of(refund),
             amount=refund.amount,
             currency=refund.transaction.currency,
@@ -132,12 +132,12 @@ def _send(refund: Refund) -> Refund:
         _let_go(refund, lambda: _fail(refund.pk, code))
         log.error("Refund %s was refused by Stripe: %s", refund.pk, code)
     else:
-        apply_refund(made)
+        apply_refund(at_stripe)
     return _refund(refund.pk)
 
 
 def _fail(refund_id: int, code: str) -> None:
-    refused = locked_refund(refund_id)
+    refused = _locked_refund(refund_id)
     if refused.status == RefundStatus.APPROVED:
         refused.failure_reason = code
         end_refund(refused, RefundStatus.FAILED)
@@ -155,6 +155,21 @@ def _let_go(refund: Refund, end: Callable[[], None]) -> None:
     except gateway.NotAtStripe:  # the payment is another account's: there is nothing to take over
         with database.atomic():
             end()
+
+
+def _locked_refund(refund_id: int) -> Refund:
+    """The refund, with its transaction's row locked: that lock is the one that guards refunds too."""
+    transaction_id = Refund.objects.filter(pk=refund_id).values_list("transaction_id", flat=True).first()
+    if transaction_id is None:
+        raise RefundNotFound
+    paid = lock_transaction(Transaction.objects.filter(pk=transaction_id))
+    refund = Refund.objects.get(pk=refund_id)
+    refund.transaction = paid
+    return refund
+
+
+def _decide(refund: Refund, actor: User, note: str) -> None:
+    refund.decided_by, refund.decided_at, refund.decision_note = actor, timezone.now(), note
 
 
 def _refund(refund_id: int) -> Refund:

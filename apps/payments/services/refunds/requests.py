@@ -1,63 +1,23 @@
-"""Giving money back: the vouchers are held first, then Stripe is asked, then they are voided or let go.
+"""Refunds that are asked for: by the buyer, by staff, and without anybody for an account that is closed."""
 
-A refund is requested (by the buyer, or by staff), approved or rejected by staff, sent to Stripe, and ends as
-Stripe says. One that was made in Stripe's dashboard is taken over by the books as it is.
-"""
-
-import logging
 from collections.abc import Collection
 from typing import Final
-from uuid import UUID
 
 from django.db import transaction as database
 from django.utils import timezone
 
 from apps.core.idempotency import RequestKey
 from apps.core.logs import redact
-from apps.payments import gateway
-from apps.payments.errors import (
-    NothingToRefund,
-    NotPaid,
-    PaymentDisputed,
-    RefundNotFound,
-    TransactionNotFound,
-)
-from apps.payments.models import (
-    UNDER_WAY,
-    Refund,
-    RefundedVoucher,
-    RefundOrigin,
-    RefundStatus,
-    Transaction,
-)
+from apps.payments.errors import NothingToRefund, NotPaid, PaymentDisputed
+from apps.payments.models import Refund, RefundedVoucher, RefundOrigin, Transaction
+from apps.payments.services import emails, idempotency_keys
+from apps.payments.services.recalculation import lock_transaction, lock_vouchers, recalculate
 from apps.users import services as users
 from apps.users.models import User
 from apps.vouchers.models import Hold, Voucher
 
-from . import emails, idempotency_keys
-from .recalculation import lock_transaction, lock_vouchers, recalculate
-from .refund_allocation import COUNTING, claim_vouchers, end_refund, fit_requests, refundable_amount
+from .allocation import refundable_amount
 
-log = logging.getLogger(__name__)
-
-# What a status at Stripe is to us ("Refunds": requires_action waits for the buyer's bank details).
-STATUS_OF: Final = {
-    "pending": RefundStatus.PENDING,
-    "requires_action": RefundStatus.PENDING,
-    "succeeded": RefundStatus.SUCCEEDED,
-    "failed": RefundStatus.FAILED,
-    "canceled": RefundStatus.CANCELED,
-}
-# A refund only moves on: an answer that was fetched earlier and applied later undoes nothing.
-_RANK: Final = {
-    RefundStatus.REQUESTED: 0,
-    RefundStatus.APPROVED: 1,
-    RefundStatus.PENDING: 2,
-    RefundStatus.SUCCEEDED: 3,
-    RefundStatus.FAILED: 4,
-    RefundStatus.CANCELED: 4,
-    RefundStatus.REJECTED: 4,
-}
 # A dispute that is no mere inquiry is refused before.
 _UNREFUNDABLE: Final = frozenset(Hold) - {Hold.WITHDRAWN, Hold.DISPUTED}
 
@@ -143,41 +103,6 @@ def refundable_by_staff(voucher: Voucher) -> bool:
     return not voucher.uses_made and not voucher.held_for & {Hold.REFUNDED, Hold.REFUND_PENDING}
 
 
-def apply_refund(found: gateway.Refund) -> Refund | None:
-    """Apply a refund, fetched from Stripe just now, to the books; None if its payment is not one of ours.
-
-    One that we don't know was made in Stripe's dashboard. Where it leaves less than a request asks for, the request
-    is lowered.
-    """
-    with database.atomic():
-        try:
-            paid = lock_transaction(Transaction.objects.filter(stripe_payment_intent_id=found.intent_id))
-        except TransactionNotFound:
-            return None
-        refund = _known(paid, found) or _adopt(paid, found)
-        status = STATUS_OF.get(found.status, RefundStatus.PENDING)
-        if refund.stripe_refund_id and _RANK[status] <= _RANK[RefundStatus(refund.status)]:
-            return refund
-        refund.stripe_refund_id = found.id
-        refund.failure_reason = found.failure_reason
-        if status in UNDER_WAY:
-            refund.status = status
-            refund.finished_at = None
-            refund.save(
-                update_fields=("status", "stripe_refund_id", "failure_reason", "finished_at", "updated_at")
-            )
-        else:
-            end_refund(refund, status)
-        if status in COUNTING:
-            fit_requests(paid, reason="Refunded in Stripe's dashboard instead.")
-            claim_vouchers(paid, refund, lock_vouchers(paid))
-        recalculate(paid, reason=f"Refund {refund.pk} {RefundStatus(refund.status).label.lower()}")
-        emails.refund_decided(refund)
-    if status == RefundStatus.FAILED:
-        log.error("Refund %s of transaction %s failed: %s", refund.pk, paid.pk, found.failure_reason)
-    return refund
-
-
 @database.atomic
 def erase_reasons(*, user: User) -> None:
     """Empty what the user wrote into refund requests, and forget the keys of their requests."""
@@ -221,45 +146,3 @@ def _record(
     recalculate(paid, reason=f"Refund {refund.pk} requested", actor=by)
     emails.refund_requested(refund)
     return refund
-
-
-def locked_refund(refund_id: int) -> Refund:
-    """The refund, with its transaction's row locked: that lock is the one that guards refunds too."""
-    transaction_id = Refund.objects.filter(pk=refund_id).values_list("transaction_id", flat=True).first()
-    if transaction_id is None:
-        raise RefundNotFound
-    paid = lock_transaction(Transaction.objects.filter(pk=transaction_id))
-    refund = Refund.objects.get(pk=refund_id)
-    refund.transaction = paid
-    return refund
-
-
-def decide(refund: Refund, actor: User, note: str) -> None:
-    refund.decided_by, refund.decided_at, refund.decision_note = actor, timezone.now(), note
-
-
-def _known(paid: Transaction, found: gateway.Refund) -> Refund | None:
-    refunds = paid.refunds.select_related("transaction")
-    known = refunds.filter(stripe_refund_id=found.id).first()
-    reference = _uuid(found.reference)
-    if known is None and reference:
-        known = refunds.filter(reference=reference, stripe_refund_id=None).first()
-    return known
-
-
-def _adopt(paid: Transaction, found: gateway.Refund) -> Refund:
-    """A row for a refund that was made without us."""
-    return Refund.objects.create(
-        transaction=paid,
-        amount=found.amount,
-        origin=RefundOrigin.STRIPE,
-        status=RefundStatus.APPROVED,
-        reason="Made in Stripe's dashboard.",
-    )
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

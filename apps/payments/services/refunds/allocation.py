@@ -26,11 +26,21 @@ from apps.payments.models import (
     RefundStatus,
     Transaction,
 )
+from apps.payments.services import emails
 from apps.vouchers.models import Hold, Voucher
 
-from . import emails
-
 COUNTING: Final = (*UNDER_WAY, RefundStatus.SUCCEEDED)
+# What of a refund is decided or learnt when it ends.
+ENDING: Final = (
+    "status",
+    "finished_at",
+    "stripe_refund_id",
+    "failure_reason",
+    "decided_by",
+    "decided_at",
+    "decision_note",
+    "updated_at",
+)
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
@@ -42,7 +52,7 @@ def end_refund(refund: Refund, status: RefundStatus) -> None:
     """Note how a refund ended. Unless it succeeded, its vouchers are no longer given the money back for."""
     refund.status = status
     refund.finished_at = timezone.now()
-    refund.save()
+    refund.save(update_fields=ENDING)
     if status != RefundStatus.SUCCEEDED:
         refund.lines.update(live=False)
 
