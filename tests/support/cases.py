@@ -132,6 +132,15 @@ class RaceTestCase(_Api, TransactionTestCase):
             self.fail(f"Not all threads could start within {self.patience} seconds")
         return [results[number] for number in range(len(calls))]
 
+    def assertCaught(
+        self, race: Callable[[], Result], is_wrong: Callable[[Result], Any], *, rounds: int = 3
+    ) -> None:
+        """A control: one of so many rounds of `race` has an outcome that is wrong, and is the last."""
+        outcomes = [race()]
+        while len(outcomes) < rounds and not is_wrong(outcomes[-1]):
+            outcomes.append(race())
+        self.assertTrue(is_wrong(outcomes[-1]), outcomes)
+
     def _skip_unless_there_are_connections_for(self, threads: int) -> None:
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:

@@ -264,5 +264,4 @@ class SettingItTogether(RaceTestCase):
     def test_control_the_oracle_catches_a_reset_that_reads_and_then_writes(self):
         customer = make_customer()
         with mock.patch.object(users, "reset_password", broken_reset):
-            counts = [len(self.winners(customer)) for _ in range(3)]
-        self.assertGreater(max(counts), 1)
+            self.assertCaught(lambda: self.winners(customer), lambda winners: len(winners) > 1)

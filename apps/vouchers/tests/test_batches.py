@@ -414,8 +414,7 @@ class AtOnceTests(RaceTestCase):
 
     def test_the_same_race_catches_a_run_that_does_not_lock(self):
         with patch.object(batches, "_issue_chunk", issue_by_counting_first):
-            outcomes = [self.race() for _ in range(3)]
-        self.assertTrue(any(made > self.QUANTITY for _, made, _ in outcomes), outcomes)
+            self.assertCaught(self.race, lambda outcome: outcome[1] > self.QUANTITY)
 
 
 class KilledTests(Folder, RaceTestCase):

@@ -288,17 +288,17 @@ class HoldsTogether(VoucherRaceTestCase):
         for pair in zip(vouchers[::2], vouchers[1::2], strict=True):
             self.assertEqual(self.race(pair), self.RIGHT)
 
-    def assertCaught(self, twin):
+    def assertTwinCaught(self, twin):
         with patch.object(holds, "lock_vouchers", twin):
             self.assertTrue(any(self.race(self.vouchers(2)) != self.RIGHT for _ in range(self.rounds)))
 
     @on_postgresql
     def test_the_same_race_catches_holds_that_are_read_before_the_lock(self):
-        self.assertCaught(read_only)
+        self.assertTwinCaught(read_only)
 
     @on_postgresql
     def test_the_same_race_catches_locks_in_any_order(self):
-        self.assertCaught(locked_as_they_come)
+        self.assertTwinCaught(locked_as_they_come)
 
 
 def locked_for_update(voucher_ids):
