@@ -176,7 +176,9 @@ class FaultTests(CanaryTestCase):
             self.assertEqual(mail.send_pending(), 0)
         self.kept += [("mail log", text) for text in Log.objects.values_list("message", flat=True)]
         self.assertUntold(least=20)
-        self.assertLessEqual({"apps.payments.gateway", "apps.core.mail"}, {name for name, _ in self.lines()})
+        self.assertLessEqual(
+            {"apps.payments.gateway", "apps.core.mail.delivery"}, {name for name, _ in self.lines()}
+        )
 
     def test_jobs_that_fail_tell_none(self):
         app.autodiscover_tasks(force=True)

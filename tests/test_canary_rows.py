@@ -54,7 +54,7 @@ PLACES = {
     "apps.core.apps": (2, {"admin.LogEntry.object_repr", "admin.LogEntry.change_message"}),
     "apps.core.logs.handlers": (2, {"text", "json"}),
     "apps.core.logs.redaction": (2, {"printed"}),  # the second masks the ends of a long text
-    "apps.core.mail": (1, {"post_office.Log.message"}),
+    "apps.core.mail.delivery": (1, {"post_office.Log.message"}),
     "apps.core.api.problems": (1, {"answer"}),
     "apps.core.backoffice.confirmed_actions": (
         1,

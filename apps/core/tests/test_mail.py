@@ -17,6 +17,7 @@ from post_office.mail import get_queued
 from post_office.models import STATUS, Attachment, Email, Log
 
 from apps.core import mail, tasks
+from apps.core.mail import delivery, messages
 from apps.users.tests.factories import make_staff, make_user
 from tests.support.cases import ApiTestCase
 
@@ -158,7 +159,7 @@ class TheQueue(ApiTestCase):
 
     def test_a_sender_that_died_loses_nothing(self):
         queue()
-        self.assertTrue(mail._reserve(Email.objects.get()))
+        self.assertTrue(delivery._reserve(Email.objects.get()))
         self.assertEqual(mail.send_pending(), 0)
         with time_machine.travel(timezone.now() + mail.LEASE + timedelta(seconds=1), tick=False):
             self.assertEqual(mail.send_pending(), 1)
@@ -204,7 +205,7 @@ class Attachments(ApiTestCase):
         super().setUp()
         self.made = []
         self.fails = False
-        makers = mock.patch.dict(mail._makers)
+        makers = mock.patch.dict(messages._makers)
         makers.start()
         self.addCleanup(makers.stop)
         mail.register_attachment("core.test", self.make)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from post_office.models import Email, Log
 
 from apps.core import mail
+from apps.core.mail import delivery
 from apps.users.tests.factories import PASSWORD, make_user
 from tests.support.cases import RaceTestCase
 
@@ -43,7 +44,7 @@ class SendingTogether(RaceTestCase):
             self.assertEqual(self.sent(), [1] * 10)
 
     def test_control_the_oracle_catches_a_sender_that_reserves_nothing(self):
-        with mock.patch.object(mail, "_reserve", lambda email: True):
+        with mock.patch.object(delivery, "_reserve", lambda email: True):
             self.assertGreater(max(self.sent()), 1)
 
 
@@ -67,7 +68,7 @@ class FailingWhileItIsDeleted(RaceTestCase):
     def fail_to_send(self):
         try:
             with backend(Broken):
-                mail._send(Email.objects.get())
+                delivery._send(Email.objects.get())
         except Exception as error:  # noqa: BLE001 - raised again below, in the test's own thread
             self.failures.append(error)
         finally:
@@ -92,7 +93,7 @@ class FailingWhileItIsDeleted(RaceTestCase):
             return update_or_create(**values)
 
         with backend(Broken), mock.patch.object(Log.objects, "update_or_create", interrupted):
-            self.assertFalse(mail._send(Email.objects.get()))
+            self.assertFalse(delivery._send(Email.objects.get()))
         cleaner.join(self.patience)
         self.assertEqual((Email.objects.count(), Log.objects.count()), (0, 0))
 
@@ -107,7 +108,7 @@ class SendingInTheProcess(RaceTestCase):
     def test_a_commit_wakes_a_thread_that_sends_and_delays_nobody(self):
         Slow.sent = []
         done = threading.Event()
-        real = mail.send_pending
+        real = delivery.send_pending
 
         def send():
             count = real()
@@ -117,7 +118,7 @@ class SendingInTheProcess(RaceTestCase):
         with (
             override_settings(SEND_MAIL_IN_PROCESS=True),
             backend(Slow),
-            mock.patch.object(mail, "send_pending", send),
+            mock.patch.object(delivery, "send_pending", send),
         ):
             with transaction.atomic():
                 queue()
@@ -132,8 +133,8 @@ class SendingInTheProcess(RaceTestCase):
             time.sleep(0.05)
             sent.append(1)
 
-        sender = mail._Sender()
-        with mock.patch.object(mail, "send_pending", send), mock.patch("atexit.register"):
+        sender = delivery._Sender()
+        with mock.patch.object(delivery, "send_pending", send), mock.patch("atexit.register"):
             for _ in range(self.rounds):
                 sent.clear()
                 sender.wake()

@@ -1,0 +1,72 @@
+"""One mail: its text from templates, its row for the queue, and the file that goes with it.
+
+The rows are post_office's. They are written here and not by its `mail.send`, which would run what people wrote
+(their names) as a template.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from django.conf import settings
+from django.template.loader import render_to_string
+from post_office.models import PRIORITY, STATUS, Email
+
+_CONTROL: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file that goes with a mail."""
+
+    name: str
+    content: bytes
+    media_type: str
+
+
+_makers: dict[str, Callable[..., Attachment]] = {}
+
+
+def register_attachment(name: str, make: Callable[..., Attachment]) -> None:
+    """Say who makes the attachment `name`, from the `ready` of an AppConfig.
+
+    `make` runs whenever the mail is about to be sent, with the arguments that `enqueue` was given.
+    """
+    _makers[name] = make
+
+
+def compose(
+    *,
+    to: str,
+    subject: str,
+    template: str,
+    context: dict[str, Any],
+    expires_at: datetime | None,
+    headers: dict[str, str] | None,
+    attach: tuple[str, dict[str, Any]] | None,
+) -> Email:
+    """The row of a mail, not saved yet; see `queue.enqueue`."""
+    message = render_to_string(f"{template}.txt", context)
+    html_message = render_to_string(f"{template}.html", context)
+    return Email(
+        from_email=settings.DEFAULT_FROM_EMAIL,  # for the record; see delivery
+        to=[to] if to else [],
+        subject=_CONTROL.sub(" ", subject).strip(),  # a line break would end the header
+        message=message,
+        html_message=html_message,
+        status=STATUS.queued if to else STATUS.sent,
+        priority=PRIORITY.medium,
+        expires_at=expires_at,
+        headers=headers,
+        context={"attach": attach} if attach else None,
+    )
+
+
+def add_attachment(email: Email) -> None:
+    """Make what the row says should go with the mail, and add it. Raises whatever its maker raises."""
+    if reference := (email.context or {}).get("attach"):
+        name, arguments = reference
+        attachment = _makers[name](**arguments)
+        email.email_message().attach(attachment.name, attachment.content, attachment.media_type)

@@ -1,0 +1,94 @@
+"""The queue: a row in the database for each mail, written in the transaction of what it reports.
+
+So none is lost and none delays a request; what sends them is in `delivery`.
+"""
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from post_office.models import STATUS, Email
+
+from apps.core.email_addresses import is_mailable
+
+from .delivery import wake_sender
+from .messages import compose
+
+log = logging.getLogger(__name__)
+
+
+def enqueue(
+    *,
+    to: str,
+    subject: str,
+    template: str,
+    context: dict[str, Any],
+    expires_at: datetime | None = None,
+    headers: dict[str, str] | None = None,
+    attach: tuple[str, dict[str, Any]] | None = None,
+) -> None:
+    """Put a mail into the queue: `template`.txt and `template`.html, rendered with `context`.
+
+    Call it in the transaction of what the mail reports. It is not sent after `expires_at`. For an address that can't be
+    mailed nothing is queued. An empty `to` makes a row that counts as sent: for whoever must not be told, by the time
+    that it takes, that nobody gets mail.
+    `attach` is the name of an attachment (see `register_attachment`) and JSON values for its maker: the row holds
+    these, and the file is made when the mail is sent, so that none lies about.
+    """
+    if to and not is_mailable(to):
+        log.warning("A mail was not queued: its recipient's address can't be used")
+        return
+    email = compose(
+        to=to,
+        subject=subject,
+        template=template,
+        context=context,
+        expires_at=expires_at,
+        headers=headers,
+        attach=attach,
+    )
+    # Not by `save`, which refuses the whole mail for its sender: that is set when it is sent.
+    Email.objects.bulk_create([email])
+    if settings.SEND_MAIL_IN_PROCESS:
+        transaction.on_commit(wake_sender, robust=True)
+
+
+def remove_old(now: datetime) -> int:
+    """Delete mail that was dealt with some time ago, and what can no more be sent; how many rows."""
+    dealt_with = Q(status__in=(STATUS.sent, STATUS.failed), last_updated__lt=now - settings.KEEP_MAIL)
+    nobodys = Q(to="", status=STATUS.sent)
+    deleted = 0
+    while batch := _delete(Email.objects.filter(dealt_with | nobodys | Q(expires_at__lt=now)), 1000):
+        deleted += batch
+    return deleted
+
+
+def sent_to(address: str) -> list[dict[str, Any]]:
+    """Subject, day and state of each mail to an address that is still kept, for its owner."""
+    names = dict(Email.STATUS_CHOICES)
+    return [
+        {"subject": subject, "created_at": created, "status": str(names[status])}
+        for subject, created, status in Email.objects.filter(to=address)
+        .order_by("-created", "-id")
+        .values_list("subject", "created", "status")
+    ]
+
+
+def erase_address(address: str) -> None:
+    """Delete all mail to an address, sent or not."""
+    _delete(Email.objects.filter(to=address))
+
+
+def _delete(emails: Any, limit: int | None = None) -> int:
+    """Delete these mails, the first `limit` of them, with their logs; how many.
+
+    Their rows are locked first: a sender that is writing the log of one has finished by then, or finds it gone. A log
+    written between the deletion of the logs and that of the mails would refer to nothing.
+    """
+    with transaction.atomic():
+        ids = list(emails.select_for_update().order_by("id").values_list("id", flat=True)[:limit])
+        Email.objects.filter(id__in=ids).delete()
+    return len(ids)
