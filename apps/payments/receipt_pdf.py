@@ -11,9 +11,9 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.formats import date_format
 
-from apps.core import typesetting as type_
+from apps.core import pdf
+from apps.core.pdf import PdfDocument, paper
 from apps.core.times import zone_name
-from apps.core.typesetting import PdfDocument, paper
 from apps.vouchers import codes
 from apps.vouchers.models import InactiveReason, Voucher
 
@@ -35,15 +35,13 @@ def receipt_pdf(transaction: Transaction) -> bytes:
     """
     assert transaction.completed_at is not None, "only what was paid has a receipt"
     vouchers = list(transaction.vouchers)
-    with paper(type_.A4, title=f"Receipt {transaction.pk}") as page:
+    with paper(pdf.A4, title=f"Receipt {transaction.pk}") as page:
         _head(page, transaction, transaction.completed_at)
         y = _item(page, transaction, vouchers)
         y = _sums(page, transaction, y)
         _vouchers(page, vouchers, y)
         page.line(LEFT, 277, RIGHT, 277)
-        page.text(
-            LEFT, 282, f"As of {_moment(timezone.now())}.", size=8, colour=type_.SOFT, width=RIGHT - LEFT
-        )
+        page.text(LEFT, 282, f"As of {_moment(timezone.now())}.", size=8, colour=pdf.SOFT, width=RIGHT - LEFT)
         return page.pdf()
 
 
@@ -53,20 +51,20 @@ def file_name(transaction: Transaction) -> str:
 
 
 def _head(page: PdfDocument, transaction: Transaction, paid_at: datetime) -> None:
-    page.box(0, 0, page.width, 16, fill=type_.ACCENT)
-    page.text(LEFT, 10.2, "RECEIPT", face=type_.BOLD, size=13, colour=type_.WHITE, spacing=0.8)
+    page.box(0, 0, page.width, 16, fill=pdf.ACCENT)
+    page.text(LEFT, 10.2, "RECEIPT", face=pdf.BOLD, size=13, colour=pdf.WHITE, spacing=0.8)
     site = settings.FRONTEND_URL.split("://")[-1].partition("/")[0]
-    page.text(RIGHT, 10.2, site, face=type_.BOLD, size=11, colour=type_.WHITE, align="right", width=110)
-    page.text(LEFT, 34, f"Receipt {transaction.pk}", face=type_.BOLD, size=24)
+    page.text(RIGHT, 10.2, site, face=pdf.BOLD, size=11, colour=pdf.WHITE, align="right", width=110)
+    page.text(LEFT, 34, f"Receipt {transaction.pk}", face=pdf.BOLD, size=24)
 
     _label(page, LEFT, 48, "Paid by")
     buyer = transaction.buyer_name or transaction.user.full_name
     address = transaction.buyer_email or transaction.user.mail_address or "(account closed)"
-    y = page.paragraph(LEFT, 49.5, buyer, width=78, most=3, face=type_.BOLD, sizes=(11, 9))
+    y = page.paragraph(LEFT, 49.5, buyer, width=78, most=3, face=pdf.BOLD, sizes=(11, 9))
     page.paragraph(LEFT, y + 0.5, address, width=78, most=3, sizes=(10, 9, 8))
 
     _label(page, 105, 48, "Paid on")
-    page.text(105, 53.3, _moment(paid_at), size=10.5, face=type_.BOLD, width=RIGHT - 105)
+    page.text(105, 53.3, _moment(paid_at), size=10.5, face=pdf.BOLD, width=RIGHT - 105)
     _label(page, 105, 61, "Stripe payment")
     if transaction.stripe_payment_intent_id:
         page.paragraph(
@@ -75,7 +73,7 @@ def _head(page: PdfDocument, transaction: Transaction, paid_at: datetime) -> Non
             transaction.stripe_payment_intent_id,
             width=RIGHT - 105,
             most=3,
-            face=type_.MONO,
+            face=pdf.MONO,
             sizes=(8.5, 7.5, 6.5),
         )
     else:
@@ -83,7 +81,7 @@ def _head(page: PdfDocument, transaction: Transaction, paid_at: datetime) -> Non
 
 
 def _item(page: PdfDocument, transaction: Transaction, vouchers: list[Voucher]) -> float:
-    page.box(LEFT, 80, RIGHT - LEFT, 9, fill=type_.TINT)
+    page.box(LEFT, 80, RIGHT - LEFT, 9, fill=pdf.TINT)
     for x, label, align in (
         (LEFT + 3, "Vouchers for", "left"),
         (QUANTITY, "Quantity", "right"),
@@ -92,7 +90,7 @@ def _item(page: PdfDocument, transaction: Transaction, vouchers: list[Voucher]) 
     ):
         _label(page, x, 85.7, label, align=align)
     name = transaction.sold_as
-    y = page.paragraph(LEFT + 3, 92, name, width=64, most=5, face=type_.BOLD, sizes=(11, 10, 9))
+    y = page.paragraph(LEFT + 3, 92, name, width=64, most=5, face=pdf.BOLD, sizes=(11, 10, 9))
     uses = "1 use" if transaction.max_uses == 1 else f"{transaction.max_uses:,} uses"
     y = page.paragraph(
         LEFT + 3,
@@ -101,7 +99,7 @@ def _item(page: PdfDocument, transaction: Transaction, vouchers: list[Voucher]) 
         width=64,
         most=2,
         sizes=(9, 8),
-        colour=type_.SOFT,
+        colour=pdf.SOFT,
     )
     page.text(QUANTITY, 96.2, f"{transaction.quantity:,}", size=11, align="right", width=25)
     _amount(page, PRICE, 96.2, transaction.unit_price, transaction)
@@ -111,10 +109,10 @@ def _item(page: PdfDocument, transaction: Transaction, vouchers: list[Voucher]) 
 
 def _sums(page: PdfDocument, transaction: Transaction, y: float) -> float:
     page.line(LEFT, y, RIGHT, y)
-    lines = [("Total paid", transaction.amount, type_.BOLD)]
+    lines = [("Total paid", transaction.amount, pdf.BOLD)]
     if transaction.amount_refunded:
-        lines.append(("Refunded", -transaction.amount_refunded, type_.REGULAR))
-        lines.append(("Paid after refunds", transaction.amount - transaction.amount_refunded, type_.BOLD))
+        lines.append(("Refunded", -transaction.amount_refunded, pdf.REGULAR))
+        lines.append(("Paid after refunds", transaction.amount - transaction.amount_refunded, pdf.BOLD))
     for label, amount, face in lines:
         y += 8
         page.text(PRICE, y, label, face=face, size=11, align="right")
@@ -130,16 +128,16 @@ def _vouchers(page: PdfDocument, vouchers: list[Voucher], y: float) -> None:
     for index, voucher in enumerate(vouchers[:MOST_VOUCHERS]):
         row, column = divmod(index, IN_A_ROW)
         x, baseline = LEFT + column * width, y + row * 6 + 5
-        wide = page.text(x, baseline, codes.mask_code(voucher.code), face=type_.MONO, size=9.5)
+        wide = page.text(x, baseline, codes.mask_code(voucher.code), face=pdf.MONO, size=9.5)
         if voucher.inactive_reason == InactiveReason.REFUNDED:
-            page.text(x + wide + 1.5, baseline, "refunded", size=7, colour=type_.SOFT)
+            page.text(x + wide + 1.5, baseline, "refunded", size=7, colour=pdf.SOFT)
     if more := len(vouchers[MOST_VOUCHERS:]):
         rows = MOST_VOUCHERS // IN_A_ROW
-        page.text(LEFT, y + rows * 6 + 5, f"and {more:,} more", size=9.5, colour=type_.SOFT)
+        page.text(LEFT, y + rows * 6 + 5, f"and {more:,} more", size=9.5, colour=pdf.SOFT)
 
 
 def _label(page: PdfDocument, x: float, y: float, label: str, align: str = "left") -> None:
-    page.text(x, y, label.upper(), size=7.5, colour=type_.SOFT, spacing=0.25, align=align)
+    page.text(x, y, label.upper(), size=7.5, colour=pdf.SOFT, spacing=0.25, align=align)
 
 
 def _amount(
@@ -148,7 +146,7 @@ def _amount(
     y: float,
     amount: Decimal,
     transaction: Transaction,
-    face: str = type_.REGULAR,
+    face: str = pdf.REGULAR,
 ) -> None:
     """An amount of money left of `x`, small rather than cut."""
     written = stripe_amounts.format_amount(amount, transaction.currency).replace("-", "\N{MINUS SIGN}")

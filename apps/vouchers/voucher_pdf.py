@@ -12,9 +12,9 @@ from typing import Final
 from django.utils import timezone
 from django.utils.formats import date_format
 
-from apps.core import typesetting as type_
+from apps.core import pdf
+from apps.core.pdf import PdfDocument, paper
 from apps.core.times import zone_name
-from apps.core.typesetting import PdfDocument, paper
 
 from . import qr
 from .models import InactiveReason, Voucher, VoucherStatus
@@ -38,7 +38,7 @@ def voucher_pdf(voucher: Voucher) -> bytes:
 
     The same voucher at the same minute gives the same bytes.
     """
-    with paper(type_.A5_LANDSCAPE, title="Voucher") as page:
+    with paper(pdf.A5_LANDSCAPE, title="Voucher") as page:
         _page(page, voucher, timezone.now())
         return page.pdf()
 
@@ -50,7 +50,7 @@ def sheets_pdf(vouchers: Iterable[Voucher]) -> bytes:
     """
     now = timezone.now()
     index = -1
-    with paper(type_.A4, title="Vouchers") as sheet:
+    with paper(pdf.A4, title="Vouchers") as sheet:
         for index, voucher in enumerate(vouchers):
             place = index % (COLUMNS * ROWS)
             if place == 0:
@@ -112,17 +112,17 @@ def _page(page: PdfDocument, voucher: Voucher, now: datetime) -> None:
     left, right = 12.0, page.width - 12
     column, side = 122.0, 58.0
 
-    page.box(0, 0, page.width, 16, fill=type_.ALERT if words.obstacle else type_.ACCENT)
-    page.text(left, 10.2, "VOUCHER", face=type_.BOLD, size=13, colour=type_.WHITE, spacing=0.8)
+    page.box(0, 0, page.width, 16, fill=pdf.ALERT if words.obstacle else pdf.ACCENT)
+    page.text(left, 10.2, "VOUCHER", face=pdf.BOLD, size=13, colour=pdf.WHITE, spacing=0.8)
     said = f"Not valid. {words.obstacle}" if words.obstacle else words.address.partition("/")[0]
-    page.text(right, 10.2, said, face=type_.BOLD, size=11, colour=type_.WHITE, align="right", width=130)
+    page.text(right, 10.2, said, face=pdf.BOLD, size=11, colour=pdf.WHITE, align="right", width=130)
 
     y = page.paragraph(
-        left, 23, voucher.sold_as, width=column, most=3, face=type_.BOLD, sizes=(26, 22, 18, 15, 12)
+        left, 23, voucher.sold_as, width=column, most=3, face=pdf.BOLD, sizes=(26, 22, 18, 15, 12)
     )
-    page.text(left, y + 4.5, words.service, size=9, colour=type_.SOFT, width=column)
+    page.text(left, y + 4.5, words.service, size=9, colour=pdf.SOFT, width=column)
 
-    page.box(left, 60, column, 24, fill=type_.TINT, line=type_.RULE, radius=2)
+    page.box(left, 60, column, 24, fill=pdf.TINT, line=pdf.RULE, radius=2)
     _label(page, left + 6, 67, "Code")
     _code(page, left + 6, 78, voucher, words, size=23, room=column - 12)
 
@@ -136,20 +136,20 @@ def _page(page: PdfDocument, voucher: Voucher, now: datetime) -> None:
         _refusal(page, right - side, 25, side, 59, words, big=20, small=10)
         page.text(left, 119, "This voucher could not be redeemed when this page was printed.", size=10)
     else:
-        page.box(right - side, 25, side, 59, line=type_.RULE, radius=2)
+        page.box(right - side, 25, side, 59, line=pdf.RULE, radius=2)
         page.matrix(right - side + 2, 26, side - 4, qr.modules(voucher.code))
-        page.text(right - side / 2, 81.5, "Scan to redeem", size=8, colour=type_.SOFT, align="centre")
+        page.text(right - side / 2, 81.5, "Scan to redeem", size=8, colour=pdf.SOFT, align="centre")
         _label(page, left, 117, "How to redeem")
         online = f"Online: scan the QR code, or open {words.address} and type in the code."
         page.text(left, 123, online, size=10, width=right - left)
         page.text(left, 128, "At a service desk: show this page.", size=10)
-        page.text(left, 134.5, WARNING, face=type_.BOLD, size=10)
+        page.text(left, 134.5, WARNING, face=pdf.BOLD, size=10)
     page.text(
         left,
         141.5,
         f"Printed {_moment(now)}. Uses and state are those of that moment.",
         size=7.5,
-        colour=type_.SOFT,
+        colour=pdf.SOFT,
         width=right - left,
     )
 
@@ -162,15 +162,15 @@ def _ticket(sheet: PdfDocument, x: float, y: float, voucher: Voucher, now: datet
     column = right - side - 3 - left
 
     below = sheet.paragraph(
-        left, y + 7, voucher.sold_as, width=column, most=3, face=type_.BOLD, sizes=(12, 10.5, 9, 8)
+        left, y + 7, voucher.sold_as, width=column, most=3, face=pdf.BOLD, sizes=(12, 10.5, 9, 8)
     )
-    sheet.text(left, below + 3, words.service, size=7, colour=type_.SOFT, width=column)
+    sheet.text(left, below + 3, words.service, size=7, colour=pdf.SOFT, width=column)
     _label(sheet, left, y + 31, "Valid until", size=6.5)
-    sheet.text(left, y + 35.3, words.last_day, face=type_.BOLD, size=9.5, width=column)
-    sheet.text(left, y + 38.6, words.last_minute, size=6.5, colour=type_.SOFT, width=column)
+    sheet.text(left, y + 35.3, words.last_day, face=pdf.BOLD, size=9.5, width=column)
+    sheet.text(left, y + 38.6, words.last_minute, size=6.5, colour=pdf.SOFT, width=column)
     sheet.text(left, y + 43, " · ".join(filter(None, (words.uses, words.value))), size=8, width=column)
 
-    sheet.box(left, y + 46, right - left, 10, fill=type_.TINT, line=type_.RULE, radius=1.5)
+    sheet.box(left, y + 46, right - left, 10, fill=pdf.TINT, line=pdf.RULE, radius=1.5)
     _code(sheet, left + 4, y + 52.9, voucher, words, size=15, room=right - left - 8)
     if words.obstacle:
         _refusal(sheet, right - side, y + 8, side, side - 4, words, big=13, small=8)
@@ -178,20 +178,20 @@ def _ticket(sheet: PdfDocument, x: float, y: float, voucher: Voucher, now: datet
     else:
         sheet.matrix(right - side + 1, y + 6, side, qr.modules(voucher.code))
         how = f"Scan it, or open {words.address} and type in the code."
-        sheet.text(left, y + 64.6, WARNING, face=type_.BOLD, size=7, width=right - left)
-    sheet.text(left, y + 60.8, how, size=7, colour=type_.SOFT, width=right - left)
-    sheet.text(left, y + 68, f"Printed {_moment(now)}", size=6, colour=type_.SOFT, width=right - left)
+        sheet.text(left, y + 64.6, WARNING, face=pdf.BOLD, size=7, width=right - left)
+    sheet.text(left, y + 60.8, how, size=7, colour=pdf.SOFT, width=right - left)
+    sheet.text(left, y + 68, f"Printed {_moment(now)}", size=6, colour=pdf.SOFT, width=right - left)
 
 
 def _code(
     page: PdfDocument, x: float, y: float, voucher: Voucher, words: _Words, *, size: float, room: float
 ) -> None:
     """The code; struck out if it can't be redeemed."""
-    colour = type_.SOFT if words.obstacle else type_.INK
-    wide = page.text(x, y, voucher.shown_code, face=type_.MONO, size=size, colour=colour, width=room)
+    colour = pdf.SOFT if words.obstacle else pdf.INK
+    wide = page.text(x, y, voucher.shown_code, face=pdf.MONO, size=size, colour=colour, width=room)
     if words.obstacle:
         middle = y - size * 0.12
-        page.line(x - 1, middle, x + wide + 1, middle, colour=type_.ALERT, thick=0.6)
+        page.line(x - 1, middle, x + wide + 1, middle, colour=pdf.ALERT, thick=0.6)
 
 
 def _refusal(
@@ -206,10 +206,10 @@ def _refusal(
     small: float,
 ) -> None:
     """What stands where the QR code of a valid voucher is."""
-    page.box(x, y, width, height, line=type_.ALERT, thick=0.8, radius=2)
+    page.box(x, y, width, height, line=pdf.ALERT, thick=0.8, radius=2)
     middle = x + width / 2
     page.text(
-        middle, y + height * 0.42, "NOT VALID", face=type_.BOLD, size=big, colour=type_.ALERT, align="centre"
+        middle, y + height * 0.42, "NOT VALID", face=pdf.BOLD, size=big, colour=pdf.ALERT, align="centre"
     )
     page.paragraph(
         middle,
@@ -226,21 +226,21 @@ def _fact(
     page: PdfDocument, x: float, y: float, width: float, label: str, value: str, beneath: str = ""
 ) -> None:
     _label(page, x, y, label)
-    page.paragraph(x, y + 1, value, width=width, most=1, face=type_.BOLD, sizes=(12, 10, 8.5, 7))
-    page.text(x, y + 10, beneath, size=8, colour=type_.SOFT, width=width)
+    page.paragraph(x, y + 1, value, width=width, most=1, face=pdf.BOLD, sizes=(12, 10, 8.5, 7))
+    page.text(x, y + 10, beneath, size=8, colour=pdf.SOFT, width=width)
 
 
 def _label(page: PdfDocument, x: float, y: float, label: str, size: float = 7.5) -> None:
-    page.text(x, y, label.upper(), size=size, colour=type_.SOFT, spacing=0.25)
+    page.text(x, y, label.upper(), size=size, colour=pdf.SOFT, spacing=0.25)
 
 
 def _cutting_lines(sheet: PdfDocument) -> None:
     for column in range(1, COLUMNS):
         x = column * sheet.width / COLUMNS
-        sheet.line(x, 0, x, sheet.height, colour=type_.FAINT, thick=0.2, dashed=True)
+        sheet.line(x, 0, x, sheet.height, colour=pdf.FAINT, thick=0.2, dashed=True)
     for row in range(1, ROWS):
         y = row * sheet.height / ROWS
-        sheet.line(0, y, sheet.width, y, colour=type_.FAINT, thick=0.2, dashed=True)
+        sheet.line(0, y, sheet.width, y, colour=pdf.FAINT, thick=0.2, dashed=True)
 
 
 def _day(local: datetime) -> str:

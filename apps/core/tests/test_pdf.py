@@ -12,7 +12,8 @@ from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFontFile
 
-from apps.core import typesetting
+from apps.core.pdf import document
+from apps.core.pdf import text as pdf_text
 
 READS_PDF = skipUnless(find_spec("pypdfium2") and find_spec("zxingcpp"), "comes with requirements-dev.txt")
 SCRIPTS = {
@@ -27,21 +28,21 @@ SCRIPTS = {
     "Thai": "ผลสอบ น้ำ",
     "signs": "₵20 – ₦5 · €3 × 2 “quoted” …",
 }
-# Much of what breaks typesetting is rare in random text.
+# Much of what breaks setting type is rare in random text.
 AWKWARD = "\u202e\u200b\u200d\u0301\u0323\n\t\u00a0\ufe0f\ufdfa\u0644\u0627\u05e9\U0001f393\u12a0\u4e2dЖ▯…A- "
 texts = st.text(max_size=200) | st.text(AWKWARD, max_size=200)
-faces = st.sampled_from([typesetting.REGULAR, typesetting.BOLD, typesetting.MONO])
+faces = st.sampled_from([pdf_text.REGULAR, pdf_text.BOLD, pdf_text.MONO])
 
 
 class WrappedTests(TestCase):
     def wide(self, text, line, face, size):
-        font = typesetting._font_for(text, face)
+        font = pdf_text.font_for(text, face)
         return pdfmetrics.stringWidth(line, font, size) / mm
 
     @settings(deadline=None, max_examples=300)
     @given(texts, faces, st.sampled_from([6, 10, 26]), st.sampled_from([12, 60, 180]), st.integers(1, 4))
     def test_no_line_is_wider_and_no_text_longer_than_allowed(self, text, face, size, width, most):
-        lines = typesetting.wrapped(text, face=face, size=size, width=width, most=most)
+        lines = pdf_text.wrapped(text, face=face, size=size, width=width, most=most)
         self.assertLessEqual(len(lines), most)
         for line in lines:
             if len(line) > 1:  # one character can't be broken
@@ -50,14 +51,14 @@ class WrappedTests(TestCase):
     @settings(deadline=None, max_examples=100)
     @given(texts)
     def test_what_has_room_is_all_there(self, text):
-        lines = typesetting.wrapped(text, face=typesetting.REGULAR, size=6, width=60, most=300)
+        lines = pdf_text.wrapped(text, face=pdf_text.REGULAR, size=6, width=60, most=300)
         self.assertNotEqual(lines[-1:], [""])
         if text.isascii():
-            self.assertEqual("".join("".join(lines).split()), "".join(typesetting.cleaned(text).split()))
+            self.assertEqual("".join("".join(lines).split()), "".join(pdf_text.cleaned(text).split()))
 
     def test_it_breaks_at_spaces_and_long_words_anywhere(self):
         def lines(text, width=30, most=3):
-            return typesetting.wrapped(text, face=typesetting.REGULAR, size=10, width=width, most=most)
+            return pdf_text.wrapped(text, face=pdf_text.REGULAR, size=10, width=width, most=most)
 
         self.assertEqual(lines("School Application Form"), ["School Application", "Form"])
         self.assertEqual("".join(lines("x" * 40)), "x" * 40)
@@ -68,7 +69,7 @@ class WrappedTests(TestCase):
 
     def test_a_text_shrinks_before_it_is_cut(self):
         def fitted(text):
-            return typesetting.fitted(text, face=typesetting.BOLD, sizes=(20, 14, 8), width=56, most=2)
+            return pdf_text.fitted(text, face=pdf_text.BOLD, sizes=(20, 14, 8), width=56, most=2)
 
         self.assertEqual(fitted("Exam results")[1], 20)
         self.assertEqual(fitted("Placement application for schools")[1], 14)
@@ -78,18 +79,18 @@ class WrappedTests(TestCase):
 
     def test_each_character_that_no_font_has_is_seen_to_be_missing(self):
         for text in ("አማርኛ", "中文字典", "🎓🎒📚✏️"):
-            (line,) = typesetting.wrapped(text, face=typesetting.BOLD, size=10, width=90, most=1)
-            self.assertEqual(line, typesetting.LACKING * 4, text)
+            (line,) = pdf_text.wrapped(text, face=pdf_text.BOLD, size=10, width=90, most=1)
+            self.assertEqual(line, pdf_text.LACKING * 4, text)
 
     def test_the_scripts_that_are_promised_are_there(self):
         for name, text in SCRIPTS.items():
-            for face in (typesetting.REGULAR, typesetting.BOLD):
-                (line,) = typesetting.wrapped(text, face=face, size=8, width=150, most=1)
-                self.assertNotIn(typesetting.LACKING, line, name)
+            for face in (pdf_text.REGULAR, pdf_text.BOLD):
+                (line,) = pdf_text.wrapped(text, face=face, size=8, width=150, most=1)
+                self.assertNotIn(pdf_text.LACKING, line, name)
 
     def test_arabic_and_hebrew_run_from_right_to_left_and_numbers_in_them_do_not(self):
         def line(text):
-            return typesetting.wrapped(text, face=typesetting.REGULAR, size=8, width=150, most=1)[0]
+            return pdf_text.wrapped(text, face=pdf_text.REGULAR, size=8, width=150, most=1)[0]
 
         self.assertEqual(line("תוצאות (2026)"), "(2026) " + "תוצאות"[::-1])
         self.assertEqual(line("Exam תוצאות"), "Exam " + "תוצאות"[::-1])
@@ -97,17 +98,17 @@ class WrappedTests(TestCase):
         self.assertEqual(line("بيت"), "\ufe96\ufef4\ufe91")
 
     def test_marks_that_turn_the_direction_are_dropped(self):
-        self.assertEqual(typesetting.cleaned("refund\u202ednufer\u2066 \u200e1"), "refunddnufer 1")
+        self.assertEqual(pdf_text.cleaned("refund\u202ednufer\u2066 \u200e1"), "refunddnufer 1")
 
 
 @READS_PDF
 class PaperTests(TestCase):
     def drawn(self, text):
-        with typesetting.paper(typesetting.A5_LANDSCAPE, title="A page") as page:
+        with document.paper(document.A5_LANDSCAPE, title="A page") as page:
             page.paragraph(20, 20, text, width=100, most=3, sizes=(20, 10))
-            page.text(20, 90, text, face=typesetting.BOLD, width=60)
+            page.text(20, 90, text, face=pdf_text.BOLD, width=60)
             page.text(190, 110, text, align="right", width=60)
-            page.text(105, 130, text, align="centre", width=60, face=typesetting.MONO)
+            page.text(105, 130, text, align="centre", width=60, face=pdf_text.MONO)
             return page.pdf()
 
     @settings(deadline=None, max_examples=100)
@@ -118,8 +119,8 @@ class PaperTests(TestCase):
         for number, (left, bottom, right, top) in marks_of(self.drawn(text)):
             self.assertEqual(number, 0)
             self.assertGreaterEqual(min(left, bottom), 0)
-            self.assertLessEqual(right, typesetting.A5_LANDSCAPE[0] * mm)
-            self.assertLessEqual(top, typesetting.A5_LANDSCAPE[1] * mm)
+            self.assertLessEqual(right, document.A5_LANDSCAPE[0] * mm)
+            self.assertLessEqual(top, document.A5_LANDSCAPE[1] * mm)
 
     def test_the_same_page_is_the_same_bytes_and_says_little_of_itself(self):
         from tests.support.paper import metadata_of, text_of
@@ -152,7 +153,8 @@ class PaperTests(TestCase):
 
     def test_control_without_the_turns_they_are_not(self):
         with (
-            mock.patch.object(typesetting, "_one_at_a_time", nullcontext()),
+            mock.patch.object(document, "one_at_a_time", nullcontext()),
+            mock.patch.object(pdf_text, "one_at_a_time", nullcontext()),
             mock.patch("threading.excepthook"),
         ):
             self.assertTrue(any(self.broken_pages() for _ in range(8)))

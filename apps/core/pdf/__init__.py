@@ -1,0 +1,22 @@
+"""Paper: pages as PDF, with whatever people wrote on them, in fonts that are embedded."""
+
+from .document import A4, A5_LANDSCAPE, ACCENT, ALERT, FAINT, INK, RULE, SOFT, TINT, WHITE, PdfDocument, paper
+from .text import BOLD, MONO, REGULAR
+
+__all__ = [
+    "A4",
+    "A5_LANDSCAPE",
+    "ACCENT",
+    "ALERT",
+    "BOLD",
+    "FAINT",
+    "INK",
+    "MONO",
+    "REGULAR",
+    "RULE",
+    "SOFT",
+    "TINT",
+    "WHITE",
+    "PdfDocument",
+    "paper",
+]
