@@ -1,4 +1,4 @@
-"""Sessions, for staff: to see, and to end."""
+"""Sessions, for staff: to see, and to end; and what the screen of users does about them."""
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -6,39 +6,32 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from apps.core.backoffice.read_only import ReadOnly
-from apps.users import admin as users_admin
+from apps.users.admin import UserAdmin
 from apps.users.models import User
 
 from . import services
 from .models import Session
 
-admin.site.unregister(User)
+
+@admin.action(description="End all sessions", permissions=["change"])
+def revoke_all_sessions(screen: UserAdmin, request: HttpRequest, queryset: QuerySet[User]) -> None:
+    chosen = screen.within_reach(request, queryset)
+    for user in chosen:
+        services.revoke_all_sessions(user=user)
+        screen.log_change(request, user, "Ended all sessions.")
+    messages.success(request, f"Signed out everywhere: {len(chosen)}.")
 
 
-@admin.register(User)
-class UserAdmin(users_admin.UserAdmin):
-    """The screens for users, with what only this app knows how to do."""
-
-    actions = (*users_admin.UserAdmin.actions, "revoke_all_sessions", "send_password_reset")
-
-    @admin.action(description="End all sessions", permissions=["change"])
-    def revoke_all_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        chosen = self.within_reach(request, queryset)
-        for user in chosen:
-            services.revoke_all_sessions(user=user)
-            self.log_change(request, user, "Ended all sessions.")
-        messages.success(request, f"Signed out everywhere: {len(chosen)}.")
-
-    @admin.action(description="Send a link for a new password", permissions=["change"])
-    def send_password_reset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        chosen = self.within_reach(request, queryset)
-        able = [user for user in chosen if user.is_active and user.has_usable_password()]
-        for user in able:
-            services.request_password_reset(email=user.email)
-            self.log_change(request, user, "Sent a link for a new password.")
-        if len(able) < len(chosen):
-            messages.warning(request, f"Deactivated, or without a password: {len(chosen) - len(able)}.")
-        messages.success(request, f"On their way: {len(able)}.")
+@admin.action(description="Send a link for a new password", permissions=["change"])
+def send_password_reset(screen: UserAdmin, request: HttpRequest, queryset: QuerySet[User]) -> None:
+    chosen = screen.within_reach(request, queryset)
+    able = [user for user in chosen if user.is_active and user.has_usable_password()]
+    for user in able:
+        services.request_password_reset(email=user.email)
+        screen.log_change(request, user, "Sent a link for a new password.")
+    if len(able) < len(chosen):
+        messages.warning(request, f"Deactivated, or without a password: {len(chosen) - len(able)}.")
+    messages.success(request, f"On their way: {len(able)}.")
 
 
 @admin.register(Session)

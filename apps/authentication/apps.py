@@ -7,8 +7,12 @@ class AuthenticationConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.users import personal_data
+        from apps.users.admin import UserAdmin
 
-        from . import authentication, selectors, services, signals  # noqa: F401
+        from . import admin, authentication, selectors, services, signals  # noqa: F401
+
+        UserAdmin.register_action("revoke_all_sessions", admin.revoke_all_sessions)
+        UserAdmin.register_action("send_password_reset", admin.send_password_reset)
 
         personal_data.register(
             "sessions",

@@ -24,11 +24,13 @@ class PaymentsConfig(AppConfig):
             services,
             signals,
         )
+        from .backoffice.vouchers import extend_voucher_screen
 
         def erase_purchases(user: "User") -> None:
             services.erase_buyer(user=user)
             signals.cancel_after_commit(user=user)
 
+        extend_voucher_screen()
         mail.register_attachment(services.RECEIPT, services.receipt_attachment)
         price_checks.register(lambda price, currency: gateway.check_price(price, 1, currency))
         personal_data.register(

@@ -94,7 +94,6 @@ class VoucherInline(ReadOnlyInline):
         return f"{voucher.uses_made} of {voucher.total_uses}"
 
 
-@admin.register(Batch)
 class BatchAdmin(ReadOnlyAdmin):
     form = BatchForm
     list_display = (

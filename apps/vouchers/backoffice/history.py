@@ -86,7 +86,6 @@ def numbered(usages: Iterable[VoucherUsage]) -> list[ActionTarget]:
     return [ActionTarget([each], f"Use {each.use_no} of {each.voucher}, by {each.user}") for each in usages]
 
 
-@admin.register(VoucherUsage)
 class VoucherUsageAdmin(OfVoucher, OfUsage, FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
     list_display = ("used_at", "masked_code", "voucher_type", "use_no", "user", "service_type", "given_back")
     list_filter = ("voucher__voucher_type", GivenBackFilter)
@@ -127,7 +126,6 @@ class VoucherUsageAdmin(OfVoucher, OfUsage, FoundByCode, ConfirmedActionsAdmin, 
         return usage.reversal.reason if hasattr(usage, "reversal") else ""
 
 
-@admin.register(VoucherEvent)
 class VoucherEventAdmin(OfVoucher, OfEvent, FoundByCode, ReadOnlyAdmin):
     list_display = ("at", "masked_code", "kind", "hold", "what", "actor", "reason")
     list_filter = ("kind", "at")

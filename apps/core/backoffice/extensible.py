@@ -1,0 +1,27 @@
+"""Screens of lower apps to which upper apps add what only they know, so that the lower ones need to know none."""
+
+from collections.abc import Callable
+from typing import Any
+
+from unfold.admin import ModelAdmin
+
+
+class ExtensibleAdmin(ModelAdmin):
+    """A screen to which other apps add, each in the `ready` of its AppConfig."""
+
+    @classmethod
+    def register_action(cls, name: str, action: Callable[..., Any], *, detail: bool = False) -> None:
+        """Offer `action` on the list, after those that are there; with `detail` on the page of a row too."""
+        setattr(cls, name, action)
+        cls.actions = (*(cls.actions or ()), name)
+        if detail:
+            cls.actions_detail = (*cls.actions_detail, name)
+
+    @classmethod
+    def register_fields(cls, section: str, *fields: Callable[[Any], str]) -> None:
+        """Show `fields`, functions of the row, on one line at the end of a section of the page."""
+        cls.readonly_fields = (*cls.readonly_fields, *fields)
+        cls.fieldsets = tuple(
+            (name, {**options, "fields": (*options["fields"], fields)} if name == section else options)
+            for name, options in cls.fieldsets or ()
+        )

@@ -1,0 +1,34 @@
+"""Stripe's events, for staff: which came, and which wait to be applied."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from apps.core.backoffice.read_only import ReadOnlyAdmin
+from apps.payments.models import StripeEvent
+
+
+class WaitingFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("waiting", "Waiting"), ("applied", "Applied")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[StripeEvent]) -> QuerySet[StripeEvent]:
+        match self.value():
+            case "waiting":
+                return queryset.filter(processed_at=None)
+            case "applied":
+                return queryset.exclude(processed_at=None)
+        return queryset
+
+
+class StripeEventAdmin(ReadOnlyAdmin):
+    list_display = ("received_at", "type", "object_id", "attempts", "outcome", "processed_at")
+    list_filter = (WaitingFilter,)
+    search_fields = ("=stripe_id", "=object_id", "type")
+    search_help_text = "An event, an object, or part of a type"
+    fields = ("stripe_id", "type", "object_id", "received_at", "processed_at", "outcome", "attempts")

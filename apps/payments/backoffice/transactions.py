@@ -1,0 +1,185 @@
+"""Payments, for staff: what was paid, for which vouchers, and what went back."""
+
+from typing import Any, ClassVar, Final
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+from unfold.enums import ActionVariant
+
+from apps.core.backoffice.confirmed_actions import ConfirmedActionsAdmin, confirmed_action
+from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, link_to
+from apps.payments import services
+from apps.payments.backoffice.columns import OfTransaction, VoucherLines, money
+from apps.payments.backoffice.refund_actions import REFUNDS_AT_ONCE, RefundForm, ask_for_refund, unused
+from apps.payments.models import Dispute, Refund, SoldVoucher, Transaction
+from apps.vouchers.backoffice.code_search import FoundByCode
+
+MAILS_AT_ONCE: Final = 100
+STATUS_COLOURS = {
+    "Pending": "warning",
+    "Completed": "success",
+    "Failed": "danger",
+    "Refunded": "info",
+}
+
+
+class SoldVoucherInline(VoucherLines):
+    model = SoldVoucher
+    verbose_name_plural = "vouchers issued"
+    fields = ("line_no", "voucher_link", "voucher_status", "uses")
+
+
+class RefundInline(OfTransaction, ReadOnlyInline):
+    model = Refund
+    fk_name = "transaction"
+    fields = (
+        "number",
+        "status",
+        "amount_shown",
+        "origin",
+        "reason",
+        "requested_by",
+        "created_at",
+        "decided_by",
+        "finished_at",
+    )
+    readonly_fields = ("number", "amount_shown")
+    ordering = ("-id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Refund]:
+        refunds: QuerySet[Refund] = super().get_queryset(request)
+        return refunds.select_related("transaction", "requested_by", "decided_by")
+
+    @admin.display(description="refund")
+    def number(self, refund: Refund) -> str:
+        return link_to(refund, refund.pk)
+
+
+class DisputeInline(OfTransaction, ReadOnlyInline):
+    model = Dispute
+    fields = ("number", "outcome", "amount_shown", "reason", "stripe_status", "opened_at", "closed_at")
+    readonly_fields = ("number", "amount_shown")
+    ordering = ("-id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Dispute]:
+        disputes: QuerySet[Dispute] = super().get_queryset(request)
+        return disputes.select_related("transaction")
+
+    @admin.display(description="dispute")
+    def number(self, dispute: Dispute) -> str:
+        return link_to(dispute, dispute.pk)
+
+
+class TransactionAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "created_at",
+        "user",
+        "voucher_type",
+        "quantity",
+        "amount_shown",
+        "refunded_shown",
+        "status_shown",
+    )
+    list_filter = ("status", "voucher_type", "currency")
+    list_select_related = ("user", "voucher_type")
+    code_field = "sold_vouchers__voucher__code"
+    search_fields = ("user__email", "=stripe_payment_intent_id", "=id")
+    search_help_text = (
+        "An e-mail address, a number, a payment intent, or a voucher's code or its last four symbols"
+    )
+    fieldsets = (
+        (None, {"fields": ("user", "voucher_type", ("quantity", "unit_price"))}),
+        (
+            "Payment",
+            {
+                "fields": (
+                    ("amount_shown", "refunded_shown", "refunding_shown"),
+                    "goodwill_shown",
+                    "status_shown",
+                    "stripe_payment_intent_id",
+                    "reference",
+                )
+            },
+        ),
+        (
+            "Terms of the sale",
+            {"fields": (("type_name", "service_type"), ("validity_days", "max_uses"))},
+        ),
+        ("Buyer on the receipt", {"fields": (("buyer_name", "buyer_email"),)}),
+        ("Times", {"fields": (("created_at", "completed_at", "updated_at"),)}),
+    )
+    readonly_fields = (
+        "amount_shown",
+        "refunded_shown",
+        "refunding_shown",
+        "goodwill_shown",
+        "status_shown",
+        "reference",
+        "type_name",
+        "buyer_name",
+        "buyer_email",
+        "updated_at",
+    )
+    inlines: ClassVar = [SoldVoucherInline, RefundInline, DisputeInline]
+    actions = ("mail_receipt", "refund_unused")
+    actions_detail = ("refund_unused",)
+
+    @confirmed_action(
+        permission="payments.make_refund",
+        description="Refund unused vouchers",
+        done="Refund asked for",
+        effect="The vouchers are held at once. If you may decide about refunds too, the money goes back right away and"
+        " the vouchers are void; else somebody who may has to approve it. Some vouchers of a transaction alone are"
+        " refunded among the vouchers.",
+        form=RefundForm,
+        targets=unused,
+        max_rows=REFUNDS_AT_ONCE,
+        variant=ActionVariant.DANGER,
+        icon="currency_exchange",
+    )
+    def refund_unused(self, request: HttpRequest, rows: list[Transaction], form_data: dict[str, Any]) -> str:
+        [paid] = rows
+        return ask_for_refund(
+            self, request, rows, transaction_id=paid.pk, voucher_ids=None, reason=form_data["reason"]
+        )
+
+    @admin.action(description="Mail the receipt again", permissions=["mail_receipt"])
+    def mail_receipt(self, request: HttpRequest, queryset: QuerySet[Transaction]) -> None:
+        chosen = list(queryset.select_related("user", "voucher_type")[: MAILS_AT_ONCE + 1])
+        if len(chosen) > MAILS_AT_ONCE:
+            messages.error(request, f"At most {MAILS_AT_ONCE} at once. None was mailed.")
+            return
+        mailed = [each for each in chosen if each.is_paid and services.queue_receipt(each)]
+        for transaction in mailed:
+            self.log_change(request, transaction, "Mailed the receipt again.")
+        if len(mailed) < len(chosen):
+            messages.warning(request, f"Not paid, or the account is closed: {len(chosen) - len(mailed)}.")
+        messages.success(request, f"On their way: {len(mailed)}.")
+
+    def has_mail_receipt_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("payments.change_transaction")
+
+    @admin.display(description="amount", ordering="amount")
+    def amount_shown(self, transaction: Transaction) -> str:
+        return money(transaction.amount, transaction)
+
+    @admin.display(description="refunded", ordering="amount_refunded")
+    def refunded_shown(self, transaction: Transaction) -> str:
+        return money(transaction.amount_refunded, transaction) if transaction.amount_refunded else ""
+
+    @admin.display(description="being refunded")
+    def refunding_shown(self, transaction: Transaction) -> str:
+        return money(transaction.amount_refunding, transaction) if transaction.amount_refunding else ""
+
+    @admin.display(description="goodwill, of what was refunded")
+    def goodwill_shown(self, transaction: Transaction) -> str:
+        if not transaction.amount_goodwill:
+            return ""
+        return f"{money(transaction.amount_goodwill, transaction)}: no voucher is void for it"
+
+    @display(description="status", ordering="status", label=STATUS_COLOURS)
+    def status_shown(self, transaction: Transaction) -> str:
+        return transaction.get_status_display()

@@ -1,0 +1,222 @@
+"""Vouchers, for staff: looked at, and acted on by services.
+
+Codes are worth money: no page shows one in full. Staff who were told a code find its voucher by it.
+"""
+
+import time as clock
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, ClassVar, Final
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.decorators import display
+from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from apps.core.backoffice.confirmed_actions import (
+    ActionTarget,
+    ConfirmedActionsAdmin,
+    ReasonForm,
+    confirmed_action,
+)
+from apps.core.backoffice.extensible import ExtensibleAdmin
+from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, link_to
+from apps.users.current_user import current_user
+from apps.vouchers import codes, services
+from apps.vouchers.backoffice.code_search import FoundByCode
+from apps.vouchers.backoffice.history import OfEvent, OfUsage
+from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherStatus, VoucherUsage, status_condition
+
+LONGEST_EXTENSION: Final = timedelta(days=36_500)  # as long as a type may be valid
+STATUS_COLOURS = {
+    "Active": "success",
+    "Used": "info",
+    "Expired": "warning",
+    "Inactive": "danger",
+}
+
+
+class StatusFilter(admin.SimpleListFilter):
+    title = "status"
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(status.value, str(status.label)) for status in VoucherStatus]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Voucher]) -> QuerySet[Voucher]:
+        status = self.value()
+        if status not in VoucherStatus.values:
+            return queryset
+        return queryset.filter(status_condition(VoucherStatus(status), timezone.now()))
+
+
+class UsageInline(OfUsage, ReadOnlyInline):
+    model = VoucherUsage
+    fields = ("number", "used_at", "user", "service_type", "details_shown", "given_back")
+    readonly_fields = ("number", "details_shown", "given_back")
+    ordering = ("-use_no",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[VoucherUsage]:
+        usages: QuerySet[VoucherUsage] = super().get_queryset(request)
+        return usages.select_related("user", "reversal__actor")
+
+    @admin.display(description="use")
+    def number(self, usage: VoucherUsage) -> str:
+        return link_to(usage, usage.use_no)
+
+
+class EventInline(OfEvent, ReadOnlyInline):
+    model = VoucherEvent
+    verbose_name_plural = "history"
+    fields = ("at", "kind", "hold", "what", "actor", "reason")
+    readonly_fields = ("what",)
+    ordering = ("-id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[VoucherEvent]:
+        events: QuerySet[VoucherEvent] = super().get_queryset(request)
+        return events.select_related("actor")
+
+
+class ExtendForm(ReasonForm):
+    until = forms.DateField(
+        label="Valid until the end of",
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
+        help_text="A day after today, and after the day until which it is valid already.",
+    )
+    field_order = ("until", "reason")
+
+    def clean_until(self) -> date:
+        until: date = self.cleaned_data["until"]
+        today = timezone.localdate()
+        if not today < until <= today + LONGEST_EXTENSION:
+            raise forms.ValidationError("Choose a day after today, within a hundred years.", code="range")
+        return until
+
+
+class ReissueForm(ReasonForm):
+    opened_at = forms.FloatField(min_value=0, max_value=2**33, initial=clock.time, widget=forms.HiddenInput)
+
+    def clean_opened_at(self) -> datetime:
+        opened_at = datetime.fromtimestamp(self.cleaned_data["opened_at"], tz=UTC)
+        if opened_at > timezone.now():
+            raise forms.ValidationError("Open the page anew.", code="future")
+        return opened_at
+
+
+def named(vouchers: Iterable[Voucher]) -> list[ActionTarget]:
+    """Each voucher by its last four symbols, with what tells it from others that end the same."""
+    return [ActionTarget([each], f"{each}, {each.voucher_type}, {each.user}") for each in vouchers]
+
+
+class VoucherAdmin(FoundByCode, ConfirmedActionsAdmin, ExtensibleAdmin, ReadOnlyAdmin):
+    list_display = ("masked_code", "voucher_type", "user", "status", "uses", "purchase_date", "expiry_date")
+    list_filter = (StatusFilter, "voucher_type", "inactive_reason")
+    list_select_related = ("voucher_type", "user")
+    search_fields = ("user__email",)
+    fieldsets: tuple[Any, ...] = (
+        (None, {"fields": ("masked_code", ("voucher_type", "type_name"), "service_type", "user", "batch")}),
+        ("State", {"fields": (("status", "held_for"), "uses", ("purchase_date", "expiry_date"))}),
+        ("Paid", {"fields": (("face_value", "currency"),)}),
+    )
+    readonly_fields: tuple[str, ...] = (
+        "masked_code",
+        "type_name",
+        "status",
+        "held_for",
+        "uses",
+        "service_type",
+        "batch",
+    )
+    inlines: ClassVar = [UsageInline, EventInline]
+    actions: tuple[str, ...] = ("extend", "suspend", "release", "reissue", "void")
+    actions_detail = actions
+
+    @confirmed_action(
+        permission="vouchers.extend_voucher",
+        description="Extend",
+        done="Extended",
+        form=ExtendForm,
+        targets=named,
+        icon="event",
+    )
+    def extend(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
+        [voucher] = rows
+        services.extend_voucher(voucher_id=voucher.pk, actor=current_user(request), **form_data)
+        return True
+
+    @confirmed_action(
+        permission="vouchers.suspend_voucher",
+        description="Suspend",
+        done="Suspended",
+        effect="What is suspended can't be redeemed until staff release it.",
+        targets=named,
+        icon="pause_circle",
+    )
+    def suspend(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
+        [voucher] = rows
+        return bool(services.suspend_vouchers([voucher.pk], actor=current_user(request), **form_data))
+
+    @confirmed_action(
+        permission="vouchers.suspend_voucher",
+        description="Release",
+        done="Released",
+        effect="Ends what staff suspended. Other holds stay: those of refunds, disputes and withdrawn services.",
+        targets=named,
+        icon="play_circle",
+    )
+    def release(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
+        [voucher] = rows
+        return bool(services.release_vouchers([voucher.pk], actor=current_user(request), **form_data))
+
+    @confirmed_action(
+        permission="vouchers.reissue_voucher",
+        description="Reissue",
+        done="Reissued",
+        effect="The old code stops working at once, on paper too. The new one goes to the owner by mail, and stands"
+        " in their account; it is not shown here.",
+        form=ReissueForm,
+        targets=named,
+        icon="autorenew",
+    )
+    def reissue(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
+        [voucher] = rows
+        services.reissue_voucher(
+            voucher_id=voucher.pk,
+            actor=current_user(request),
+            reason=form_data["reason"],
+            decided_at=form_data["opened_at"],
+        )
+        return True
+
+    @confirmed_action(
+        permission="vouchers.void_voucher",
+        description="Void",
+        done="Voided",
+        effect="For good: nobody can make what is void work again. It gives no money back.",
+        targets=named,
+        variant=ActionVariant.DANGER,
+        icon="block",
+    )
+    def void(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
+        [voucher] = rows
+        return bool(services.void_vouchers([voucher.pk], actor=current_user(request), **form_data))
+
+    @admin.display(description="code")
+    def masked_code(self, voucher: Voucher) -> str:
+        return codes.mask_code(voucher.code)
+
+    @display(description="status", label=STATUS_COLOURS)
+    def status(self, voucher: Voucher) -> str:
+        return str(voucher.status_at(timezone.now()).label)
+
+    @admin.display(description="held for")
+    def held_for(self, voucher: Voucher) -> str:
+        return ", ".join(hold.label for hold in Hold if hold in voucher.held_for)
+
+    @admin.display(description="uses made")
+    def uses(self, voucher: Voucher) -> str:
+        return f"{voucher.uses_made} of {voucher.total_uses}"
