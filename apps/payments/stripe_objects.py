@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from uuid import UUID
 
 import stripe
 
@@ -32,6 +33,11 @@ class Refund:
     currency: str
     reference: str
     failure_reason: str
+
+    @property
+    def reference_uuid(self) -> UUID | None:
+        """The reference, if it can be one of ours."""
+        return _parse_uuid(self.reference)
 
     def counts(self) -> bool:
         """Whether it went back or is on its way, and did not come to nothing."""
@@ -68,6 +74,11 @@ class Intent:
     installation: str = ""  # which of those that share the account made it; "" before they wrote it down
     refunds: tuple[Refund, ...] = ()
     disputes: tuple[Dispute, ...] = ()
+
+    @property
+    def order_uuid(self) -> UUID | None:
+        """The order id, if it can be one of ours."""
+        return _parse_uuid(self.order_id)
 
     @property
     def succeeded(self) -> bool:
@@ -143,6 +154,13 @@ def id_of(reference: object) -> str:
     if not object_id:
         raise NotAtStripe
     return str(object_id)
+
+
+def _parse_uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from contextlib import suppress
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
-from uuid import UUID
 
 from django.db import transaction as database
 from django.db.models import F, Q, QuerySet
@@ -80,28 +79,32 @@ def apply_intent(intent: gateway.Intent, read_at: Mapping[str, datetime] = NEVER
     mismatch = False
     with database.atomic():
         is_open = _owner_stays_open(intent)
-        found = _locked_transaction_of(intent)
-        if found is None:
+        transaction = _locked_transaction_of(intent)
+        if transaction is None:
             return None
-        if not found.is_paid:
-            if found.stripe_payment_intent_id is None:
-                attach_intent(found, intent.id)
-            mismatch = intent.succeeded and not _is_paid_in_full(found, intent)
-            if intent.canceled and found.status == TransactionStatus.PENDING:
-                mark_failed(found)
+        if not transaction.is_paid:
+            if transaction.stripe_payment_intent_id is None:
+                attach_intent(transaction, intent.id)
+            mismatch = intent.succeeded and not is_paid_in_full(transaction, intent)
+            if mismatch:
+                _log_mismatch(transaction, intent)
+            if intent.canceled and transaction.status == TransactionStatus.PENDING:
+                mark_failed(transaction)
         if intent.succeeded and not mismatch:
-            issued = not found.is_paid
+            issued = not transaction.is_paid
             if issued:
-                _issue(found)
-            _take_over(found, intent, read_at)
+                _issue(transaction)
+            _take_over(transaction, intent, read_at)
             if issued and is_open:
-                emails.queue_receipt(found)  # it tells the state of each voucher
+                emails.queue_receipt(transaction)  # it tells the state of each voucher
             elif issued:
-                record_automatic_refund(found)
-                log.warning("Transaction %s was paid after its account was closed or deactivated", found.pk)
+                record_automatic_refund(transaction)
+                log.warning(
+                    "Transaction %s was paid after its account was closed or deactivated", transaction.pk
+                )
     if mismatch:
         raise PaymentMismatch
-    return found
+    return transaction
 
 
 def _take_over(paid: Transaction, intent: gateway.Intent, read_at: Mapping[str, datetime]) -> None:
@@ -136,15 +139,18 @@ def _locked_transaction_of(intent: gateway.Intent) -> Transaction | None:
 
 def _ours(intent: gateway.Intent, rows: QuerySet[Transaction]) -> QuerySet[Transaction]:
     ours = Q(stripe_payment_intent_id=intent.id)
-    if reference := _uuid(intent.order_id):
-        ours |= Q(reference=reference, stripe_payment_intent_id=None)
+    if intent.order_uuid:
+        ours |= Q(reference=intent.order_uuid, stripe_payment_intent_id=None)
     return rows.filter(ours).order_by(F("stripe_payment_intent_id").asc(nulls_last=True))
 
 
-def _is_paid_in_full(due: Transaction, intent: gateway.Intent) -> bool:
-    expected = (due.amount, due.currency, str(due.reference))
-    if (intent.amount_received, intent.currency, intent.order_id) == expected:
-        return True
+def is_paid_in_full(transaction: Transaction, intent: gateway.Intent) -> bool:
+    """Whether an intent paid exactly what is due, for this order."""
+    due = (transaction.amount, transaction.currency, str(transaction.reference))
+    return due == (intent.amount_received, intent.currency, intent.order_id)
+
+
+def _log_mismatch(due: Transaction, intent: gateway.Intent) -> None:
     log.error(
         "Transaction %s: intent %s paid %s %s for order %s, but %s %s is due",
         due.pk,
@@ -155,7 +161,6 @@ def _is_paid_in_full(due: Transaction, intent: gateway.Intent) -> bool:
         due.amount,
         due.currency,
     )
-    return False
 
 
 def fulfil(paid: Transaction) -> Transaction:
@@ -237,10 +242,3 @@ def attach_intent(started: Transaction, intent_id: str) -> None:
         started.stripe_payment_intent_id, started.updated_at = intent_id, now
     else:
         started.refresh_from_db()  # overtaken: perhaps it is completed by now
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

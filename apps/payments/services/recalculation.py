@@ -31,10 +31,10 @@ log = logging.getLogger(__name__)
 def lock_transaction(transactions: QuerySet[Transaction]) -> Transaction:
     """The one transaction among these, its row locked. Raises TransactionNotFound."""
     rows = transactions.select_for_update(of=("self",)).select_related("voucher_type", "user")
-    found = rows.first()
-    if found is None:
+    transaction = rows.first()
+    if transaction is None:
         raise TransactionNotFound
-    return found
+    return transaction
 
 
 def lock_vouchers(paid: Transaction) -> list[Voucher]:

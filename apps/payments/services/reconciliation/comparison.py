@@ -7,13 +7,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q
 
 from apps.payments import gateway
 from apps.payments.models import Dispute, Refund, RefundStatus, Transaction
+from apps.payments.services.fulfilment import is_paid_in_full
 from apps.payments.services.refunds.stripe_sync import STATUS_OF
 from apps.vouchers.models import VOID
 
@@ -50,7 +50,7 @@ def compare_unfinished(
     if intent is None:
         return Difference(unpaid, about, transaction=transaction) if is_over else None
     about = f"{about}, {intent.id}"
-    if intent.succeeded and not agree(transaction, intent):
+    if intent.succeeded and not is_paid_in_full(transaction, intent):
         name = "refunded_not_failed" if returned else "amount_mismatch"
     elif intent.succeeded:
         return _paid_not_fulfilled(transaction, intent)
@@ -79,7 +79,7 @@ def compare_listed(
         return Difference("paid_unknown_order", f"{intent.id}, order {intent.order_id}", stripe_id=intent.id)
     if transaction.stripe_payment_intent_id not in (None, intent.id):
         name = "paid_twice"
-    elif not agree(transaction, intent):
+    elif not is_paid_in_full(transaction, intent):
         name = "amount_mismatch"
     elif not transaction.is_paid and transaction.created_at < started_before:
         return _paid_not_fulfilled(transaction, intent)
@@ -92,7 +92,7 @@ def compare_paid(transaction: Transaction, intent: gateway.Intent | None) -> Dif
     """Compare a transaction that counts as paid with its intent, None where Stripe does not have it."""
     about = f"transaction {transaction.pk}"
     if intent is not None and intent.succeeded:
-        if agree(transaction, intent):
+        if is_paid_in_full(transaction, intent):
             return None
         return Difference("amount_mismatch", f"{about}, {intent.id}", stripe_id=intent.id)
     return None if is_void(transaction) else Difference("fulfilled_not_paid", about)
@@ -121,7 +121,7 @@ def compare_dispute(at_stripe: gateway.Dispute, dispute: Dispute | None) -> Diff
 
 def transactions_of(intents: list[gateway.Intent]) -> dict[str, Transaction]:
     """Our transactions for these intents, by intent and by order id."""
-    references = [reference for intent in intents if (reference := uuid_or_none(intent.order_id))]
+    references = [intent.order_uuid for intent in intents if intent.order_uuid]
     rows = Transaction.objects.select_related("user").filter(
         Q(stripe_payment_intent_id__in=[intent.id for intent in intents]) | Q(reference__in=references)
     )
@@ -139,31 +139,17 @@ def paid_intents_of(intent_ids: Collection[str]) -> set[str]:
     return {intent_id for intent_id in paid.values_list("stripe_payment_intent_id", flat=True) if intent_id}
 
 
-def agree(transaction: Transaction, intent: gateway.Intent) -> bool:
-    """Whether an intent paid exactly what is due."""
-    due = (transaction.amount, transaction.currency, str(transaction.reference))
-    return due == (intent.amount_received, intent.currency, intent.order_id)
-
-
 def is_foreign(intent: gateway.Intent) -> bool:
     """Whether an intent whose order we don't know is none of ours to look after.
 
     Those from before installations wrote their names down have none: they may be ours.
     """
-    return not uuid_or_none(intent.order_id) or intent.installation not in ("", settings.INSTALLATION)
+    return not intent.order_uuid or intent.installation not in ("", settings.INSTALLATION)
 
 
 def is_void(transaction: Transaction) -> bool:
     """Whether none of a transaction's vouchers can be redeemed ever again."""
     return all(voucher.held_for & VOID for voucher in transaction.vouchers)
-
-
-def uuid_or_none(text: str) -> UUID | None:
-    """The UUID that a text is, or None."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _paid_not_fulfilled(transaction: Transaction, intent: gateway.Intent) -> Difference:

@@ -24,10 +24,10 @@ from apps.payments.models import (
     Transaction,
     TransactionStatus,
 )
+from apps.payments.services.fulfilment import is_paid_in_full
 
 from .comparison import (
     Difference,
-    agree,
     compare_dispute,
     compare_listed,
     compare_paid,
@@ -159,7 +159,7 @@ class _Run:
             about = f"transaction {transaction.pk}, {transaction.stripe_payment_intent_id}"
             yield Difference("intent_not_at_stripe", about)
             return
-        mismatch = intent is not None and intent.succeeded and not agree(transaction, intent)
+        mismatch = intent is not None and intent.succeeded and not is_paid_in_full(transaction, intent)
         returned = intent is not None and mismatch and patiently(partial(_is_fully_returned, intent.id))
         if difference := compare_unfinished(transaction, intent, returned=returned, now=timezone.now()):
             yield difference

@@ -2,7 +2,6 @@
 
 import logging
 from typing import Final
-from uuid import UUID
 
 from django.db import transaction as database
 
@@ -74,9 +73,8 @@ def apply_refund(at_stripe: gateway.Refund) -> Refund | None:
 def _known(paid: Transaction, at_stripe: gateway.Refund) -> Refund | None:
     refunds = paid.refunds.select_related("transaction")
     known = refunds.filter(stripe_refund_id=at_stripe.id).first()
-    reference = _uuid(at_stripe.reference)
-    if known is None and reference:
-        known = refunds.filter(reference=reference, stripe_refund_id=None).first()
+    if known is None and at_stripe.reference_uuid:
+        known = refunds.filter(reference=at_stripe.reference_uuid, stripe_refund_id=None).first()
     return known
 
 
@@ -89,10 +87,3 @@ def _adopt(paid: Transaction, at_stripe: gateway.Refund) -> Refund:
         status=RefundStatus.APPROVED,
         reason="Made in Stripe's dashboard.",
     )
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
