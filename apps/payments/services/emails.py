@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import DatabaseError
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.formats import date_format
 
@@ -39,41 +40,17 @@ WHY_INACTIVE: Final = {
     InactiveReason.WITHDRAWN: "Can't be used: the service was withdrawn",
     InactiveReason.BY_STAFF: "Can't be used: stopped by our staff",
 }
-VOID: Final = "The vouchers that it is for can't be used any more:"
-RELEASED: Final = "The vouchers that were held for it are released, with the days that they lost meanwhile:"
-STILL_HELD: Final = "The vouchers that it was for still can't be used, for another reason:"
-ON_ITS_WAY: Final = (
-    "Your refund is on its way",
-    "We have approved the refund of {amount} for your purchase {purchase}, and are sending the money back to"
-    " where it came from. That may take some days.",
-    VOID,
-)
-# By status: the subject, what happened, and what that means for the vouchers that are listed, if there are any.
+# What a refund's status is told by; approved and pending are the same to a buyer.
 DECIDED: Final = {
-    RefundStatus.APPROVED: ON_ITS_WAY,
-    RefundStatus.PENDING: ON_ITS_WAY,
-    RefundStatus.SUCCEEDED: (
-        "Your refund has been made",
-        "We have sent {amount} of your purchase {purchase} back to where it came from. Banks take up to ten"
-        " working days to show it.",
-        VOID,
-    ),
-    RefundStatus.REJECTED: (
-        "Your refund was declined",
-        "We have looked at your request to refund {amount} of your purchase {purchase}, and declined it.",
-        RELEASED,
-    ),
-    RefundStatus.FAILED: (
-        "Your refund could not be made",
-        "We wanted to send back {amount} of your purchase {purchase}, but the payment provider could not do it.",
-        RELEASED,
-    ),
-    RefundStatus.CANCELED: (
-        "Your refund was cancelled",
-        "The refund of {amount} for your purchase {purchase} was cancelled.",
-        RELEASED,
-    ),
+    RefundStatus.APPROVED: "refund_approved",
+    RefundStatus.PENDING: "refund_approved",
+    RefundStatus.SUCCEEDED: "refund_succeeded",
+    RefundStatus.REJECTED: "refund_rejected",
+    RefundStatus.FAILED: "refund_failed",
+    RefundStatus.CANCELED: "refund_canceled",
 }
+# After these the vouchers are let go, unless something else holds them.
+UNREFUNDED: Final = (RefundStatus.REJECTED, RefundStatus.FAILED, RefundStatus.CANCELED)
 
 
 def queue_receipt(transaction: Transaction) -> bool:
@@ -118,28 +95,13 @@ def receipt_attachment(*, transaction_id: int) -> mail.Attachment:
 
 def refund_requested(refund: Refund) -> bool:
     """Tell the buyer that a refund was asked for, and which vouchers are held for it meanwhile."""
-    asked = (
-        "We have got your request to refund {amount} of your purchase {purchase}. Our staff will decide about it"
-        if refund.origin == RefundOrigin.BUYER
-        else "Our staff have prepared a refund of {amount} for your purchase {purchase}, and will decide about it"
-    )
-    return _about_refund(
-        refund,
-        subject="Your request for a refund" if refund.origin == RefundOrigin.BUYER else "A refund for you",
-        text=f"{asked} soon.",
-        about_vouchers="Until then these vouchers can't be used:",
-    )
+    return _about_refund(refund, "refund_requested", by_buyer=refund.origin == RefundOrigin.BUYER)
 
 
 def refund_lowered(refund: Refund, *, before: Decimal) -> bool:
     """Tell the buyer that a refund that waits for a decision is of less than `before`, as some went back meanwhile."""
-    return _about_refund(
-        refund,
-        subject="Your request for a refund was changed",
-        text="Some of the money for your purchase {purchase} has gone back to you meanwhile. So our staff will decide"
-        f" about {{amount}} instead of {stripe_amounts.format_amount(before, refund.transaction.currency)}.",
-        about_vouchers="Until then these vouchers can't be used:",
-    )
+    before_text = stripe_amounts.format_amount(before, refund.transaction.currency)
+    return _about_refund(refund, "refund_lowered", before=before_text)
 
 
 def refund_decided(refund: Refund) -> bool:
@@ -149,25 +111,12 @@ def refund_decided(refund: Refund) -> bool:
     """
     if refund.status not in DECIDED:
         return False
-    subject, text, about_vouchers = DECIDED[RefundStatus(refund.status)]
-    return _about_refund(refund, subject=subject, text=text, about_vouchers=about_vouchers)
+    return _about_refund(refund, DECIDED[RefundStatus(refund.status)])
 
 
 def dispute_opened(dispute: Dispute) -> bool:
     """Tell the buyer that their bank asks about a payment, and that its vouchers are suspended."""
-    what = (
-        "Your bank asks about {amount} of your purchase {purchase}."
-        if dispute.is_inquiry
-        else "Your bank has taken back {amount} of your purchase {purchase}, and will decide about it."
-    )
-    return _about_dispute(
-        dispute,
-        subject="Your bank asks about a payment",
-        paragraphs=[
-            f"{what} Until this is settled, the vouchers of that purchase can't be used. If you did not mean to"
-            " object to the payment, please tell your bank."
-        ],
-    )
+    return _about_dispute(dispute, "dispute_opened", inquiry=dispute.is_inquiry)
 
 
 def dispute_closed(dispute: Dispute) -> bool:
@@ -181,82 +130,75 @@ def dispute_closed(dispute: Dispute) -> bool:
     vouchers = list(paid.vouchers)
     if dispute.outcome == DisputeOutcome.LOST:
         refunded = set(paid.refunds.filter(lines__live=True).values_list("lines__voucher", flat=True))
-        listed = [each for each in vouchers if Hold.REFUNDED in each.held_for and each.pk not in refunded]
-        paragraphs = ["Your bank has given {amount} of your purchase {purchase} back to you."]
-        if listed:
-            paragraphs.append("These vouchers of that purchase can't be used any more:")
-    else:
-        listed = [each for each in vouchers if each.is_active]
-        stands = ", and the payment stands" if paid.status != TransactionStatus.REFUNDED else ""
-        paragraphs = [f"What your bank asked about your purchase {{purchase}} is settled{stands}."]
-        if listed:
-            paragraphs.append(
-                "These vouchers can be used again, and got the days back that they lost meanwhile:"
-            )
-        elif paid.disputes.filter(outcome=DisputeOutcome.OPEN).exists():
-            paragraphs.append(
-                "It still asks about that purchase otherwise. Until that is settled too, its vouchers can't be used."
-            )
+        void = [
+            voucher
+            for voucher in vouchers
+            if Hold.REFUNDED in voucher.held_for and voucher.pk not in refunded
+        ]
+        return _about_dispute(dispute, "dispute_lost", void)
+    usable = [voucher for voucher in vouchers if voucher.is_active]
     return _about_dispute(
         dispute,
-        subject="What your bank asked about is settled",
-        paragraphs=paragraphs,
-        codes=[str(each) for each in listed],
+        "dispute_won",
+        usable,
+        stands=paid.status != TransactionStatus.REFUNDED,
+        disputed=not usable and paid.disputes.filter(outcome=DisputeOutcome.OPEN).exists(),
     )
 
 
-def _about_refund(refund: Refund, *, subject: str, text: str, about_vouchers: str) -> bool:
+def _about_refund(refund: Refund, notice: str, **words: Any) -> bool:
     paid = refund.transaction
+    vouchers = [line.voucher for line in refund.lines.select_related("voucher").order_by("voucher_id")]
+    if refund.status in UNREFUNDED:
+        free = [voucher for voucher in vouchers if voucher.is_active]
+        words["still_held"] = not free  # disputed, say, or refunded in Stripe's dashboard instead
+        vouchers = free or vouchers
     amount = stripe_amounts.format_amount(refund.amount, paid.currency)
-    paragraphs = [text.format(amount=amount, purchase=paid.pk)]
-    lines = list(refund.lines.select_related("voucher").order_by("voucher_id"))
-    if about_vouchers == RELEASED:
-        free = [line for line in lines if line.voucher.is_active]
-        if lines and not free:  # disputed, say, or refunded in Stripe's dashboard instead
-            about_vouchers = STILL_HELD
-        lines = free or lines
-    if lines:
-        paragraphs.append(about_vouchers)
-    elif about_vouchers == VOID:  # less than a voucher's price, refunded in Stripe's dashboard
-        paragraphs.append("Your vouchers stay as they are.")
     facts = [("Refund", refund.pk), ("Purchase", paid.pk), ("Amount", amount)]
     if refund.decision_note:
         facts.append(("Our note", refund.decision_note))
-    codes = [str(line.voucher) for line in lines]
-    return _notify(paid, subject=subject, paragraphs=paragraphs, codes=codes, facts=facts)
+    return _notify(paid, notice, vouchers, facts=facts, amount=amount, **words)
 
 
-def _about_dispute(
-    dispute: Dispute, *, subject: str, paragraphs: list[str], codes: Sequence[str] = ()
-) -> bool:
+def _about_dispute(dispute: Dispute, notice: str, vouchers: Sequence[Voucher] = (), **words: Any) -> bool:
     paid = dispute.transaction
     amount = stripe_amounts.format_amount(dispute.amount, paid.currency)
-    return _notify(
+    facts = [("Purchase", paid.pk), ("Amount", amount)]
+    return _notify(paid, notice, vouchers, facts=facts, amount=amount, **words)
+
+
+def _notify(paid: Transaction, notice: str, vouchers: Sequence[Voucher], **context: Any) -> bool:
+    """Queue a notice, whose words stand in the template of its name, with the endings of these vouchers' codes."""
+    return _queue(
         paid,
-        subject=subject,
-        paragraphs=[text.format(amount=amount, purchase=paid.pk) for text in paragraphs],
-        codes=codes,
-        facts=[("Purchase", paid.pk), ("Amount", amount)],
+        template="payments/notice",
+        words=f"payments/notices/{notice}.txt",
+        context={"purchase": str(paid.pk), "codes": [str(voucher) for voucher in vouchers], **context},
     )
-
-
-def _notify(paid: Transaction, *, subject: str, **context: Any) -> bool:
-    return _queue(paid, subject=subject, template="payments/notice", context={"subject": subject, **context})
 
 
 def _queue(
     paid: Transaction,
     *,
-    subject: str,
     template: str,
     context: dict[str, Any],
+    subject: str = "",
+    words: str | None = None,
     attach: tuple[str, dict[str, Any]] | None = None,
 ) -> bool:
-    """Queue a mail to the buyer. A text that can't be written is logged, and stands in no payment's way."""
+    """Queue a mail to the buyer. A text that can't be written is logged, and stands in no payment's way.
+
+    The template `words` has the subject and then the paragraphs, an empty line before each.
+    """
     address = paid.user.mail_address
     if not address:
         return False
     try:
+        if words is not None:
+            subject, *paragraphs = filter(
+                None, map(str.strip, render_to_string(words, context).split("\n\n"))
+            )
+            context = {**context, "subject": subject, "paragraphs": paragraphs}
         mail.enqueue(
             to=address,
             subject=subject,
