@@ -1,7 +1,7 @@
 """Buying vouchers, and what Stripe has to say about it."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -14,6 +14,7 @@ from drf_spectacular.types import OpenApiTypes
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from apps.core import idempotency, rate_limits
@@ -21,6 +22,7 @@ from apps.core.api.content_negotiation import IgnoreClientContentNegotiation
 from apps.core.api.downloads import file_response
 from apps.core.api.openapi import documented
 from apps.core.api.pagination import StandardPagination
+from apps.core.idempotency import RequestKey
 from apps.users.current_user import current_user
 from apps.users.errors import AccountClosed
 from apps.vouchers.errors import VoucherTypeNotFound
@@ -54,30 +56,60 @@ PURCHASE_ERRORS = (
 )
 
 
-class StartPurchase(APIView):
-    """What the two addresses that start a purchase share; they differ in the shape of the answer."""
+Outcome = TypeVar("Outcome", services.Purchase, services.RefundRequest)
 
-    input_class: type[PurchaseInput] = PurchaseInput
+
+class IdempotentView(APIView, Generic[Outcome]):
+    """A POST that a client may send again under the same key, and that is answered as it was the first time.
+
+    The service looks the key up: it returns what was started under it, and the first answer if there was one.
+    """
+
     operation: str
+    input_class: type[Serializer[Any]]
 
-    def start(self, request: Request, answer_of: Callable[[services.Purchase], Any]) -> Response:
-        given = self.input_class(data=request.data)
-        given.is_valid(raise_exception=True)
-        key = idempotency.request_key(request.headers, operation=self.operation, body=request.data)
-        network = rate_limits.per_network("LIMIT_UNPAID_PURCHASES_PER_NETWORK", request)
-        started = services.start_purchase(
-            user=current_user(request), key=key, network=network, **given.validated_data
-        )
-        if started.first_answer is not None:
-            answer = {**started.first_answer, "client_secret": started.client_secret}
-            return Response(self.shown(answer), status=201, headers=idempotency.REPLAYED)
-        answer = dict(answer_of(started))
-        services.store_response(current_user(request), key, {**answer, "client_secret": None})
-        return Response(self.shown(answer), status=201)
+    def serve(self, request: Request, key: RequestKey | None, **params: Any) -> Outcome:
+        """Do what the request is for, or find what it did before."""
+        raise NotImplementedError
+
+    def render(self, outcome: Outcome) -> Mapping[str, Any]:
+        """The answer to a request that is new."""
+        raise NotImplementedError
+
+    def secrets(self, outcome: Outcome) -> dict[str, Any]:
+        """What of the answer is never kept, as it is now."""
+        return {}
 
     def shown(self, answer: dict[str, Any]) -> dict[str, Any]:
         """What of the answer as it is kept is shown at this address."""
         return answer
+
+    def answer_once(self, request: Request) -> Response:
+        """Validate, serve and render; a request that was answered before gets that answer again."""
+        form = self.input_class(data=request.data)
+        form.is_valid(raise_exception=True)
+        key = idempotency.request_key(request.headers, operation=self.operation, body=request.data)
+        outcome = self.serve(request, key, **form.validated_data)
+        secrets = self.secrets(outcome)
+        if outcome.first_answer is not None:
+            answer = {**outcome.first_answer, **secrets}
+            return Response(self.shown(answer), status=201, headers=idempotency.REPLAYED)
+        answer = dict(self.render(outcome))
+        services.store_response(current_user(request), key, {**answer, **dict.fromkeys(secrets)})
+        return Response(self.shown(answer), status=201)
+
+
+class StartPurchase(IdempotentView[services.Purchase]):
+    """What the addresses that start a purchase share; they differ in the shape of the answer."""
+
+    input_class: type[PurchaseInput] = PurchaseInput
+
+    def serve(self, request: Request, key: RequestKey | None, **params: Any) -> services.Purchase:
+        network = rate_limits.per_network("LIMIT_UNPAID_PURCHASES_PER_NETWORK", request)
+        return services.start_purchase(user=current_user(request), key=key, network=network, **params)
+
+    def secrets(self, outcome: services.Purchase) -> dict[str, Any]:
+        return {"client_secret": outcome.client_secret}
 
 
 class Purchase(StartPurchase):
@@ -92,14 +124,13 @@ class Purchase(StartPurchase):
         idempotent=True,
     )
     def post(self, request: Request) -> Response:
-        return self.start(request, self.answer_of)
+        return self.answer_once(request)
 
-    @staticmethod
-    def answer_of(started: services.Purchase) -> Any:
+    def render(self, outcome: services.Purchase) -> Any:
         answer = {
-            "transaction": started.transaction,
-            "vouchers": started.transaction.vouchers if started.transaction.is_paid else (),
-            "client_secret": started.client_secret,
+            "transaction": outcome.transaction,
+            "vouchers": outcome.transaction.vouchers if outcome.transaction.is_paid else (),
+            "client_secret": outcome.client_secret,
             "publishable_key": settings.STRIPE_PUBLISHABLE_KEY,
         }
         return PurchaseOutput(answer).data
@@ -117,22 +148,21 @@ class CreatePaymentIntent(StartPurchase):
         idempotent=True,
     )
     def post(self, request: Request) -> Response:
-        return self.start(request, self.answer_of)
+        return self.answer_once(request)
 
     def shown(self, answer: dict[str, Any]) -> dict[str, Any]:
         return {name: answer[name] for name in PaymentIntentOutput().get_fields()}
 
-    @staticmethod
-    def answer_of(started: services.Purchase) -> Any:
+    def render(self, outcome: services.Purchase) -> Any:
         """For both addresses of this operation, as a key that was sent to one may come back at the other."""
         answer = {
-            "transaction": started.transaction,
-            "transaction_id": started.transaction.pk,
-            "payment_intent_id": started.transaction.stripe_payment_intent_id,
-            "client_secret": started.client_secret,
+            "transaction": outcome.transaction,
+            "transaction_id": outcome.transaction.pk,
+            "payment_intent_id": outcome.transaction.stripe_payment_intent_id,
+            "client_secret": outcome.client_secret,
             "publishable_key": settings.STRIPE_PUBLISHABLE_KEY,
-            "amount": started.transaction.amount,
-            "currency": started.transaction.currency,
+            "amount": outcome.transaction.amount,
+            "currency": outcome.transaction.currency,
         }
         return OlderPaymentIntentOutput(answer).data
 
@@ -177,11 +207,11 @@ class ConfirmPayment(APIView):
         errors=CONFIRM_ERRORS,
     )
     def post(self, request: Request) -> Response:
-        given = ConfirmInput(data=request.data)
-        given.is_valid(raise_exception=True)
+        form = ConfirmInput(data=request.data)
+        form.is_valid(raise_exception=True)
         transaction = services.confirm_payment(
             user=current_user(request),
-            payment_intent_id=given.validated_data["payment_intent_id"],
+            payment_intent_id=form.validated_data["payment_intent_id"],
         )
         vouchers = list(transaction.vouchers)
         answer = {
@@ -273,7 +303,10 @@ class Receipt(APIView):
         return Response(status=202)
 
 
-class RequestRefund(APIView):
+class RequestRefund(IdempotentView[services.RefundRequest]):
+    operation = "request_refund"
+    input_class = RefundInput
+
     @documented(
         "Ask for the money of a payment's unused vouchers: they are held at once, staff decide.",
         operation_id="request_refund",
@@ -289,17 +322,13 @@ class RequestRefund(APIView):
         idempotent=True,
     )
     def post(self, request: Request) -> Response:
-        given = RefundInput(data=request.data)
-        given.is_valid(raise_exception=True)
-        user = current_user(request)
-        key = idempotency.request_key(request.headers, operation="request_refund", body=request.data)
-        earlier = services.earlier_request(user, key)
-        if earlier is not None and earlier.answer is not None:
-            return Response(earlier.answer, status=201, headers=idempotency.REPLAYED)
-        refund = services.request_refund(user=user, key=key, **given.validated_data)
-        answer = dict(RefundOutput(refund).data)
-        services.store_response(user, key, answer)
-        return Response(answer, status=201)
+        return self.answer_once(request)
+
+    def serve(self, request: Request, key: RequestKey | None, **params: Any) -> services.RefundRequest:
+        return services.request_refund(user=current_user(request), key=key, **params)
+
+    def render(self, outcome: services.RefundRequest) -> Any:
+        return RefundOutput(outcome.refund).data
 
 
 class Refunds(ListAPIView[Refund]):

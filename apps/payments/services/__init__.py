@@ -4,11 +4,12 @@ from .closed_accounts import cancel_open_purchases
 from .disputes import apply_dispute
 from .emails import RECEIPT, queue_receipt, receipt_attachment
 from .fulfilment import apply_intent, erase_buyer
-from .idempotency_keys import earlier_request, remove_old_keys, store_response
+from .idempotency_keys import remove_old_keys, store_response
 from .purchases import Purchase, confirm_payment, start_purchase
 from .refunds.allocation import refundable_amount
 from .refunds.decisions import approve_refund, execute_refund, reject_refund
 from .refunds.requests import (
+    RefundRequest,
     erase_reasons,
     refundable_by_staff,
     request_refund,
@@ -27,6 +28,7 @@ from .stripe_sync import (
 __all__ = [
     "RECEIPT",
     "Purchase",
+    "RefundRequest",
     "SyncKind",
     "SyncResult",
     "apply_dispute",
@@ -35,7 +37,6 @@ __all__ = [
     "approve_refund",
     "cancel_open_purchases",
     "confirm_payment",
-    "earlier_request",
     "erase_buyer",
     "erase_reasons",
     "execute_refund",

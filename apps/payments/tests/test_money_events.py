@@ -43,7 +43,7 @@ class MoneyEventTests(PaidTestCase, ApiTestCase):
     # --- What may happen ---------------------------------------------------------------------------------------
 
     def request(self, paid):
-        return services.request_refund(user=self.customer, payment_id=paid.pk, reason="Not needed")
+        return services.request_refund(user=self.customer, payment_id=paid.pk, reason="Not needed").refund
 
     def request_one(self, paid):
         free = [voucher.pk for voucher in paid.vouchers if services.refundable_by_staff(voucher)]

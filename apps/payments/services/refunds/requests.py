@@ -1,7 +1,8 @@
 """Refunds that are asked for: by the buyer, by staff, and without anybody for an account that is closed."""
 
 from collections.abc import Collection
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from django.db import transaction as database
 from django.utils import timezone
@@ -22,9 +23,17 @@ from .allocation import refundable_amount
 _UNREFUNDABLE: Final = frozenset(Hold) - {Hold.WITHDRAWN, Hold.DISPUTED}
 
 
+@dataclass(frozen=True)
+class RefundRequest:
+    """A refund that was asked for, and what the same request was answered before, if it was."""
+
+    refund: Refund
+    first_answer: dict[str, Any] | None = None
+
+
 def request_refund(
     *, user: User, payment_id: int | str, reason: str, notes: str = "", key: RequestKey | None = None
-) -> Refund:
+) -> RefundRequest:
     """Ask for the money of all unused vouchers of one's payment, as far as it did not go back as goodwill.
 
     The vouchers are held at once, and staff decide.
@@ -35,7 +44,7 @@ def request_refund(
     """
     earlier = idempotency_keys.earlier_request(user, key)
     if earlier is not None and earlier.refund is not None:
-        return earlier.refund
+        return RefundRequest(earlier.refund, earlier.answer)
     with idempotency_keys.begin_request(user, key) as note:
         users.lock_open_account(user=user)
         mine = Transaction.objects.owned_by(user)
@@ -53,7 +62,7 @@ def request_refund(
         ]
         refund = _record(paid, vouchers, origin=RefundOrigin.BUYER, by=user, reason=reason, notes=notes)
         note(refund=refund)
-    return refund
+    return RefundRequest(refund)
 
 
 @database.atomic
