@@ -26,10 +26,10 @@ def transactions_of(user: User) -> QuerySet[Transaction]:
 
 def transaction_of(user: User, transaction_id: int) -> Transaction:
     """One of the user's transactions. Raises TransactionNotFound for any other."""
-    found = transactions_of(user).filter(pk=transaction_id).first()
-    if found is None:
+    transaction = transactions_of(user).filter(pk=transaction_id).first()
+    if transaction is None:
         raise TransactionNotFound
-    return found
+    return transaction
 
 
 def paid_transaction(transaction_id: int, *, among: QuerySet[Transaction]) -> Transaction:
@@ -37,12 +37,12 @@ def paid_transaction(transaction_id: int, *, among: QuerySet[Transaction]) -> Tr
 
     Raises TransactionNotFound, also where it is not `among` them, and NotPaid.
     """
-    found = among.select_related("voucher_type", "user").filter(pk=transaction_id).first()
-    if found is None:
+    transaction = among.select_related("voucher_type", "user").filter(pk=transaction_id).first()
+    if transaction is None:
         raise TransactionNotFound
-    if not found.is_paid:
+    if not transaction.is_paid:
         raise NotPaid
-    return found
+    return transaction
 
 
 def confirmation_message(paid: Transaction) -> str:

@@ -38,10 +38,10 @@ def _cancel(transaction: Transaction) -> bool:
         if (
             intent_id is None
         ):  # Stripe's answer was not noted, or is on its way: then who started it cancels it
-            found = gateway.find_intent(order_id=transaction.reference, since=transaction.created_at)
-            if found is None:
+            intent = gateway.find_intent(order_id=transaction.reference, since=transaction.created_at)
+            if intent is None:
                 return False
-            intent_id = found.id
+            intent_id = intent.id
         gateway.cancel_intent(intent_id)
         _, settled = settle_payment(intent_id)
     except (gateway.NotAtStripe, PaymentMismatch):  # the reconciliation tells of them

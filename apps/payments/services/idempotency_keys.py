@@ -27,10 +27,10 @@ def earlier_request(user: User, key: RequestKey | None) -> IdempotencyKey | None
     if key is None:
         return None
     rows = IdempotencyKey.objects.select_related("transaction__voucher_type", "refund__transaction")
-    found = rows.filter(user=user, key=key.key).first()
-    if found is not None:
-        key.check(found.request_hash)
-    return found
+    earlier = rows.filter(user=user, key=key.key).first()
+    if earlier is not None:
+        key.check(earlier.request_hash)
+    return earlier
 
 
 @contextmanager
@@ -63,14 +63,14 @@ def begin_request(user: User, key: RequestKey | None) -> Iterator[Callable[..., 
         yield note
 
 
-def acquire_lease(found: IdempotencyKey) -> None:
+def acquire_lease(earlier: IdempotencyKey) -> None:
     """Go on with a request whose process died. Raises RequestInProgress while another may be at it."""
     now = timezone.now()
     free = Q(running_until=None) | Q(running_until__lte=now)
-    taken = IdempotencyKey.objects.filter(free, pk=found.pk, answer__isnull=True).update(
+    acquired = IdempotencyKey.objects.filter(free, pk=earlier.pk, answer__isnull=True).update(
         running_until=now + LEASE
     )
-    if not taken:
+    if not acquired:
         raise RequestInProgress
 
 

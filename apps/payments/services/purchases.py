@@ -127,13 +127,13 @@ def _intent_of(started: Transaction, *, asked_before: bool) -> gateway.Intent:
 
 
 def _intent_of_order(started: Transaction, *, asked_before: bool) -> gateway.Intent:
-    found = None
+    intent = None
     if asked_before:
-        found = gateway.find_intent(order_id=started.reference, since=started.created_at)
-    if found is None and started.status == TransactionStatus.FAILED:
+        intent = gateway.find_intent(order_id=started.reference, since=started.created_at)
+    if intent is None and started.status == TransactionStatus.FAILED:
         raise PurchaseCanceled
-    if found is not None:
-        return found
+    if intent is not None:
+        return intent
     try:
         return gateway.create_intent(
             amount=started.amount,
@@ -155,23 +155,23 @@ def confirm_payment(*, user: User, payment_intent_id: str) -> Transaction:
     Raises TransactionNotFound (also for someone else's), PaymentNotCompleted with Stripe's status,
     PaymentMismatch or PaymentProviderUnavailable.
     """
-    found = (
+    transaction = (
         Transaction.objects.owned_by(user)
         .select_related("voucher_type")
         .filter(stripe_payment_intent_id=payment_intent_id)
         .first()
     )
-    if found is None:
+    if transaction is None:
         raise TransactionNotFound
-    if found.is_paid:
-        return found
+    if transaction.is_paid:
+        return transaction
     try:
         with on_behalf_of(user.pk):
             intent, settled = settle_payment(payment_intent_id)
     except gateway.NotAtStripe as error:
         raise TransactionNotFound from error
-    if settled is None or settled.pk != found.pk:
-        log.error("Transaction %s: its intent belongs to another order at Stripe", found.pk)
+    if settled is None or settled.pk != transaction.pk:
+        log.error("Transaction %s: its intent belongs to another order at Stripe", transaction.pk)
         raise PaymentMismatch
     if not settled.is_paid:
         raise PaymentNotCompleted(stripe_status=intent.status)
