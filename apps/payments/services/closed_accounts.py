@@ -9,7 +9,7 @@ from apps.payments import gateway
 from apps.payments.errors import PaymentMismatch, PaymentProviderUnavailable
 from apps.payments.models import Transaction, TransactionStatus
 
-from .stripe_sync import settle_payment
+from .stripe_sync import sync_payment
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def _cancel(transaction: Transaction) -> bool:
                 return False
             intent_id = intent.id
         gateway.cancel_intent(intent_id)
-        _, settled = settle_payment(intent_id)
+        _, settled = sync_payment(intent_id)
     except (gateway.NotAtStripe, PaymentMismatch):  # the reconciliation tells of them
         return False
     return settled is not None and settled.status != TransactionStatus.PENDING

@@ -34,7 +34,7 @@ from apps.vouchers import services as voucher_services
 
 from . import fulfilment, idempotency_keys, unpaid_purchases
 from .closed_accounts import cancel_open_purchases
-from .stripe_sync import settle_payment
+from .stripe_sync import sync_payment
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ def confirm_payment(*, user: User, payment_intent_id: str) -> Transaction:
         return transaction
     try:
         with on_behalf_of(user.pk):
-            intent, settled = settle_payment(payment_intent_id)
+            intent, settled = sync_payment(payment_intent_id)
     except gateway.NotAtStripe as error:
         raise TransactionNotFound from error
     if settled is None or settled.pk != transaction.pk:

@@ -36,7 +36,7 @@ class SyncResult:
     detail: tuple[str, ...] = ()
 
 
-def settle_payment(
+def sync_payment(
     intent_id: str, *, all_refunds: bool = False, all_disputes: bool = False
 ) -> tuple[gateway.Intent, Transaction | None]:
     """`fulfilment.bring_in_line`, and then send what is to go back because the account is closed or deactivated."""
@@ -53,7 +53,7 @@ def sync_payment_intent(intent_id: str) -> SyncResult:
     if known is not None:
         return _transaction_result(known)
     try:
-        _, settled = settle_payment(intent_id)
+        _, settled = sync_payment(intent_id)
     except gateway.NotAtStripe:
         return SyncResult(SyncKind.NOT_AT_STRIPE, ("intent",))
     except PaymentMismatch:
@@ -85,7 +85,7 @@ def sync_dispute(stripe_dispute_id: str) -> SyncResult:
     """Bring the books in line with a dispute at Stripe. Raises PaymentProviderUnavailable."""
     try:
         at_stripe = gateway.fetch_dispute(stripe_dispute_id)
-        _, paid = settle_payment(at_stripe.intent_id, all_disputes=True)
+        _, paid = sync_payment(at_stripe.intent_id, all_disputes=True)
     except gateway.NotAtStripe:
         return SyncResult(SyncKind.NOT_AT_STRIPE, ("dispute",))
     except PaymentMismatch:
@@ -100,7 +100,7 @@ def sync_dispute(stripe_dispute_id: str) -> SyncResult:
 
 def _sync_refunds(intent_id: str) -> SyncResult:
     try:
-        intent, paid = settle_payment(intent_id, all_refunds=True)
+        intent, paid = sync_payment(intent_id, all_refunds=True)
     except gateway.NotAtStripe:
         return SyncResult(SyncKind.NOT_AT_STRIPE, ("payment",))
     except PaymentMismatch:

@@ -58,7 +58,7 @@ def refundable_of(voucher_type: VoucherType, *, now: datetime) -> Refundable:
 class Refunded:
     """What came of it, in vouchers where nothing else is said."""
 
-    made: int = 0
+    succeeded: int = 0
     under_way: int = 0
     failed: int = 0
     disputed_payments: int = 0
@@ -69,13 +69,13 @@ def refund_unused(
     voucher_type: VoucherType,
     actor: User,
     reason: str,
-    told: Callable[[int], object] = lambda payments: None,
+    on_progress: Callable[[int], object] = lambda payments: None,
 ) -> Refunded:
     """Ask for the money of all vouchers of a type that are withdrawn and were never used, and approve it.
 
     Refunds of such payments that wait for a decision, the buyers' own too, are approved with them; those that
     were approved and not heard of go on. One payment after the other, so that it can be stopped and called
-    again; `told` hears how many are done. Vouchers without a payment, expired or used ones, those that staff
+    again; `on_progress` hears how many are done. Vouchers without a payment, expired or used ones, those that staff
     stopped, and payments in dispute are left alone. Raises PaymentProviderUnavailable.
     """
     outcome = Refunded()
@@ -86,7 +86,7 @@ def refund_unused(
             outcome.disputed_payments += 1
         except (NothingToRefund, RefundDecided):
             pass  # somebody else was at it at this moment
-        told(number)
+        on_progress(number)
     return outcome
 
 
@@ -116,7 +116,7 @@ def _refund_payment(
             refund = execute_refund(refund.pk)
         match refund.status:
             case RefundStatus.SUCCEEDED:
-                outcome.made += vouchers
+                outcome.succeeded += vouchers
             case RefundStatus.FAILED | RefundStatus.CANCELED:
                 outcome.failed += vouchers
             case _:

@@ -136,13 +136,13 @@ class Command(BaseCommand):
 
     def _refund(self, voucher_type: VoucherType, reason: str, actor: User) -> None:
         total = withdrawal_refunds.payments_to_refund(voucher_type)
-        with Progress("payments", total) as told:
-            came = withdrawal_refunds.refund_unused(
-                voucher_type=voucher_type, actor=actor, reason=reason, told=told
+        with Progress("payments", total) as progress:
+            outcome = withdrawal_refunds.refund_unused(
+                voucher_type=voucher_type, actor=actor, reason=reason, on_progress=progress
             )
         self.stdout.write(
-            f"Refunded {came.made:,} vouchers; on their way {came.under_way:,}; failed {came.failed:,}; "
-            f"payments in dispute, left alone: {came.disputed_payments:,}."
+            f"Refunded {outcome.succeeded:,} vouchers; on their way {outcome.under_way:,}; failed {outcome.failed:,}; "
+            f"payments in dispute, left alone: {outcome.disputed_payments:,}."
         )
 
 

@@ -9,7 +9,7 @@ from apps.payments.errors import PaymentMismatch
 from apps.payments.models import Refund, RefundStatus, Transaction, TransactionStatus
 from apps.payments.services import fulfilment
 from apps.payments.services.refunds.decisions import execute_refund, send_automatic_refunds
-from apps.payments.services.stripe_sync import SyncKind, settle_payment, sync_dispute, sync_refund
+from apps.payments.services.stripe_sync import SyncKind, sync_dispute, sync_payment, sync_refund
 
 from .comparison import Difference
 
@@ -17,7 +17,7 @@ from .comparison import Difference
 def _sync_payment(difference: Difference) -> bool:
     """Looked up once more, with its refunds and disputes: a list of intents has neither."""
     try:
-        _, settled = settle_payment(difference.stripe_id)
+        _, settled = sync_payment(difference.stripe_id)
     except PaymentMismatch:
         return False
     return settled is not None and settled.status != TransactionStatus.PENDING
