@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
-from apps.payments import stripe_amounts
+from apps.core.money import format_amount
 
 from . import periods, selectors
 
@@ -84,6 +84,4 @@ def _refunded(figures: selectors.Metrics) -> str:
 def _money(amounts: Iterable[tuple[Decimal, str]]) -> str:
     """The amount in the default currency, which is the first, and those in others beside it, unless they are zero."""
     first, *others = amounts
-    return " · ".join(
-        stripe_amounts.format_amount(*each) for each in (first, *(each for each in others if each[0]))
-    )
+    return " · ".join(format_amount(*each) for each in (first, *(each for each in others if each[0])))

@@ -9,15 +9,14 @@ from typing import Final
 
 from django.conf import settings
 from django.utils import timezone
-from django.utils.formats import date_format
 
 from apps.core import pdf
+from apps.core.dates import format_moment
+from apps.core.money import format_amount
 from apps.core.pdf import PdfDocument, paper
-from apps.core.times import zone_name
 from apps.vouchers import codes
 from apps.vouchers.models import InactiveReason, Voucher
 
-from . import stripe_amounts
 from .models import Transaction
 
 LEFT: Final = 20.0
@@ -41,7 +40,9 @@ def receipt_pdf(transaction: Transaction) -> bytes:
         y = _sums(page, transaction, y)
         _vouchers(page, vouchers, y)
         page.line(LEFT, 277, RIGHT, 277)
-        page.text(LEFT, 282, f"As of {_moment(timezone.now())}.", size=8, colour=pdf.SOFT, width=RIGHT - LEFT)
+        page.text(
+            LEFT, 282, f"As of {format_moment(timezone.now())}.", size=8, colour=pdf.SOFT, width=RIGHT - LEFT
+        )
         return page.pdf()
 
 
@@ -64,7 +65,7 @@ def _head(page: PdfDocument, transaction: Transaction, paid_at: datetime) -> Non
     page.paragraph(LEFT, y + 0.5, address, width=78, most=3, sizes=(10, 9, 8))
 
     _label(page, 105, 48, "Paid on")
-    page.text(105, 53.3, _moment(paid_at), size=10.5, face=pdf.BOLD, width=RIGHT - 105)
+    page.text(105, 53.3, format_moment(paid_at), size=10.5, face=pdf.BOLD, width=RIGHT - 105)
     _label(page, 105, 61, "Stripe payment")
     if transaction.stripe_payment_intent_id:
         page.paragraph(
@@ -149,9 +150,5 @@ def _amount(
     face: str = pdf.REGULAR,
 ) -> None:
     """An amount of money left of `x`, small rather than cut."""
-    written = stripe_amounts.format_amount(amount, transaction.currency).replace("-", "\N{MINUS SIGN}")
+    written = format_amount(amount, transaction.currency).replace("-", "\N{MINUS SIGN}")
     page.text(x, y, written, face=face, size=11 if len(written) < 18 else 8, align="right", width=39)
-
-
-def _moment(moment: datetime) -> str:
-    return f"{date_format(timezone.localtime(moment), 'j F Y, H:i')}, {zone_name()} time"

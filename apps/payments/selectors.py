@@ -2,10 +2,10 @@
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from apps.core.money import format_amount
 from apps.users.models import User
 from apps.vouchers.models import Hold
 
-from . import stripe_amounts
 from .errors import NotPaid, TransactionNotFound
 from .models import (
     Dispute,
@@ -53,12 +53,12 @@ def confirmation_message(paid: Transaction) -> str:
         what = "was taken back by your bank" if taken_back else "was refunded in full"
         return f"This payment {what}. Its vouchers can't be used any more."
     sentences = ["Payment completed."]
-    amount = stripe_amounts.format_amount(paid.amount, paid.currency)
+    amount = format_amount(paid.amount, paid.currency)
     if paid.amount_refunded:
-        refunded = stripe_amounts.format_amount(paid.amount_refunded, paid.currency)
+        refunded = format_amount(paid.amount_refunded, paid.currency)
         sentences.append(f"Of {amount}, {refunded} went back to you.")
     if paid.amount_refunding:
-        refunding = stripe_amounts.format_amount(paid.amount_refunding, paid.currency)
+        refunding = format_amount(paid.amount_refunding, paid.currency)
         sentences.append(f"A refund of {refunding} is under way.")
     if DisputeOutcome.OPEN in outcomes:
         sentences.append("Your bank is looking into it: until that has ended, its vouchers can't be used.")

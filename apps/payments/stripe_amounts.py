@@ -11,9 +11,10 @@ those that were replaced and that Stripe still lists (ANG, BGN, HRK, SLL, STD â€
 from decimal import Decimal
 from typing import Final
 
+from apps.core.money import THREE_DECIMAL, ZERO_DECIMAL, decimal_places
+
 from .errors import AmountTooLarge, AmountTooSmall, CurrencyNotSupported
 
-ZERO_DECIMAL: Final = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split())
 TWO_DECIMAL: Final = frozenset(
     "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF CNY COP CRC CVE CZK"
     " DKK DOP DZD EGP ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG IDR ILS INR JMD KES KGS KHR KYD KZT LAK"
@@ -21,7 +22,6 @@ TWO_DECIMAL: Final = frozenset(
     " QAR RON RSD RUB SAR SBD SCR SEK SGD SHP SLE SOS SRD SZL THB TJS TOP TRY TTD TZS UAH USD UYU UZS WST XCD XCG YER"
     " ZAR ZMW".split()
 )
-THREE_DECIMAL: Final = frozenset("BHD JOD KWD OMR TND".split())
 SUPPORTED: Final = ZERO_DECIMAL | TWO_DECIMAL | THREE_DECIMAL
 MAX_MINOR: Final = 99_999_999
 # For an account that settles in the same currency; of others Stripe alone knows, and says so when it is asked.
@@ -40,13 +40,9 @@ MINIMUM: Final = {
 
 def exponent(currency: str) -> int:
     """Decimal places of the currency's minor unit. Raises CurrencyNotSupported."""
-    if currency in TWO_DECIMAL:
-        return 2
-    if currency in ZERO_DECIMAL:
-        return 0
-    if currency in THREE_DECIMAL:
-        return 3
-    raise CurrencyNotSupported
+    if currency not in SUPPORTED:
+        raise CurrencyNotSupported
+    return decimal_places(currency)
 
 
 def check_precision(amount: Decimal, currency: str) -> None:
@@ -78,14 +74,3 @@ def minor_of(amount: Decimal, currency: str) -> int:
 def from_minor(minor: int, currency: str) -> Decimal:
     """The amount that so many minor units are. Raises CurrencyNotSupported."""
     return Decimal(minor).scaleb(-exponent(currency))
-
-
-def format_amount(amount: Decimal, currency: str) -> str:
-    """The amount as people read it, with as many places as its currency has: 1,250 JPY."""
-    try:
-        places = exponent(currency)
-    except CurrencyNotSupported:
-        places = 2
-    if amount != round(amount, places):
-        places = 2
-    return f"{amount:,.{places}f}\N{NO-BREAK SPACE}{currency}"

@@ -10,7 +10,7 @@ from typing import Final
 
 from django.utils import timezone
 
-from apps.core.times import zone_name
+from apps.core.dates import zone_name
 
 from . import codes
 from .models import Batch, Voucher

@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Final
 
 from django.utils import timezone
-from django.utils.formats import date_format
 
 from apps.core import pdf
+from apps.core.dates import format_day, format_moment, format_time
+from apps.core.money import format_amount
 from apps.core.pdf import PdfDocument, paper
-from apps.core.times import zone_name
 
 from . import qr
 from .models import InactiveReason, Voucher, VoucherStatus
@@ -78,33 +78,25 @@ class _Words:
 
 
 def _words(voucher: Voucher, now: datetime) -> _Words:
-    end = timezone.localtime(voucher.expiry_date)
     if voucher.total_uses == 1:
         uses = "1 use" if voucher.uses_remaining else "None left"
     else:
         uses = f"{voucher.uses_remaining:,} of {voucher.total_uses:,} left"
     obstacles = {
         VoucherStatus.ACTIVE: "",
-        VoucherStatus.EXPIRED: f"It expired on {_day(end)}.",
+        VoucherStatus.EXPIRED: f"It expired on {format_day(voucher.expiry_date)}.",
         VoucherStatus.USED: "It has no uses left.",
         VoucherStatus.INACTIVE: WHY_INACTIVE.get(voucher.inactive_reason, "It was stopped."),  # type: ignore[call-overload]
     }
     return _Words(
         service=f"Service: {voucher.service_type}",
-        last_day=_day(end),
-        last_minute=f"{end:%H:%M}, {zone_name()} time",
+        last_day=format_day(voucher.expiry_date),
+        last_minute=format_time(voucher.expiry_date),
         uses=uses,
-        value=_value(voucher),
+        value=format_amount(voucher.face_value, voucher.currency) if voucher.face_value else "",
         obstacle=obstacles[voucher.status_at(now)],
         address=qr.redeem_url(voucher.code).partition("#")[0].split("://")[-1],
     )
-
-
-def _value(voucher: Voucher) -> str:
-    if not voucher.face_value:
-        return ""
-    # Without .00, which yen and francs have not.
-    return f"{voucher.face_value:,.2f}".removesuffix(".00") + f"\N{NO-BREAK SPACE}{voucher.currency}"
 
 
 def _page(page: PdfDocument, voucher: Voucher, now: datetime) -> None:
@@ -147,7 +139,7 @@ def _page(page: PdfDocument, voucher: Voucher, now: datetime) -> None:
     page.text(
         left,
         141.5,
-        f"Printed {_moment(now)}. Uses and state are those of that moment.",
+        f"Printed {format_moment(now)}. Uses and state are those of that moment.",
         size=7.5,
         colour=pdf.SOFT,
         width=right - left,
@@ -180,7 +172,7 @@ def _ticket(sheet: PdfDocument, x: float, y: float, voucher: Voucher, now: datet
         how = f"Scan it, or open {words.address} and type in the code."
         sheet.text(left, y + 64.6, WARNING, face=pdf.BOLD, size=7, width=right - left)
     sheet.text(left, y + 60.8, how, size=7, colour=pdf.SOFT, width=right - left)
-    sheet.text(left, y + 68, f"Printed {_moment(now)}", size=6, colour=pdf.SOFT, width=right - left)
+    sheet.text(left, y + 68, f"Printed {format_moment(now)}", size=6, colour=pdf.SOFT, width=right - left)
 
 
 def _code(
@@ -241,11 +233,3 @@ def _cutting_lines(sheet: PdfDocument) -> None:
     for row in range(1, ROWS):
         y = row * sheet.height / ROWS
         sheet.line(0, y, sheet.width, y, colour=pdf.FAINT, thick=0.2, dashed=True)
-
-
-def _day(local: datetime) -> str:
-    return date_format(local, "j F Y")
-
-
-def _moment(now: datetime) -> str:
-    return f"{date_format(timezone.localtime(now), 'j F Y, H:i')}, {zone_name()} time"

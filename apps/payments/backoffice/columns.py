@@ -9,13 +9,13 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.core.backoffice.read_only import ReadOnlyInline, link_to
-from apps.payments import stripe_amounts
+from apps.core.money import format_amount
 from apps.payments.models import Transaction
 
 
 def money(amount: Decimal, paid: Transaction) -> str:
     """An amount of a transaction, as people read it."""
-    return stripe_amounts.format_amount(amount, paid.currency)
+    return format_amount(amount, paid.currency)
 
 
 class VoucherLines(ReadOnlyInline):

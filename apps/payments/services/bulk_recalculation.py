@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction as database
 from django.db.models import Q
 
+from apps.core.batching import id_chunks
 from apps.payments.models import PAID, Transaction
 
 from .recalculation import lock_transaction, recalculate
@@ -22,11 +23,9 @@ def recalculate_payments(*, apply: bool, reason: str) -> Iterator[tuple[int, boo
     concerned = Transaction.objects.filter(
         Q(refunds__isnull=False) | Q(disputes__isnull=False), status__in=PAID
     ).distinct()
-    last = 0
-    while ids := list(concerned.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:CHUNK]):
+    for ids in id_chunks(concerned, CHUNK):
         for transaction_id in ids:
             yield transaction_id, _recalculate(transaction_id, apply=apply, reason=reason)
-        last = ids[-1]
 
 
 @database.atomic

@@ -15,10 +15,11 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.template.loader import render_to_string
 from django.utils import timezone
-from django.utils.formats import date_format
 
 from apps.core import mail
-from apps.payments import receipt_pdf, stripe_amounts
+from apps.core.dates import format_day, format_moment_briefly
+from apps.core.money import format_amount
+from apps.payments import receipt_pdf
 from apps.payments.models import (
     Dispute,
     DisputeOutcome,
@@ -67,13 +68,12 @@ def queue_receipt(transaction: Transaction) -> bool:
         template="payments/receipt",
         context={
             "number": transaction.pk,
-            "paid_at": _moment(transaction.completed_at or now),
+            "paid_at": format_moment_briefly(transaction.completed_at or now),
             "name": name,
             "quantity": transaction.quantity,
-            "unit_price": stripe_amounts.format_amount(transaction.unit_price, currency),
-            "amount": stripe_amounts.format_amount(transaction.amount, currency),
-            "refunded": transaction.amount_refunded
-            and stripe_amounts.format_amount(transaction.amount_refunded, currency),
+            "unit_price": format_amount(transaction.unit_price, currency),
+            "amount": format_amount(transaction.amount, currency),
+            "refunded": transaction.amount_refunded and format_amount(transaction.amount_refunded, currency),
             "vouchers": [
                 {
                     "code": voucher.shown_code,
@@ -100,7 +100,7 @@ def refund_requested(refund: Refund) -> bool:
 
 def refund_lowered(refund: Refund, *, before: Decimal) -> bool:
     """Tell the buyer that a refund that waits for a decision is of less than `before`, as some went back meanwhile."""
-    before_text = stripe_amounts.format_amount(before, refund.transaction.currency)
+    before_text = format_amount(before, refund.transaction.currency)
     return _about_refund(refund, "refund_lowered", before=before_text)
 
 
@@ -153,7 +153,7 @@ def _about_refund(refund: Refund, notice: str, **words: Any) -> bool:
         free = [voucher for voucher in vouchers if voucher.is_active]
         words["still_held"] = not free  # disputed, say, or refunded in Stripe's dashboard instead
         vouchers = free or vouchers
-    amount = stripe_amounts.format_amount(refund.amount, paid.currency)
+    amount = format_amount(refund.amount, paid.currency)
     facts = [("Refund", refund.pk), ("Purchase", paid.pk), ("Amount", amount)]
     if refund.decision_note:
         facts.append(("Our note", refund.decision_note))
@@ -162,7 +162,7 @@ def _about_refund(refund: Refund, notice: str, **words: Any) -> bool:
 
 def _about_dispute(dispute: Dispute, notice: str, vouchers: Sequence[Voucher] = (), **words: Any) -> bool:
     paid = dispute.transaction
-    amount = stripe_amounts.format_amount(dispute.amount, paid.currency)
+    amount = format_amount(dispute.amount, paid.currency)
     facts = [("Purchase", paid.pk), ("Amount", amount)]
     return _notify(paid, notice, vouchers, facts=facts, amount=amount, **words)
 
@@ -220,17 +220,9 @@ def _state(voucher: Voucher, now: datetime) -> str:
             uses = (
                 f", {voucher.uses_remaining} of {voucher.total_uses} uses" if voucher.total_uses > 1 else ""
             )
-            return f"Valid until {_day(voucher.expiry_date)}{uses}"
+            return f"Valid until {format_day(voucher.expiry_date)}{uses}"
         case VoucherStatus.USED:
             return "Used"
         case VoucherStatus.EXPIRED:
-            return f"Expired on {_day(voucher.expiry_date)}"
+            return f"Expired on {format_day(voucher.expiry_date)}"
     return WHY_INACTIVE[InactiveReason(voucher.inactive_reason)]
-
-
-def _day(moment: datetime) -> str:
-    return date_format(timezone.localtime(moment), "j F Y")
-
-
-def _moment(moment: datetime) -> str:
-    return date_format(timezone.localtime(moment), "j F Y, H:i T")

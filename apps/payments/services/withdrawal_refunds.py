@@ -8,6 +8,7 @@ from decimal import Decimal
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils import timezone
 
+from apps.core.batching import id_chunks
 from apps.payments.errors import NothingToRefund, PaymentDisputed, RefundDecided
 from apps.payments.models import Refund, RefundStatus, SoldVoucher, Transaction
 from apps.users.models import User
@@ -145,9 +146,5 @@ def _concerned(voucher_type: VoucherType) -> QuerySet[Transaction]:
 
 
 def _payments(voucher_type: VoucherType) -> Iterator[int]:
-    last = 0
-    while found := list(
-        _concerned(voucher_type).filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:500]
-    ):
-        yield from found
-        last = found[-1]
+    for ids in id_chunks(_concerned(voucher_type), 500):
+        yield from ids

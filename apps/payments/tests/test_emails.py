@@ -14,7 +14,8 @@ from django.utils import timezone
 from post_office.models import STATUS, Email
 
 from apps.core import mail
-from apps.payments import gateway, receipt_pdf, services, stripe_amounts
+from apps.core.money import format_amount
+from apps.payments import gateway, receipt_pdf, services
 from apps.payments.models import Transaction
 from apps.payments.services import emails
 from apps.payments.tests.factories import intent_for, make_completed_transaction, make_transaction
@@ -222,9 +223,7 @@ class WhatAReceiptSays(ApiTestCase):
             ("BHD", "12.50", "12.500"),
             ("JPY", "0.50", "0.50"),
         ):
-            self.assertEqual(
-                stripe_amounts.format_amount(Decimal(price), currency), f"{shown}{NBSP}{currency}"
-            )
+            self.assertEqual(format_amount(Decimal(price), currency), f"{shown}{NBSP}{currency}")
         kind = make_type(price=Decimal("1250.00"), currency="JPY")
         paid = make_completed_transaction(
             user=self.customer, voucher_type=kind, quantity=2, amount_refunded=Decimal("1250.00")
@@ -371,7 +370,7 @@ class StaffSendIt(AdminTestCase):
         self.assertContains(history, "Mailed the receipt again.", count=2)
 
     def test_not_very_many_at_once(self) -> None:
-        with mock.patch("apps.payments.admin.MAILS_AT_ONCE", 1):
+        with mock.patch("apps.payments.backoffice.transactions.MAILS_AT_ONCE", 1):
             self.assertContains(self.again(self.paid, self.closed), "At most 1 at once")
         self.assertEqual(Email.objects.count(), 0)
 

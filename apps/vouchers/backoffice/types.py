@@ -10,6 +10,7 @@ from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from apps.core.backoffice.read_only import LogsEachRow
+from apps.core.money import format_amount
 from apps.vouchers.models import Voucher, VoucherStatus, VoucherType, status_condition
 
 
@@ -69,7 +70,7 @@ class VoucherTypeAdmin(LogsEachRow, ModelAdmin):
 
     @admin.display(description="price", ordering="price")
     def price_shown(self, voucher_type: VoucherType) -> str:
-        return f"{voucher_type.price:,.2f}\N{NO-BREAK SPACE}{voucher_type.currency}"
+        return format_amount(voucher_type.price, voucher_type.currency)
 
     @admin.display(description="issued")
     def issued(self, voucher_type: Any) -> str:

@@ -5,6 +5,7 @@ from typing import Final
 from django.db import transaction
 from django.utils import timezone
 
+from apps.core.batching import id_chunks
 from apps.users.models import User
 from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind
 
@@ -15,10 +16,7 @@ CHUNK: Final = 5000
 def record_closing(*, user: User) -> None:
     """Note in the history of each of the user's vouchers that its owner closed the account."""
     now = timezone.now()
-    owned = Voucher.objects.filter(user=user).order_by("pk")
-    last = 0
-    while ids := list(owned.filter(pk__gt=last).values_list("pk", flat=True)[:CHUNK]):
+    for ids in id_chunks(Voucher.objects.filter(user=user), CHUNK):
         VoucherEvent.objects.bulk_create(
             VoucherEvent(voucher_id=pk, kind=VoucherEventKind.CLOSED, at=now, actor=user) for pk in ids
         )
-        last = ids[-1]

@@ -11,6 +11,7 @@ from typing import Final
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from apps.core.batching import row_chunks
 from apps.core.logs import redact
 from apps.users.models import User
 from apps.vouchers.errors import BatchDiffers, BatchIncomplete, OwnerInactive, VoucherTypeNotFound
@@ -144,12 +145,10 @@ def export_codes(*, batch: Batch, actor: User | None = None, note: str = "") -> 
 
 
 def _vouchers_of(batch: Batch, page: int = 5000) -> Iterator[Voucher]:
-    last = 0
-    while found := list(Voucher.objects.filter(batch=batch, pk__gt=last).order_by("pk")[:page]):
-        for voucher in found:
+    for vouchers in row_chunks(Voucher.objects.filter(batch=batch), page):
+        for voucher in vouchers:
             voucher.voucher_type = batch.voucher_type
             yield voucher
-        last = found[-1].pk
 
 
 def _check(voucher_type: VoucherType, owner: User) -> None:

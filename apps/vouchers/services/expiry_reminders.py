@@ -8,16 +8,16 @@ it had reached on the day of its issue, and none twice for the same number, also
 import logging
 import time as clock
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
-from django.utils.formats import date_format
 
 from apps.core import mail
+from apps.core.dates import format_day, start_of_day
 from apps.users import unsubscribe_links
 from apps.users.models import User, UserProfile
 from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind
@@ -87,7 +87,7 @@ def _remind(owner_id: int, now: datetime) -> bool:
         last = due.aggregate(last=Max("expiry_date"))["last"]
     _remember(told, now)
     total = len(told)
-    soonest = date_format(timezone.localtime(listed[0].expiry_date), "j F Y")
+    soonest = format_day(listed[0].expiry_date)
     mail.enqueue(
         to=owner.mail_address,
         subject=(
@@ -146,4 +146,4 @@ def _due(now: datetime) -> QuerySet[Voucher]:
 
 def _end_of(today: date, days: int) -> datetime:
     """The end of the local day that is so many days after today."""
-    return timezone.make_aware(datetime.combine(today + timedelta(days=days + 1), time.min))
+    return start_of_day(today + timedelta(days=days + 1))

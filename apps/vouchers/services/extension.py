@@ -5,12 +5,12 @@ from datetime import date, datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
+from apps.core.dates import end_of_day
 from apps.users.models import User
 from apps.vouchers.errors import ExtensionBackwards, VoucherInactive, VoucherNotFound
 from apps.vouchers.models import VOID, Voucher, VoucherEvent, VoucherEventKind
 
 from .holds import lock_vouchers
-from .issuance import end_of
 
 
 @transaction.atomic
@@ -25,7 +25,7 @@ def extend_voucher(*, voucher_id: int, until: date, actor: User, reason: str) ->
     (voucher,) = found
     if voucher.held_for & VOID:
         raise VoucherInactive(reason=voucher.inactive_reason)
-    expiry = end_of(until)
+    expiry = end_of_day(until)
     if expiry <= max(voucher.expiry_date, timezone.now()):
         raise ExtensionBackwards
     _extend(voucher, expiry, reason=reason, actor=actor)
@@ -34,7 +34,7 @@ def extend_voucher(*, voucher_id: int, until: date, actor: User, reason: str) ->
 
 def give_days_back(voucher: Voucher, *, days: int, reason: str) -> None:
     """Move the expiry of a voucher, whose row the caller has locked, so many days on."""
-    expiry = end_of(timezone.localdate(voucher.expiry_date) + timedelta(days=days))
+    expiry = end_of_day(timezone.localdate(voucher.expiry_date) + timedelta(days=days))
     _extend(voucher, expiry, reason=reason, actor=None)
 
 

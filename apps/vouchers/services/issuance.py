@@ -1,13 +1,14 @@
 """Issuing vouchers, with the terms of their sale."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from apps.core.dates import end_of_day
 from apps.vouchers import codes, price_checks
 from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind, VoucherType
 
@@ -38,12 +39,7 @@ def terms_of(voucher_type: VoucherType) -> Terms:
 
 def expiry_of(issued_at: datetime, validity_days: int) -> datetime:
     """The last second of the day, in the project's time zone, that is `validity_days` after the issue."""
-    return end_of(timezone.localdate(issued_at) + timedelta(days=validity_days))
-
-
-def end_of(day: date) -> datetime:
-    """The last second of a day in the project's time zone; where the clock goes back at midnight, the second one."""
-    return timezone.make_aware(datetime.combine(day, time(23, 59, 59, fold=1)))
+    return end_of_day(timezone.localdate(issued_at) + timedelta(days=validity_days))
 
 
 CODE_TRIES = 3

@@ -6,7 +6,7 @@ is held already is not touched.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
+from apps.core.batching import id_chunks
 from apps.users.models import User
 from apps.vouchers.models import VOID, Hold, Voucher, VoucherType
 
@@ -132,16 +133,9 @@ def _change(
     chunk: int,
 ) -> int:
     changed = done = 0
-    for ids in _chunks(vouchers, chunk):
+    for ids in id_chunks(vouchers, chunk):
         with transaction.atomic():
             changed += change_holds(lock_vouchers(ids), wanted, reason=reason, actor=actor)
         done += len(ids)
         told(done)
     return changed
-
-
-def _chunks(vouchers: QuerySet[Voucher], chunk: int) -> Iterator[list[int]]:
-    last = 0
-    while ids := list(vouchers.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:chunk]):
-        yield ids
-        last = ids[-1]

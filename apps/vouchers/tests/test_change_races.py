@@ -14,6 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 from post_office.models import Email
 
+from apps.core.dates import end_of_day
 from apps.core.errors import DomainError
 from apps.users import services as user_services
 from apps.users.tests.factories import PASSWORD
@@ -21,7 +22,6 @@ from apps.vouchers import codes, services
 from apps.vouchers.errors import VoucherNotFound
 from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherEventKind, VoucherUsage
 from apps.vouchers.services import holds, redemption, reissue
-from apps.vouchers.services.issuance import end_of
 from apps.vouchers.tests.factories import held
 from tests.support.books import broken_rules
 
@@ -58,7 +58,7 @@ def extend_by_saving_the_whole_row(*, voucher_id, until, actor, reason):
     """A broken twin: what a form does that was read a moment ago."""
     voucher = Voucher.objects.get(pk=voucher_id)
     time.sleep(0.2)
-    voucher.expiry_date = end_of(until)
+    voucher.expiry_date = end_of_day(until)
     voucher.save()
     VoucherEvent.objects.create(voucher=voucher, kind=VoucherEventKind.EXTENDED, actor=actor, reason=reason)
 
@@ -79,7 +79,7 @@ class ExtendOrRedeemTests(VoucherRaceTestCase):
         "in the end": {"redeemed"},
         "used late": 0,
         "lost": (0, 0),
-        "expires": end_of(UNTIL),
+        "expires": end_of_day(UNTIL),
     }
 
     def race(self, voucher, after):

@@ -8,10 +8,10 @@ from django.db import IntegrityError
 from django.test import SimpleTestCase
 from django.utils import timezone
 
+from apps.core.dates import end_of_day
 from apps.users.tests.factories import make_user
 from apps.vouchers import codes, services
 from apps.vouchers.models import Voucher
-from apps.vouchers.services import issuance
 from apps.vouchers.tests.factories import make_type, make_voucher
 from tests.support.cases import ApiTestCase
 
@@ -25,7 +25,7 @@ class EndOfDayTests(SimpleTestCase):
             ("Africa/Accra", date(2026, 10, 29)),
         ):
             with self.subTest(zone, day=day), timezone.override(ZoneInfo(zone)):
-                end = issuance.end_of(day).astimezone(UTC)  # where a second later is a second later
+                end = end_of_day(day).astimezone(UTC)  # where a second later is a second later
                 self.assertEqual(timezone.localdate(end), day)
                 self.assertEqual(timezone.localdate(end + timedelta(seconds=1)), day + timedelta(days=1))
 

@@ -99,7 +99,7 @@ class PageTests(PrintingTestCase):
             "1 March 2027",
             "23:59, Pacific/Auckland time",
             "3 of 3 left",
-            "10 USD",
+            "10.00 USD",
             "open vouchers.example.com/redeem and type in the code",
             "Whoever holds this code can use it. Keep it like cash.",
         ):

@@ -4,13 +4,14 @@ import json
 import sys
 from argparse import ArgumentParser
 from dataclasses import asdict
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.utils import timezone
 
+from apps.core.dates import start_of_day
 from apps.payments.services import reconciliation
 
 HOURS, MOST_HOURS = 72, 24 * 3650
@@ -86,8 +87,4 @@ def _time_of(hours: int | None, first: date | None, last: date | None) -> tuple[
             "--from is a day of the last ten years, not later than --to, and goes without --since.",
             returncode=INCOMPLETE,
         )
-    return _midnight(first), min(_midnight(last + timedelta(days=1)) - timedelta(seconds=1), now)
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))
+    return start_of_day(first), min(start_of_day(last + timedelta(days=1)) - timedelta(seconds=1), now)

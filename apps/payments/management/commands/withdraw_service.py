@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from apps.core.errors import UnavailableError
 from apps.core.logs import redact
+from apps.core.money import format_amount
 from apps.payments.models import Transaction, TransactionStatus
 from apps.payments.services import withdrawal_refunds
 from apps.users.models import User
@@ -114,7 +115,10 @@ class Command(BaseCommand):
         self.stdout.write("The type would go off sale; never used and partly used vouchers would be held.")
         if refund:
             due = withdrawal_refunds.refundable_of(voucher_type, now=timezone.now())
-            amounts = ", ".join(f"{amount:,.2f} {currency}" for currency, amount in due.amounts.items())
+            amounts = ", ".join(
+                format_amount(amount, currency).replace("\N{NO-BREAK SPACE}", " ")
+                for currency, amount in due.amounts.items()
+            )
             self.stdout.write(
                 f"Refunded would be {due.vouchers:,} vouchers of {due.payments:,} payments: {amounts or 'nothing'}. "
                 "Others that were never used have no payment, or staff, a refund or a dispute hold them already."
