@@ -148,8 +148,8 @@ class RowsTests(CanaryTestCase):
                 logs.redacting_excepthook(ValueError, error, error.__traceback__)
         self.other["printed"] = printed.getvalue()
 
-    def told(self):
-        """Which columns, pages and answers tell a code where none should stand."""
+    def told(self, *, pages=True):
+        """Which columns, pages and answers tell a code where none should stand; without pages only the rest."""
         found = {name for name, text in self.other.items() if tells(text, self.planted)}
         for model in apps.get_models():
             columns = [field.name for field in model._meta.concrete_fields if isinstance(field, TEXTS)]
@@ -158,7 +158,7 @@ class RowsTests(CanaryTestCase):
                 found |= {
                     f"{model._meta.label}.{name}" for name in columns if tells(str(row[name]), self.planted)
                 }
-        for name, page in self.pages():
+        for name, page in self.pages() if pages else ():
             if tells(page, self.planted):
                 found.add(name)
         return found
@@ -191,7 +191,8 @@ class RowsTests(CanaryTestCase):
             with self.subTest(name), transaction.atomic():
                 with patch.object(import_module(name), "redact", unmasked):
                     self.write_everywhere(codes.format_code(self.planted[0]))
-                    self.assertLessEqual(expected, self.told())
+                    pages = any(each.startswith(("page", "answer of")) for each in expected)
+                    self.assertLessEqual(expected, self.told(pages=pages))
                 transaction.set_rollback(True)
 
     def test_every_place_that_masks_is_watched(self):
