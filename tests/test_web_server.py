@@ -106,11 +106,25 @@ class SlowClientTests(RaceTestCase):
         return port
 
 
+def echo_server(**environment):
+    """A server whose answers say what it was asked."""
+    return Server(application="tests.support.echo:application", WEB_THREADS="2", **environment)
+
+
 class RequestTests(SimpleTestCase):
     """What the worker hands to an application, and where it ends a connection."""
 
+    server: Server
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = echo_server()
+        cls.addClassCleanup(cls.server.kill)
+
     def serve(self, **environment):
-        server = Server(application="tests.support.echo:application", WEB_THREADS="2", **environment)
+        """A server of the test's own."""
+        server = echo_server(**environment)
         self.addCleanup(server.kill)
         return server
 
@@ -141,7 +155,7 @@ class RequestTests(SimpleTestCase):
         self.assertEqual(self.read(wire), ("", b""))
 
     def test_requests_follow_each_other_on_a_connection_however_they_are_cut(self):
-        wire = self.connect(self.serve())
+        wire = self.connect(self.server)
         post = b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
         for number in range(3):
             wire.sendall(post % number)
@@ -154,14 +168,14 @@ class RequestTests(SimpleTestCase):
         self.assertAnswers(wire, b"GET /4 ")
 
     def test_a_request_sent_before_the_answer_to_the_last_is_given_up(self):
-        wire = self.connect(self.serve())
+        wire = self.connect(self.server)
         wire.sendall(
             b"POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhiGET /2 HTTP/1.1\r\nHost: a\r\n\r\n"
         )
         self.assertAnswers(wire, b"POST /1 hi")
 
     def test_a_client_that_asks_first_is_told_once_to_go_on(self):
-        wire = self.connect(self.serve())
+        wire = self.connect(self.server)
         wire.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
         self.assertEqual(self.read(wire)[0], "HTTP/1.1 100 Continue")
         wire.sendall(b"hello")
@@ -169,19 +183,17 @@ class RequestTests(SimpleTestCase):
         self.assertEqual((head[:12], body), ("HTTP/1.1 200", b"POST / hello"))
 
     def test_a_body_that_will_not_be_read_ends_the_connection(self):
-        server = self.serve()
         for header in (
             f"Content-Length: {web_worker.MAX_BODY_BYTES + 1}",
             f"Connection: keep-alive\r\nExpect: 100-continue\r\nContent-Length: {web_worker.MAX_BODY_BYTES + 1}",
             "Connection: keep-alive\r\nTransfer-Encoding: chunked",
         ):
             with self.subTest(header):
-                wire = self.connect(server)
+                wire = self.connect(self.server)
                 wire.sendall(f"POST /unread HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n".encode())
                 self.assertAnswers(wire, b"POST /unread ")
 
     def test_no_request_hides_in_the_body_of_another(self):
-        server = self.serve()
         hidden = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n"
         for header in (
             f"Content-Length: 0\r\nContent-Length: {len(hidden)}",
@@ -192,13 +204,13 @@ class RequestTests(SimpleTestCase):
             "Content-Length: ",
         ):
             with self.subTest(header):
-                wire = self.connect(server)
+                wire = self.connect(self.server)
                 wire.sendall(f"POST / HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n{hidden}".encode())
                 self.assertEqual(self.read(wire)[0][:12], "HTTP/1.1 400")
                 self.assertEqual(self.read(wire), ("", b""))
 
     def test_a_header_without_end_is_refused(self):
-        wire = self.connect(self.serve())
+        wire = self.connect(self.server)
         with suppress(ConnectionError):
             wire.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * (web_worker.MAX_HEADER_BYTES + 1))
         self.assertEqual(self.read(wire)[0][:12], "HTTP/1.1 431")
