@@ -16,45 +16,16 @@ from apps.core.errors import DomainError
 
 from . import codes, price_checks
 from .lookups import LastFour
+from .states import MONEY_HOLDS as MONEY_HOLDS
+from .states import VOID as VOID
+from .states import Hold as Hold
+from .states import InactiveReason as InactiveReason
+from .states import VoucherEventKind as VoucherEventKind
+from .states import VoucherStatus as VoucherStatus
+from .states import status_condition as status_condition
 
 CURRENCY_CODE: Final = re.compile(r"^[A-Z]{3}\Z")
 currency_code = RegexValidator(CURRENCY_CODE.pattern, "Three capital letters (ISO 4217).")
-
-
-class VoucherStatus(models.TextChoices):
-    ACTIVE = "active"
-    USED = "used"
-    EXPIRED = "expired"
-    INACTIVE = "inactive"
-
-
-class InactiveReason(models.TextChoices):
-    REFUND_PENDING = "refund_pending"
-    REFUNDED = "refunded"
-    DISPUTED = "disputed"
-    WITHDRAWN = "withdrawn"
-    BY_STAFF = "by_staff"
-
-
-class Hold(models.TextChoices):
-    """What keeps a voucher from being redeemed, the strongest first. Several may at once; each ends by itself."""
-
-    VOIDED = "voided"
-    REFUNDED = "refunded"
-    DISPUTED = "disputed"
-    REFUND_PENDING = "refund_pending"
-    WITHDRAWN = "withdrawn"
-    SUSPENDED = "suspended"
-
-    @property
-    def inactive_reason(self) -> InactiveReason:
-        """What the owner is told."""
-        by_staff = self in (Hold.VOIDED, Hold.SUSPENDED)
-        return InactiveReason.BY_STAFF if by_staff else InactiveReason(self.value)
-
-
-VOID = frozenset({Hold.VOIDED, Hold.REFUNDED})  # for good
-MONEY_HOLDS = frozenset({Hold.REFUNDED, Hold.DISPUTED, Hold.REFUND_PENDING})
 
 
 class VoucherTypeQuerySet(models.QuerySet["VoucherType"]):
@@ -201,22 +172,6 @@ class VoucherQuerySet(models.QuerySet["Voucher"]):
     def read_with_clock(self, *, code: str) -> "Voucher | None":
         """The voucher with its type, and in `read_at` the database's time of reading."""
         return self.select_related("voucher_type").annotate(read_at=Now()).filter(code=code).first()  # type: ignore[no-redef]
-
-
-def status_condition(status: VoucherStatus, now: Any, prefix: str = "") -> Q:
-    """The condition on the columns for a status; exactly one of the four holds for any voucher.
-
-    `prefix` is a path to the voucher from another model, such as "voucher__".
-    """
-    active = Q(**{f"{prefix}is_active": True})
-    unused = Q(**{f"{prefix}uses_remaining__gt": 0})
-    current = Q(**{f"{prefix}expiry_date__gt": now})
-    return {
-        VoucherStatus.INACTIVE: ~active,
-        VoucherStatus.USED: active & ~unused,
-        VoucherStatus.EXPIRED: active & unused & ~current,
-        VoucherStatus.ACTIVE: active & unused & current,
-    }[status]
 
 
 class Voucher(WithTypeName):
@@ -405,19 +360,6 @@ class UsageReversal(models.Model):
 
     def __str__(self) -> str:
         return f"Reversal of usage {self.usage_id}"
-
-
-class VoucherEventKind(models.TextChoices):
-    ISSUED = "issued"
-    HELD = "held"
-    RELEASED = "released"
-    VOIDED = "voided"
-    SUSPENDED = "suspended"
-    EXTENDED = "extended"
-    REVERSED = "reversed"
-    REISSUED = "reissued"
-    REMINDED = "reminded"
-    CLOSED = "closed"
 
 
 class VoucherEvent(models.Model):

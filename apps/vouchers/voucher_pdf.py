@@ -17,20 +17,14 @@ from apps.core.money import format_amount
 from apps.core.pdf import PdfDocument, paper
 
 from . import qr
-from .models import InactiveReason, Voucher, VoucherStatus
+from .models import Voucher, VoucherStatus
+from .states import WHY_INACTIVE, InactiveReason
 
 # Vouchers in one file: two and a half minutes, 25 MB, and 330 MB of memory while it is made.
 MOST: Final = 10_000
 COLUMNS: Final = 2
 ROWS: Final = 4
 WARNING: Final = "Whoever holds this code can use it. Keep it like cash."
-WHY_INACTIVE: Final = {
-    InactiveReason.REFUND_PENDING: "A refund was asked for.",
-    InactiveReason.REFUNDED: "It was refunded.",
-    InactiveReason.DISPUTED: "Its payment is disputed.",
-    InactiveReason.WITHDRAWN: "The service was withdrawn.",
-    InactiveReason.BY_STAFF: "It was stopped by staff.",
-}
 
 
 def voucher_pdf(voucher: Voucher) -> bytes:
@@ -82,19 +76,22 @@ def _words(voucher: Voucher, now: datetime) -> _Words:
         uses = "1 use" if voucher.uses_remaining else "None left"
     else:
         uses = f"{voucher.uses_remaining:,} of {voucher.total_uses:,} left"
-    obstacles = {
-        VoucherStatus.ACTIVE: "",
-        VoucherStatus.EXPIRED: f"It expired on {format_day(voucher.expiry_date)}.",
-        VoucherStatus.USED: "It has no uses left.",
-        VoucherStatus.INACTIVE: WHY_INACTIVE.get(voucher.inactive_reason, "It was stopped."),  # type: ignore[call-overload]
-    }
+    match voucher.status_at(now):
+        case VoucherStatus.ACTIVE:
+            obstacle = ""
+        case VoucherStatus.EXPIRED:
+            obstacle = f"It expired on {format_day(voucher.expiry_date)}."
+        case VoucherStatus.USED:
+            obstacle = "It has no uses left."
+        case VoucherStatus.INACTIVE:
+            obstacle = f"{WHY_INACTIVE[InactiveReason(voucher.inactive_reason)]}."
     return _Words(
         service=f"Service: {voucher.service_type}",
         last_day=format_day(voucher.expiry_date),
         last_minute=format_time(voucher.expiry_date),
         uses=uses,
         value=format_amount(voucher.face_value, voucher.currency) if voucher.face_value else "",
-        obstacle=obstacles[voucher.status_at(now)],
+        obstacle=obstacle,
         address=qr.redeem_url(voucher.code).partition("#")[0].split("://")[-1],
     )
 
@@ -106,8 +103,8 @@ def _page(page: PdfDocument, voucher: Voucher, now: datetime) -> None:
 
     page.box(0, 0, page.width, 16, fill=pdf.ALERT if words.obstacle else pdf.ACCENT)
     page.text(left, 10.2, "VOUCHER", face=pdf.BOLD, size=13, colour=pdf.WHITE, spacing=0.8)
-    said = f"Not valid. {words.obstacle}" if words.obstacle else words.address.partition("/")[0]
-    page.text(right, 10.2, said, face=pdf.BOLD, size=11, colour=pdf.WHITE, align="right", width=130)
+    headline = f"Not valid. {words.obstacle}" if words.obstacle else words.address.partition("/")[0]
+    page.text(right, 10.2, headline, face=pdf.BOLD, size=11, colour=pdf.WHITE, align="right", width=145)
 
     y = page.paragraph(
         left, 23, voucher.sold_as, width=column, most=3, face=pdf.BOLD, sizes=(26, 22, 18, 15, 12)
@@ -201,15 +198,15 @@ def _refusal(
     page.box(x, y, width, height, line=pdf.ALERT, thick=0.8, radius=2)
     middle = x + width / 2
     page.text(
-        middle, y + height * 0.42, "NOT VALID", face=pdf.BOLD, size=big, colour=pdf.ALERT, align="centre"
+        middle, y + height * 0.36, "NOT VALID", face=pdf.BOLD, size=big, colour=pdf.ALERT, align="centre"
     )
     page.paragraph(
         middle,
-        y + height * 0.5,
+        y + height * 0.43,
         words.obstacle,
         width=width - 6,
-        most=3,
-        sizes=(small,),
+        most=4,
+        sizes=(small, small - 1),
         align="centre",
     )
 

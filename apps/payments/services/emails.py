@@ -30,17 +30,11 @@ from apps.payments.models import (
     TransactionStatus,
 )
 from apps.vouchers.models import Hold, InactiveReason, Voucher, VoucherStatus
+from apps.vouchers.states import WHY_INACTIVE
 
 log = logging.getLogger(__name__)
 
 RECEIPT: Final = "payments.receipt"
-WHY_INACTIVE: Final = {
-    InactiveReason.REFUND_PENDING: "Can't be used at the moment: a refund is under way",
-    InactiveReason.REFUNDED: "Refunded: it can't be used any more",
-    InactiveReason.DISPUTED: "Can't be used at the moment: your bank asks about the payment",
-    InactiveReason.WITHDRAWN: "Can't be used: the service was withdrawn",
-    InactiveReason.BY_STAFF: "Can't be used: stopped by our staff",
-}
 # What a refund's status is told by; approved and pending are the same to a buyer.
 DECIDED: Final = {
     RefundStatus.APPROVED: "refund_approved",

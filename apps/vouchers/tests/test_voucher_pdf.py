@@ -12,7 +12,8 @@ from PIL import Image, ImageFilter
 
 from apps.users.tests.factories import make_other_customer, make_staff, make_user
 from apps.vouchers import selectors, voucher_pdf
-from apps.vouchers.models import InactiveReason, Voucher
+from apps.vouchers.models import Voucher
+from apps.vouchers.states import WHY_INACTIVE, InactiveReason
 from apps.vouchers.tests.factories import (
     make_expired_voucher,
     make_inactive_voucher,
@@ -117,11 +118,11 @@ class PageTests(PrintingTestCase):
         cases = [
             (make_used_voucher(owner=self.owner), "It has no uses left."),
             (make_expired_voucher(owner=self.owner), "It expired on"),
-            (make_inactive_voucher(owner=self.owner), "The service was withdrawn."),
+            (make_inactive_voucher(owner=self.owner), "the service was withdrawn."),
         ]
         for reason in InactiveReason:
             stopped = Voucher(**{**vars_of(cases[2][0]), "inactive_reason": reason})
-            cases.append((stopped, voucher_pdf.WHY_INACTIVE[reason]))
+            cases.append((stopped, WHY_INACTIVE[reason]))
         for voucher, why in cases:
             with self.subTest(why):
                 for printed in (voucher_pdf.voucher_pdf(voucher), voucher_pdf.sheets_pdf([voucher] * 2)):

@@ -1,0 +1,79 @@
+"""The states of a voucher, what keeps one from being redeemed, and what happens to it, in words that are stored."""
+
+from typing import Any, Final
+
+from django.db import models
+from django.db.models import Q
+
+
+class VoucherStatus(models.TextChoices):
+    ACTIVE = "active"
+    USED = "used"
+    EXPIRED = "expired"
+    INACTIVE = "inactive"
+
+
+def status_condition(status: VoucherStatus, now: Any, prefix: str = "") -> Q:
+    """The condition on the columns for a status; exactly one of the four holds for any voucher.
+
+    `prefix` is a path to the voucher from another model, such as "voucher__".
+    """
+    active = Q(**{f"{prefix}is_active": True})
+    unused = Q(**{f"{prefix}uses_remaining__gt": 0})
+    current = Q(**{f"{prefix}expiry_date__gt": now})
+    return {
+        VoucherStatus.INACTIVE: ~active,
+        VoucherStatus.USED: active & ~unused,
+        VoucherStatus.EXPIRED: active & unused & ~current,
+        VoucherStatus.ACTIVE: active & unused & current,
+    }[status]
+
+
+class InactiveReason(models.TextChoices):
+    REFUND_PENDING = "refund_pending"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+    WITHDRAWN = "withdrawn"
+    BY_STAFF = "by_staff"
+
+
+class Hold(models.TextChoices):
+    """What keeps a voucher from being redeemed, the strongest first. Several may at once; each ends by itself."""
+
+    VOIDED = "voided"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+    REFUND_PENDING = "refund_pending"
+    WITHDRAWN = "withdrawn"
+    SUSPENDED = "suspended"
+
+    @property
+    def inactive_reason(self) -> InactiveReason:
+        """What the owner is told."""
+        by_staff = self in (Hold.VOIDED, Hold.SUSPENDED)
+        return InactiveReason.BY_STAFF if by_staff else InactiveReason(self.value)
+
+
+WHY_INACTIVE: Final = {
+    InactiveReason.REFUND_PENDING: "Can't be used at the moment: a refund is under way",
+    InactiveReason.REFUNDED: "Refunded: it can't be used any more",
+    InactiveReason.DISPUTED: "Can't be used at the moment: your bank asks about the payment",
+    InactiveReason.WITHDRAWN: "Can't be used: the service was withdrawn",
+    InactiveReason.BY_STAFF: "Can't be used: stopped by our staff",
+}
+
+VOID = frozenset({Hold.VOIDED, Hold.REFUNDED})  # for good
+MONEY_HOLDS = frozenset({Hold.REFUNDED, Hold.DISPUTED, Hold.REFUND_PENDING})
+
+
+class VoucherEventKind(models.TextChoices):
+    ISSUED = "issued"
+    HELD = "held"
+    RELEASED = "released"
+    VOIDED = "voided"
+    SUSPENDED = "suspended"
+    EXTENDED = "extended"
+    REVERSED = "reversed"
+    REISSUED = "reissued"
+    REMINDED = "reminded"
+    CLOSED = "closed"
