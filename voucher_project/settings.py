@@ -1,7 +1,7 @@
 """The one settings file. Every value that differs between places comes from the environment or `.env`.
 
-`.env.example` lists the variables. With DEBUG off, the last section refuses to start on a configuration
-that is not safe, one line a problem.
+`.env.example` lists the variables. With DEBUG off, the last lines refuse to start on a configuration that is not
+safe (`refusals.py`), one line a problem.
 """
 
 import hashlib
@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from apps.core.email_addresses import is_sender
-
+from .database import connection_options
 from .environment import (
     count,
     currency,
@@ -31,7 +30,9 @@ from .environment import (
     words,
 )
 from .log_redactors import LOG_REDACTORS as LOG_REDACTORS
-from .stripe_keys import configuration_problems
+from .logging_config import logging_config
+from .refusals import refusals
+from .schedule import CELERY_BEAT_SCHEDULE as CELERY_BEAT_SCHEDULE  # a setting
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "1.0.0"
@@ -39,7 +40,7 @@ VERSION = "1.0.0"
 DEBUG = read("DEBUG", False, cast=bool)
 LOCAL_KEY = "local-development-key-never-used-with-debug-off-0123456789"
 SECRET_KEY = read("SECRET_KEY", LOCAL_KEY if DEBUG else "")
-# Our own rule, below, lets 256 random bits pass: in base64 these are 44 characters, Django would have 50.
+# Our own rule (refusals.py) lets 256 random bits pass: in base64 these are 44 characters, Django would have 50.
 SILENCED_SYSTEM_CHECKS = ["security.W009"]
 ALLOWED_HOSTS = read("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if DEBUG else [], cast=words)
 
@@ -114,25 +115,11 @@ DATABASES = {
     "default": read("DATABASE_URL", cast=dj_database_url.parse)
     or dj_database_url.parse(f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
 }
-_database = DATABASES["default"]
-if _database["ENGINE"] == "django.db.backends.sqlite3":
-    # IMMEDIATE takes the write lock at BEGIN: two writers queue for up to `timeout` seconds instead of failing.
-    _database["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-    }
-else:
-    _database["CONN_MAX_AGE"] = 60
-    _database["CONN_HEALTH_CHECKS"] = True
-    _database["OPTIONS"] = {
-        **_database.get("OPTIONS", {}),
-        "connect_timeout": 3,
-        "keepalives_idle": 30,
-        "options": f"-c statement_timeout={read('DATABASE_STATEMENT_TIMEOUT_MS', 5000, cast=count)}"
-        f" -c lock_timeout={read('DATABASE_LOCK_TIMEOUT_MS', 2000, cast=count)}"
-        " -c idle_in_transaction_session_timeout=10000",
-    }
+DATABASES["default"] |= connection_options(
+    DATABASES["default"],
+    statement_timeout_ms=read("DATABASE_STATEMENT_TIMEOUT_MS", 5000, cast=count),
+    lock_timeout_ms=read("DATABASE_LOCK_TIMEOUT_MS", 2000, cast=count),
+)
 
 REDIS_URL = read("REDIS_URL", cast=redis_address)
 if REDIS_URL:
@@ -316,28 +303,6 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 1,
 }
 CELERY_TASK_PUBLISH_RETRY = False
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
-    "apply waiting Stripe events": {"task": "payments.apply_waiting_events", "schedule": 60.0},
-    "send waiting mail": {"task": "core.send_queued_mail", "schedule": 60.0},
-    "remove old mail": {"task": "core.remove_old_mail", "schedule": 3600.0},
-    "send expiry reminders": {"task": "vouchers.send_expiry_reminders", "schedule": 3600.0},
-    "reconcile with Stripe": {
-        "task": "payments.reconcile",
-        "schedule": 15 * 60.0,
-        "kwargs": {"hours": 2},
-    },
-    "reconcile four days with Stripe": {
-        "task": "payments.reconcile",
-        "schedule": 24 * 3600.0,
-        "kwargs": {"hours": 96},
-    },
-    "remove old idempotency keys": {
-        "task": "payments.remove_old_idempotency_keys",
-        "schedule": 3600.0,
-    },
-    "remove old Stripe events": {"task": "payments.remove_old_events", "schedule": 24 * 3600.0},
-    "remove old sessions": {"task": "authentication.remove_old_sessions", "schedule": 24 * 3600.0},
-}
 
 # --- Mail -----------------------------------------------------------------------------------------------------
 
@@ -412,44 +377,7 @@ X_FRAME_OPTIONS = "DENY"
 LOG_LEVEL = read("LOG_LEVEL", "INFO", cast=one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOG_FORM = read("LOG_FORM", "text", cast=one_of("text", "json"))
 LOG_FILE = read("LOG_FILE", str(BASE_DIR / "logs" / "django.log"))
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "apps.core.logs.handlers.RequestIdFilter"}},
-    "formatters": {
-        "text": {
-            "()": "apps.core.logs.handlers.TextFormatter",
-            "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
-        },
-        "json": {"()": "apps.core.logs.handlers.JsonFormatter"},
-    },
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": LOG_FORM, "filters": ["request_id"]},
-        "nowhere": {"class": "logging.NullHandler"},
-    },
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    # Ours is the one access log: by route, not by address, which may hold a code.
-    "loggers": {
-        "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
-        "django.server": {"handlers": [], "level": "ERROR", "propagate": True},
-        "django.request": {"level": "ERROR"},
-        "django.template": {"level": "INFO"},  # its debugging lines print all that a page was given
-        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},  # scanners, all day
-        "stripe": {"level": "WARNING"},
-        "post_office": {"handlers": ["nowhere"], "level": "WARNING"},  # it would add a handler of its own
-    },
-}
-if LOG_FILE != "none":
-    LOGGING["handlers"]["file"] = {  # type: ignore[index]
-        "class": "apps.core.logs.handlers.QuietRotatingFileHandler",
-        "filename": LOG_FILE,
-        "maxBytes": 10 * 1024 * 1024,
-        "backupCount": 5,
-        "delay": True,
-        "formatter": LOG_FORM,
-        "filters": ["request_id"],
-    }
-    LOGGING["root"]["handlers"].append("file")  # type: ignore[index]
+LOGGING = logging_config(level=LOG_LEVEL, form=LOG_FORM, file=LOG_FILE)
 
 # --- Admin ----------------------------------------------------------------------------------------------------
 
@@ -462,51 +390,7 @@ UNFOLD = {
     "LOGIN": {"form": "apps.authentication.forms.AdminLoginForm"},
 }
 
-# --- What may not go out ---------------------------------------------------------------------------------------
-
-
-def _unsafe() -> list[str]:
-    """What makes this configuration unfit for DEBUG=False, a line each."""
-    example_keys = ("change", "example", "insecure", "secret-key", "your-", "local-development")
-    rules = [
-        (not SECRET_KEY, "SECRET_KEY is missing."),
-        (0 < len(SECRET_KEY) < 40, "SECRET_KEY is too short: at least 40 random characters."),
-        (
-            len(set(SECRET_KEY)) < 10 <= len(SECRET_KEY)
-            or any(word in SECRET_KEY.lower() for word in example_keys),
-            "SECRET_KEY is an example: make one of your own.",
-        ),
-        (len(JWT_SIGNING_KEY) < 32, "JWT_SIGNING_KEY is too short: at least 32 random characters."),
-        (
-            0 < len(JWT_PREVIOUS_SIGNING_KEY) < 32,
-            "JWT_PREVIOUS_SIGNING_KEY is too short: whoever guesses it can sign in as anyone.",
-        ),
-        (not ALLOWED_HOSTS, "ALLOWED_HOSTS is empty: name the hosts that this site answers to."),
-        ("*" in ALLOWED_HOSTS, "ALLOWED_HOSTS is '*': name the hosts that this site answers to."),
-        ("*" in CORS_ALLOWED_ORIGINS, "CORS_ALLOWED_ORIGINS is '*': name the origins of your web clients."),
-        (
-            "sqlite" in _database["ENGINE"] and not ALLOW_SQLITE,
-            "DATABASE_URL is SQLite: use PostgreSQL, or say ALLOW_SQLITE=True if you mean it.",
-        ),
-        (
-            CSRF_COOKIE_NAME.startswith("__Host-") and bool(CSRF_COOKIE_DOMAIN),
-            "CSRF_COOKIE_NAME begins with __Host-, and browsers take no such cookie for a CSRF_COOKIE_DOMAIN.",
-        ),
-        (
-            not is_sender(DEFAULT_FROM_EMAIL),
-            "DEFAULT_FROM_EMAIL is no sender: one address, or a name in quotation marks and <an address>.",
-        ),
-    ]
-    return [line for wrong, line in rules if wrong] + configuration_problems(
-        STRIPE_SECRET_KEY,
-        STRIPE_PUBLISHABLE_KEY,
-        STRIPE_WEBHOOK_SECRETS,
-        STRIPE_API_BASE,
-        test_mode=STRIPE_TEST_MODE,
-    )
-
-
-if not DEBUG and (_problems := _unsafe()):
+if not DEBUG and (_problems := refusals(globals())):
     raise ImproperlyConfigured(
         "Refusing to start with DEBUG off (for development: cp .env.example .env):\n  "
         + "\n  ".join(_problems)
