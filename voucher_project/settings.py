@@ -201,6 +201,18 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
+# What errors of the apps add to problem documents (RFC 9457, section 3.2), as the OpenAPI document describes it.
+PROBLEM_EXTENSION_MEMBERS = {
+    "reason": {
+        "type": "string",
+        "description": "With code voucher_inactive: the voucher's inactive_reason.",
+    },
+    "stripe_status": {
+        "type": "string",
+        "description": "With code payment_not_completed: where the payment stands at Stripe.",
+    },
+}
+
 MAX_BODY_BYTES = 256 * 1024
 MAX_UPLOAD_BYTES = 5 * 1024 * 1024
 # Stripe's events hold whole objects, and those of other business on the account may be long.

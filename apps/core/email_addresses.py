@@ -39,7 +39,7 @@ def validate_mailable(address: str) -> None:
 
 
 def is_sender(text: str) -> bool:
-    """Whether mail can be sent from this: one address, alone or as in `Voucher App <vouchers@example.org>`."""
+    """Whether mail can be sent from this: one address, alone or as in `Voucher App <shop@example.org>`."""
     try:
         sanitize_address(text, "utf-8")
         ((_, address),) = getaddresses([text])

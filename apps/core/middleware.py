@@ -44,7 +44,7 @@ class RequestIdMiddleware:
 
     @staticmethod
     def _log(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
-        """By route, not by path: a path may hold a voucher code."""
+        """By route, not by path: a path may hold a secret."""
         route = logs.route_of(request)
         log.info("%s %s %s %.0f ms", request.method, route, response.status_code, seconds * 1000)
 

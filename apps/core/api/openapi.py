@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
+from django.conf import settings
 from django.core.validators import RegexValidator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
@@ -35,14 +36,7 @@ PROBLEM = {
         },
         "code": {"type": "string", "description": "For programs; stable."},
         "message": {"type": "string", "description": "The same as detail."},
-        "reason": {
-            "type": "string",
-            "description": "With code voucher_inactive: the voucher's inactive_reason.",
-        },
-        "stripe_status": {
-            "type": "string",
-            "description": "With code payment_not_completed: where the payment stands at Stripe.",
-        },
+        **settings.PROBLEM_EXTENSION_MEMBERS,
         "checks": {
             "type": "object",
             "description": "With code not_ready: the state of each dependency.",

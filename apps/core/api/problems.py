@@ -155,7 +155,7 @@ def _quoted(text: str) -> str:
 def _fields(details: Any) -> dict[str, list[dict[str, str]]]:
     """REST framework's nested error details as {field: [{code, detail}]}; nested fields are joined by a dot.
 
-    Both may quote what was sent, and so a voucher code: masked, because clients log what they are answered, and cut.
+    Both may quote what was sent, and so a secret: masked, because clients log what they are answered, and cut.
     """
     found: dict[str, list[dict[str, str]]] = {}
     for path, leaf in _leaves(details, ""):
