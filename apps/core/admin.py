@@ -49,8 +49,8 @@ class EmailAdmin(ReadOnly, ModelAdmin):
 
     @admin.display(description="last failure")
     def failure(self, email: Any) -> str:
-        found = Log.objects.filter(email=email).order_by("-id").first()
-        return f"{found.exception_type}: {found.message}" if found else ""
+        entry = Log.objects.filter(email=email).order_by("-id").first()
+        return f"{entry.exception_type}: {entry.message}" if entry else ""
 
     @admin.action(description="Try the selected failed mails again", permissions=["send_again"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:

@@ -207,13 +207,13 @@ class BatchAdmin(ReadOnlyAdmin):
 
     def save_model(self, request: HttpRequest, obj: Batch, form: Any, change: bool) -> None:
         """In the transaction of the request: all of the batch, or nothing."""
-        given = form.cleaned_data
+        data = form.cleaned_data
         batch = batches.get_or_create_batch(
-            voucher_type=given["voucher_type"],
-            owner=given["owner"],
-            quantity=given["quantity"],
-            label=given["label"],
-            face_value=given["face_value"],
+            voucher_type=data["voucher_type"],
+            owner=data["owner"],
+            quantity=data["quantity"],
+            label=data["label"],
+            face_value=data["face_value"],
             actor=current_user(request),
             note="Admin",
         )

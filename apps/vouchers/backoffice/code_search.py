@@ -22,9 +22,9 @@ class FoundByCode(ModelAdmin):
         """Keeps a code that was searched for out of the page: only its last four symbols come back."""
         if code := codes.parse_or_none(request.GET.get(SEARCH_VAR, "")):
             request.sought_code = code  # type: ignore[attr-defined]
-            shown = request.GET.copy()
-            shown[SEARCH_VAR] = code[-4:]
-            request.GET = shown  # type: ignore[assignment]
+            params = request.GET.copy()
+            params[SEARCH_VAR] = code[-4:]
+            request.GET = params  # type: ignore[assignment]
         response: HttpResponse = super().changelist_view(request, extra_context)
         return response
 
@@ -38,15 +38,15 @@ class FoundByCode(ModelAdmin):
         rows = self.model._default_manager.order_by()
         symbols = typed.strip("· -")
         if code := getattr(request, "sought_code", None) or codes.parse_or_none(typed):
-            found = [rows.filter(**{self.code_field: code})]
+            matches = [rows.filter(**{self.code_field: code})]
         else:
-            found = []
+            matches = []
             if "·" not in typed:  # with which our pages show the end of a code
                 for field in self.get_search_fields(request):
-                    found += self._by_field(rows, field, typed)
+                    matches += self._by_field(rows, field, typed)
             if codes.is_last_four(symbols):
-                found.append(rows.filter(**{f"{self.code_field}__last_four": symbols.upper()}))
-        first, *others = [each.values("pk") for each in found] or [rows.none()]
+                matches.append(rows.filter(**{f"{self.code_field}__last_four": symbols.upper()}))
+        first, *others = [each.values("pk") for each in matches] or [rows.none()]
         return queryset.filter(pk__in=first.union(*others) if others else first), False
 
     def _by_field(self, rows: QuerySet[Any], field: str, typed: str) -> list[QuerySet[Any]]:
