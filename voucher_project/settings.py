@@ -31,11 +31,13 @@ from .environment import (
 )
 from .log_redactors import LOG_REDACTORS as LOG_REDACTORS
 from .logging_config import logging_config
+from .openapi import PROBLEM_EXTENSION_MEMBERS as PROBLEM_EXTENSION_MEMBERS
+from .openapi import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
+from .openapi import VERSION as VERSION
 from .refusals import refusals
 from .schedule import CELERY_BEAT_SCHEDULE as CELERY_BEAT_SCHEDULE  # a setting
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VERSION = "1.0.0"
 
 DEBUG = read("DEBUG", False, cast=bool)
 LOCAL_KEY = "local-development-key-never-used-with-debug-off-0123456789"
@@ -179,38 +181,6 @@ REST_FRAMEWORK = {
     "URL_FORMAT_OVERRIDE": None,
     "EXCEPTION_HANDLER": "apps.core.api.problems.exception_handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
-}
-
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Voucher App API",
-    "DESCRIPTION": "Buy prepaid vouchers, get codes, redeem them.",
-    "VERSION": VERSION,
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_AUTHENTICATION": [],
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "displayRequestDuration": True},
-    "COMPONENT_SPLIT_REQUEST": True,
-    "DISABLE_DOCSTRING_DESCRIPTIONS": True,  # they are for who works on the code
-    "SCHEMA_PATH_PREFIX": "/api/",
-    "ENUM_NAME_OVERRIDES": {
-        "VoucherStatus": "apps.vouchers.models.VoucherStatus.choices",
-        "InactiveReason": "apps.vouchers.models.InactiveReason.choices",
-        "TransactionStatus": "apps.payments.models.TransactionStatus.choices",
-    },
-}
-
-# What errors of the apps add to problem documents (RFC 9457, section 3.2), as the OpenAPI document describes it.
-PROBLEM_EXTENSION_MEMBERS = {
-    "reason": {
-        "type": "string",
-        "description": "With code voucher_inactive: the voucher's inactive_reason.",
-    },
-    "stripe_status": {
-        "type": "string",
-        "description": "With code payment_not_completed: where the payment stands at Stripe.",
-    },
 }
 
 MAX_BODY_BYTES = 256 * 1024
