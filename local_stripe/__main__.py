@@ -15,15 +15,17 @@ SETTLE_AFTER = 5.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM, SIGINT or, if asked, the end of standard input. Gives the exit status."""
-    asked = _parser().parse_args(arguments)
+    """Serve until SIGTERM, SIGINT or, with ``--exit-with-stdin``, the end of standard input.
+
+    Returns the exit status."""
+    options = _parser().parse_args(arguments)
     try:
         stripe = LocalStripe(
-            asked.port, asked.webhook_url, asked.webhook_secret, settle_after=asked.settle_after
+            options.port, options.webhook_url, options.webhook_secret, settle_after=options.settle_after
         )
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        print(f"local Stripe: cannot listen on 127.0.0.1:{asked.port}: {reason}", file=sys.stderr)
+        print(f"local Stripe: cannot listen on 127.0.0.1:{options.port}: {reason}", file=sys.stderr)
         return 1
     except ValueError as error:
         print(f"local Stripe: {error}", file=sys.stderr)
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    if asked.exit_with_stdin:
+    if options.exit_with_stdin:
         threading.Thread(target=_wait_for_end_of_stdin, args=(ended,), daemon=True).start()
     stripe.start()
     print(f"local Stripe on {stripe.base_url}", flush=True)

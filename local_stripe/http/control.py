@@ -1,4 +1,4 @@
-"""``/_control/``: what tests may do to the local Stripe that nobody can do to Stripe. JSON in, JSON out."""
+"""``/_control/``: actions for tests that the real Stripe does not offer. JSON in, JSON out."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def answer(emulator: Emulator, call: Call) -> Answer:
         if match is None or method != call.method:
             continue
         try:
-            asked = dict(parse_qsl(call.query)) if method == "GET" else _body(call)
-            return _json(200, handler(emulator, asked, **match.groupdict()))
+            params = dict(parse_qsl(call.query)) if method == "GET" else _body(call)
+            return _json(200, handler(emulator, params, **match.groupdict()))
         except StripeError as error:
             return _json(error.status, {"error": error.message})
         except LookupError as error:
@@ -42,99 +42,99 @@ def answer(emulator: Emulator, call: Call) -> Answer:
     return _json(404, {"error": f"No such control call: {call.method} {path[:100]}"})
 
 
-def _reset(emulator: Emulator, asked: JsonDict) -> JsonDict:
+def _reset(emulator: Emulator, params: JsonDict) -> JsonDict:
     emulator.reset()
     return {"reset": True}
 
 
-def _pause(emulator: Emulator, asked: JsonDict) -> JsonDict:
+def _pause(emulator: Emulator, params: JsonDict) -> JsonDict:
     emulator.pause_webhooks()
     return {"paused": True}
 
 
-def _resume(emulator: Emulator, asked: JsonDict) -> JsonDict:
-    return {"paused": False, "due": emulator.resume_webhooks(discard=_get(asked, "discard", bool, False))}
+def _resume(emulator: Emulator, params: JsonDict) -> JsonDict:
+    return {"paused": False, "due": emulator.resume_webhooks(discard=_get(params, "discard", bool, False))}
 
 
-def _wait(emulator: Emulator, asked: JsonDict) -> JsonDict:
-    seconds = _get(asked, "timeout", (int, float), 5.0)
+def _wait(emulator: Emulator, params: JsonDict) -> JsonDict:
+    seconds = _get(params, "timeout", (int, float), 5.0)
     if not 0 <= seconds <= 60:
         raise BadCallError("timeout is 0 to 60 seconds")
     return {"idle": emulator.wait_for_webhooks(seconds)}
 
 
-def _redeliver(emulator: Emulator, asked: JsonDict) -> JsonDict:
-    times = _get(asked, "times", int, 1)
+def _redeliver(emulator: Emulator, params: JsonDict) -> JsonDict:
+    times = _get(params, "times", int, 1)
     if not 1 <= times <= MAX_TIMES:
         raise BadCallError(f"times is 1 to {MAX_TIMES}")
-    parallel = _get(asked, "parallel", bool, False)
-    return {"deliveries": emulator.redeliver(_get(asked, "event", str), times=times, parallel=parallel)}
+    parallel = _get(params, "parallel", bool, False)
+    return {"deliveries": emulator.redeliver(_get(params, "event", str), times=times, parallel=parallel)}
 
 
-def _endpoint(emulator: Emulator, asked: JsonDict) -> JsonDict:
-    url = _get(asked, "url", (str, type(None)))
-    emulator.set_webhook_endpoint(url, _get(asked, "secret", str, None))
+def _endpoint(emulator: Emulator, params: JsonDict) -> JsonDict:
+    url = _get(params, "url", (str, type(None)))
+    emulator.set_webhook_endpoint(url, _get(params, "secret", str, None))
     return {"url": url}
 
 
-def _deliveries(emulator: Emulator, asked: JsonDict) -> JsonDict:
+def _deliveries(emulator: Emulator, params: JsonDict) -> JsonDict:
     return {"deliveries": emulator.deliveries()}
 
 
-def _requests(emulator: Emulator, asked: JsonDict) -> JsonDict:
+def _requests(emulator: Emulator, params: JsonDict) -> JsonDict:
     return {"requests": emulator.requests()}
 
 
-def _settle(emulator: Emulator, asked: JsonDict) -> JsonDict:
-    outcome = _get(asked, "outcome", str)
-    if "refund" in asked:
-        return emulator.settle_refund(_get(asked, "refund", str), outcome)
-    return emulator.settle(_get(asked, "payment_intent", str), outcome)
+def _settle(emulator: Emulator, params: JsonDict) -> JsonDict:
+    outcome = _get(params, "outcome", str)
+    if "refund" in params:
+        return emulator.settle_refund(_get(params, "refund", str), outcome)
+    return emulator.settle(_get(params, "payment_intent", str), outcome)
 
 
-def _refund(emulator: Emulator, asked: JsonDict) -> JsonDict:
+def _refund(emulator: Emulator, params: JsonDict) -> JsonDict:
     return emulator.refund(
-        _get(asked, "payment_intent", str),
-        _get(asked, "amount", (int, type(None)), None),
-        reason=_get(asked, "reason", (str, type(None)), None),
-        metadata=_labels(asked),
+        _get(params, "payment_intent", str),
+        _get(params, "amount", (int, type(None)), None),
+        reason=_get(params, "reason", (str, type(None)), None),
+        metadata=_labels(params),
     )
 
 
-def _dispute(emulator: Emulator, asked: JsonDict) -> JsonDict:
+def _dispute(emulator: Emulator, params: JsonDict) -> JsonDict:
     return emulator.dispute(
-        _get(asked, "payment_intent", str),
-        _get(asked, "amount", (int, type(None)), None),
-        reason=_get(asked, "reason", str, "fraudulent"),
-        inquiry=_get(asked, "inquiry", bool, False),
+        _get(params, "payment_intent", str),
+        _get(params, "amount", (int, type(None)), None),
+        reason=_get(params, "reason", str, "fraudulent"),
+        inquiry=_get(params, "inquiry", bool, False),
     )
 
 
-def _close_dispute(emulator: Emulator, asked: JsonDict, id: str) -> JsonDict:
-    return emulator.close_dispute(id, _get(asked, "outcome", str))
+def _close_dispute(emulator: Emulator, params: JsonDict, id: str) -> JsonDict:
+    return emulator.close_dispute(id, _get(params, "outcome", str))
 
 
-def _escalate_dispute(emulator: Emulator, asked: JsonDict, id: str) -> JsonDict:
+def _escalate_dispute(emulator: Emulator, params: JsonDict, id: str) -> JsonDict:
     return emulator.escalate_dispute(id)
 
 
-def _signed_event(emulator: Emulator, asked: JsonDict) -> JsonDict:
-    timestamp = int(asked["timestamp"]) if "timestamp" in asked else None
-    signed = emulator.signed_event(_get(asked, "event", str), timestamp=timestamp)
+def _signed_event(emulator: Emulator, params: JsonDict) -> JsonDict:
+    timestamp = int(params["timestamp"]) if "timestamp" in params else None
+    signed = emulator.signed_event(_get(params, "event", str), timestamp=timestamp)
     return {"body": signed.body.decode(), "signature": signed.signature}
 
 
-def _fault(emulator: Emulator, asked: JsonDict) -> JsonDict:
-    emulator.add_fault(**asked)
+def _fault(emulator: Emulator, params: JsonDict) -> JsonDict:
+    emulator.add_fault(**params)
     return {"faults": emulator.faults()}
 
 
-def _faults(emulator: Emulator, asked: JsonDict) -> JsonDict:
+def _faults(emulator: Emulator, params: JsonDict) -> JsonDict:
     return {"faults": emulator.faults()}
 
 
-def _override(emulator: Emulator, asked: JsonDict, id: str) -> JsonDict:
-    return emulator.override_payment_intent(id, asked)
+def _override(emulator: Emulator, params: JsonDict, id: str) -> JsonDict:
+    return emulator.override_payment_intent(id, params)
 
 
 _ROUTES: list[tuple[str, str, Callable[..., JsonDict]]] = [
@@ -160,19 +160,19 @@ _ROUTES: list[tuple[str, str, Callable[..., JsonDict]]] = [
 _NOTHING = object()
 
 
-def _get(asked: JsonDict, name: str, kind: Any, default: Any = _NOTHING) -> Any:
-    if name not in asked:
+def _get(params: JsonDict, name: str, kind: Any, default: Any = _NOTHING) -> Any:
+    if name not in params:
         if default is _NOTHING:
             raise BadCallError(f"{name} is missing")
         return default
-    value = asked[name]
+    value = params[name]
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise BadCallError(f"{name} has the wrong type")
     return value
 
 
-def _labels(asked: JsonDict) -> dict[str, str]:
-    labels: dict[str, str] = _get(asked, "metadata", dict, {})
+def _labels(params: JsonDict) -> dict[str, str]:
+    labels: dict[str, str] = _get(params, "metadata", dict, {})
     if not all(isinstance(value, str) for value in labels.values()):
         raise BadCallError("metadata holds strings")
     return labels
@@ -182,12 +182,12 @@ def _body(call: Call) -> JsonDict:
     if not call.body.strip():
         return {}
     try:
-        asked = json.loads(call.body)
+        params = json.loads(call.body)
     except (ValueError, RecursionError) as error:
         raise BadCallError("The body is not JSON.") from error
-    if not isinstance(asked, dict):
+    if not isinstance(params, dict):
         raise BadCallError("The body is not a JSON object.")
-    return asked
+    return params
 
 
 def _json(status: int, obj: JsonDict) -> Answer:

@@ -125,7 +125,7 @@ class Api:
         if request.idempotency_key:
             with self.state.lock:
                 if self.state.resets != resets:
-                    return None  # the account that was asked is gone
+                    return None  # a reset came after this request began
                 stored = idempotency.begin(self.state, request)
             if stored:
                 return Answer(*stored, {"Idempotent-Replayed": "true"})

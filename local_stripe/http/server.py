@@ -194,8 +194,8 @@ _CORS = {
 
 
 def _preflight(headers: dict[str, str]) -> Answer:
-    asked = headers.get("access-control-request-headers", "")
-    allowed = "".join(char for char in asked if char.isalnum() or char in "-, ")
+    requested_headers = headers.get("access-control-request-headers", "")
+    allowed = "".join(char for char in requested_headers if char.isalnum() or char in "-, ")
     answer = {
         **_CORS,
         "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS, DELETE",

@@ -1,4 +1,4 @@
-"""Keys (API reference, "Authentication"): any test key will do, no live one."""
+"""API keys (API reference, "Authentication"): every test key is accepted, no live key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TEST_KEY = re.compile(r"(sk|pk)_test_[A-Za-z0-9_]+")
 
 @dataclass(frozen=True)
 class Key:
-    """Who calls. ``scope`` tells keys apart without holding them."""
+    """The caller's kind of key. ``scope`` is a hash that identifies the key without storing it."""
 
     publishable: bool
     scope: str
@@ -29,9 +29,9 @@ def key_of(authorization: str | None, params: JsonDict) -> Key:
     Takes ``key`` out of ``params``. Raises StripeError (401) for a missing, live or malformed key, also for a
     secret key sent as a parameter.
     """
-    given = params.pop("key", None)
+    key = params.pop("key", None)
     params.pop("_stripe_version", None)
-    text = _from_header(authorization) if authorization else given
+    text = _from_header(authorization) if authorization else key
     if not text:
         raise _unauthorized(
             "You did not provide an API key. You need to provide your API key in the Authorization header, "

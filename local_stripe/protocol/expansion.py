@@ -1,4 +1,4 @@
-"""What of an object the caller gets to see: fields for publishable keys, and expanded references."""
+"""Which fields of an object a caller sees: those for publishable keys, and expanded references."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def visible(obj: JsonDict, *, publishable: bool) -> JsonDict:
     }
 
 
-def expanded(state: State, obj: JsonDict, asked: JsonDict) -> JsonDict:
-    """``obj`` with the references that ``asked["expand"]`` names replaced by the objects (docs, "Expanding").
+def expanded(state: State, obj: JsonDict, params: JsonDict) -> JsonDict:
+    """``obj`` with the references that ``params["expand"]`` names replaced by the objects (docs, "Expanding").
 
     Raises StripeError (400) for a path that cannot be expanded.
     """
-    for path in asked.get("expand", ()):
+    for path in params.get("expand", ()):
         steps = path.split(".")
         if len(steps) > _MAX_EXPANSION:
             raise invalid(
@@ -78,7 +78,9 @@ def _expand(state: State, obj: Any, steps: list[str], path: str) -> Any:
 
 
 def _refunds(state: State, charge: JsonDict) -> JsonDict:
-    """A charge's refunds, newest first: a list within it, only when asked for (changelog, 2022-11-15)."""
-    found = [refund for refund in state.of_kind("refund").values() if refund["charge"] == charge["id"]][::-1]
+    """A charge's refunds, newest first: a list within it, only on ``expand`` (changelog, 2022-11-15)."""
+    refunds = [refund for refund in state.of_kind("refund").values() if refund["charge"] == charge["id"]][
+        ::-1
+    ]
     url = f"/v1/charges/{charge['id']}/refunds"
-    return {"object": "list", "data": found[:10], "has_more": len(found) > 10, "url": url}
+    return {"object": "list", "data": refunds[:10], "has_more": len(refunds) > 10, "url": url}

@@ -1,4 +1,4 @@
-"""Faults that tests put in the way of the next requests."""
+"""Faults that tests inject into the next requests."""
 
 from __future__ import annotations
 

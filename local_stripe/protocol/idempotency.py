@@ -1,7 +1,7 @@
 """Idempotency keys (API reference, "Idempotent requests").
 
-The first answer is kept, also when it is a 500, and given again to the same request; nothing is kept of a
-request that validation refused. Keys belong to the secret key that used them.
+The first answer is stored, also when it is a 500, and sent again for the same request; nothing is stored for
+a request that validation refused. Keys belong to the secret key that used them.
 """
 
 from __future__ import annotations

@@ -48,42 +48,42 @@ READERS: dict[str, Reader] = {
 }
 
 
-def page(state: State, kind: str, asked: JsonDict, wanted: Callable[[JsonDict], bool]) -> JsonDict:
+def page(state: State, kind: str, params: JsonDict, wanted: Callable[[JsonDict], bool]) -> JsonDict:
     """One page of the objects of a kind for which ``wanted`` holds.
 
-    ``asked`` are values read with READERS: ``created``, ``limit`` and one of the cursors. Raises StripeError
+    ``params`` are values read with READERS: ``created``, ``limit`` and one of the cursors. Raises StripeError
     (400) for both cursors, or a cursor that names no object.
     """
-    if "starting_after" in asked and "ending_before" in asked:
+    if "starting_after" in params and "ending_before" in params:
         raise invalid(
             "You may only specify one of these parameters: ending_before, starting_after.", "ending_before"
         )
     everything = state.of_kind(kind)
     for cursor in ("starting_after", "ending_before"):
-        if cursor in asked and asked[cursor] not in everything:
-            raise resource_missing(kind, asked[cursor], cursor)
+        if cursor in params and params[cursor] not in everything:
+            raise resource_missing(kind, params[cursor], cursor)
     rows = list(reversed(everything.values()))
-    limit = asked.get("limit", DEFAULT_LIMIT)
+    limit = params.get("limit", DEFAULT_LIMIT)
     ids = [row["id"] for row in rows]
-    backwards = "ending_before" in asked
-    if "starting_after" in asked:
-        rows = rows[ids.index(asked["starting_after"]) + 1 :]
+    backwards = "ending_before" in params
+    if "starting_after" in params:
+        rows = rows[ids.index(params["starting_after"]) + 1 :]
     if backwards:
-        rows = rows[: ids.index(asked["ending_before"])]
-    rows = [row for row in rows if _in_time(row["created"], asked.get("created", {})) and wanted(row)]
+        rows = rows[: ids.index(params["ending_before"])]
+    rows = [row for row in rows if _in_time(row["created"], params.get("created", {})) and wanted(row)]
     has_more = len(rows) > limit
-    found: JsonDict = {
+    list_object: JsonDict = {
         "object": "list",
         "data": rows[-limit:] if backwards else rows[:limit],
         "has_more": has_more,
         "url": f"/v1/{kind}s",
     }
-    return expanded(state, found, asked)
+    return expanded(state, list_object, params)
 
 
-def of_payment(obj: JsonDict, asked: JsonDict) -> bool:
-    """Whether ``obj`` belongs to the ``payment_intent`` and the ``charge`` that were asked for, if any."""
-    return all(obj[name] == asked[name] for name in ("charge", "payment_intent") if name in asked)
+def of_payment(obj: JsonDict, params: JsonDict) -> bool:
+    """Whether ``obj`` belongs to the ``payment_intent`` and the ``charge`` in ``params``, if present."""
+    return all(obj[name] == params[name] for name in ("charge", "payment_intent") if name in params)
 
 
 def _in_time(created: int, bounds: dict[str, int]) -> bool:

@@ -86,7 +86,7 @@ BY_NAME = {
 
 
 def card_of(details: JsonDict) -> TestCard:
-    """The test card with the given ``number``, ``exp_month``, ``exp_year``, ``cvc``.
+    """The test card with this ``number``, ``exp_month``, ``exp_year``, ``cvc``.
 
     Raises StripeError (402, as Stripe does) for a mistyped number, a bad expiry or a bad security code. A
     number that could be a real card's is accepted here and declined when charged.

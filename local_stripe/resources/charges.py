@@ -97,19 +97,19 @@ def fail(charge: JsonDict, decline: Decline) -> None:
 
 def retrieve(state: State, request: Request, id: str) -> JsonDict:
     """``GET /v1/charges/ID``."""
-    asked = read(request.params, {"expand": expand_reader})
+    params = read(request.params, {"expand": expand_reader})
     charge = state.find("charge", id)
     if charge is None:
         raise resource_missing("charge", id, "id", in_path=True)
-    return expanded(state, charge, asked)
+    return expanded(state, charge, params)
 
 
 def list_charges(state: State, request: Request) -> JsonDict:
     """``GET /v1/charges``, newest first; ``payment_intent`` narrows."""
     own: dict[str, Reader] = {"payment_intent": text()}
-    asked = read(request.params, {**pagination.READERS, **own})
-    wanted = asked.get("payment_intent")
-    return pagination.page(state, "charge", asked, lambda c: wanted is None or c["payment_intent"] == wanted)
+    params = read(request.params, {**pagination.READERS, **own})
+    wanted = params.get("payment_intent")
+    return pagination.page(state, "charge", params, lambda c: wanted is None or c["payment_intent"] == wanted)
 
 
 def _outcome(network_status: str, reason: str | None, seller_message: str, type: str) -> JsonDict:

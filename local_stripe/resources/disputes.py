@@ -65,15 +65,15 @@ UPDATE: dict[str, Reader] = {
 
 def retrieve(state: State, request: Request, id: str) -> JsonDict:
     """``GET /v1/disputes/ID``."""
-    asked = read(request.params, {"expand": expand_reader})
-    return expanded(state, _find(state, id), asked)
+    params = read(request.params, {"expand": expand_reader})
+    return expanded(state, _find(state, id), params)
 
 
 def list_disputes(state: State, request: Request) -> JsonDict:
     """``GET /v1/disputes``, newest first; ``payment_intent`` and ``charge`` narrow."""
     own: dict[str, Reader] = {"charge": text(), "payment_intent": text()}
-    asked = read(request.params, {**pagination.READERS, **own})
-    return pagination.page(state, "dispute", asked, lambda dispute: pagination.of_payment(dispute, asked))
+    params = read(request.params, {**pagination.READERS, **own})
+    return pagination.page(state, "dispute", params, lambda dispute: pagination.of_payment(dispute, params))
 
 
 def update(state: State, request: Request, id: str) -> JsonDict:
@@ -82,33 +82,33 @@ def update(state: State, request: Request, id: str) -> JsonDict:
     In ``uncategorized_text``, "winning_evidence", "losing_evidence" and "escalate_inquiry_evidence" decide, a
     while later (docs, "Testing", disputes); other evidence is under review until somebody closes the dispute.
     """
-    asked = read(request.params, UPDATE)
+    params = read(request.params, UPDATE)
     dispute = _find(state, id)
     _check_open(dispute)
-    expanded(state, dispute, asked)
-    if "metadata" in asked:
-        dispute["metadata"] = merged_metadata(dispute["metadata"], asked["metadata"])
+    expanded(state, dispute, params)
+    if "metadata" in params:
+        dispute["metadata"] = merged_metadata(dispute["metadata"], params["metadata"])
     details = dispute["evidence_details"]
-    if "evidence" in asked:
-        dispute["evidence"].update(asked["evidence"])
+    if "evidence" in params:
+        dispute["evidence"].update(params["evidence"])
         details["has_evidence"] = True
-    if asked.get("submit", "evidence" in asked):
+    if params.get("submit", "evidence" in params):
         details["submission_count"] += 1
         details["submission_method"] = "manual"
         dispute["status"] = "warning_under_review" if is_inquiry(dispute) else "under_review"
         state.later(lambda: _decide(state, dispute))
     _tell(state, request, dispute, "updated")
-    return expanded(state, dispute, asked)
+    return expanded(state, dispute, params)
 
 
 def close(state: State, request: Request, id: str) -> JsonDict:
     """``POST /v1/disputes/ID/close``: give in, which loses."""
-    asked = read(request.params, {"expand": expand_reader})
+    params = read(request.params, {"expand": expand_reader})
     dispute = _find(state, id)
     _check_open(dispute)
-    expanded(state, dispute, asked)
+    expanded(state, dispute, params)
     end(state, request, dispute, "warning_closed" if is_inquiry(dispute) else "lost")
-    return expanded(state, dispute, asked)
+    return expanded(state, dispute, params)
 
 
 def begin(

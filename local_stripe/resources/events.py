@@ -24,17 +24,17 @@ def retrieve(state: State, request: Request, id: str) -> JsonDict:
 def list_events(state: State, request: Request) -> JsonDict:
     """``GET /v1/events``, newest first; ``type``, which may end in ``*``, or ``types`` narrow."""
     own: dict[str, Reader] = {"type": text(), "types": array(text()), "delivery_success": boolean}
-    asked = read(request.params, {**pagination.READERS, **own})
-    if "type" in asked and "types" in asked:
+    params = read(request.params, {**pagination.READERS, **own})
+    if "type" in params and "types" in params:
         raise invalid("You may only specify one of these parameters: type, types.", "types")
-    types = asked.get("types", [asked["type"]] if "type" in asked else ["*"])
-    success = asked.get("delivery_success")
+    types = params.get("types", [params["type"]] if "type" in params else ["*"])
+    success = params.get("delivery_success")
 
     def wanted(event: JsonDict) -> bool:
         delivered = event["pending_webhooks"] == 0
         return any(fnmatchcase(event["type"], t) for t in types) and success in (None, delivered)
 
-    return pagination.page(state, "event", asked, wanted)
+    return pagination.page(state, "event", params, wanted)
 
 
 ROUTES = [

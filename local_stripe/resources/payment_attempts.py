@@ -19,33 +19,33 @@ AUTHENTICATION_FAILED = (
 )
 
 
-def start(state: State, request: Request, intent: JsonDict, method: JsonDict, asked: JsonDict) -> None:
+def start(state: State, request: Request, intent: JsonDict, method: JsonDict, params: JsonDict) -> None:
     """Confirm ``intent`` with ``method``: ends as succeeded, processing or requires_action, or raises.
 
-    ``asked`` may hold ``return_url``, ``use_stripe_sdk``, ``off_session`` and ``error_on_requires_action``.
+    ``params`` may hold ``return_url``, ``use_stripe_sdk``, ``off_session`` and ``error_on_requires_action``.
     Raises StripeError (402 card_error) when the card is declined; the intent is then payable again.
     """
     leave_action(state, intent)
     intent["payment_method"] = method["id"]
     intent["last_payment_error"] = None
     if not state.cards[method["id"]].authentication:
-        charge(state, request, intent, method)
-    elif asked.get("error_on_requires_action") or asked.get("off_session"):
+        charge_card(state, request, intent, method)
+    elif params.get("error_on_requires_action") or params.get("off_session"):
         decline(state, request, intent, method, cards.AUTHENTICATION_REQUIRED)
     else:
-        require_action(state, request, intent, asked)
+        require_action(state, request, intent, params)
 
 
-def require_action(state: State, request: Request, intent: JsonDict, asked: JsonDict) -> None:
+def require_action(state: State, request: Request, intent: JsonDict, params: JsonDict) -> None:
     """Ask the customer to authenticate, on a page of the local Stripe."""
     token = random_text(32)
     page = f"{state.base_url}/_3ds/{token}"
     state.authentications[token] = intent["id"]
-    if "return_url" in asked and not asked.get("use_stripe_sdk"):
-        state.return_urls[token] = asked["return_url"]
+    if "return_url" in params and not params.get("use_stripe_sdk"):
+        state.return_urls[token] = params["return_url"]
         intent["next_action"] = {
             "type": "redirect_to_url",
-            "redirect_to_url": {"return_url": asked["return_url"], "url": page},
+            "redirect_to_url": {"return_url": params["return_url"], "url": page},
         }
     else:
         intent["next_action"] = {
@@ -56,16 +56,16 @@ def require_action(state: State, request: Request, intent: JsonDict, asked: Json
     state.emit("payment_intent.requires_action", intent, request)
 
 
-def charge(state: State, request: Request, intent: JsonDict, method: JsonDict) -> None:
+def charge_card(state: State, request: Request, intent: JsonDict, method: JsonDict) -> None:
     """Charge the card now. Raises StripeError (402) when it is declined."""
     card = state.cards[method["id"]]
     if card.decline is not None:
         decline(state, request, intent, method, card.decline)
     if card.delayed:
-        made = charges.new(state, intent, method, "pending")
-        intent["latest_charge"] = made["id"]
+        charge = charges.new(state, intent, method, "pending")
+        intent["latest_charge"] = charge["id"]
         intent["status"] = "processing"
-        state.emit("charge.pending", made, request)
+        state.emit("charge.pending", charge, request)
         state.emit("payment_intent.processing", intent, request)
         return
     _succeed(state, request, intent, charges.new(state, intent, method, "pending"))
@@ -77,17 +77,17 @@ def decline(
     intent: JsonDict,
     method: JsonDict,
     reason: Decline,
-    made: JsonDict | None = None,
+    charge: JsonDict | None = None,
 ) -> None:
     """Fail the attempt: the intent asks for another payment method. Always raises StripeError (402)."""
-    made = made or charges.new(state, intent, method, "pending")
-    charges.fail(made, reason)
-    details: JsonDict = {"charge": made["id"], "payment_method": dict(method)}
+    charge = charge or charges.new(state, intent, method, "pending")
+    charges.fail(charge, reason)
+    details: JsonDict = {"charge": charge["id"], "payment_method": dict(method)}
     if reason.decline_code:
         details["decline_code"] = reason.decline_code
-    intent["latest_charge"] = made["id"]
+    intent["latest_charge"] = charge["id"]
     _ask_again(intent, {**details, **_words(reason.code, reason.message, "card_error")})
-    state.emit("charge.failed", made, request)
+    state.emit("charge.failed", charge, request)
     state.emit("payment_intent.payment_failed", intent, request)
     raise StripeError(
         402,
@@ -109,8 +109,8 @@ def settle(state: State, request: Request, intent: JsonDict, outcome: str) -> No
     if intent["status"] == "requires_action":
         leave_action(state, intent)
         if outcome == "succeeded":
-            with suppress(StripeError):  # a decline is told by the intent; nobody waits for an answer here
-                charge(state, request, intent, method)
+            with suppress(StripeError):  # the intent records a decline; there is no caller to answer
+                charge_card(state, request, intent, method)
             return
         words = _words(
             "payment_intent_authentication_failure", AUTHENTICATION_FAILED, "invalid_request_error"
@@ -118,34 +118,34 @@ def settle(state: State, request: Request, intent: JsonDict, outcome: str) -> No
         _ask_again(intent, {**words, "payment_method": dict(method)})
         state.emit("payment_intent.payment_failed", intent, request)
     elif intent["status"] == "processing":
-        made = state.of_kind("charge")[intent["latest_charge"]]
+        charge = state.of_kind("charge")[intent["latest_charge"]]
         if outcome == "succeeded":
-            _succeed(state, request, intent, made)
+            _succeed(state, request, intent, charge)
         else:
             with suppress(StripeError):
-                decline(state, request, intent, method, cards.GENERIC, made)
+                decline(state, request, intent, method, cards.GENERIC, charge)
     else:
         raise invalid(f"There is nothing to settle: the PaymentIntent is {intent['status']}.")
 
 
 def leave_action(state: State, intent: JsonDict) -> None:
-    """Forget what the customer was asked to do, so that an old page no longer pays."""
+    """Drop the action required of the customer, so that its page can no longer pay."""
     intent["next_action"] = None
     for token in [t for t, id in state.authentications.items() if id == intent["id"]]:
         del state.authentications[token]
         state.return_urls.pop(token, None)
 
 
-def _succeed(state: State, request: Request, intent: JsonDict, made: JsonDict) -> None:
-    charges.succeed(made)
+def _succeed(state: State, request: Request, intent: JsonDict, charge: JsonDict) -> None:
+    charges.succeed(charge)
     intent["status"] = "succeeded"
     intent["amount_received"] = intent["amount"]
-    intent["latest_charge"] = made["id"]
-    state.emit("charge.succeeded", made, request)
-    disputed_as = state.cards[made["payment_method"]].dispute
+    intent["latest_charge"] = charge["id"]
+    state.emit("charge.succeeded", charge, request)
+    disputed_as = state.cards[charge["payment_method"]].dispute
     if disputed_as:  # at Stripe, too, the dispute's events come before the intent's
         reason = "general" if disputed_as == "inquiry" else disputed_as
-        disputes.begin(state, made, made["amount"], reason, inquiry=disputed_as == "inquiry")
+        disputes.begin(state, charge, charge["amount"], reason, inquiry=disputed_as == "inquiry")
     state.emit("payment_intent.succeeded", intent, request)
 
 

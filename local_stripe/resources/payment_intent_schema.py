@@ -135,15 +135,15 @@ def allow(intent: JsonDict, allowed: list[str]) -> None:
     intent["automatic_payment_methods"] = None
 
 
-def new(asked: JsonDict) -> JsonDict:
+def new(params: JsonDict) -> JsonDict:
     """A new PaymentIntent of the values read with CREATE; it is not yet stored."""
     id = new_id("pi")
-    automatic = {"allow_redirects": "always", **asked.get("automatic_payment_methods", {"enabled": True})}
+    automatic = {"allow_redirects": "always", **params.get("automatic_payment_methods", {"enabled": True})}
     intent: JsonDict = {
         "id": id,
         "object": "payment_intent",
         "allowed_payment_method_types": None,
-        "amount": asked["amount"],
+        "amount": params["amount"],
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
         "amount_received": 0,
@@ -152,19 +152,19 @@ def new(asked: JsonDict) -> JsonDict:
         "automatic_payment_methods": automatic if automatic["enabled"] else None,
         "canceled_at": None,
         "cancellation_reason": None,
-        "capture_method": asked.get("capture_method", "automatic_async"),
+        "capture_method": params.get("capture_method", "automatic_async"),
         "client_secret": f"{id}_secret_{random_text(25)}",
         "confirmation_method": "automatic",
         "created": now(),
-        "currency": asked["currency"],
+        "currency": params["currency"],
         "customer": None,
         "customer_account": None,
-        "description": asked.get("description"),
+        "description": params.get("description"),
         "excluded_payment_method_types": None,
         "last_payment_error": None,
         "latest_charge": None,
         "livemode": False,
-        "metadata": merged_metadata({}, asked.get("metadata") or {}),
+        "metadata": merged_metadata({}, params.get("metadata") or {}),
         "next_action": None,
         "on_behalf_of": None,
         "payment_method": None,
@@ -179,17 +179,17 @@ def new(asked: JsonDict) -> JsonDict:
         },
         "payment_method_types": list(COMPATIBLE),
         "processing": None,
-        "receipt_email": asked.get("receipt_email"),
+        "receipt_email": params.get("receipt_email"),
         "review": None,
-        "setup_future_usage": asked.get("setup_future_usage"),
-        "shipping": asked.get("shipping"),
+        "setup_future_usage": params.get("setup_future_usage"),
+        "shipping": params.get("shipping"),
         "source": None,
-        "statement_descriptor": asked.get("statement_descriptor"),
-        "statement_descriptor_suffix": asked.get("statement_descriptor_suffix"),
+        "statement_descriptor": params.get("statement_descriptor"),
+        "statement_descriptor_suffix": params.get("statement_descriptor_suffix"),
         "status": "requires_payment_method",
         "transfer_data": None,
-        "transfer_group": asked.get("transfer_group"),
+        "transfer_group": params.get("transfer_group"),
     }
-    if "allowed_payment_method_types" in asked:
-        allow(intent, asked["allowed_payment_method_types"])
+    if "allowed_payment_method_types" in params:
+        allow(intent, params["allowed_payment_method_types"])
     return intent

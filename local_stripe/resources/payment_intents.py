@@ -31,69 +31,69 @@ WHAT_IS_PAID = ("allowed_payment_method_types", "amount", "currency", "payment_m
 
 def create(state: State, request: Request) -> JsonDict:
     """``POST /v1/payment_intents``; with ``confirm=true`` also pays. Emits payment_intent.created."""
-    asked = _read(request.params, CREATE, required=("amount", "currency"))
-    check_amount(asked["amount"], asked["currency"])
-    _check_methods(asked)
-    if not asked.get("confirm"):
-        _refuse_without_confirm(asked)
-    method = _method(state, asked)
-    intent = state.add(payment_intent_schema.new(asked))
+    params = _read(request.params, CREATE, required=("amount", "currency"))
+    check_amount(params["amount"], params["currency"])
+    _check_methods(params)
+    if not params.get("confirm"):
+        _refuse_without_confirm(params)
+    method = _method(state, params)
+    intent = state.add(payment_intent_schema.new(params))
     if method:
         intent["payment_method"] = method["id"]
         intent["status"] = "requires_confirmation"
     try:
-        answer = expanded(state, intent, asked)
-        if asked.get("confirm"):
-            _check_confirmable(request, intent, asked)
+        answer = expanded(state, intent, params)
+        if params.get("confirm"):
+            _check_confirmable(request, intent, params)
     except StripeError:
         del state.of_kind("payment_intent")[intent["id"]]
         raise
     state.emit("payment_intent.created", intent, request)
-    if asked.get("confirm") and method:
-        payment_attempts.start(state, request, intent, method, asked)
-        answer = expanded(state, intent, asked)
+    if params.get("confirm") and method:
+        payment_attempts.start(state, request, intent, method, params)
+        answer = expanded(state, intent, params)
     return answer
 
 
 def retrieve(state: State, request: Request, id: str) -> JsonDict:
     """``GET /v1/payment_intents/ID``; a publishable key also needs the ``client_secret``."""
-    asked = read(request.params, {"client_secret": text(), "expand": expand_reader})
-    return expanded(state, _find(state, request, id, asked), asked)
+    params = read(request.params, {"client_secret": text(), "expand": expand_reader})
+    return expanded(state, _find(state, request, id, params), params)
 
 
 def update(state: State, request: Request, id: str) -> JsonDict:
     """``POST /v1/payment_intents/ID``. What is being paid changes only before it is; words change always."""
-    asked = _read(request.params, UPDATE)
-    intent = _find(state, request, id, asked)
+    params = _read(request.params, UPDATE)
+    intent = _find(state, request, id, params)
     for name in WHAT_IS_PAID:
-        if name in asked and intent["status"] not in UPDATABLE:
+        if name in params and intent["status"] not in UPDATABLE:
             raise unexpected_state(
                 intent,
                 f"This PaymentIntent's {name} could not be updated because it has a status of "
                 f"{intent['status']}. You may only update the {name} of a PaymentIntent with one of the "
                 f"following statuses: {', '.join(UPDATABLE)}.",
             )
-    if "amount" in asked or "currency" in asked:
-        together = {**intent, **asked}
+    if "amount" in params or "currency" in params:
+        together = {**intent, **params}
         check_amount(together["amount"], together["currency"])
-    _check_methods(asked)
-    labels = merged_metadata(intent["metadata"], asked["metadata"]) if "metadata" in asked else None
-    method = _method(state, asked)
-    expanded(state, intent, asked)
+    _check_methods(params)
+    labels = merged_metadata(intent["metadata"], params["metadata"]) if "metadata" in params else None
+    method = _method(state, params)
+    expanded(state, intent, params)
     for name in ("amount", "currency", *PLAIN):
-        if name in asked:
-            intent[name] = asked[name]
-    if "allowed_payment_method_types" in asked:
-        payment_intent_schema.allow(intent, asked["allowed_payment_method_types"])
+        if name in params:
+            intent[name] = params[name]
+    if "allowed_payment_method_types" in params:
+        payment_intent_schema.allow(intent, params["allowed_payment_method_types"])
     if labels is not None:
         intent["metadata"] = labels
     if method:
         intent["payment_method"] = method["id"]
-    paid_anew = method is not None or "amount" in asked or "currency" in asked
+    paid_anew = method is not None or "amount" in params or "currency" in params
     if paid_anew and intent["payment_method"]:
         payment_attempts.leave_action(state, intent)
         intent["status"] = "requires_confirmation"
-    return expanded(state, intent, asked)
+    return expanded(state, intent, params)
 
 
 def confirm(state: State, request: Request, id: str) -> JsonDict:
@@ -102,8 +102,8 @@ def confirm(state: State, request: Request, id: str) -> JsonDict:
     Raises StripeError: 402 card_error when declined, 400 ``payment_intent_unexpected_state`` when it is too
     late or no payment method is known.
     """
-    asked = _read(request.params, CONFIRM)
-    intent = _find(state, request, id, asked)
+    params = _read(request.params, CONFIRM)
+    intent = _find(state, request, id, params)
     if intent["status"] == "succeeded":
         raise unexpected_state(
             intent,
@@ -117,45 +117,45 @@ def confirm(state: State, request: Request, id: str) -> JsonDict:
             "PaymentIntent with one of the following statuses may be confirmed: requires_confirmation, "
             "requires_action.",
         )
-    _check_methods(asked)
-    expanded(state, intent, asked)
-    method = _method(state, asked) or state.find("payment_method", intent["payment_method"])
-    _check_confirmable(request, intent, {**asked, "payment_method": method})
+    _check_methods(params)
+    expanded(state, intent, params)
+    method = _method(state, params) or state.find("payment_method", intent["payment_method"])
+    _check_confirmable(request, intent, {**params, "payment_method": method})
     for name in ("receipt_email", "setup_future_usage", "shipping"):
-        if name in asked:
-            intent[name] = asked[name]
-    if "allowed_payment_method_types" in asked:
-        payment_intent_schema.allow(intent, asked["allowed_payment_method_types"])
+        if name in params:
+            intent[name] = params[name]
+    if "allowed_payment_method_types" in params:
+        payment_intent_schema.allow(intent, params["allowed_payment_method_types"])
     if method:
-        payment_attempts.start(state, request, intent, method, asked)
-    return expanded(state, intent, asked)
+        payment_attempts.start(state, request, intent, method, params)
+    return expanded(state, intent, params)
 
 
 def cancel(state: State, request: Request, id: str) -> JsonDict:
     """``POST /v1/payment_intents/ID/cancel``. Raises ``payment_intent_unexpected_state`` when too late."""
-    asked = read(request.params, CANCEL)
-    intent = _find(state, request, id, asked)
+    params = read(request.params, CANCEL)
+    intent = _find(state, request, id, params)
     if intent["status"] not in CANCELABLE:
         raise unexpected_state(
             intent,
             f"You cannot cancel this PaymentIntent because it has a status of {intent['status']}. Only a "
             f"PaymentIntent with one of the following statuses may be canceled: {', '.join(CANCELABLE)}.",
         )
-    expanded(state, intent, asked)
+    expanded(state, intent, params)
     payment_attempts.leave_action(state, intent)
     intent["status"] = "canceled"
     intent["canceled_at"] = now()
-    intent["cancellation_reason"] = asked.get("cancellation_reason")
+    intent["cancellation_reason"] = params.get("cancellation_reason")
     state.emit("payment_intent.canceled", intent, request)
-    return expanded(state, intent, asked)
+    return expanded(state, intent, params)
 
 
 def list_intents(state: State, request: Request) -> JsonDict:
     """``GET /v1/payment_intents``, newest first; there are no customers, so ``customer`` finds nothing."""
-    asked = read(request.params, {**pagination.READERS, "customer": text()})
-    wanted = asked.get("customer")
+    params = read(request.params, {**pagination.READERS, "customer": text()})
+    wanted = params.get("customer")
     return pagination.page(
-        state, "payment_intent", asked, lambda i: wanted is None or i["customer"] == wanted
+        state, "payment_intent", params, lambda i: wanted is None or i["customer"] == wanted
     )
 
 
@@ -175,11 +175,11 @@ def _read(params: JsonDict, readers: Mapping[str, Reader], required: Sequence[st
     return read(params, readers, required)
 
 
-def _find(state: State, request: Request, id: str, asked: JsonDict) -> JsonDict:
+def _find(state: State, request: Request, id: str, params: JsonDict) -> JsonDict:
     intent = state.find("payment_intent", id)
     if intent is None:
         raise resource_missing("payment_intent", id, "intent", in_path=True)
-    secret = asked.get("client_secret")
+    secret = params.get("client_secret")
     if request.publishable and secret is None:
         raise missing_parameter("client_secret")
     if secret is not None and not hmac.compare_digest(secret.encode(), intent["client_secret"].encode()):
@@ -192,23 +192,23 @@ def _find(state: State, request: Request, id: str, asked: JsonDict) -> JsonDict:
     return intent
 
 
-def _method(state: State, asked: JsonDict) -> JsonDict | None:
-    if "payment_method" in asked and "payment_method_data" in asked:
+def _method(state: State, params: JsonDict) -> JsonDict | None:
+    if "payment_method" in params and "payment_method_data" in params:
         raise invalid(
             "You may only specify one of these parameters: payment_method, payment_method_data.",
             "payment_method_data",
         )
-    if "payment_method" in asked:
-        return payment_methods.named(state, asked["payment_method"])
-    if "payment_method_data" in asked:
-        return payment_methods.from_data(state, asked["payment_method_data"])
+    if "payment_method" in params:
+        return payment_methods.named(state, params["payment_method"])
+    if "payment_method_data" in params:
+        return payment_methods.from_data(state, params["payment_method_data"])
     return None
 
 
-def _check_methods(asked: JsonDict) -> None:
-    if asked.get("customer"):
-        raise resource_missing("customer", asked["customer"], "customer")
-    allowed = asked.get("allowed_payment_method_types")
+def _check_methods(params: JsonDict) -> None:
+    if params.get("customer"):
+        raise resource_missing("customer", params["customer"], "customer")
+    allowed = params.get("allowed_payment_method_types")
     if allowed is not None and not payment_intent_schema.compatible(allowed):
         raise invalid(
             "No valid payment method types for this Payment Intent. Please ensure that you have activated "
@@ -216,16 +216,16 @@ def _check_methods(asked: JsonDict) -> None:
         )
 
 
-def _refuse_without_confirm(asked: JsonDict) -> None:
+def _refuse_without_confirm(params: JsonDict) -> None:
     for name in ("return_url", "off_session", "error_on_requires_action"):
-        if name in asked:
+        if name in params:
             raise invalid(
                 f"You may only specify '{name}' if you confirm the PaymentIntent (confirm=true).", name
             )
 
 
-def _check_confirmable(request: Request, intent: JsonDict, asked: JsonDict) -> None:
-    if not (asked.get("payment_method") or asked.get("payment_method_data")):
+def _check_confirmable(request: Request, intent: JsonDict, params: JsonDict) -> None:
+    if not (params.get("payment_method") or params.get("payment_method_data")):
         raise unexpected_state(
             intent,
             "You cannot confirm this PaymentIntent because it's missing a payment method. You can either "
@@ -233,10 +233,12 @@ def _check_confirmable(request: Request, intent: JsonDict, asked: JsonDict) -> N
             "directly with a payment method or ConfirmationToken.",
         )
     automatic = intent["automatic_payment_methods"] or {}
-    if "allowed_payment_method_types" in asked:
+    if "allowed_payment_method_types" in params:
         automatic = {}
     may_redirect = automatic.get("enabled") and automatic.get("allow_redirects") != "never"
-    answered = "return_url" in asked or asked.get("use_stripe_sdk") or asked.get("error_on_requires_action")
+    answered = (
+        "return_url" in params or params.get("use_stripe_sdk") or params.get("error_on_requires_action")
+    )
     if may_redirect and not answered and not request.publishable:
         raise invalid(
             "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because "

@@ -1,4 +1,4 @@
-"""PaymentMethods: made by a browser from a card number, or taken from Stripe's named test methods."""
+"""PaymentMethods: created by a browser from a card number, or one of Stripe's named test methods."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def from_data(state: State, data: JsonDict) -> JsonDict:
 
 
 def named(state: State, name: str) -> JsonDict:
-    """The payment method ``name``: one made before, or a new one for a test name such as ``pm_card_visa``.
+    """The payment method ``name``: an existing one, or a new one for a test name such as ``pm_card_visa``.
 
     Raises ``resource_missing`` (400) for any other name.
     """

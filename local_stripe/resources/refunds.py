@@ -1,6 +1,6 @@
-"""Refunds: ``/v1/refunds``, and what becomes of one (docs, "Refund and cancel payments").
+"""Refunds: ``/v1/refunds``, and a refund's later states (docs, "Refund and cancel payments").
 
-A refund counts against its charge from the moment it is made, also while it is pending, until it fails.
+A refund counts against its charge from its creation, also while it is pending, until it fails.
 """
 
 from __future__ import annotations
@@ -48,47 +48,47 @@ def create(state: State, request: Request) -> JsonDict:
     Raises StripeError (400): ``charge_already_refunded``, ``charge_disputed``, or without a code for more than
     is left and for what was never paid.
     """
-    asked = read(request.params, CREATE)
-    charge = _charge(state, asked)
-    labels = merged_metadata({}, asked.get("metadata") or {})
-    expanded(state, {"object": "refund", **_payment_of(charge)}, asked)
-    refund = make(state, request, charge, asked.get("amount"), asked.get("reason"), labels)
-    return expanded(state, refund, asked)
+    params = read(request.params, CREATE)
+    charge = _charge(state, params)
+    labels = merged_metadata({}, params.get("metadata") or {})
+    expanded(state, {"object": "refund", **_payment_of(charge)}, params)
+    refund = make(state, request, charge, params.get("amount"), params.get("reason"), labels)
+    return expanded(state, refund, params)
 
 
 def retrieve(state: State, request: Request, id: str) -> JsonDict:
     """``GET /v1/refunds/ID``."""
-    asked = read(request.params, {"expand": expand_reader})
-    return expanded(state, _find(state, id), asked)
+    params = read(request.params, {"expand": expand_reader})
+    return expanded(state, _find(state, id), params)
 
 
 def update(state: State, request: Request, id: str) -> JsonDict:
     """``POST /v1/refunds/ID``: only metadata changes."""
-    asked = read(request.params, {"expand": expand_reader, "metadata": metadata})
+    params = read(request.params, {"expand": expand_reader, "metadata": metadata})
     refund = _find(state, id)
-    expanded(state, refund, asked)
-    if "metadata" in asked:
-        refund["metadata"] = merged_metadata(refund["metadata"], asked["metadata"])
+    expanded(state, refund, params)
+    if "metadata" in params:
+        refund["metadata"] = merged_metadata(refund["metadata"], params["metadata"])
         _tell(state, request, refund)
-    return expanded(state, refund, asked)
+    return expanded(state, refund, params)
 
 
 def cancel(state: State, request: Request, id: str) -> JsonDict:
     """``POST /v1/refunds/ID/cancel``: only one that waits for the customer, as the API reference says."""
-    asked = read(request.params, {"expand": expand_reader})
+    params = read(request.params, {"expand": expand_reader})
     refund = _find(state, id)
-    expanded(state, refund, asked)
+    expanded(state, refund, params)
     if refund["status"] != "requires_action":
         raise _refused("Canceling this refund is unsupported.")
     end(state, request, refund, "canceled")
-    return expanded(state, refund, asked)
+    return expanded(state, refund, params)
 
 
 def list_refunds(state: State, request: Request) -> JsonDict:
     """``GET /v1/refunds``, newest first; ``payment_intent`` and ``charge`` narrow."""
     own: dict[str, Reader] = {"charge": text(), "payment_intent": text()}
-    asked = read(request.params, {**pagination.READERS, **own})
-    return pagination.page(state, "refund", asked, lambda refund: pagination.of_payment(refund, asked))
+    params = read(request.params, {**pagination.READERS, **own})
+    return pagination.page(state, "refund", params, lambda refund: pagination.of_payment(refund, params))
 
 
 def make(
@@ -207,22 +207,22 @@ def _new(charge: JsonDict, amount: int, status: str, reason: str | None, labels:
     return refund
 
 
-def _charge(state: State, asked: JsonDict) -> JsonDict:
+def _charge(state: State, params: JsonDict) -> JsonDict:
     """The paid charge to refund. Raises StripeError: 404 for an unknown id, 400 for what was never paid."""
-    if "charge" not in asked and "payment_intent" not in asked:
+    if "charge" not in params and "payment_intent" not in params:
         raise invalid(
             "One of the following params should be provided for this request: payment_intent or charge."
         )
-    if "charge" in asked and "payment_intent" in asked:
+    if "charge" in params and "payment_intent" in params:
         raise invalid("You may only specify one of these parameters: charge, payment_intent.", "charge")
-    if "charge" in asked:
-        charge = state.find("charge", asked["charge"])
+    if "charge" in params:
+        charge = state.find("charge", params["charge"])
         if charge is None:
-            raise resource_missing("charge", asked["charge"], "id", in_path=True)
+            raise resource_missing("charge", params["charge"], "id", in_path=True)
         return _paid(charge, charge["payment_intent"])
-    intent = state.find("payment_intent", asked["payment_intent"])
+    intent = state.find("payment_intent", params["payment_intent"])
     if intent is None:
-        raise resource_missing("payment_intent", asked["payment_intent"], "payment_intent", in_path=True)
+        raise resource_missing("payment_intent", params["payment_intent"], "payment_intent", in_path=True)
     return paid_charge(state, intent)
 
 
