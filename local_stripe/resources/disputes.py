@@ -1,4 +1,4 @@
-"""Disputes: ``/v1/disputes``, and what becomes of one (docs, "Disputes").
+"""Disputes: ``/v1/disputes``, and a dispute's later states (docs, "Disputes").
 
 A chargeback takes the money at once and gives it back when it is won. An inquiry takes nothing; it is closed,
 or escalates to a chargeback.
@@ -83,15 +83,18 @@ def update(state: State, request: Request, id: str) -> JsonDict:
     while later (docs, "Testing", disputes); other evidence is under review until somebody closes the dispute.
     """
     params = read(request.params, UPDATE)
+    # Refuse before the dispute changes.
     dispute = _find(state, id)
     _check_open(dispute)
     expanded(state, dispute, params)
+    # Store metadata and evidence.
     if "metadata" in params:
         dispute["metadata"] = merged_metadata(dispute["metadata"], params["metadata"])
     details = dispute["evidence_details"]
     if "evidence" in params:
         dispute["evidence"].update(params["evidence"])
         details["has_evidence"] = True
+    # Submit the evidence; the test mode decides later.
     if params.get("submit", "evidence" in params):
         details["submission_count"] += 1
         details["submission_method"] = "manual"
@@ -102,7 +105,7 @@ def update(state: State, request: Request, id: str) -> JsonDict:
 
 
 def close(state: State, request: Request, id: str) -> JsonDict:
-    """``POST /v1/disputes/ID/close``: give in, which loses."""
+    """``POST /v1/disputes/ID/close``: accept the dispute, which loses it."""
     params = read(request.params, {"expand": expand_reader})
     dispute = _find(state, id)
     _check_open(dispute)
@@ -118,17 +121,21 @@ def begin(
 
     Raises StripeError (400) when nothing is left, when it is disputed already, or for more than was paid.
     """
+    # Refuse a charge with an open dispute, or without anything left to dispute.
     if any(
         d["charge"] == charge["id"] and d["status"] not in CLOSED for d in state.of_kind("dispute").values()
     ):
         raise invalid(f"Charge {charge['id']} is disputed already.")
     if charge["refunded"]:
         raise invalid(f"Charge {charge['id']} is fully refunded; it can no longer be disputed.")
+    # A chargeback stops refunds under way; their amount counts as not refunded.
     if not inquiry:
         _fail_pending_refunds(state, charge)
+    # Without an amount, dispute all that was not refunded.
     amount = charge["amount"] - charge["amount_refunded"] if amount is None else amount
     if not 0 < amount <= charge["amount"]:
         raise invalid(f"A dispute is over 1 to {charge['amount']}, not over {amount}.", "amount")
+    # Create the dispute; a chargeback also withdraws the money.
     dispute = state.add(_new(charge, amount, reason, inquiry))
     charge["disputed"] = True
     if not inquiry:
@@ -140,17 +147,20 @@ def begin(
 
 
 def escalate(state: State, dispute: JsonDict) -> None:
-    """Make a chargeback of an inquiry. Raises StripeError (400) for what is none, or closed."""
+    """Turn an inquiry into a chargeback. Raises StripeError (400) when it is a chargeback already, or closed."""
     _check_open(dispute)
     if not is_inquiry(dispute):
         raise invalid("Only an inquiry can escalate.")
+    # A chargeback stops refunds under way.
     _fail_pending_refunds(state, state.of_kind("charge")[dispute["charge"]])
+    # Ask for evidence anew, with a new deadline.
     dispute["status"] = "needs_response"
     dispute["is_charge_refundable"] = False
     dispute["payment_method_details"]["card"]["case_type"] = "chargeback"
     dispute["evidence_details"].update(
         due_by=_due_by(), submission_count=0, submission_method="not_submitted"
     )
+    # Withdraw the money.
     _withdraw(dispute)
     _tell(state, INTERNAL_REQUEST, dispute, "updated")
     state.emit("charge.dispute.funds_withdrawn", dispute, INTERNAL_REQUEST)
@@ -161,11 +171,13 @@ def end(state: State, request: Request, dispute: JsonDict, outcome: str) -> None
 
     Raises StripeError (400) when it is closed already, or cannot end so.
     """
+    # Only an inquiry ends as `warning_closed`, only a chargeback is won or lost.
     _check_open(dispute)
     if is_inquiry(dispute) != (outcome == "warning_closed"):
         kind = "An inquiry" if is_inquiry(dispute) else "A chargeback"
         raise invalid(f"{kind} does not end as {outcome}.")
     dispute["status"] = outcome
+    # A chargeback that is won pays back the amount and the fee.
     if outcome == "won":
         dispute["is_charge_refundable"] = True
         words = f"Chargeback reversal for {dispute['charge']}"
@@ -182,7 +194,7 @@ def is_inquiry(dispute: JsonDict) -> bool:
 
 
 def _decide(state: State, dispute: JsonDict) -> None:
-    """What Stripe's test mode makes of the evidence, unless somebody was faster."""
+    """Decide by the evidence, as Stripe's test mode does, unless a caller has closed the dispute already."""
     if dispute["status"] not in ("under_review", "warning_under_review"):
         return
     words = dispute["evidence"]["uncategorized_text"]
@@ -201,7 +213,7 @@ def _withdraw(dispute: JsonDict) -> None:
 
 
 def _fail_pending_refunds(state: State, charge: JsonDict) -> None:
-    """What is on its way back stops when the bank takes it."""
+    """Fail refunds under way: the chargeback takes their money."""
     for refund in state.of_kind("refund").values():
         if refund["charge"] == charge["id"] and refund["status"] in ("pending", "requires_action"):
             refunds.end(state, INTERNAL_REQUEST, refund, "failed", "charge_for_pending_refund_disputed")

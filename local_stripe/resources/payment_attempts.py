@@ -25,9 +25,11 @@ def start(state: State, request: Request, intent: JsonDict, method: JsonDict, pa
     ``params`` may hold ``return_url``, ``use_stripe_sdk``, ``off_session`` and ``error_on_requires_action``.
     Raises StripeError (402 card_error) when the card is declined; the intent is then payable again.
     """
+    # Clear what an earlier attempt left behind.
     leave_action(state, intent)
     intent["payment_method"] = method["id"]
     intent["last_payment_error"] = None
+    # Charge a card without authentication at once; otherwise ask the customer, or decline if that is not allowed.
     if not state.cards[method["id"]].authentication:
         charge_card(state, request, intent, method)
     elif params.get("error_on_requires_action") or params.get("off_session"):
@@ -38,9 +40,11 @@ def start(state: State, request: Request, intent: JsonDict, method: JsonDict, pa
 
 def require_action(state: State, request: Request, intent: JsonDict, params: JsonDict) -> None:
     """Ask the customer to authenticate, on a page of the local Stripe."""
+    # Remember the intent under an unguessable token, which is the page's address.
     token = random_text(32)
     page = f"{state.base_url}/_3ds/{token}"
     state.authentications[token] = intent["id"]
+    # Redirect to the page, or let Stripe.js open it.
     if "return_url" in params and not params.get("use_stripe_sdk"):
         state.return_urls[token] = params["return_url"]
         intent["next_action"] = {
@@ -59,8 +63,10 @@ def require_action(state: State, request: Request, intent: JsonDict, params: Jso
 def charge_card(state: State, request: Request, intent: JsonDict, method: JsonDict) -> None:
     """Charge the card now. Raises StripeError (402) when it is declined."""
     card = state.cards[method["id"]]
+    # A declined card ends the attempt: `decline` raises.
     if card.decline is not None:
         decline(state, request, intent, method, card.decline)
+    # A delayed payment waits for `settle`.
     if card.delayed:
         charge = charges.new(state, intent, method, "pending")
         intent["latest_charge"] = charge["id"]
@@ -80,13 +86,16 @@ def decline(
     charge: JsonDict | None = None,
 ) -> None:
     """Fail the attempt: the intent asks for another payment method. Always raises StripeError (402)."""
+    # Fail the charge: the pending one, or a new one.
     charge = charge or charges.new(state, intent, method, "pending")
     charges.fail(charge, reason)
+    # Record the error on the intent, which needs another payment method.
     details: JsonDict = {"charge": charge["id"], "payment_method": dict(method)}
     if reason.decline_code:
         details["decline_code"] = reason.decline_code
     intent["latest_charge"] = charge["id"]
     _ask_again(intent, {**details, **_words(reason.code, reason.message, "card_error")})
+    # Emit the events, then answer with the same error.
     state.emit("charge.failed", charge, request)
     state.emit("payment_intent.payment_failed", intent, request)
     raise StripeError(
@@ -106,6 +115,7 @@ def settle(state: State, request: Request, intent: JsonDict, outcome: str) -> No
     card that is declined after its authentication ends in ``requires_payment_method`` without raising.
     """
     method = state.of_kind("payment_method").get(intent["payment_method"] or "", {})
+    # The customer completed the authentication, or failed it.
     if intent["status"] == "requires_action":
         leave_action(state, intent)
         if outcome == "succeeded":
@@ -117,6 +127,7 @@ def settle(state: State, request: Request, intent: JsonDict, outcome: str) -> No
         )
         _ask_again(intent, {**words, "payment_method": dict(method)})
         state.emit("payment_intent.payment_failed", intent, request)
+    # The money of a delayed payment arrived, or did not.
     elif intent["status"] == "processing":
         charge = state.of_kind("charge")[intent["latest_charge"]]
         if outcome == "succeeded":
@@ -137,13 +148,15 @@ def leave_action(state: State, intent: JsonDict) -> None:
 
 
 def _succeed(state: State, request: Request, intent: JsonDict, charge: JsonDict) -> None:
+    # Mark the charge and the intent as paid.
     charges.succeed(charge)
     intent["status"] = "succeeded"
     intent["amount_received"] = intent["amount"]
     intent["latest_charge"] = charge["id"]
     state.emit("charge.succeeded", charge, request)
     disputed_as = state.cards[charge["payment_method"]].dispute
-    if disputed_as:  # at Stripe, too, the dispute's events come before the intent's
+    # A test card may dispute at once: at Stripe, too, the dispute's events come before the intent's.
+    if disputed_as:
         reason = "general" if disputed_as == "inquiry" else disputed_as
         disputes.begin(state, charge, charge["amount"], reason, inquiry=disputed_as == "inquiry")
     state.emit("payment_intent.succeeded", intent, request)

@@ -62,7 +62,8 @@ def retrieve(state: State, request: Request, id: str) -> JsonDict:
 
 
 def update(state: State, request: Request, id: str) -> JsonDict:
-    """``POST /v1/payment_intents/ID``. What is being paid changes only before it is; words change always."""
+    """``POST /v1/payment_intents/ID``. The amount, currency and method change only before the payment;
+    descriptive fields change always."""
     params = _read(request.params, UPDATE)
     intent = _find(state, request, id, params)
     for name in WHAT_IS_PAID:
@@ -104,6 +105,7 @@ def confirm(state: State, request: Request, id: str) -> JsonDict:
     """
     params = _read(request.params, CONFIRM)
     intent = _find(state, request, id, params)
+    # Refuse an intent whose status can no longer be confirmed.
     if intent["status"] == "succeeded":
         raise unexpected_state(
             intent,
@@ -117,17 +119,22 @@ def confirm(state: State, request: Request, id: str) -> JsonDict:
             "PaymentIntent with one of the following statuses may be confirmed: requires_confirmation, "
             "requires_action.",
         )
+    # Validate everything, also the paths of `expand`, before the intent changes.
     _check_methods(params)
     expanded(state, intent, params)
+    # A payment method in the request wins over the one already attached to the intent.
     method = _method(state, params) or state.find("payment_method", intent["payment_method"])
     _check_confirmable(request, intent, {**params, "payment_method": method})
+    # Store the fields of the request.
     for name in ("receipt_email", "setup_future_usage", "shipping"):
         if name in params:
             intent[name] = params[name]
     if "allowed_payment_method_types" in params:
         payment_intent_schema.allow(intent, params["allowed_payment_method_types"])
+    # Attempt the payment; a decline raises here.
     if method:
         payment_attempts.start(state, request, intent, method, params)
+    # Answer with the intent as the attempt left it.
     return expanded(state, intent, params)
 
 

@@ -100,28 +100,34 @@ def make(
     labels: dict[str, str],
 ) -> JsonDict:
     """A refund of ``amount`` (minor units; None: all that is left). Raises StripeError as ``create``."""
+    # Work out what is left: neither refunded nor lost in a dispute.
     disputes = [each for each in state.of_kind("dispute").values() if each["charge"] == charge["id"]]
     lost = sum(dispute["amount"] for dispute in disputes if dispute["status"] == "lost")
     left = charge["amount"] - charge["amount_refunded"] - lost
+    # Refuse a charge that is disputed, or has nothing left.
     if any(map(blocks_refunds, disputes)) or (lost and left <= 0):
         words = f"Charge {charge['id']} has been charged back; cannot issue a refund."
         raise _refused(words, code="charge_disputed")
     if not left:
         words = f"Charge {charge['id']} has already been refunded."
         raise _refused(words, code="charge_already_refunded")
+    # Without an amount refund all that is left; never refund more.
     amount = left if amount is None else amount
     if amount > left:
         what = "unrefunded amount on charge" if charge["amount_refunded"] or lost else "charge amount"
         most, wanted = money(left, charge["currency"]), money(amount, charge["currency"])
         raise _refused(f"Refund amount ({wanted}) is greater than {what} ({most})", param="amount")
+    # Create the refund; the test card decides its first status.
     card = state.cards[charge["payment_method"]]
     refund = state.add(_new(charge, amount, card.refund or "succeeded", reason, labels))
+    # Count it against the charge, also while it is pending.
     charge["amount_refunded"] += amount
     charge["refunded"] = charge["amount_refunded"] == charge["amount"]
     if reason == "fraudulent":
         charge["fraud_details"] = {"user_report": "fraudulent"}
     state.emit("refund.created", refund, request)
     state.emit("charge.refunded", charge, request)
+    # Some test cards move the refund to another status later.
     if card.refund:
         state.later(lambda: _second_step(state, refund))
     return refund
@@ -134,12 +140,15 @@ def end(
 
     Raises StripeError (400) when the refund is already there, has failed or was canceled.
     """
+    # Refuse a refund that has ended, or that already has this status.
     if refund["status"] in ("failed", "canceled", outcome):
         raise invalid(f"There is nothing to settle: the refund is {refund['status']}.")
+    # Set the status; the reason for pending goes with the old one.
     charge = state.of_kind("charge")[refund["charge"]]
     refund["status"] = outcome
     if outcome != "pending":
         refund.pop("pending_reason", None)
+    # A refund that failed or was canceled no longer counts against its charge.
     if outcome in ("failed", "canceled"):
         refund["failure_reason"] = reason if outcome == "failed" else "merchant_request"
         refund["failure_balance_transaction"] = new_id("txn")
@@ -159,7 +168,7 @@ def blocks_refunds(dispute: JsonDict) -> bool:
 
 
 def _second_step(state: State, refund: JsonDict) -> None:
-    """What the test card makes of a refund, unless somebody was faster."""
+    """Move a test card's refund to its second status, unless a caller has moved it already."""
     if refund["status"] == "pending":
         end(state, INTERNAL_REQUEST, refund, "succeeded")
     elif refund["status"] == "succeeded":
@@ -245,7 +254,7 @@ def _find(state: State, id: str) -> JsonDict:
 
 
 def _refused(message: str, code: str | None = None, param: str | None = None) -> StripeError:
-    """What Stripe finds when it begins to refund; kept under the idempotency key."""
+    """An error after execution began; stored under the idempotency key."""
     return StripeError(400, message, code=code, param=param, stored=True)
 
 
