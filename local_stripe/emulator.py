@@ -103,23 +103,23 @@ class Emulator:
             raise ValueError(f"amount is 1 or more, reason one of {', '.join(refunds.REASONS)}")
         with self._state.lock:
             charge = refunds.paid_charge(self._state, self._intent(payment_intent))
-            made = refunds.make(
+            refund = refunds.make(
                 self._state, INTERNAL_REQUEST, charge, amount, reason, merged_metadata({}, metadata)
             )
-            return copy.deepcopy(made)
+            return copy.deepcopy(refund)
 
     def settle_refund(self, refund: str, outcome: str = "succeeded") -> JsonDict:
         """Bring a refund to its end: "succeeded", "failed" (also after it succeeded), "canceled" (as in the
         Dashboard), or let it wait for the customer: "requires_action". Gives the refund.
 
-        Raises ValueError for another outcome, LookupError for an unknown refund, StripeError if it is over.
+        Raises ValueError for another outcome, LookupError for an unknown refund, StripeError if it has ended.
         """
         if outcome not in refunds.OUTCOMES:
             raise ValueError(f"outcome is one of {', '.join(refunds.OUTCOMES)}")
         with self._state.lock:
-            found = self._find("refund", refund)
-            refunds.end(self._state, INTERNAL_REQUEST, found, outcome)
-            return copy.deepcopy(found)
+            refund_object = self._find("refund", refund)
+            refunds.end(self._state, INTERNAL_REQUEST, refund_object, outcome)
+            return copy.deepcopy(refund_object)
 
     def refunds(self, payment_intent: str | None = None) -> list[JsonDict]:
         """Copies of the refunds, oldest first: all, or those of an intent."""
@@ -154,16 +154,16 @@ class Emulator:
         if outcome not in disputes.OUTCOMES:
             raise ValueError(f"outcome is one of {', '.join(disputes.OUTCOMES)}")
         with self._state.lock:
-            found = self._find("dispute", dispute)
-            disputes.end(self._state, INTERNAL_REQUEST, found, outcome)
-            return copy.deepcopy(found)
+            dispute_object = self._find("dispute", dispute)
+            disputes.end(self._state, INTERNAL_REQUEST, dispute_object, outcome)
+            return copy.deepcopy(dispute_object)
 
     def escalate_dispute(self, dispute: str) -> JsonDict:
-        """Make a chargeback of an inquiry; gives the dispute. Raises LookupError, or StripeError if it is none."""
+        """Turn an inquiry into a chargeback; gives the dispute. Raises LookupError, or StripeError if it is none."""
         with self._state.lock:
-            found = self._find("dispute", dispute)
-            disputes.escalate(self._state, found)
-            return copy.deepcopy(found)
+            dispute_object = self._find("dispute", dispute)
+            disputes.escalate(self._state, dispute_object)
+            return copy.deepcopy(dispute_object)
 
     def disputes(self, payment_intent: str | None = None) -> list[JsonDict]:
         """Copies of the disputes, oldest first: all, or those of an intent."""
@@ -174,7 +174,7 @@ class Emulator:
         return self._of_payment("charge", payment_intent)
 
     def override_payment_intent(self, payment_intent: str, fields: JsonDict) -> JsonDict:
-        """Set raw fields of an intent, such as ``amount_received``, to feign a mismatch. Emits nothing."""
+        """Set raw fields of an intent, such as ``amount_received``, to simulate a mismatch. Emits nothing."""
         if "id" in fields or "object" in fields:
             raise ValueError("id and object cannot be overridden")
         with self._state.lock:
@@ -190,8 +190,8 @@ class Emulator:
     def events(self, type: str | None = None) -> list[JsonDict]:
         """Copies of the events so far, oldest first, or of those of one type."""
         with self._state.lock:
-            found = [e for e in self._state.of_kind("event").values() if type in (None, e["type"])]
-            return copy.deepcopy(found)
+            events = [e for e in self._state.of_kind("event").values() if type in (None, e["type"])]
+            return copy.deepcopy(events)
 
     def requests(self) -> list[JsonDict]:
         """The calls of ``/v1`` so far, oldest first: method, path, params, idempotency_key, key (its kind),
@@ -199,11 +199,11 @@ class Emulator:
         with self._state.lock:
             return copy.deepcopy(list(self._state.requests))
 
-    def add_fault(self, **fault: Any) -> None:
+    def add_fault(self, **spec: Any) -> None:
         """Let the next requests fail; see ``faults.Fault`` for the names. Raises ValueError for a bad one."""
-        made = faults.fault_of(fault)
+        fault = faults.fault_of(spec)
         with self._state.lock:
-            self._state.faults.append(made)
+            self._state.faults.append(fault)
 
     def faults(self) -> list[JsonDict]:
         """The faults not yet used up."""
@@ -215,11 +215,11 @@ class Emulator:
         self._webhooks.set_endpoint(url, secret)
 
     def pause_webhooks(self) -> None:
-        """Let deliveries gather instead of leaving."""
+        """Queue deliveries instead of sending them."""
         self._webhooks.pause()
 
     def resume_webhooks(self, *, discard: bool = False) -> int:
-        """Deliver what has gathered, or with ``discard`` drop it. Gives the number of deliveries due."""
+        """Send the queued deliveries, or with ``discard`` drop them. Gives the number of deliveries due."""
         return self._webhooks.resume(discard)
 
     def wait_for_webhooks(self, timeout: float = 5.0) -> bool:
@@ -229,8 +229,8 @@ class Emulator:
     def redeliver(self, event: str, *, times: int = 1, parallel: bool = False) -> list[JsonDict]:
         """Send an event again, now, also while paused. Gives the deliveries. Raises LookupError."""
         with self._state.lock:
-            found = self._event(event)
-        return self._webhooks.redeliver(found, times, parallel)
+            event_object = self._event(event)
+        return self._webhooks.redeliver(event_object, times, parallel)
 
     def deliveries(self) -> list[JsonDict]:
         """Every attempt so far: event, type, url, attempt, at, status, error, delivered."""
@@ -251,12 +251,12 @@ class Emulator:
         return self._find("event", id)
 
     def _find(self, kind: str, id: str) -> JsonDict:
-        found = self._state.find(kind, id)
-        if found is None:
+        obj = self._state.find(kind, id)
+        if obj is None:
             raise LookupError(f"No such {kind}: {id}")
-        return found
+        return obj
 
     def _of_payment(self, kind: str, payment_intent: str | None) -> list[JsonDict]:
         with self._state.lock:
-            found = self._state.of_kind(kind).values()
-            return copy.deepcopy([o for o in found if payment_intent in (None, o["payment_intent"])])
+            objects = self._state.of_kind(kind).values()
+            return copy.deepcopy([o for o in objects if payment_intent in (None, o["payment_intent"])])

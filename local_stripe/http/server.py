@@ -76,13 +76,13 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log a bug; a client that went away is nobody's error."""
+        """Log a bug; a client that closed the connection is no error."""
         if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
             logger.exception("The local Stripe failed on a connection")
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection. Headers and body leave in one write: two would cost 40 ms a call."""
+    """One connection. Headers and body are sent in one write: two would cost 40 ms a call."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = 1 << 20
@@ -169,7 +169,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What http.server could not parse, in Stripe's shape instead of a page of HTML."""
+        """Answer what http.server could not parse in Stripe's format, not as an HTML page."""
         self.close_connection = True
         self.command = getattr(self, "command", None) or "GET"
         self.request_version = self.protocol_version  # else a line that is not HTTP gets no status line

@@ -1,1 +1,1 @@
-"""What everything stands on: memory, clock, time-outs and the delivery of webhooks."""
+"""The base of the package: memory, clock, delayed steps and the delivery of webhooks."""

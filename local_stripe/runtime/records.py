@@ -1,4 +1,4 @@
-"""What the memory keeps besides Stripe's objects: test cards, faults to come, and first answers."""
+"""Records beside Stripe's objects: test cards, pending faults, and idempotency keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Record:
-    """What was first asked under a key, and the answer once there is one."""
+    """The first request under an idempotency key, and its answer once there is one."""
 
     path: str
     params: str
@@ -36,7 +36,7 @@ class TestCard:
 
 @dataclass(frozen=True)
 class Decline:
-    """Why a charge fails: Stripe's error code, its decline code, and the words for the customer."""
+    """Why a charge fails: Stripe's error code, its decline code, and the message for the customer."""
 
     code: str
     decline_code: str | None
@@ -45,13 +45,13 @@ class Decline:
 
 @dataclass
 class Fault:
-    """What shall go wrong, for the next ``times`` requests that match ``method`` and ``path``.
+    """A failure to inject into the next ``times`` requests that match ``method`` and ``path``.
 
     ``path`` is a prefix, or, beginning with ``^``, a regular expression. Then, alone or together:
     ``status`` answers this error before any effect (``stored`` keeps it under the idempotency key);
     ``delay`` waits so many seconds before the effect, ``effect_then_delay`` after it;
     ``drop`` closes the connection before any effect;
-    ``effect_then_error`` does what was asked, then answers 500 (True) or the given status, which is stored
+    ``effect_then_error`` executes the request, then answers 500 (True) or this status, which is stored
     under the idempotency key as Stripe does; or "drop": the true answer is stored, the connection closed.
     """
 
@@ -66,7 +66,7 @@ class Fault:
     effect_then_delay: float = 0.0
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether a request is meant."""
+        """Whether the fault applies to a request."""
         if self.method and self.method.upper() != method:
             return False
         if self.path.startswith("^"):

@@ -16,7 +16,7 @@ Step = Callable[[], None]
 
 
 class Scheduler:
-    """A queue and its one thread. ``seconds`` None forgets the steps: they come only when told."""
+    """A queue and its one thread. ``seconds`` None drops the steps: only a caller takes them."""
 
     def __init__(self, state: State, seconds: float | None) -> None:
         if seconds is not None and not 0 <= seconds <= 86400:

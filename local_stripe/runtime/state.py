@@ -53,7 +53,7 @@ class Request:
 
 
 INTERNAL_REQUEST = Request("POST", "", {})
-"""For effects that no API call asked for, such as a delayed payment that settles."""
+"""For effects without an API call, such as a delayed payment that settles."""
 
 
 @dataclass
@@ -78,7 +78,7 @@ class State:
     resets: int = 0
 
     def clear(self) -> None:
-        """Forget everything, as on the first day."""
+        """Remove everything."""
         for memory in (self.objects, self.cards, self.authentications, self.return_urls, self.idempotency):
             memory.clear()
         self.faults.clear()
