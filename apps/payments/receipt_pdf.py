@@ -61,8 +61,8 @@ def _head(page: PdfDocument, transaction: Transaction, paid_at: datetime) -> Non
     _label(page, LEFT, 48, "Paid by")
     buyer = transaction.buyer_name or transaction.user.full_name
     address = transaction.buyer_email or transaction.user.mail_address or "(account closed)"
-    y = page.paragraph(LEFT, 49.5, buyer, width=78, most=3, face=pdf.BOLD, sizes=(11, 9))
-    page.paragraph(LEFT, y + 0.5, address, width=78, most=3, sizes=(10, 9, 8))
+    y = page.paragraph(LEFT, 49.5, buyer, width=78, max_lines=3, face=pdf.BOLD, sizes=(11, 9))
+    page.paragraph(LEFT, y + 0.5, address, width=78, max_lines=3, sizes=(10, 9, 8))
 
     _label(page, 105, 48, "Paid on")
     page.text(105, 53.3, format_moment(paid_at), size=10.5, face=pdf.BOLD, width=RIGHT - 105)
@@ -73,7 +73,7 @@ def _head(page: PdfDocument, transaction: Transaction, paid_at: datetime) -> Non
             62,
             transaction.stripe_payment_intent_id,
             width=RIGHT - 105,
-            most=3,
+            max_lines=3,
             face=pdf.MONO,
             sizes=(8.5, 7.5, 6.5),
         )
@@ -91,14 +91,14 @@ def _item(page: PdfDocument, transaction: Transaction, vouchers: list[Voucher]) 
     ):
         _label(page, x, 85.7, label, align=align)
     name = transaction.sold_as
-    y = page.paragraph(LEFT + 3, 92, name, width=64, most=5, face=pdf.BOLD, sizes=(11, 10, 9))
+    y = page.paragraph(LEFT + 3, 92, name, width=64, max_lines=5, face=pdf.BOLD, sizes=(11, 10, 9))
     uses = "1 use" if transaction.max_uses == 1 else f"{transaction.max_uses:,} uses"
     y = page.paragraph(
         LEFT + 3,
         y + 0.5,
         f"Service: {transaction.service_type}, {uses} each",
         width=64,
-        most=2,
+        max_lines=2,
         sizes=(9, 8),
         colour=pdf.SOFT,
     )

@@ -107,7 +107,7 @@ def _page(page: PdfDocument, voucher: Voucher, now: datetime) -> None:
     page.text(right, 10.2, headline, face=pdf.BOLD, size=11, colour=pdf.WHITE, align="right", width=145)
 
     y = page.paragraph(
-        left, 23, voucher.sold_as, width=column, most=3, face=pdf.BOLD, sizes=(26, 22, 18, 15, 12)
+        left, 23, voucher.sold_as, width=column, max_lines=3, face=pdf.BOLD, sizes=(26, 22, 18, 15, 12)
     )
     page.text(left, y + 4.5, words.service, size=9, colour=pdf.SOFT, width=column)
 
@@ -151,7 +151,7 @@ def _ticket(sheet: PdfDocument, x: float, y: float, voucher: Voucher, now: datet
     column = right - side - 3 - left
 
     below = sheet.paragraph(
-        left, y + 7, voucher.sold_as, width=column, most=3, face=pdf.BOLD, sizes=(12, 10.5, 9, 8)
+        left, y + 7, voucher.sold_as, width=column, max_lines=3, face=pdf.BOLD, sizes=(12, 10.5, 9, 8)
     )
     sheet.text(left, below + 3, words.service, size=7, colour=pdf.SOFT, width=column)
     _label(sheet, left, y + 31, "Valid until", size=6.5)
@@ -205,7 +205,7 @@ def _refusal(
         y + height * 0.43,
         words.obstacle,
         width=width - 6,
-        most=4,
+        max_lines=4,
         sizes=(small, small - 1),
         align="centre",
     )
@@ -215,7 +215,7 @@ def _fact(
     page: PdfDocument, x: float, y: float, width: float, label: str, value: str, beneath: str = ""
 ) -> None:
     _label(page, x, y, label)
-    page.paragraph(x, y + 1, value, width=width, most=1, face=pdf.BOLD, sizes=(12, 10, 8.5, 7))
+    page.paragraph(x, y + 1, value, width=width, max_lines=1, face=pdf.BOLD, sizes=(12, 10, 8.5, 7))
     page.text(x, y + 10, beneath, size=8, colour=pdf.SOFT, width=width)
 
 

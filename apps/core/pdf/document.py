@@ -71,7 +71,7 @@ class PdfDocument:
         spacing: float = 0,
     ) -> float:
         """One line with its baseline at `y`, cut with … where it is wider than `width`; its width in mm."""
-        (line,) = wrapped(text, face=face, size=size, width=width, most=1) or [""]
+        (line,) = wrapped(text, face=face, size=size, width=width, max_lines=1) or [""]
         font = font_for(text, face)
         wide = width_of(line, font, size) + max(0, len(line) - 1) * spacing
         left = x - {"left": 0, "centre": wide / 2, "right": wide}[align]
@@ -87,14 +87,14 @@ class PdfDocument:
         text: str,
         *,
         width: float,
-        most: int,
+        max_lines: int,
         face: str = REGULAR,
         sizes: Sequence[float] = (10,),
         colour: Color = INK,
         align: str = "left",
     ) -> float:
-        """Lines below `y`, at the first of `sizes` in which `most` lines hold them; where the next may begin."""
-        lines, size = fitted(text, face=face, sizes=sizes, width=width, most=most)
+        """Lines below `y`, at the first of `sizes` in which `max_lines` lines hold them; where the next may begin."""
+        lines, size = fitted(text, face=face, sizes=sizes, width=width, max_lines=max_lines)
         font = font_for(text, face)
         height = size * 1.3 / float(mm)
         self._canvas.setFillColor(colour)

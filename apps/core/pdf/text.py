@@ -37,8 +37,8 @@ _reshaper: Final = ArabicReshaper({"use_unshaped_instead_of_isolated": True, "de
 one_at_a_time: Final = threading.RLock()
 
 
-def wrapped(text: str, *, face: str, size: float, width: float, most: int) -> list[str]:
-    """The text as at most `most` lines, as they are drawn from left to right, none wider than `width` mm.
+def wrapped(text: str, *, face: str, size: float, width: float, max_lines: int) -> list[str]:
+    """The text as at most `max_lines` lines, as they are drawn from left to right, none wider than `width` mm.
 
     What is too much ends with …; a word that is wider than a line is broken.
     """
@@ -50,10 +50,10 @@ def wrapped(text: str, *, face: str, size: float, width: float, most: int) -> li
 
     lines: list[str] = []
     rest = printable
-    while rest and len(lines) < most:
+    while rest and len(lines) < max_lines:
         line = _first_line(rest, width, wide)
         rest = rest[len(line) :].lstrip(" ")
-        if rest and len(lines) == most - 1:
+        if rest and len(lines) == max_lines - 1:
             while line and wide(line.rstrip(" ") + MORE) > width:
                 line = line[:-1]
             line = line.rstrip(" ") + MORE
@@ -64,14 +64,14 @@ def wrapped(text: str, *, face: str, size: float, width: float, most: int) -> li
 
 
 def fitted(
-    text: str, *, face: str, sizes: Sequence[float], width: float, most: int
+    text: str, *, face: str, sizes: Sequence[float], width: float, max_lines: int
 ) -> tuple[list[str], float]:
     """The lines of the text at the first of `sizes`, from large to small, that holds it; at the last, cut."""
     for size in sizes[:-1]:
-        lines = wrapped(text, face=face, size=size, width=width, most=most + 1)
-        if len(lines) <= most and not _breaks_a_word(text, lines):
+        lines = wrapped(text, face=face, size=size, width=width, max_lines=max_lines + 1)
+        if len(lines) <= max_lines and not _breaks_a_word(text, lines):
             return lines, size
-    return wrapped(text, face=face, size=sizes[-1], width=width, most=most), sizes[-1]
+    return wrapped(text, face=face, size=sizes[-1], width=width, max_lines=max_lines), sizes[-1]
 
 
 def cleaned(text: str) -> str:

@@ -41,9 +41,9 @@ class WrappedTests(TestCase):
 
     @settings(deadline=None, max_examples=300)
     @given(texts, faces, st.sampled_from([6, 10, 26]), st.sampled_from([12, 60, 180]), st.integers(1, 4))
-    def test_no_line_is_wider_and_no_text_longer_than_allowed(self, text, face, size, width, most):
-        lines = pdf_text.wrapped(text, face=face, size=size, width=width, most=most)
-        self.assertLessEqual(len(lines), most)
+    def test_no_line_is_wider_and_no_text_longer_than_allowed(self, text, face, size, width, max_lines):
+        lines = pdf_text.wrapped(text, face=face, size=size, width=width, max_lines=max_lines)
+        self.assertLessEqual(len(lines), max_lines)
         for line in lines:
             if len(line) > 1:  # one character can't be broken
                 self.assertLessEqual(self.wide(text, line, face, size), width + 0.001)
@@ -51,14 +51,14 @@ class WrappedTests(TestCase):
     @settings(deadline=None, max_examples=100)
     @given(texts)
     def test_what_has_room_is_all_there(self, text):
-        lines = pdf_text.wrapped(text, face=pdf_text.REGULAR, size=6, width=60, most=300)
+        lines = pdf_text.wrapped(text, face=pdf_text.REGULAR, size=6, width=60, max_lines=300)
         self.assertNotEqual(lines[-1:], [""])
         if text.isascii():
             self.assertEqual("".join("".join(lines).split()), "".join(pdf_text.cleaned(text).split()))
 
     def test_it_breaks_at_spaces_and_long_words_anywhere(self):
-        def lines(text, width=30, most=3):
-            return pdf_text.wrapped(text, face=pdf_text.REGULAR, size=10, width=width, most=most)
+        def lines(text, width=30, max_lines=3):
+            return pdf_text.wrapped(text, face=pdf_text.REGULAR, size=10, width=width, max_lines=max_lines)
 
         self.assertEqual(lines("School Application Form"), ["School Application", "Form"])
         self.assertEqual("".join(lines("x" * 40)), "x" * 40)
@@ -69,7 +69,7 @@ class WrappedTests(TestCase):
 
     def test_a_text_shrinks_before_it_is_cut(self):
         def fitted(text):
-            return pdf_text.fitted(text, face=pdf_text.BOLD, sizes=(20, 14, 8), width=56, most=2)
+            return pdf_text.fitted(text, face=pdf_text.BOLD, sizes=(20, 14, 8), width=56, max_lines=2)
 
         self.assertEqual(fitted("Exam results")[1], 20)
         self.assertEqual(fitted("Placement application for schools")[1], 14)
@@ -79,18 +79,18 @@ class WrappedTests(TestCase):
 
     def test_each_character_that_no_font_has_is_seen_to_be_missing(self):
         for text in ("አማርኛ", "中文字典", "🎓🎒📚✏️"):
-            (line,) = pdf_text.wrapped(text, face=pdf_text.BOLD, size=10, width=90, most=1)
+            (line,) = pdf_text.wrapped(text, face=pdf_text.BOLD, size=10, width=90, max_lines=1)
             self.assertEqual(line, pdf_text.LACKING * 4, text)
 
     def test_the_scripts_that_are_promised_are_there(self):
         for name, text in SCRIPTS.items():
             for face in (pdf_text.REGULAR, pdf_text.BOLD):
-                (line,) = pdf_text.wrapped(text, face=face, size=8, width=150, most=1)
+                (line,) = pdf_text.wrapped(text, face=face, size=8, width=150, max_lines=1)
                 self.assertNotIn(pdf_text.LACKING, line, name)
 
     def test_arabic_and_hebrew_run_from_right_to_left_and_numbers_in_them_do_not(self):
         def line(text):
-            return pdf_text.wrapped(text, face=pdf_text.REGULAR, size=8, width=150, most=1)[0]
+            return pdf_text.wrapped(text, face=pdf_text.REGULAR, size=8, width=150, max_lines=1)[0]
 
         self.assertEqual(line("תוצאות (2026)"), "(2026) " + "תוצאות"[::-1])
         self.assertEqual(line("Exam תוצאות"), "Exam " + "תוצאות"[::-1])
@@ -105,7 +105,7 @@ class WrappedTests(TestCase):
 class PaperTests(TestCase):
     def drawn(self, text):
         with document.paper(document.A5_LANDSCAPE, title="A page") as page:
-            page.paragraph(20, 20, text, width=100, most=3, sizes=(20, 10))
+            page.paragraph(20, 20, text, width=100, max_lines=3, sizes=(20, 10))
             page.text(20, 90, text, face=pdf_text.BOLD, width=60)
             page.text(190, 110, text, align="right", width=60)
             page.text(105, 130, text, align="centre", width=60, face=pdf_text.MONO)
