@@ -41,11 +41,11 @@ class VoucherFilters(filters.FilterSet):
         if code := codes.parse_or_none(value):
             return vouchers.filter(code=code)
         types = VoucherType.objects.order_by().filter(name__icontains=value).values_list("pk", flat=True)
-        found = Q(voucher_type__in=list(types))
+        matches = Q(voucher_type__in=list(types))
         if codes.is_last_four(value):
             ending = vouchers.order_by().filter(code__last_four=value.upper()).values_list("pk", flat=True)
-            found |= Q(pk__in=list(ending))
-        return vouchers.filter(found)
+            matches |= Q(pk__in=list(ending))
+        return vouchers.filter(matches)
 
     def in_order(self, vouchers: QuerySet[Voucher], name: str, value: str) -> QuerySet[Voucher]:
         tie_break = "-id" if value.startswith("-") else "id"

@@ -128,11 +128,11 @@ def batch_counts(batch_ids: Collection[int], *, now: datetime) -> dict[int, Batc
         .annotate(issued=Count("pk"), **by_status)
     )
     names = [field.name for field in fields(BatchCounts)]
-    found = {
+    counts = {
         row["batch_id"]: BatchCounts(**{name: row[name] for name in names})  # type: ignore[literal-required]
         for row in rows
     }
-    return {batch_id: found.get(batch_id, BatchCounts()) for batch_id in batch_ids}
+    return {batch_id: counts.get(batch_id, BatchCounts()) for batch_id in batch_ids}
 
 
 @dataclass(frozen=True)

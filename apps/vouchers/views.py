@@ -89,15 +89,15 @@ class Redeem(APIView):
         # Before every rule: what was answered once is answered again, whatever has changed since.
         if key and (earlier := services.earlier_answer(user=current_user(request), key=key)):
             return _response(earlier)
-        given = RedeemInput(data=request.data)
-        given.is_valid(raise_exception=True)
-        asked = {"user": current_user(request), **given.validated_data}
+        serializer = RedeemInput(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        redemption = {"user": current_user(request), **serializer.validated_data}
         counters = unknown_codes(request, current_user(request))
         rate_limits.test(*counters)
         try:
             if key:
-                return _response(services.redeem_once(key=key, render=_rendered, **asked))
-            return _response(services.Answer(_rendered(services.redeem_voucher(**asked))))
+                return _response(services.redeem_once(key=key, render=_rendered, **redemption))
+            return _response(services.Answer(_rendered(services.redeem_voucher(**redemption))))
         except errors.VoucherNotFound:
             # Counted afterwards, unlike a password: however many valid codes are redeemed at once, none is
             # refused; and of unknown codes at once, no more than the limit learn that they are unknown.
@@ -140,11 +140,11 @@ class VoucherQr(APIView):
         errors=(errors.VoucherNotFound,),
     )
     def get(self, request: Request, code: str) -> HttpResponse:
-        given = QrInput(data=request.query_params)
-        given.is_valid(raise_exception=True)
+        serializer = QrInput(data=request.query_params)
+        serializer.is_valid(raise_exception=True)
         voucher = selectors.voucher_seen_by(current_user(request), code=code)
-        name = f"voucher-{voucher.code[-4:]}.{given.validated_data['format']}"
-        if given.validated_data["format"] == "png":
+        name = f"voucher-{voucher.code[-4:]}.{serializer.validated_data['format']}"
+        if serializer.validated_data["format"] == "png":
             return file_response(qr.png(voucher.code), media_type="image/png", name=name, inline=True)
         return file_response(qr.svg(voucher.code), media_type="image/svg+xml", name=name, inline=True)
 

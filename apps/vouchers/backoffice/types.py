@@ -26,10 +26,10 @@ class TypesCounted(ChangeList):
             .values("voucher_type")
             .annotate(
                 vouchers=Count("pk"),
-                made=Sum(F("total_uses") - F("uses_remaining")),
+                used=Sum(F("total_uses") - F("uses_remaining")),
                 left=Sum("uses_remaining", filter=usable, default=0),
             )
-            .values_list("voucher_type", "vouchers", "made", "left")
+            .values_list("voucher_type", "vouchers", "used", "left")
         )
         counts = {type_id: figures for type_id, *figures in counted}
         for each in self.result_list:

@@ -8,15 +8,15 @@ from apps.vouchers.models import VoucherType
 
 def type_called(text: str) -> VoucherType:
     """The voucher type with this name or number. Raises CommandError if there is none, or one for each."""
-    found = set(VoucherType.objects.filter(name=text))
+    types = set(VoucherType.objects.filter(name=text))
     if text.isascii() and text.isdecimal() and int(text) < 2**63:
-        found |= set(VoucherType.objects.filter(pk=int(text)))
-    if len(found) > 1:
+        types |= set(VoucherType.objects.filter(pk=int(text)))
+    if len(types) > 1:
         raise CommandError(f"“{text}” is the name of one type and the number of another: rename the first.")
-    if not found:
+    if not types:
         names = "".join(f"\n  {kind.pk}: {kind.name}" for kind in VoucherType.objects.all()[:50])
         raise CommandError(f"There is no voucher type “{text}”. There are:{names or ' none'}")
-    return found.pop()
+    return types.pop()
 
 
 def user_called(email: str) -> User:

@@ -49,15 +49,15 @@ def get_or_create_batch(
     complete VoucherTypeNotFound (not on sale) or OwnerInactive.
     """
     terms = terms_of(voucher_type)
-    asked = {"voucher_type": voucher_type, "owner": owner, "quantity": quantity}
+    terms_wanted = {"voucher_type": voucher_type, "owner": owner, "quantity": quantity}
     if face_value is not None:
-        asked["face_value"] = face_value
-    found = Batch.objects.filter(label=label).first() if label else None
-    if found is None:
+        terms_wanted["face_value"] = face_value
+    batch = Batch.objects.filter(label=label).first() if label else None
+    if batch is None:
         _check(voucher_type, owner)
         new = Batch(
             label=label or _own_label(voucher_type, owner),
-            **{"face_value": terms.face_value, **asked},
+            **{"face_value": terms.face_value, **terms_wanted},
             type_name=terms.type_name,
             service_type=terms.service_type,
             currency=terms.currency,
@@ -71,32 +71,32 @@ def get_or_create_batch(
                 new.save(force_insert=True)
             return new
         except IntegrityError:  # another run was a moment faster
-            found = Batch.objects.filter(label=label).first()
-            if found is None:
+            batch = Batch.objects.filter(label=label).first()
+            if batch is None:
                 raise
-    differing = [name for name, value in asked.items() if getattr(found, name) != value]
+    differing = [name for name, value in terms_wanted.items() if getattr(batch, name) != value]
     if differing:
         raise BatchDiffers(differing=differing)
-    if found.completed_at is None:
-        _check(found.voucher_type, found.owner)
-    return found
+    if batch.completed_at is None:
+        _check(batch.voucher_type, batch.owner)
+    return batch
 
 
 def issue_remaining(
-    *, batch: Batch, told: Callable[[int], object] = lambda issued: None, chunk: int = CHUNK
+    *, batch: Batch, on_progress: Callable[[int], object] = lambda issued: None, chunk: int = CHUNK
 ) -> int:
     """Issue what the batch lacks; how many vouchers it lacked and got from this call.
 
-    `told` hears after each chunk how many vouchers there are. Raises VoucherTypeNotFound when the type was taken
-    off sale meanwhile, or OwnerInactive; what was issued stays, and a later call goes on.
+    `on_progress` is called after each chunk with the number of vouchers there are. Raises VoucherTypeNotFound when the
+    type was taken off sale meanwhile, or OwnerInactive; what was issued stays, and a later call goes on.
     """
-    made, issued = 0, -1
+    issued_here, issued = 0, -1
     while issued < batch.quantity:
         more, issued = _issue_chunk(batch.pk, chunk)
-        made += more
-        told(issued)
+        issued_here += more
+        on_progress(issued)
     batch.refresh_from_db()
-    return made
+    return issued_here
 
 
 @transaction.atomic

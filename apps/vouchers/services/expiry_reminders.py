@@ -80,13 +80,13 @@ def _remind(owner_id: int, now: datetime) -> bool:
     listed = list(due.select_related("voucher_type").order_by("expiry_date", "id")[: LISTED + 1])
     if not listed:
         return False
-    told = [(voucher.pk, voucher.due_offset) for voucher in listed]  # type: ignore[attr-defined]  # annotated
+    reminders = [(voucher.pk, voucher.due_offset) for voucher in listed]  # type: ignore[attr-defined]  # annotated
     last = listed[-1].expiry_date
     if len(listed) > LISTED:
-        told = list(due.values_list("pk", "due_offset"))  # type: ignore[misc]
+        reminders = list(due.values_list("pk", "due_offset"))  # type: ignore[misc]
         last = due.aggregate(last=Max("expiry_date"))["last"]
-    _remember(told, now)
-    total = len(told)
+    _remember(reminders, now)
+    total = len(reminders)
     soonest = format_day(listed[0].expiry_date)
     mail.enqueue(
         to=owner.mail_address,
@@ -113,12 +113,12 @@ def _lock(owner_id: int) -> bool:
     return wants.select_for_update(skip_locked=True).first() is not None
 
 
-def _remember(told: list[tuple[int, int]], now: datetime) -> None:
+def _remember(reminders: list[tuple[int, int]], now: datetime) -> None:
     """Note which vouchers are told of, and for which number of days, so that none is told of again."""
-    for start in range(0, len(told), EVENTS_AT_ONCE):
+    for start in range(0, len(reminders), EVENTS_AT_ONCE):
         VoucherEvent.objects.bulk_create(
             VoucherEvent(voucher_id=pk, kind=VoucherEventKind.REMINDED, at=now, offset_days=offset)
-            for pk, offset in told[start : start + EVENTS_AT_ONCE]
+            for pk, offset in reminders[start : start + EVENTS_AT_ONCE]
         )
 
 
@@ -133,14 +133,14 @@ def _due(now: datetime) -> QuerySet[Voucher]:
     for offset in offsets:
         day_before = F("expiry_date") - timedelta(days=offset + 1)
         reached_since_the_issue |= Q(due_offset=offset, purchase_date__lte=day_before)
-    told = VoucherEvent.objects.filter(
+    reminded = VoucherEvent.objects.filter(
         voucher=OuterRef("pk"), kind=VoucherEventKind.REMINDED, offset_days=OuterRef("due_offset")
     )
     return (
         Voucher.objects.redeemable(now)
         .filter(expiry_date__lt=_end_of(today, offsets[-1]))
         .annotate(due_offset=Case(*reached, output_field=IntegerField()))
-        .filter(reached_since_the_issue, ~Exists(told))
+        .filter(reached_since_the_issue, ~Exists(reminded))
     )
 
 

@@ -19,10 +19,10 @@ def extend_voucher(*, voucher_id: int, until: date, actor: User, reason: str) ->
 
     Raises VoucherNotFound, VoucherInactive for one that is void, or ExtensionBackwards.
     """
-    found = lock_vouchers([voucher_id])
-    if not found:
+    vouchers = lock_vouchers([voucher_id])
+    if not vouchers:
         raise VoucherNotFound
-    (voucher,) = found
+    (voucher,) = vouchers
     if voucher.held_for & VOID:
         raise VoucherInactive(reason=voucher.inactive_reason)
     expiry = end_of_day(until)

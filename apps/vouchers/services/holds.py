@@ -86,7 +86,7 @@ def change_holds(
         voucher.set_holds(after)
         changed[voucher.holds].append(voucher)
         # A hold that gave way to another (pending, then refunded) is told by the other alone.
-        told = [(EVENT_OF[hold], hold) for hold in Hold if hold in after - before] or [
+        changes = [(EVENT_OF[hold], hold) for hold in Hold if hold in after - before] or [
             (VoucherEventKind.RELEASED, hold) for hold in Hold if hold in before - after
         ]
         events += [
@@ -99,7 +99,7 @@ def change_holds(
                 reason=reason,
                 details={ALL_HOLDS: voucher.holds},
             )
-            for kind, hold in told
+            for kind, hold in changes
         ]
     for group in changed.values():
         first = group[0]

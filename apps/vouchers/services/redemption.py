@@ -58,10 +58,10 @@ def earlier_answer(*, user: User, key: RequestKey) -> Answer | None:
     Raises IdempotencyKeyReused if that was another request.
     """
     kept = VoucherUsage.objects.filter(user=user, idempotency_key=key.key)
-    found = list(kept.order_by().values_list("request_hash", "answer"))
-    if not found:
+    rows = list(kept.order_by().values_list("request_hash", "answer"))
+    if not rows:
         return None
-    [(request_hash, text)] = found
+    [(request_hash, text)] = rows
     key.check(request_hash)
     if text is None:
         raise AccountClosed  # and its details erased, after this request had signed in

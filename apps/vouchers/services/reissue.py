@@ -25,10 +25,10 @@ def reissue_voucher(
     is sent twice makes one code. Raises VoucherNotFound, VoucherInactive for one that is void, OwnerInactive if
     the account was closed (nobody would be told the new code), or VoucherChanging.
     """
-    found = lock_vouchers([voucher_id])
-    if not found:
+    vouchers = lock_vouchers([voucher_id])
+    if not vouchers:
         raise VoucherNotFound
-    (voucher,) = found
+    (voucher,) = vouchers
     if voucher.held_for & VOID:
         raise VoucherInactive(reason=voucher.inactive_reason)
     if not voucher.user.mail_address:

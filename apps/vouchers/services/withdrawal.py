@@ -65,13 +65,13 @@ def withdraw_type(
     voucher_type: VoucherType,
     reason: str,
     actor: User | None = None,
-    told: Callable[[int], object] = lambda done: None,
+    on_progress: Callable[[int], object] = lambda done: None,
     chunk: int = CHUNK,
 ) -> int:
     """Take a type off sale, then hold each voucher of it that could still be redeemed; how many changed.
 
-    `told` hears after each chunk how many were looked at. What a payment that was under way brings later is found
-    when it is called again.
+    `on_progress` is called after each chunk with the number of vouchers handled. Vouchers of a payment that was under
+    way are held when this is called again.
     """
     with transaction.atomic():
         if VoucherType.objects.filter(pk=voucher_type.pk, is_active=True).update(is_active=False):
@@ -87,7 +87,7 @@ def withdraw_type(
     usable = Voucher.objects.filter(
         ~_WITHDRAWN, ~_VOID, voucher_type=voucher_type, uses_remaining__gt=0, expiry_date__gt=timezone.now()
     )
-    return _change(usable, wanted, reason=reason, actor=actor, told=told, chunk=chunk)
+    return _change(usable, wanted, reason=reason, actor=actor, on_progress=on_progress, chunk=chunk)
 
 
 def release_type(
@@ -95,7 +95,7 @@ def release_type(
     voucher_type: VoucherType,
     reason: str,
     actor: User | None = None,
-    told: Callable[[int], object] = lambda done: None,
+    on_progress: Callable[[int], object] = lambda done: None,
     chunk: int = CHUNK,
 ) -> int:
     """End what `withdraw_type` did to the vouchers, and no other hold; how many changed. The type stays off sale."""
@@ -104,7 +104,7 @@ def release_type(
         return voucher.held_for - {Hold.WITHDRAWN}
 
     withdrawn = Voucher.objects.filter(_WITHDRAWN, voucher_type=voucher_type)
-    return _change(withdrawn, wanted, reason=reason, actor=actor, told=told, chunk=chunk)
+    return _change(withdrawn, wanted, reason=reason, actor=actor, on_progress=on_progress, chunk=chunk)
 
 
 def _record(voucher_type: VoucherType, what: str, actor: User | None) -> None:
@@ -129,7 +129,7 @@ def _change(
     *,
     reason: str,
     actor: User | None,
-    told: Callable[[int], object],
+    on_progress: Callable[[int], object],
     chunk: int,
 ) -> int:
     changed = done = 0
@@ -137,5 +137,5 @@ def _change(
         with transaction.atomic():
             changed += change_holds(lock_vouchers(ids), wanted, reason=reason, actor=actor)
         done += len(ids)
-        told(done)
+        on_progress(done)
     return changed

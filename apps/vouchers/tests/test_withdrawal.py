@@ -87,7 +87,7 @@ class WithdrawTests(ApiTestCase):
 
     def test_chunks_miss_none(self):
         told: list[int] = []
-        self.assertEqual(self.withdraw(chunk=2, told=told.append), 3)
+        self.assertEqual(self.withdraw(chunk=2, on_progress=told.append), 3)
         self.assertEqual(told, [2, 3])
 
     def test_stopped_in_the_middle_it_goes_on(self):
@@ -95,7 +95,7 @@ class WithdrawTests(ApiTestCase):
             raise KeyboardInterrupt
 
         with self.assertRaises(KeyboardInterrupt):
-            self.withdraw(chunk=1, told=stop)
+            self.withdraw(chunk=1, on_progress=stop)
         self.assertEqual(Voucher.objects.filter(holds__contains="withdrawn").count(), 1)
         self.assertEqual(self.withdraw(chunk=1), 2)
 

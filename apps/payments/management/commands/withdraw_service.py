@@ -125,14 +125,16 @@ class Command(BaseCommand):
             )
 
     def _hold(self, voucher_type: VoucherType, reason: str, actor: User | None) -> None:
-        with Progress("vouchers") as told:
-            held = withdrawal.withdraw_type(voucher_type=voucher_type, reason=reason, actor=actor, told=told)
+        with Progress("vouchers") as progress:
+            held = withdrawal.withdraw_type(
+                voucher_type=voucher_type, reason=reason, actor=actor, on_progress=progress
+            )
         self.stdout.write(f"The type is off sale. Held {held:,} vouchers.")
 
     def _release(self, voucher_type: VoucherType, reason: str, actor: User | None) -> None:
-        with Progress("vouchers") as told:
+        with Progress("vouchers") as progress:
             released = withdrawal.release_type(
-                voucher_type=voucher_type, reason=reason, actor=actor, told=told
+                voucher_type=voucher_type, reason=reason, actor=actor, on_progress=progress
             )
         self.stdout.write(
             f"Let go {released:,} vouchers. To sell the type again, put it on sale in the admin."

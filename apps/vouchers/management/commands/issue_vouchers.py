@@ -96,8 +96,8 @@ class Command(BaseCommand):
                         self.stdout.write(f"Wrote {batch.quantity} codes to {csv}.")
                     if sheets:
                         vouchers = self._exported(batch, actor, "--pdf")
-                        with progress_bar(batch.quantity, vouchers) as told:
-                            sheets.write([voucher_pdf.sheets_pdf(told)])
+                        with progress_bar(batch.quantity, vouchers) as counted:
+                            sheets.write([voucher_pdf.sheets_pdf(counted)])
                         self.stdout.write(f"Wrote {batch.quantity} codes to {pdf}.")
                 except KeyboardInterrupt:
                     self.stderr.write(f"Stopped. What was issued stays; go on with --label '{batch.label}'.")
@@ -115,11 +115,11 @@ class Command(BaseCommand):
 
     def _issue(self, batch: Batch) -> None:
         with progress_bar(batch.quantity) as progress:
-            made = batches.issue_remaining(
-                batch=batch, told=lambda issued: progress.update(issued - progress.n)
+            issued = batches.issue_remaining(
+                batch=batch, on_progress=lambda done: progress.update(done - progress.n)
             )
-        before = batch.quantity - made
-        self.stdout.write(f"Issued {made} vouchers" + (f"; {before} were there before." if before else "."))
+        before = batch.quantity - issued
+        self.stdout.write(f"Issued {issued} vouchers" + (f"; {before} were there before." if before else "."))
 
     def _exported(self, batch: Batch, actor: User | None, way: str) -> Iterator[Voucher]:
         return batches.export_codes(batch=batch, actor=actor, note=self._note(way))
