@@ -50,13 +50,13 @@ class Register(PublicView):
         answers={201: SignedInOutput},
     )
     def post(self, request: Request) -> Response:
-        given = _given(RegisterInput, request)
-        use_cookies = given.pop("use_cookies")
+        form_data = _form_data(RegisterInput, request)
+        use_cookies = form_data.pop("use_cookies")
         with (
             successes(of=rate_limits.registrations(request)),
             count_failures(EmailTaken, of=rate_limits.taken_addresses(request)),
         ):
-            signed_in = services.register(**given)
+            signed_in = services.register(**form_data)
         return _welcome(request, signed_in, "Your account is ready.", use_cookies, status=201)
 
 
@@ -69,11 +69,11 @@ class Login(PublicView):
         errors=(InvalidCredentials,),
     )
     def post(self, request: Request) -> Response:
-        given = _given(LoginInput, request)
-        use_cookies = given.pop("use_cookies")
-        device = devices.device_of(request._request, given["email"], given.pop("device_token"))
-        with count_failures(InvalidCredentials, of=passwords(request, given["email"], device=device)):
-            signed_in = services.sign_in(**given)
+        form_data = _form_data(LoginInput, request)
+        use_cookies = form_data.pop("use_cookies")
+        device = devices.device_of(request._request, form_data["email"], form_data.pop("device_token"))
+        with count_failures(InvalidCredentials, of=passwords(request, form_data["email"], device=device)):
+            signed_in = services.sign_in(**form_data)
         return _welcome(request, signed_in, "You are signed in.", use_cookies)
 
 
@@ -93,7 +93,7 @@ class Refresh(PublicView):
 
     @staticmethod
     def _exchange(request: Request, exchange: Callable[..., services.Tokens]) -> Response:
-        refresh = _given(RefreshInput, request)["refresh"]
+        refresh = _form_data(RefreshInput, request)["refresh"]
         by_cookie = not refresh
         if by_cookie:
             refresh = cookies.REFRESH.read(request)
@@ -128,7 +128,7 @@ class Verify(PublicView):
         errors=(TokenInvalid,),
     )
     def post(self, request: Request) -> Response:
-        token = _given(VerifyInput, request)["token"]
+        token = _form_data(VerifyInput, request)["token"]
         with rate_limits.invalid_tokens(request, token):
             selectors.check_token(token)
         return Response({"message": "The token is valid."})
@@ -150,18 +150,18 @@ class Logout(APIView):
         errors=(TokenInvalid, CsrfFailed),
     )
     def post(self, request: Request) -> Response:
-        given = _given(LogoutInput, request)
+        form_data = _form_data(LogoutInput, request)
         user: Any = request.user
         asked_by: Any = request.auth
         if asked_by is None:
             user = services.revoke_session_by_token(refresh=cookies.REFRESH.read(request))
-        elif given["refresh"] and not given["everywhere"]:
-            services.revoke_own_session_by_token(user=user, refresh=given["refresh"])
+        elif form_data["refresh"] and not form_data["everywhere"]:
+            services.revoke_own_session_by_token(user=user, refresh=form_data["refresh"])
         else:
             services.revoke_session(user=user, sid=asked_by.sid)
             with suppress(InvalidFields):  # a cookie that a browser still has, of whatever age
                 services.revoke_own_session_by_token(user=user, refresh=cookies.REFRESH.read(request))
-        if given["everywhere"] and user:
+        if form_data["everywhere"] and user:
             services.revoke_all_sessions(user=user)
         response = Response({"message": "You are signed out."})
         cookies.clear(response)
@@ -177,11 +177,11 @@ class ChangePassword(APIView):
         errors=(TokenInvalid, CsrfFailed),
     )
     def post(self, request: Request) -> Response:
-        given = _given(ChangePasswordInput, request)
+        form_data = _form_data(ChangePasswordInput, request)
         user: Any = request.user
         asked_by: Any = request.auth
         with count_failures(WrongPassword, of=passwords(request, user.email, device=str(asked_by.sid))):
-            tokens = services.change_password(user=user, **given)
+            tokens = services.change_password(user=user, **form_data)
         return _hand_over({"message": "Your password is changed."}, tokens, asked_by.by_cookie)
 
 
@@ -193,7 +193,7 @@ class RequestPasswordReset(PublicView):
         answers={202: MessageOutput},
     )
     def post(self, request: Request) -> Response:
-        email = _given(PasswordResetInput, request)["email"]
+        email = _form_data(PasswordResetInput, request)["email"]
         hit(*rate_limits.resets(request, email))
         services.request_password_reset(email=email)
         return Response({"message": "If there is an account, a link is on its way to it."}, status=202)
@@ -208,9 +208,9 @@ class ResetPassword(PublicView):
         errors=(ResetLinkInvalid,),
     )
     def post(self, request: Request) -> Response:
-        given = _given(PasswordResetConfirmInput, request)
+        form_data = _form_data(PasswordResetConfirmInput, request)
         hit(*rate_limits.resets(request))
-        services.reset_password(**given)
+        services.reset_password(**form_data)
         return Response({"message": "Your password is changed. You can sign in with it."})
 
 
@@ -226,11 +226,11 @@ class Account(users.Profile):
         errors=(TokenInvalid, CsrfFailed, SuperuserAccount),
     )
     def delete(self, request: Request) -> Response:
-        given = _given(CloseAccountInput, request)
+        form_data = _form_data(CloseAccountInput, request)
         user: Any = request.user
         asked_by: Any = request.auth
         with count_failures(WrongPassword, of=passwords(request, user.email, device=str(asked_by.sid))):
-            users_services.close_account(user=user, **given)
+            users_services.close_account(user=user, **form_data)
         response = Response(status=204)
         cookies.clear(response)
         return response
@@ -290,7 +290,7 @@ def change_password_in_admin(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-def _given(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+def _form_data(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
     """The validated body."""
     read = serializer(data=request.data)
     read.is_valid(raise_exception=True)

@@ -12,8 +12,8 @@ class InvalidFields(InvalidError):
     def __init__(self, **fields: list[tuple[str, str]]) -> None:
         """`fields` maps the name of each wrong field to its (code, detail) pairs."""
         errors = {
-            name: [{"code": code, "detail": detail} for code, detail in found]
-            for name, found in fields.items()
+            name: [{"code": code, "detail": detail} for code, detail in problems]
+            for name, problems in fields.items()
         }
         super().__init__(first_of(errors), errors=errors)
 

@@ -18,21 +18,21 @@ def who_may_reset(email: str) -> User | None:
 
 def profile_of(user: User) -> dict[str, Any]:
     """All that is held of a person in the account itself, for the export."""
-    found = user_with_profile(user.pk)
-    picture = found.profile.profile_picture
+    account = user_with_profile(user.pk)
+    picture = account.profile.profile_picture
     return {
-        "id": found.pk,
-        "email": found.email,
-        "first_name": found.first_name,
-        "last_name": found.last_name,
-        "phone_number": found.profile.phone_number,
-        "address": found.profile.address,
-        "date_of_birth": found.profile.date_of_birth,
+        "id": account.pk,
+        "email": account.email,
+        "first_name": account.first_name,
+        "last_name": account.last_name,
+        "phone_number": account.profile.phone_number,
+        "address": account.profile.address,
+        "date_of_birth": account.profile.date_of_birth,
         "profile_picture": picture.url if picture else None,
-        "expiry_reminders": found.profile.expiry_reminders,
-        "is_staff": found.is_staff,
-        "date_joined": found.date_joined,
-        "last_login": found.last_login,
+        "expiry_reminders": account.profile.expiry_reminders,
+        "is_staff": account.is_staff,
+        "date_joined": account.date_joined,
+        "last_login": account.last_login,
     }
 
 

@@ -244,5 +244,5 @@ def _broken_rules(password: str, user: User) -> list[tuple[str, str]]:
     try:
         validate_password(passwords.normalised(password), user)
     except ValidationError as error:
-        return [(found.code or "invalid", " ".join(found.messages)) for found in error.error_list]
+        return [(problem.code or "invalid", " ".join(problem.messages)) for problem in error.error_list]
     return []

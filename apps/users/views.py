@@ -102,9 +102,9 @@ class Unsubscribe(PublicView):
     )
     def post(self, request: Request) -> Response:
         in_address = request.query_params.get("token")
-        given = UnsubscribeInput(data={"token": in_address} if in_address else request.data)
-        given.is_valid(raise_exception=True)
-        services.turn_off_reminders(token=given.validated_data["token"])
+        serializer = UnsubscribeInput(data={"token": in_address} if in_address else request.data)
+        serializer.is_valid(raise_exception=True)
+        services.turn_off_reminders(token=serializer.validated_data["token"])
         return Response(status=204)
 
 
@@ -142,10 +142,10 @@ class Profile(APIView):
         return self._update(request, partial=True)
 
     def _update(self, request: Request, *, partial: bool) -> Response:
-        given = ProfileInput(data=request.data, partial=partial, context={"request": request})
-        given.is_valid(raise_exception=True)
+        serializer = ProfileInput(data=request.data, partial=partial, context={"request": request})
+        serializer.is_valid(raise_exception=True)
         user: Any = request.user
-        return self._answer(services.update_profile(user=user, **given.validated_data), request)
+        return self._answer(services.update_profile(user=user, **serializer.validated_data), request)
 
     def _answer(self, user: Any, request: Request) -> Response:
         return Response(UserOutput(user, context={"request": request}).data)
