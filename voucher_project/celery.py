@@ -14,5 +14,5 @@ app.autodiscover_tasks()
 
 
 @setup_logging.connect
-def keep_the_logs(**told: Any) -> None:
+def keep_the_logs(**kwargs: Any) -> None:
     """Leaves the logs as Django's settings made them. Celery's own handlers would write voucher codes unmasked."""

@@ -34,10 +34,10 @@ def read(name: str, default: Any = "", cast: Callable[[Any], Any] = str) -> Any:
 
 def rate(text: str) -> tuple[int, int]:
     """A limit: "100/15m" is (100, 900), a hundred in 900 seconds. The units are s, m, h and d."""
-    found = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,4})?([smhd])", text.strip(), re.ASCII)
-    if not found:
+    match = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,4})?([smhd])", text.strip(), re.ASCII)
+    if not match:
         raise ValueError("A rate is written like 10/m or 100/15m.")
-    count, length, unit = found.groups()
+    count, length, unit = match.groups()
     return int(count), int(length or 1) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
 
 
@@ -59,10 +59,10 @@ def days(text: str) -> list[int]:
     """Numbers of days with commas between, such as "30,7,1", or "none"."""
     if text.strip().lower() == "none":
         return []
-    found = [count(part) for part in text.split(",")]
-    if max(found) > 3650:
+    offsets = [count(part) for part in text.split(",")]
+    if max(offsets) > 3650:
         raise ValueError("Ten years at most.")
-    return found
+    return offsets
 
 
 def currency(text: str) -> str:
@@ -89,13 +89,13 @@ def site(text: str) -> str:
 
 def origins(text: str) -> list[str]:
     """The origins of web clients with commas between, as browsers name them: nothing after host and port; or `*`."""
-    found: list[str] = words(text)
-    for one in found:
+    addresses: list[str] = words(text)
+    for one in addresses:
         address = urlsplit(one)
         is_origin = bool(address.hostname) and one == f"{address.scheme}://{address.netloc}"
         if not is_origin and one != "*":
             raise ValueError("Such as https://app.example.com.")
-    return found
+    return addresses
 
 
 def redis_address(text: str) -> str:
@@ -118,10 +118,10 @@ def one_of(*words: str) -> Callable[[str], str]:
     """A cast that takes one of these words, in any case."""
 
     def cast(text: str) -> str:
-        found = next((word for word in words if word.lower() == text.strip().lower()), None)
-        if found is None:
+        choice = next((word for word in words if word.lower() == text.strip().lower()), None)
+        if choice is None:
             raise ValueError(f"One of {', '.join(words)}.")
-        return found
+        return choice
 
     return cast
 

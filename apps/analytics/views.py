@@ -26,18 +26,18 @@ class IsStaff(BasePermission):
 
 
 def _period_of(request: Request, now: datetime) -> Period:
-    given = PeriodInput(data=request.query_params, context={"today": timezone.localdate(now)})
-    given.is_valid(raise_exception=True)
-    period: Period = given.validated_data["period"]
+    serializer = PeriodInput(data=request.query_params, context={"today": timezone.localdate(now)})
+    serializer.is_valid(raise_exception=True)
+    period: Period = serializer.validated_data["period"]
     return period
 
 
 def _dashboard(request: Request, owner: User | None) -> Response:
     now = timezone.now()
-    found = selectors.dashboard(
+    figures = selectors.dashboard(
         owner=owner, period=_period_of(request, now), now=now, currency=settings.DEFAULT_CURRENCY
     )
-    return Response(DashboardOutput(found).data)
+    return Response(DashboardOutput(figures).data)
 
 
 class Dashboard(APIView):
@@ -74,7 +74,7 @@ class Revenue(APIView):
     )
     def get(self, request: Request) -> Response:
         now = timezone.now()
-        found = selectors.revenue(
+        figures = selectors.revenue(
             period=_period_of(request, now), now=now, currency=settings.DEFAULT_CURRENCY
         )
-        return Response(RevenueOutput(found).data)
+        return Response(RevenueOutput(figures).data)

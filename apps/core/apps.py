@@ -14,7 +14,7 @@ class CoreConfig(AppConfig):
         pre_save.connect(mask, sender="admin.LogEntry")
 
 
-def mask(instance: Any, **told: Any) -> None:
+def mask(instance: Any, **kwargs: Any) -> None:
     """Keep the admin's log without codes: it holds names and labels as staff wrote them."""
     instance.object_repr = redact(instance.object_repr)
     instance.change_message = redact(instance.change_message)

@@ -58,5 +58,5 @@ def request_key(headers: Mapping[str, str], *, operation: str, body: Any) -> Req
     key = key.strip()
     if not _PRINTABLE.fullmatch(key):
         raise IdempotencyKeyInvalid
-    asked = json.dumps([operation, body], sort_keys=True, separators=(",", ":"))
-    return RequestKey(key, hashlib.sha256(asked.encode("utf-8", "surrogatepass")).hexdigest())
+    request_text = json.dumps([operation, body], sort_keys=True, separators=(",", ":"))
+    return RequestKey(key, hashlib.sha256(request_text.encode("utf-8", "surrogatepass")).hexdigest())

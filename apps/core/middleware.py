@@ -26,8 +26,8 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if ACCEPTABLE_ID.fullmatch(given) else uuid.uuid4().hex
+        client_id = request.headers.get("X-Request-ID", "")
+        request_id = client_id if ACCEPTABLE_ID.fullmatch(client_id) else uuid.uuid4().hex
         logs.request_id.set(request_id)  # not reset: Django logs errors after the last middleware
         started = time.monotonic()
         response = self.get_response(request)

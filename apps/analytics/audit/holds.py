@@ -28,7 +28,7 @@ SETS = [chosen for number in range(1, len(Hold) + 1) for chosen in combinations(
     "A voucher is inactive if something holds it, and gives the strongest of its holds as the reason.",
     "voucher",
 )
-def told(now: datetime) -> Iterable[Any]:
+def inactive_reason(now: datetime) -> Iterable[Any]:
     right = Q(is_active=True, holds="", inactive_reason="")
     for reason in InactiveReason:
         holds = [" ".join(chosen) for chosen in SETS if chosen[0].inactive_reason == reason]
@@ -80,4 +80,4 @@ def _disputed(outcome: DisputeOutcome) -> Any:
     return SoldVoucher.objects.filter(voucher=OuterRef("pk"), transaction__in=disputes.values("transaction"))
 
 
-RULES = (told, refund_pending, refunded, disputed)
+RULES = (inactive_reason, refund_pending, refunded, disputed)

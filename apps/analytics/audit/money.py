@@ -140,8 +140,8 @@ def lines(now: datetime) -> Iterable[Any]:
     "refund",
 )
 def of_vouchers(now: datetime) -> Iterable[Any]:
-    asked = Refund.objects.exclude(origin__in=(RefundOrigin.STRIPE, RefundOrigin.AUTOMATIC))
-    summed = asked.annotate(sold_for=Coalesce(Sum("lines__voucher__face_value"), NOTHING))
+    requested = Refund.objects.exclude(origin__in=(RefundOrigin.STRIPE, RefundOrigin.AUTOMATIC))
+    summed = requested.annotate(sold_for=Coalesce(Sum("lines__voucher__face_value"), NOTHING))
     but_one = cents(F("sold_for") - F("transaction__unit_price"))
     yield summed.exclude(amount__lte=cents(F("sold_for")), amount__gt=but_one)
 
@@ -198,7 +198,9 @@ def lost_disputes(now: datetime) -> Iterable[Any]:
 )
 def goodwill(now: datetime) -> Iterable[Any]:
     some = Transaction.objects.filter(Q(amount_refunded__gt=0) | ~Q(amount_goodwill=0))
-    made = Refund.objects.filter(SUCCEEDED, origin=RefundOrigin.STRIPE, transaction=OuterRef("pk"))
+    dashboard_refunds = Refund.objects.filter(
+        SUCCEEDED, origin=RefundOrigin.STRIPE, transaction=OuterRef("pk")
+    )
     lines = RefundedVoucher.objects.filter(
         live=True,
         refund__origin=RefundOrigin.STRIPE,
@@ -207,7 +209,7 @@ def goodwill(now: datetime) -> Iterable[Any]:
     )
     counted = some.annotate(
         unpaid=cents(F("amount_refunded") - F("unit_price") * _count(_void(), "transaction")),
-        rest=cents(_total(made) - F("unit_price") * _count(lines, "refund__transaction")),
+        rest=cents(_total(dashboard_refunds) - F("unit_price") * _count(lines, "refund__transaction")),
     )
     right = Q(
         amount_goodwill=Greatest(Least("unpaid", "rest", output_field=MONEY), NOTHING, output_field=MONEY)

@@ -43,7 +43,7 @@ def _found(querysets: Iterable[QuerySet[Any]]) -> Finding:
     number, ids = 0, []
     for rows in querysets:
         # Counted in the same query: with a mere LIMIT, PostgreSQL would plan for finding some rows early.
-        found = list(rows.order_by("pk").values_list("pk", Window(Count("*")))[:MAX_LISTED])
-        number += found[0][1] if found else 0
-        ids += [pk for pk, _ in found]
+        pairs = list(rows.order_by("pk").values_list("pk", Window(Count("*")))[:MAX_LISTED])
+        number += pairs[0][1] if pairs else 0
+        ids += [pk for pk, _ in pairs]
     return Finding(number, sorted(ids)[:MAX_LISTED])

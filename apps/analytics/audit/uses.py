@@ -24,8 +24,8 @@ def within_total(now: datetime) -> Iterable[Any]:
     "voucher",
 )
 def counted(now: datetime) -> Iterable[Any]:
-    made = F("total_uses") - F("uses_remaining") + F("uses_reversed")
-    yield Voucher.objects.annotate(recorded=Count("usages")).exclude(recorded=made)
+    uses = F("total_uses") - F("uses_remaining") + F("uses_reversed")
+    yield Voucher.objects.annotate(recorded=Count("usages")).exclude(recorded=uses)
 
 
 @rule("uses_numbered", "The uses of a voucher are numbered from 1 without gaps.", "voucher")

@@ -33,9 +33,9 @@ def per_transaction(now: datetime) -> Iterable[Any]:
 
 @rule("voucher_origin", "A voucher was sold by one paid transaction, or belongs to one batch.", "voucher")
 def origin(now: datetime) -> Iterable[Any]:
-    sold, given = Q(sale__isnull=False), Q(batch__isnull=False)
+    sold, batched = Q(sale__isnull=False), Q(batch__isnull=False)
     yield Voucher.objects.filter(
-        ~sold & ~given | sold & given | sold & ~Q(sale__transaction__status__in=PAID)
+        ~sold & ~batched | sold & batched | sold & ~Q(sale__transaction__status__in=PAID)
     )
 
 
@@ -48,8 +48,8 @@ def batch_size(now: datetime) -> Iterable[Any]:
 
 @rule("one_issue", "The history of a voucher tells once that it was issued.", "voucher")
 def one_issue(now: datetime) -> Iterable[Any]:
-    told = Count("events", filter=Q(events__kind=VoucherEventKind.ISSUED))
-    yield Voucher.objects.annotate(told=told).exclude(told=1)
+    issues = Count("events", filter=Q(events__kind=VoucherEventKind.ISSUED))
+    yield Voucher.objects.annotate(issues=issues).exclude(issues=1)
 
 
 @rule(

@@ -38,5 +38,5 @@ class FormatOrAccept(ContentNegotiation):
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
         named = format_suffix or request.query_params.get("format")
-        found: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, named)
-        return found
+        choice: tuple[BaseRenderer, str] = super().select_renderer(request, renderers, named)
+        return choice

@@ -174,10 +174,10 @@ class ProblemSchema(AutoSchema):
         return super().is_deprecated() or bool(getattr(self.view, "deprecated", False))
 
     def _codes(self) -> dict[int, list[str]]:
-        found: dict[int, list[str]] = {}
+        codes_by_status: dict[int, list[str]] = {}
 
         def add(status: int, code: str = "") -> None:
-            codes = found.setdefault(status, [])
+            codes = codes_by_status.setdefault(status, [])
             code = code or problems.CODES[status][0]
             if code not in codes:
                 codes.append(code)
@@ -209,4 +209,4 @@ class ProblemSchema(AutoSchema):
         add(503)
         for error in getattr(method, "named_errors", ()):
             add(problems.status_of(error()), error.code)
-        return found
+        return codes_by_status

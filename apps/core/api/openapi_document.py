@@ -34,5 +34,5 @@ def rendered(renderer: BaseRenderer) -> Rendered:
 
 @cache
 def _document() -> dict[str, Any]:
-    found: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
-    return found
+    document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    return document

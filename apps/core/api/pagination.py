@@ -25,8 +25,8 @@ class DeferredJoinPaginator(Paginator):
         end = min(start + self.per_page, self.count)
         ids = rows.values_list("pk", flat=True)
         from_the_end = ids.reverse()[self.count - end : self.count - start]
-        found = from_the_end if start > self.count / 2 else ids[start:end]
-        return self._get_page(rows.filter(pk__in=list(found)), number, self)  # type: ignore[attr-defined, no-any-return]
+        page_ids = from_the_end if start > self.count / 2 else ids[start:end]
+        return self._get_page(rows.filter(pk__in=list(page_ids)), number, self)  # type: ignore[attr-defined, no-any-return]
 
 
 class StandardPagination(PageNumberPagination):

@@ -68,10 +68,10 @@ class _Refused(ValueError):
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise _Refused("The body names a member twice.")
-    return found
+    return members
 
 
 def _refuse_constant(name: str) -> None:

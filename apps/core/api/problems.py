@@ -157,12 +157,12 @@ def _fields(details: Any) -> dict[str, list[dict[str, str]]]:
 
     Both may quote what was sent, and so a secret: masked, because clients log what they are answered, and cut.
     """
-    found: dict[str, list[dict[str, str]]] = {}
+    fields: dict[str, list[dict[str, str]]] = {}
     for path, leaf in _leaves(details, ""):
-        found.setdefault(_quoted(path) or "non_field_errors", []).append(
+        fields.setdefault(_quoted(path) or "non_field_errors", []).append(
             {"code": str(leaf["code"]), "detail": _quoted(str(leaf["message"]))}
         )
-    return found
+    return fields
 
 
 def _leaves(details: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
