@@ -1,6 +1,5 @@
 """Mail to buyers: the receipt with the codes, and what becomes of refunds and disputes."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from unittest import mock
@@ -15,27 +14,20 @@ from post_office.models import STATUS, Email
 
 from apps.core import mail
 from apps.core.money import format_amount
-from apps.payments import gateway, receipt_pdf, services
+from apps.payments import receipt_pdf, services
 from apps.payments.models import Transaction
-from apps.payments.services import emails
 from apps.payments.tests.factories import intent_for, make_completed_transaction, make_transaction
 from apps.users import services as users
 from apps.users.models import User
-from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_user
+from apps.users.tests.factories import PASSWORD, make_customer, make_user
 from apps.vouchers import services as vouchers
 from apps.vouchers.models import Hold, Voucher
 from apps.vouchers.tests.factories import held, make_type
-from apps.vouchers.tests.test_admin import AdminTestCase
-from tests.support.cases import ApiTestCase, RaceTestCase
+from tests.support.cases import ApiTestCase
 
 from .money import CONFIRM, PURCHASE, PaidTestCase
 
-TRANSACTIONS = "/admin/payments/transaction/"
 NBSP = "\N{NO-BREAK SPACE}"
-
-
-def address(transaction_id):
-    return f"/api/payments/transaction/{transaction_id}/receipt/"
 
 
 def subjects():
@@ -304,104 +296,3 @@ class WhatStandsInNoWay(ApiTestCase):
         # owner, lock of both; vouchers, history, sale, transaction; the mail's vouchers, the mail
         with self.assertQueries(9):
             services.apply_intent(intent_for(self.pending))
-
-
-class SendingItAgain(ApiTestCase):
-    def setUp(self):
-        super().setUp()
-        self.customer = make_customer()
-        self.api = self.signed_in(self.customer)
-        self.paid = make_completed_transaction(user=self.customer)
-        Email.objects.all().delete()
-
-    def test_the_buyer_has_it_sent_again(self):
-        with self.assertQueries(4):  # who asks, the transaction, its vouchers, the mail
-            response = self.api.post(address(self.paid.pk))
-        self.assertEqual((response.status_code, response.content), (202, b""))
-        self.assertIn(self.paid.vouchers[0].shown_code, Email.objects.get().message)
-        self.assertEqual(mail.send_pending(), 1)
-        self.assertEqual(len(outbox.outbox[0].attachments), 1)
-
-    def test_only_what_is_ones_own_and_paid(self):
-        unpaid = make_transaction(user=self.customer)
-        other = make_completed_transaction(user=make_other_customer())
-        Email.objects.all().delete()
-        self.assertProblem(self.api.post(address(other.pk)), 404, "transaction_not_found")
-        self.assertProblem(self.api.post(address(9999)), 404, "transaction_not_found")
-        self.assertProblem(self.api.post(address(10**20)), 404, "transaction_not_found")
-        self.assertProblem(self.api.post(address(unpaid.pk)), 409, "not_paid")
-        self.assertProblem(self.client.post(address(self.paid.pk)), 401, "not_authenticated")
-        self.assertEqual(Email.objects.count(), 0)
-
-    @override_settings(RATE_LIMITS_ENABLED=True, LIMIT_RECEIPTS=(2, 3600))
-    def test_not_too_often(self):
-        for _ in range(2):
-            self.assertEqual(self.api.post(address(self.paid.pk)).status_code, 202)
-        refused = self.signed_in(self.customer).post(address(self.paid.pk))
-        self.assertProblem(refused, 429, "rate_limited")
-        self.assertLessEqual(int(refused["Retry-After"]), 3600)
-        self.assertEqual(Email.objects.count(), 2)
-        self.assertEqual(self.api.get(address(self.paid.pk)).status_code, 200)
-
-
-class StaffSendIt(AdminTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.paid = make_completed_transaction(user=self.customer)
-        self.unpaid = make_transaction(user=self.customer)
-        closed = make_user()
-        self.closed = make_completed_transaction(user=closed)
-        users.close_account(user=closed, password=PASSWORD)
-        Email.objects.all().delete()
-
-    def again(self, *chosen):
-        body = {"action": "mail_receipt", "_selected_action": [str(each.pk) for each in chosen]}
-        return self.client.post(TRANSACTIONS, body, follow=True)
-
-    def test_staff_have_receipts_mailed_again_which_is_noted(self) -> None:
-        for person in (self.staff, self.desk):
-            self.client.force_login(person)
-            page = self.again(self.paid, self.unpaid, self.closed)
-            self.assertContains(page, "On their way: 1.")
-            self.assertContains(page, "Not paid, or the account is closed: 2.")
-            self.assertEqual(Email.objects.get().to, [self.customer.email])
-            Email.objects.all().delete()
-        history = self.page(f"{TRANSACTIONS}{self.paid.pk}/history/")
-        self.assertContains(history, "Mailed the receipt again.", count=2)
-
-    def test_not_very_many_at_once(self) -> None:
-        with mock.patch("apps.payments.backoffice.transactions.MAILS_AT_ONCE", 1):
-            self.assertContains(self.again(self.paid, self.closed), "At most 1 at once")
-        self.assertEqual(Email.objects.count(), 0)
-
-    def test_staff_without_the_right_send_nothing(self) -> None:
-        self.desk.user_permissions.remove(*self.desk.user_permissions.filter(codename="change_transaction"))
-        self.client.force_login(self.desk)
-        self.again(self.paid)
-        self.assertEqual(Email.objects.count(), 0)
-
-
-def settle_without_a_lock(intent: gateway.Intent) -> None:
-    """The twin that looks, and then writes."""
-    found = Transaction.objects.get(stripe_payment_intent_id=intent.id)
-    if found.is_paid:
-        return
-    time.sleep(0.01)
-    Transaction.objects.filter(pk=found.pk).update(status="completed", completed_at=timezone.now())
-    emails.queue_receipt(found)
-
-
-class SettlingTogether(RaceTestCase):
-    def mails(self, settle):
-        """How many receipts eight settlements of one payment at the same instant queue."""
-        Email.objects.all().delete()
-        intent = intent_for(make_transaction(user=make_user()))
-        self.together(*[lambda: settle(intent)] * 8)
-        return Email.objects.count()
-
-    def test_one_receipt_is_queued(self):
-        for _ in range(self.rounds):
-            self.assertEqual(self.mails(services.apply_intent), 1)
-
-    def test_control_the_oracle_catches_a_settlement_that_locks_nothing(self):
-        self.assertCaught(lambda: self.mails(settle_without_a_lock), lambda mails: mails > 1)
