@@ -19,6 +19,7 @@ from local_stripe import LocalStripe
 SECRET_KEY = "sk_test_local"
 PUBLISHABLE_KEY = "pk_test_local"
 RETRY_DELAYS = (0.01, 0.02, 0.03)
+REFUND_CHANGED = ["refund.updated", "charge.refund.updated"]  # the types of the events, in their order
 
 
 class Reply:
@@ -193,3 +194,14 @@ class Endpoint:
     def events(self) -> list[Any]:
         """The bodies received, decoded."""
         return [json.loads(body) for _, body in self.received]
+
+
+class RefundTestCase(LocalStripeTestCase):
+    """Refunds as an application makes and reads them."""
+
+    def give_back(self, intent: str, **params: Any) -> stripe.Refund:
+        """Refund as an application does."""
+        return self.client.v1.refunds.create({"payment_intent": intent, **params})  # type: ignore[arg-type]
+
+    def status_of_refund(self, id: str) -> str:
+        return str(self.client.v1.refunds.retrieve(id).status)
