@@ -359,7 +359,7 @@ def _recent(books: _Scope, period: Period) -> list[Event]:
 
 
 def _sold_as(path: str) -> Coalesce:
-    """The name under which what stands at the end of `path` was sold: see vouchers.models.WithTypeName."""
+    """The name under which what stands at the end of `path` was sold: see vouchers.type_names.WithTypeName."""
     return Coalesce(NullIf(f"{path}type_name", Value("")), f"{path}voucher_type__name")
 
 

@@ -23,6 +23,7 @@ from .states import InactiveReason as InactiveReason
 from .states import VoucherEventKind as VoucherEventKind
 from .states import VoucherStatus as VoucherStatus
 from .states import status_condition as status_condition
+from .type_names import WithTypeName as WithTypeName
 
 CURRENCY_CODE: Final = re.compile(r"^[A-Z]{3}\Z")
 currency_code = RegexValidator(CURRENCY_CODE.pattern, "Three capital letters (ISO 4217).")
@@ -77,27 +78,6 @@ class VoucherType(models.Model):
             price_checks.check(self.price, self.currency)
         except DomainError as error:
             raise ValidationError({"price": error.detail}, code=error.code) from error
-
-
-class WithTypeName(models.Model):
-    """Keeps the name that its type had when it was sold or issued, whatever the type is called later."""
-
-    type_name = models.CharField(
-        max_length=200,
-        blank=True,
-        default="",
-        db_default="",
-        editable=False,
-        help_text="What the type was called then. Empty: it was not kept, and today's name stands for it.",
-    )
-
-    class Meta:
-        abstract = True
-
-    @property
-    def sold_as(self) -> str:
-        """The name under which it was sold or issued."""
-        return self.type_name or str(self.voucher_type.name)  # type: ignore[attr-defined]
 
 
 class Batch(WithTypeName):
