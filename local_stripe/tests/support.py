@@ -82,7 +82,7 @@ class LocalStripeTestCase(unittest.TestCase):
         self.server.set_webhook_endpoint(None, "whsec_local")
 
     def create(self, **params: Any) -> stripe.PaymentIntent:
-        """An intent of 10.00 USD by card, unless told otherwise."""
+        """An intent of 10.00 USD by card, unless ``params`` say otherwise."""
         values = {"amount": 1000, "currency": "usd", "allowed_payment_method_types": ["card"], **params}
         return self.client.v1.payment_intents.create(values)  # type: ignore[arg-type]
 

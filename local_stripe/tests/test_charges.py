@@ -24,8 +24,8 @@ class ListTests(LocalStripeTestCase):
         self.assertEqual(([c.id for c in page.data], page.has_more), (ids[2:], False))
         page = charges.list({"ending_before": ids[1]})
         self.assertEqual([c.id for c in page.data], ids[:1])
-        found = charges.list({"payment_intent": retried}).data
-        self.assertEqual([(c.id, c.status) for c in found], [(ids[1], "succeeded"), (ids[2], "failed")])
+        attempts = charges.list({"payment_intent": retried}).data
+        self.assertEqual([(c.id, c.status) for c in attempts], [(ids[1], "succeeded"), (ids[2], "failed")])
         [charge] = charges.list({"payment_intent": other, "expand": ["data.payment_intent"]}).data
         self.assertEqual((charge.id, charge.payment_intent.id), (ids[0], other))  # type: ignore[union-attr]
         self.assertEqual(charges.list({"created": {"lt": charge.created - 3600}}).data, [])

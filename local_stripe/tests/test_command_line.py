@@ -55,10 +55,10 @@ class CommandLineTests(unittest.TestCase):
         form = b"amount=1000&currency=usd&payment_method=pm_card_pendingRefund&confirm=true"
         form += b"&allowed_payment_method_types[]=card"
         intent = call("POST", f"{url}/v1/payment_intents", form, key).json["id"]
-        made = call("POST", f"{url}/v1/refunds", f"payment_intent={intent}".encode(), key).json
-        self.assertEqual(made["status"], "pending")
+        refund = call("POST", f"{url}/v1/refunds", f"payment_intent={intent}".encode(), key).json
+        self.assertEqual(refund["status"], "pending")
         deadline = time.monotonic() + 30
-        while call("GET", f"{url}/v1/refunds/{made['id']}", None, key).json["status"] != "succeeded":
+        while call("GET", f"{url}/v1/refunds/{refund['id']}", None, key).json["status"] != "succeeded":
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
 

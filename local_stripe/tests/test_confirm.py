@@ -1,4 +1,4 @@
-"""Paying: as a browser does, with every kind of card, and what becomes of the intent."""
+"""Paying: as a browser does, with every kind of card, and the intent's status afterwards."""
 
 from __future__ import annotations
 

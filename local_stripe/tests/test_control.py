@@ -76,14 +76,14 @@ class ControlTests(LocalStripeTestCase):
 
     def test_nothing_else_is_settled(self) -> None:
         id = self.create().id
-        for asked, status in (
+        for params, status in (
             ({"payment_intent": id, "outcome": "succeeded"}, 400),
             ({"payment_intent": id, "outcome": "perhaps"}, 400),
             ({"payment_intent": id}, 400),
             ({"payment_intent": "pi_unknown", "outcome": "succeeded"}, 404),
         ):
-            with self.subTest(asked=asked):
-                self.assertEqual(self.control("POST", "settle", asked).status, status)
+            with self.subTest(params=params):
+                self.assertEqual(self.control("POST", "settle", params).status, status)
         self.assertEqual(self.status_of(id), "requires_payment_method")
 
     def test_raw_fields_of_an_intent_are_overridden(self) -> None:

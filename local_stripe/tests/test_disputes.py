@@ -80,8 +80,8 @@ class OpenTests(LocalStripeTestCase):
                     )
 
     def test_a_part_can_be_disputed_for_a_reason(self) -> None:
-        asked = {"payment_intent": self.paid(), "amount": 400, "reason": "product_not_received"}
-        answer = self.control("POST", "disputes", asked)
+        params = {"payment_intent": self.paid(), "amount": 400, "reason": "product_not_received"}
+        answer = self.control("POST", "disputes", params)
         self.assertEqual((answer.status, answer.json["amount"]), (200, 400))
         self.assertEqual(answer.json["reason"], "product_not_received")
 
@@ -113,7 +113,7 @@ class OpenTests(LocalStripeTestCase):
     def test_what_cannot_be_disputed_is_refused(self) -> None:
         disputed, paid = self.paid("pm_card_createDispute"), self.paid()
         seen = self.types()
-        for asked, status in (
+        for params, status in (
             ({"payment_intent": disputed}, 400),
             ({"payment_intent": paid, "amount": 1001}, 400),
             ({"payment_intent": paid, "amount": 0}, 400),
@@ -121,8 +121,8 @@ class OpenTests(LocalStripeTestCase):
             ({"payment_intent": paid, "inquiry": 1}, 400),
             ({"payment_intent": "pi_unknown"}, 404),
         ):
-            with self.subTest(asked=asked):
-                self.assertEqual(self.control("POST", "disputes", asked).status, status)
+            with self.subTest(params=params):
+                self.assertEqual(self.control("POST", "disputes", params).status, status)
         self.assertEqual(self.types(), seen)
         self.assertEqual(self.control("POST", "disputes", {"payment_intent": self.create().id}).status, 400)
 
@@ -304,13 +304,13 @@ class ListTests(LocalStripeTestCase):
         self.assertEqual([d.id for d in disputes.list({"limit": 1}).auto_paging_iter()], ids)
         self.assertEqual([d.id for d in disputes.list({"payment_intent": intents[0]}).data], [ids[2]])
         charge = self.charge_of(intents[1]).id
-        [found] = disputes.list({"charge": charge, "expand": ["data.charge"]}).data
-        self.assertEqual((found.id, found.charge.id), (ids[1], charge))  # type: ignore[union-attr]
+        [dispute] = disputes.list({"charge": charge, "expand": ["data.charge"]}).data
+        self.assertEqual((dispute.id, dispute.charge.id), (ids[1], charge))  # type: ignore[union-attr]
 
     def test_it_narrows_by_time(self) -> None:
         ids = {}
         for moment in (100_000, 200_000):
             with mock.patch("local_stripe.resources.disputes.now", return_value=moment):
                 ids[moment] = self.server.dispute(self.paid())["id"]
-        found = self.client.v1.disputes.list({"created": {"gt": 100_000}})
-        self.assertEqual([d.id for d in found.data], [ids[200_000]])
+        page = self.client.v1.disputes.list({"created": {"gt": 100_000}})
+        self.assertEqual([d.id for d in page.data], [ids[200_000]])

@@ -49,8 +49,8 @@ class EventTests(LocalStripeTestCase):
             ({"type": "refund.*"}, []),
         ):
             with self.subTest(params=params):
-                found = self.client.v1.events.list(params)  # type: ignore[arg-type]
-                self.assertEqual([event.type for event in found.data], types)
+                page = self.client.v1.events.list(params)  # type: ignore[arg-type]
+                self.assertEqual([event.type for event in page.data], types)
 
     def test_it_finds_what_became_of_the_money(self) -> None:
         intent = self.paid()
@@ -66,15 +66,15 @@ class EventTests(LocalStripeTestCase):
             ({"types": ["refund.created"], "delivery_success": False}, []),
         ):
             with self.subTest(params=params):
-                found = self.client.v1.events.list(params)  # type: ignore[arg-type]
-                self.assertEqual([event.type for event in found.data], types)
+                page = self.client.v1.events.list(params)  # type: ignore[arg-type]
+                self.assertEqual([event.type for event in page.data], types)
 
     def test_it_narrows_by_time(self) -> None:
         for moment in (100, 200):
             with mock.patch("local_stripe.runtime.state.now", return_value=moment):
                 self.create()
-        found = self.client.v1.events.list({"created": {"gt": 100}})
-        self.assertEqual([event.created for event in found.data], [200])
+        page = self.client.v1.events.list({"created": {"gt": 100}})
+        self.assertEqual([event.created for event in page.data], [200])
 
     def test_an_unknown_event_is_missing(self) -> None:
         with self.assertRaises(stripe.InvalidRequestError) as caught:

@@ -122,16 +122,16 @@ class FaultTests(LocalStripeTestCase):
                 self.fault(method="POST", path="/v1/refunds", effect_then_error=value)
                 with self.assertRaises(error):
                     self.refund_once(intent)
-                [made] = self.server.refunds(intent)
+                [refund_object] = self.server.refunds(intent)
                 if value == "drop":
-                    self.assertEqual(self.refund_once(intent).id, made["id"])
+                    self.assertEqual(self.refund_once(intent).id, refund_object["id"])
                 else:
                     with self.assertRaises(stripe.APIError):
                         self.refund_once(intent)
                 self.assertTrue(self.server.requests()[-1]["replayed"])
-                self.assertEqual([r["id"] for r in self.server.refunds(intent)], [made["id"]])
-                found = self.client.v1.refunds.list({"payment_intent": intent}).data
-                self.assertEqual([refund.id for refund in found], [made["id"]])
+                self.assertEqual([r["id"] for r in self.server.refunds(intent)], [refund_object["id"]])
+                refunds = self.client.v1.refunds.list({"payment_intent": intent}).data
+                self.assertEqual([refund.id for refund in refunds], [refund_object["id"]])
 
     def test_a_fault_before_a_refund_leaves_the_money(self) -> None:
         for fault, error in (

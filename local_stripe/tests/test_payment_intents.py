@@ -291,8 +291,8 @@ class ListTests(LocalStripeTestCase):
             (300, [300]),
         ):
             with self.subTest(bounds=bounds):
-                found = self.client.v1.payment_intents.list({"created": bounds})  # type: ignore[arg-type]
-                self.assertEqual([i.id for i in found.data], [ids[m] for m in moments])
+                page = self.client.v1.payment_intents.list({"created": bounds})  # type: ignore[arg-type]
+                self.assertEqual([i.id for i in page.data], [ids[m] for m in moments])
 
     def test_it_refuses_bad_cursors_and_limits(self) -> None:
         id = self.create().id

@@ -1,4 +1,4 @@
-"""What comes by itself: the second step of refunds and of evidence."""
+"""Delayed steps: the second status of refunds, and the decision on evidence."""
 
 from __future__ import annotations
 

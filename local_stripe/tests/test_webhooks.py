@@ -1,4 +1,4 @@
-"""Signed deliveries: what arrives, when it comes again, and how tests steer it."""
+"""Signed deliveries: their content, their retries, and how tests control them."""
 
 from __future__ import annotations
 
@@ -156,8 +156,8 @@ class DeliveryTests(LocalStripeTestCase):
         with Endpoint(before=lambda: barrier.wait(2)) as endpoint:
             self.create()
             self.server.set_webhook_endpoint(endpoint.url, SECRET)
-            asked = {"event": self.server.events()[0]["id"], "times": 6, "parallel": True}
-            answer = self.control("POST", "webhooks/redeliver", asked)
+            params = {"event": self.server.events()[0]["id"], "times": 6, "parallel": True}
+            answer = self.control("POST", "webhooks/redeliver", params)
             self.assertEqual([d["status"] for d in answer.json["deliveries"]], [200] * 6)
             self.assertEqual(len(endpoint.received), 6)
 
@@ -185,8 +185,8 @@ class DeliveryTests(LocalStripeTestCase):
 class EndpointTests(LocalStripeTestCase):
     def test_the_endpoint_is_set_by_the_control_api(self) -> None:
         with Endpoint() as endpoint:
-            asked = {"url": endpoint.url, "secret": SECRET}
-            self.assertEqual(self.control("POST", "webhooks/endpoint", asked).json, {"url": endpoint.url})
+            params = {"url": endpoint.url, "secret": SECRET}
+            self.assertEqual(self.control("POST", "webhooks/endpoint", params).json, {"url": endpoint.url})
             self.create()
             self.assertTrue(self.server.wait_for_webhooks())
             headers, body = endpoint.received[0]
