@@ -74,7 +74,7 @@ class Emulator:
             return copy.deepcopy(payment_intents.confirm(self._state, request, payment_intent))
 
     def settle(self, payment_intent: str, outcome: str = "succeeded") -> JsonDict:
-        """End ``processing`` or ``requires_action`` as "succeeded" or "failed"; gives the intent.
+        """End ``processing`` or ``requires_action`` as "succeeded" or "failed"; returns the intent.
 
         Raises ValueError for another outcome, LookupError for an unknown intent, StripeError if it waits for
         nothing.
@@ -96,7 +96,7 @@ class Emulator:
     ) -> JsonDict:
         """Refund an intent as in Stripe's Dashboard: ``amount`` in minor units, None for all that is left.
 
-        Gives the refund. Raises LookupError for an unknown intent, ValueError for an amount or a reason that
+        Returns the refund. Raises LookupError for an unknown intent, ValueError for an amount or a reason that
         cannot be, StripeError for what ``POST /v1/refunds`` refuses too.
         """
         if (amount is not None and amount < 1) or reason not in (None, *refunds.REASONS):
@@ -110,7 +110,7 @@ class Emulator:
 
     def settle_refund(self, refund: str, outcome: str = "succeeded") -> JsonDict:
         """Bring a refund to its end: "succeeded", "failed" (also after it succeeded), "canceled" (as in the
-        Dashboard), or let it wait for the customer: "requires_action". Gives the refund.
+        Dashboard), or let it wait for the customer: "requires_action". Returns the refund.
 
         Raises ValueError for another outcome, LookupError for an unknown refund, StripeError if it has ended.
         """
@@ -134,7 +134,7 @@ class Emulator:
         inquiry: bool = False,
     ) -> JsonDict:
         """Let the customer's bank dispute a paid intent: ``amount`` in minor units, None for all that was not
-        refunded. An ``inquiry`` takes no money yet. Gives the dispute.
+        refunded. An ``inquiry`` takes no money yet. Returns the dispute.
 
         Raises LookupError for an unknown intent, ValueError for an unknown reason, StripeError when it was not
         paid, is refunded or disputed already.
@@ -146,10 +146,10 @@ class Emulator:
             return copy.deepcopy(disputes.begin(self._state, charge, amount, reason, inquiry=inquiry))
 
     def close_dispute(self, dispute: str, outcome: str) -> JsonDict:
-        """End a chargeback as "won" or "lost", an inquiry as "warning_closed". Gives the dispute.
+        """End a chargeback as "won" or "lost", an inquiry as "warning_closed". Returns the dispute.
 
         Raises ValueError for another outcome, LookupError for an unknown dispute, StripeError if it is closed
-        or cannot end so.
+        or cannot have this outcome.
         """
         if outcome not in disputes.OUTCOMES:
             raise ValueError(f"outcome is one of {', '.join(disputes.OUTCOMES)}")
@@ -159,7 +159,7 @@ class Emulator:
             return copy.deepcopy(dispute_object)
 
     def escalate_dispute(self, dispute: str) -> JsonDict:
-        """Turn an inquiry into a chargeback; gives the dispute. Raises LookupError, or StripeError if it is none."""
+        """Turn an inquiry into a chargeback; returns the dispute. Raises LookupError, or StripeError if it is none."""
         with self._state.lock:
             dispute_object = self._find("dispute", dispute)
             disputes.escalate(self._state, dispute_object)
@@ -219,7 +219,7 @@ class Emulator:
         self._webhooks.pause()
 
     def resume_webhooks(self, *, discard: bool = False) -> int:
-        """Send the queued deliveries, or with ``discard`` drop them. Gives the number of deliveries due."""
+        """Send the queued deliveries, or with ``discard`` drop them. Returns the number of deliveries due."""
         return self._webhooks.resume(discard)
 
     def wait_for_webhooks(self, timeout: float = 5.0) -> bool:
@@ -227,7 +227,7 @@ class Emulator:
         return self._webhooks.wait(timeout)
 
     def redeliver(self, event: str, *, times: int = 1, parallel: bool = False) -> list[JsonDict]:
-        """Send an event again, now, also while paused. Gives the deliveries. Raises LookupError."""
+        """Send an event again, now, also while paused. Returns the deliveries. Raises LookupError."""
         with self._state.lock:
             event_object = self._event(event)
         return self._webhooks.redeliver(event_object, times, parallel)

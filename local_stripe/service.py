@@ -57,7 +57,7 @@ class LocalStripe(Emulator):
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> LocalStripe:
-        """Serve in daemon threads; gives itself back. To be called once."""
+        """Serve in daemon threads; returns itself. To be called once."""
         self._webhooks.start()
         self._later.start()
         self._server.start()

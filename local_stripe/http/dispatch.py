@@ -32,7 +32,7 @@ _HIDDEN = "[hidden]"
 
 @dataclass(frozen=True)
 class Call:
-    """What came over the wire."""
+    """An HTTP request as received."""
 
     method: str
     target: str
@@ -52,7 +52,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What goes back over the wire."""
+    """An HTTP response to send."""
 
     status: int
     body: bytes
@@ -173,7 +173,7 @@ def _header(value: str) -> str:
 
 
 def _without_secrets(params: JsonDict) -> JsonDict:
-    """Parameters fit to be shown: no client secret, no card number."""
+    """Parameters for the log: without client secrets and card numbers."""
     return {
         name: _without_secrets(value)
         if isinstance(value, dict)

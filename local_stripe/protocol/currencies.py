@@ -51,7 +51,7 @@ def check_amount(amount: int, currency: str) -> None:
 
 
 def money(amount: int, currency: str) -> str:
-    """An amount in Stripe's words about refunds: ``$12.00``."""
+    """An amount as Stripe writes it in messages about refunds: ``$12.00``."""
     number = f"{amount / 10 ** exponent(currency):,.{exponent(currency)}f}"
     return f"{_SIGNS[currency]}{number}" if currency in _SIGNS else f"{number} {currency}"
 

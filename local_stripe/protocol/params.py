@@ -1,4 +1,4 @@
-"""Readers of parameters: each takes a parameter's name and raw value and gives its value or raises.
+"""Readers of parameters: each takes a parameter's name and raw value and returns its value or raises.
 
 ``read`` applies a table of them and refuses unknown and missing parameters.
 """

@@ -1,4 +1,4 @@
-"""Which function answers which path."""
+"""Routes: the function that answers each path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local_stripe.runtime.state import Request, State
 
 @dataclass(frozen=True)
 class Route:
-    """One endpoint: ``handler(state, request, **names of the pattern)`` gives the object to answer.
+    """One endpoint: ``handler(state, request, **names of the pattern)`` returns the object to answer.
 
     ``publishable`` tells that a browser may call it with a publishable key.
     """

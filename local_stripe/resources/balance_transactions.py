@@ -1,4 +1,4 @@
-"""Balance transactions: what a movement does to the account (API reference, "Balance transactions")."""
+"""Balance transactions: changes of the account's balance (API reference, "Balance transactions")."""
 
 from __future__ import annotations
 

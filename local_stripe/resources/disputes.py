@@ -169,7 +169,7 @@ def escalate(state: State, dispute: JsonDict) -> None:
 def end(state: State, request: Request, dispute: JsonDict, outcome: str) -> None:
     """Close a dispute: ``won`` gives the money back, ``lost`` does not, an inquiry is ``warning_closed``.
 
-    Raises StripeError (400) when it is closed already, or cannot end so.
+    Raises StripeError (400) when it is closed already, or cannot have this outcome.
     """
     # Only an inquiry ends as `warning_closed`, only a chargeback is won or lost.
     _check_open(dispute)

@@ -1,4 +1,4 @@
-"""``/v1/events``: what happened, for whoever missed a webhook (docs, "Process undelivered events")."""
+"""``/v1/events``: past events, for a client that missed a webhook (docs, "Process undelivered events")."""
 
 from __future__ import annotations
 

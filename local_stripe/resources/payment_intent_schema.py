@@ -104,7 +104,7 @@ CANCEL: dict[str, Reader] = {
     "cancellation_reason": choice("duplicate", "fraudulent", "requested_by_customer", "abandoned"),
     "expand": expand_reader,
 }
-# Fields an update sets without further ado, whatever the status.
+# Fields an update sets directly, whatever the status.
 PLAIN = (
     "capture_method",
     "description",
@@ -124,7 +124,7 @@ NOT_WITH_ALLOWED = (
 
 
 def compatible(allowed: list[str]) -> list[str]:
-    """Of the types allowed, those the account takes: Stripe drops the others without a word."""
+    """Of the types allowed, those the account takes: Stripe drops the others silently."""
     return [type for type in COMPATIBLE if type in allowed]
 
 

@@ -1,4 +1,4 @@
-"""Second steps that come by themselves after a while, in the order in which they were announced."""
+"""Delayed second steps, taken in the order in which they were added."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Scheduler:
         self._stopped = False
 
     def add(self, step: Step) -> None:
-        """Take ``step`` once its time has come. The caller holds the lock, and so does the step."""
+        """Take ``step`` after ``seconds``. The caller holds the lock, and the step runs under it."""
         if self.seconds is not None:
             self._steps.append((time.monotonic() + self.seconds, step))
             self._changed.notify_all()
@@ -44,7 +44,7 @@ class Scheduler:
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Forget what was to come."""
+        """Drop the steps not yet taken."""
         with self._changed:
             self._steps.clear()
 

@@ -60,7 +60,7 @@ INTERNAL_REQUEST = Request("POST", "", {})
 class State:
     """The one account of the local Stripe. ``objects`` maps a kind ("charge") and an id to an object.
 
-    ``later`` takes what banks do by themselves after a while, such as the end of a pending refund. ``resets``
+    ``later`` takes the steps that banks take after a while, such as the end of a pending refund. ``resets``
     counts the calls of ``clear``, so that a request which began before one leaves nothing behind after it.
     """
 
@@ -86,7 +86,7 @@ class State:
         self.resets += 1
 
     def add(self, obj: JsonDict) -> JsonDict:
-        """Keep a new object under its kind and id; gives it back."""
+        """Store a new object under its kind and id; returns it."""
         self.of_kind(obj["object"])[obj["id"]] = obj
         return obj
 
@@ -99,7 +99,7 @@ class State:
         return self.of_kind(kind).get(id) if id else None
 
     def emit(self, type: str, obj: JsonDict, request: Request) -> JsonDict:
-        """Store an event about ``obj`` as it is now, and hand it to the webhooks. Gives the event back."""
+        """Store an event about ``obj`` as it is now, and hand it to the webhooks. Returns the event."""
         event: JsonDict = {
             "id": new_id("evt"),
             "object": "event",

@@ -1,7 +1,7 @@
 """Signed webhooks, delivered in the background and tried again (docs, "Webhooks", "Verify signatures").
 
-Events leave in the order in which they happened; one that failed comes again later, possibly after younger
-ones, as Stripe's do.
+Events are sent in the order in which they happened; one that failed is sent again later, possibly after newer
+ones, as at Stripe.
 """
 
 from __future__ import annotations
@@ -104,12 +104,12 @@ class Webhooks:
             self._changed.notify_all()
 
     def pause(self) -> None:
-        """Hold deliveries back; one under way is finished."""
+        """Hold deliveries; one in progress is finished."""
         with self._changed:
             self.paused = True
 
     def resume(self, discard: bool = False) -> int:
-        """Deliver again. ``discard`` first drops what has gathered. Gives the number of deliveries due."""
+        """Deliver again. ``discard`` first drops the queued deliveries. Returns the number of deliveries due."""
         with self._changed:
             if discard:
                 self._jobs.clear()
@@ -138,7 +138,7 @@ class Webhooks:
             return True
 
     def redeliver(self, event: JsonDict, times: int = 1, parallel: bool = False) -> list[JsonDict]:
-        """Deliver an event now, also while paused, without retries. Gives the deliveries."""
+        """Deliver an event now, also while paused, without retries. Returns the deliveries."""
         done: list[JsonDict] = []
 
         def once() -> None:
