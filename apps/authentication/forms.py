@@ -7,7 +7,7 @@ from unfold.forms import AuthenticationForm
 
 from apps.core.errors import TooManyAttempts
 from apps.core.rate_limits import count_failures
-from apps.users.rate_limits import passwords
+from apps.users.rate_limits import password_attempts
 
 from .devices import device_of
 
@@ -20,7 +20,7 @@ class AdminLoginForm(AuthenticationForm):
         try:
             email = self.cleaned_data.get("username", "")
             device = device_of(self.request, email)
-            with count_failures(ValidationError, of=passwords(self.request, email, device=device)):
+            with count_failures(ValidationError, of=password_attempts(self.request, email, device=device)):
                 cleaned: dict[str, Any] = super().clean()
                 return cleaned
         except TooManyAttempts as error:

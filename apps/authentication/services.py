@@ -19,6 +19,7 @@ from apps.users.models import User
 from . import password_reset_links, selectors, tokens
 from .errors import InvalidCredentials, ResetLinkInvalid, TokenInvalid
 from .models import Session
+from .tokens import TokenPair
 
 BATCH: Final = 1000
 # For so long an exchange may be repeated: two tabs send one token, or the answer is lost on its way.
@@ -26,19 +27,11 @@ REFRESH_GRACE: Final = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """What a client holds of its session."""
-
-    access: str
-    refresh: str
-
-
-@dataclass(frozen=True)
 class SignedIn:
     """A person and the first tokens of their new session."""
 
     user: User
-    tokens: Tokens
+    tokens: TokenPair
 
 
 def register(
@@ -69,24 +62,25 @@ def sign_in(*, email: str, password: str) -> SignedIn:
     return SignedIn(user, open_session(user=user))
 
 
-def open_session(*, user: User) -> Tokens:
+def open_session(*, user: User) -> TokenPair:
     """A new session of `user`, who has proved who they are, and its first tokens."""
     sid = uuid.uuid4()
     now = timezone.now()
-    issued = tokens.issue(sid=sid, user_id=user.pk, jti=tokens.new_jti(), at=now)
+    jti = tokens.new_jti()
+    pair = tokens.issue(sid=sid, user_id=user.pk, jti=jti, at=now)
     Session.objects.create(
         id=sid,
         user=user,
-        refresh_jti=issued.refresh_jti,
+        refresh_jti=jti,
         auth_hash=user.get_session_auth_hash(),
         created_at=now,
         refreshed_at=now,
-        expires_at=issued.expires_at,
+        expires_at=pair.expires_at,
     )
-    return Tokens(access=issued.access, refresh=issued.refresh)
+    return pair
 
 
-def refresh_session(*, refresh: str) -> Tokens:
+def refresh_session(*, refresh: str) -> TokenPair:
     """Exchange a refresh token for a new pair; the token is used up.
 
     Whoever sends it again within REFRESH_GRACE gets the same pair again, until that has been exchanged in turn. Raises
@@ -96,16 +90,17 @@ def refresh_session(*, refresh: str) -> Tokens:
     claims = tokens.read_refresh(refresh)
     session = selectors.live_session(claims)
     now = timezone.now()
-    issued = tokens.issue(sid=session.pk, user_id=session.user_id, jti=tokens.successor_jti(claims), at=now)
+    next_jti = tokens.successor_jti(claims)
+    pair = tokens.issue(sid=session.pk, user_id=session.user_id, jti=next_jti, at=now)
     exchanged = Session.objects.filter(id=session.pk, ended_at=None, refresh_jti=claims.jti).update(
-        refresh_jti=issued.refresh_jti, refreshed_at=now, expires_at=issued.expires_at
+        refresh_jti=next_jti, refreshed_at=now, expires_at=pair.expires_at
     )
     if not exchanged:
         return _repeat_exchange(claims)
-    return Tokens(access=issued.access, refresh=issued.refresh)
+    return pair
 
 
-def renew_access(*, refresh: str) -> Tokens:
+def renew_access(*, refresh: str) -> TokenPair:
     """A new access token; the refresh token stays as it was sent, until its time runs out or its session ends.
 
     For the client in the field, which keeps only `access` of the answer. One that is used up is answered, or
@@ -115,10 +110,11 @@ def renew_access(*, refresh: str) -> Tokens:
     session = selectors.live_session(claims)
     if session.refresh_jti != claims.jti:
         return _repeat_exchange(claims)
-    return Tokens(access=tokens.issue_access(sid=session.pk, user_id=session.user_id), refresh=refresh)
+    access = tokens.issue_access(sid=session.pk, user_id=session.user_id)
+    return TokenPair(access=access, refresh=refresh, expires_at=session.expires_at)
 
 
-def _repeat_exchange(claims: tokens.Claims) -> Tokens:
+def _repeat_exchange(claims: tokens.Claims) -> TokenPair:
     """The pair for which a used refresh token was exchanged just now. Else its session ends: raises TokenInvalid."""
     # Read anew: a twin may have exchanged the token since, or somebody ended the session.
     session = selectors.live_session(claims)
@@ -128,13 +124,12 @@ def _repeat_exchange(claims: tokens.Claims) -> Tokens:
         revoke_session(user=session.user, sid=session.pk)
         raise TokenInvalid
     # Made of the same values as the first time, it is the same pair, and the session still has one usable child.
-    issued = tokens.issue(
+    return tokens.issue(
         sid=session.pk, user_id=session.user_id, jti=session.refresh_jti, at=session.refreshed_at
     )
-    return Tokens(access=issued.access, refresh=issued.refresh)
 
 
-def change_password(*, user: User, old_password: str, new_password: str) -> Tokens:
+def change_password(*, user: User, old_password: str, new_password: str) -> TokenPair:
     """A new password for `user`: every session ends, and a new one opens for whoever asked.
 
     Raises InvalidFields: `old_password` wrong, `new_password` too weak.

@@ -71,12 +71,11 @@ class Refresh(RefreshToken):
 
 
 @dataclass(frozen=True)
-class Issued:
-    """A new pair of tokens, and what its session must remember of it."""
+class TokenPair:
+    """What a client holds of its session: an access and a refresh token, and when the refresh token expires."""
 
     access: str
     refresh: str
-    refresh_jti: str
     expires_at: datetime
 
 
@@ -89,13 +88,12 @@ class Claims:
     jti: str
 
 
-def issue(*, sid: uuid.UUID, user_id: int, jti: str, at: datetime) -> Issued:
+def issue(*, sid: uuid.UUID, user_id: int, jti: str, at: datetime) -> TokenPair:
     """The pair of tokens of the session `sid` whose refresh token is `jti`, made at `at`; the same pair each time."""
     refresh = _token(Refresh, sid=sid, user_id=user_id, jti=jti, at=at)
-    return Issued(
+    return TokenPair(
         access=str(_token(Access, sid=sid, user_id=user_id, jti=_derived(sid, "access", jti), at=at)),
         refresh=str(refresh),
-        refresh_jti=jti,
         expires_at=datetime_from_epoch(refresh["exp"]),
     )
 

@@ -20,7 +20,7 @@ from apps.core.views import PublicView
 from apps.users import services as users_services
 from apps.users import views as users
 from apps.users.errors import AccountClosed, EmailTaken, InvalidFields, SuperuserAccount, WrongPassword
-from apps.users.rate_limits import passwords
+from apps.users.rate_limits import password_attempts
 from apps.users.serializers import UserOutput
 
 from . import authentication, cookies, devices, rate_limits, selectors, services
@@ -40,6 +40,7 @@ from .serializers import (
     TokensOutput,
     VerifyInput,
 )
+from .tokens import TokenPair
 
 
 class Register(PublicView):
@@ -72,7 +73,9 @@ class Login(PublicView):
         form_data = _form_data(LoginInput, request)
         use_cookies = form_data.pop("use_cookies")
         device = devices.device_of(request._request, form_data["email"], form_data.pop("device_token"))
-        with count_failures(InvalidCredentials, of=passwords(request, form_data["email"], device=device)):
+        with count_failures(
+            InvalidCredentials, of=password_attempts(request, form_data["email"], device=device)
+        ):
             signed_in = services.sign_in(**form_data)
         return _welcome(request, signed_in, "You are signed in.", use_cookies)
 
@@ -92,7 +95,7 @@ class Refresh(PublicView):
         return self._exchange(request, services.refresh_session)
 
     @staticmethod
-    def _exchange(request: Request, exchange: Callable[..., services.Tokens]) -> Response:
+    def _exchange(request: Request, exchange: Callable[..., TokenPair]) -> Response:
         refresh = _form_data(RefreshInput, request)["refresh"]
         by_cookie = not refresh
         if by_cookie:
@@ -152,13 +155,13 @@ class Logout(APIView):
     def post(self, request: Request) -> Response:
         form_data = _form_data(LogoutInput, request)
         user: Any = request.user
-        asked_by: Any = request.auth
-        if asked_by is None:
+        auth: Any = request.auth
+        if auth is None:
             user = services.revoke_session_by_token(refresh=cookies.REFRESH.read(request))
         elif form_data["refresh"] and not form_data["everywhere"]:
             services.revoke_own_session_by_token(user=user, refresh=form_data["refresh"])
         else:
-            services.revoke_session(user=user, sid=asked_by.sid)
+            services.revoke_session(user=user, sid=auth.sid)
             with suppress(InvalidFields):  # a cookie that a browser still has, of whatever age
                 services.revoke_own_session_by_token(user=user, refresh=cookies.REFRESH.read(request))
         if form_data["everywhere"] and user:
@@ -179,10 +182,10 @@ class ChangePassword(APIView):
     def post(self, request: Request) -> Response:
         form_data = _form_data(ChangePasswordInput, request)
         user: Any = request.user
-        asked_by: Any = request.auth
-        with count_failures(WrongPassword, of=passwords(request, user.email, device=str(asked_by.sid))):
+        auth: Any = request.auth
+        with count_failures(WrongPassword, of=password_attempts(request, user.email, device=str(auth.sid))):
             tokens = services.change_password(user=user, **form_data)
-        return _hand_over({"message": "Your password is changed."}, tokens, asked_by.by_cookie)
+        return _hand_over({"message": "Your password is changed."}, tokens, auth.by_cookie)
 
 
 class RequestPasswordReset(PublicView):
@@ -228,8 +231,8 @@ class Account(users.Profile):
     def delete(self, request: Request) -> Response:
         form_data = _form_data(CloseAccountInput, request)
         user: Any = request.user
-        asked_by: Any = request.auth
-        with count_failures(WrongPassword, of=passwords(request, user.email, device=str(asked_by.sid))):
+        auth: Any = request.auth
+        with count_failures(WrongPassword, of=password_attempts(request, user.email, device=str(auth.sid))):
             users_services.close_account(user=user, **form_data)
         response = Response(status=204)
         cookies.clear(response)
@@ -279,7 +282,7 @@ def change_password_in_admin(request: HttpRequest) -> HttpResponseBase:
         return page(request)
     try:
         session = str(request.session.session_key)
-        taken = hit(*passwords(request, request.user.email, device=session))
+        taken = hit(*password_attempts(request, request.user.email, device=session))
     except TooManyAttempts as error:
         text = f"{error.detail}\n"
         headers = {"Retry-After": str(error.retry_after)}
@@ -311,7 +314,7 @@ def _welcome(
     return response
 
 
-def _hand_over(body: dict[str, Any], tokens: services.Tokens, by_cookie: bool, status: int = 200) -> Response:
+def _hand_over(body: dict[str, Any], tokens: TokenPair, by_cookie: bool, status: int = 200) -> Response:
     """`body` with the tokens in it, or with the tokens in cookies."""
     if by_cookie:
         response = Response(body, status=status)

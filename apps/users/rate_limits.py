@@ -1,12 +1,12 @@
-"""What is counted around passwords. An account is the e-mail address that was given, whether it exists or not."""
+"""Limits on attempts at passwords. An account is the e-mail address in the request, whether it exists or not."""
 
 from apps.core.rate_limits import Counter, HasMeta, Refuses, per_network
 
 from .models import User
 
 
-def passwords(request: HasMeta, email: str, *, device: str = "") -> tuple[Counter, ...]:
-    """For a try at the password of `email`, wherever it is asked for.
+def password_attempts(request: HasMeta, email: str, *, device: str = "") -> tuple[Counter, ...]:
+    """The counters of an attempt at the password of `email`, on whatever page or route.
 
     The account's counter is one for each network, so that guessing locks out the guesser and not the owner. A network
     has ceilings on failures and on the accounts that they were of. `device` names what has proved that it was signed

@@ -238,10 +238,11 @@ def broken_refresh(*, refresh):
     if session.ended_at or session.refresh_jti != claims.jti:
         raise TokenInvalid
     time.sleep(0.005)
-    issued = tokens.issue(sid=session.pk, user_id=session.user_id, jti=tokens.new_jti(), at=timezone.now())
-    session.refresh_jti = issued.refresh_jti
+    jti = tokens.new_jti()
+    pair = tokens.issue(sid=session.pk, user_id=session.user_id, jti=jti, at=timezone.now())
+    session.refresh_jti = jti
     session.save(update_fields=["refresh_jti"])
-    return services.Tokens(access=issued.access, refresh=issued.refresh)
+    return pair
 
 
 class RefreshingTogether(RaceTestCase):
