@@ -17,7 +17,8 @@ SETTLE_AFTER = 5.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM, SIGINT or, with ``--exit-with-stdin``, the end of standard input.
 
-    Returns the exit status."""
+    Returns the exit status.
+    """
     options = _parser().parse_args(arguments)
     try:
         stripe = LocalStripe(

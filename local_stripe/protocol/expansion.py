@@ -79,8 +79,6 @@ def _expand(state: State, obj: Any, steps: list[str], path: str) -> Any:
 
 def _refunds(state: State, charge: JsonDict) -> JsonDict:
     """A charge's refunds, newest first: a list within it, only on ``expand`` (changelog, 2022-11-15)."""
-    refunds = [refund for refund in state.of_kind("refund").values() if refund["charge"] == charge["id"]][
-        ::-1
-    ]
+    refunds = [r for r in state.of_kind("refund").values() if r["charge"] == charge["id"]][::-1]
     url = f"/v1/charges/{charge['id']}/refunds"
     return {"object": "list", "data": refunds[:10], "has_more": len(refunds) > 10, "url": url}

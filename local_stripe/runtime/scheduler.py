@@ -16,7 +16,7 @@ Step = Callable[[], None]
 
 
 class Scheduler:
-    """A queue and its one thread. ``seconds`` None drops the steps: only a caller takes them."""
+    """A queue and its one thread. With ``seconds`` None steps are dropped: only callers settle."""
 
     def __init__(self, state: State, seconds: float | None) -> None:
         if seconds is not None and not 0 <= seconds <= 86400:
