@@ -48,8 +48,8 @@ def fill(of_one: int, rows: int) -> dict[str, Any]:
     from django.utils import timezone
 
     from apps.users.models import User
-    from apps.vouchers import codes
-    from apps.vouchers.models import Voucher, VoucherType, VoucherUsage
+    from apps.vouchers.models import Hold, Voucher, VoucherType, VoucherUsage
+    from apps.vouchers.tests.factories import held, sold_voucher
 
     now = timezone.now()
     few, many, staff = (User.objects.create_user(f"{name}@example.org") for name in ("few", "many", "staff"))
@@ -61,27 +61,20 @@ def fill(of_one: int, rows: int) -> dict[str, Any]:
         VoucherType.objects.create(name=f"Type {number}", price=10, service_type=f"service_{number}")
         for number in range(10)
     ]
+    suspended = held(Hold.SUSPENDED)
 
     def vouchers() -> Iterator[Voucher]:
         for number in range(rows):
             owner = few if number < 20 else many if number < 20 + of_one else others[number % len(others)]
             # The last type is rare; so are held vouchers.
             kind = types[9] if number % 1000 == 999 else types[number % 9]
-            held = "suspended" if number % 500 == 7 else ""
-            yield Voucher(
-                code=codes.make(),
+            yield sold_voucher(
+                owner=owner,
                 voucher_type=kind,
-                user=owner,
-                service_type=kind.service_type,
-                face_value=10,
-                currency="USD",
-                purchase_date=now - timedelta(seconds=number % 5_000_000),
+                at=now - timedelta(seconds=number % 5_000_000),
                 expiry_date=now + timedelta(days=number * 7919 % 400 - 100),
-                total_uses=1,
                 uses_remaining=int(number % 3 > 0),
-                is_active=not held,
-                holds=held,
-                inactive_reason="by_staff" if held else "",
+                **(suspended if number % 500 == 7 else {}),
             )
 
     pending: list[Voucher] = []

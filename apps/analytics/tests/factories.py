@@ -1,18 +1,17 @@
 """Purchases and uses at given moments, and books full of them."""
 
 import random
-import uuid
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
 
 from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
+from apps.payments.tests.factories import make_transaction
 from apps.users.models import User
-from apps.vouchers import codes
 from apps.vouchers.models import Hold, UsageReversal, Voucher, VoucherType, VoucherUsage
 from apps.vouchers.services import batches
-from apps.vouchers.tests.factories import make_type
+from apps.vouchers.tests.factories import make_type, sold_voucher
 
 _numbers = count(1)
 
@@ -22,21 +21,8 @@ def make_purchase(
 ) -> Transaction:
     """A paid purchase completed at a moment, with its vouchers; `changes` are fields of the transaction."""
     voucher_type = voucher_type or make_type()
-    fields: dict[str, Any] = {
-        "unit_price": voucher_type.price,
-        "amount": voucher_type.price * quantity,
-        "currency": voucher_type.currency,
-        "service_type": voucher_type.service_type,
-        "validity_days": voucher_type.validity_days,
-        "max_uses": voucher_type.max_uses,
-        "status": TransactionStatus.COMPLETED,
-        "created_at": at,
-        "completed_at": at,
-        "stripe_payment_intent_id": f"pi_{uuid.uuid4().hex}",
-    }
-    paid = Transaction.objects.create(
-        user=user, voucher_type=voucher_type, quantity=quantity, **{**fields, **changes}
-    )
+    fields: dict[str, Any] = {"status": TransactionStatus.COMPLETED, "created_at": at, "completed_at": at}
+    paid = make_transaction(user=user, voucher_type=voucher_type, quantity=quantity, **{**fields, **changes})
     for line_no in range(1, quantity + 1):
         SoldVoucher.objects.create(
             transaction=paid, line_no=line_no, voucher=issue(user=user, voucher_type=voucher_type, at=at)
@@ -46,17 +32,10 @@ def make_purchase(
 
 def issue(*, user: User, voucher_type: VoucherType, at: datetime, **changes: Any) -> Voucher:
     """A voucher with a purchase date; it has ten years more to go."""
-    fields: dict[str, Any] = {
-        "service_type": voucher_type.service_type,
-        "face_value": voucher_type.price,
-        "currency": voucher_type.currency,
-        "expiry_date": at + timedelta(days=3650),
-        "total_uses": voucher_type.max_uses,
-        "uses_remaining": voucher_type.max_uses,
-    }
-    return Voucher.objects.create(
-        code=codes.make(), user=user, voucher_type=voucher_type, purchase_date=at, **{**fields, **changes}
-    )
+    fields: dict[str, Any] = {"expiry_date": at + timedelta(days=3650), **changes}
+    voucher = sold_voucher(owner=user, voucher_type=voucher_type, at=at, **fields)
+    voucher.save()
+    return voucher
 
 
 def use(voucher: Voucher, *, by: User, at: datetime) -> VoucherUsage:
@@ -146,16 +125,12 @@ def make_batch(*, owner: User, voucher_type: VoucherType, quantity: int) -> list
 
 
 def _unpaid(user: User, voucher_type: VoucherType, status: str, at: datetime) -> None:
-    Transaction.objects.create(
+    make_transaction(
         user=user,
         voucher_type=voucher_type,
-        quantity=1,
-        unit_price=voucher_type.price,
-        amount=voucher_type.price,
-        currency=voucher_type.currency,
-        service_type=voucher_type.service_type,
-        validity_days=1,
-        max_uses=1,
         status=status,
         created_at=at,
+        validity_days=1,
+        max_uses=1,
+        stripe_payment_intent_id=None,
     )

@@ -15,7 +15,7 @@ def make_transaction(
 ) -> Transaction:
     """A pending transaction with an intent id that no Stripe knows."""
     voucher_type = voucher_type or make_type()
-    made = Transaction.objects.create(
+    pending = Transaction.objects.create(
         user=user,
         voucher_type=voucher_type,
         quantity=quantity,
@@ -28,9 +28,9 @@ def make_transaction(
         stripe_payment_intent_id=f"pi_{uuid.uuid4().hex}",
     )
     if changes:
-        Transaction.objects.filter(pk=made.pk).update(**changes)
-        made.refresh_from_db()
-    return made
+        Transaction.objects.filter(pk=pending.pk).update(**changes)
+        pending.refresh_from_db()
+    return pending
 
 
 def make_completed_transaction(

@@ -1,6 +1,6 @@
 """Voucher types and vouchers in the states that tests need."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -42,6 +42,21 @@ def make_voucher(*, owner: User, voucher_type: VoucherType | None = None, **chan
         Voucher.objects.filter(pk=voucher.pk).update(**changes)
         voucher.refresh_from_db()
     return voucher
+
+
+def sold_voucher(*, owner: User, voucher_type: VoucherType, at: datetime, **changes: Any) -> Voucher:
+    """The row of a voucher of `owner` sold at a moment, without a history and not saved: for books and long lists."""
+    fields: dict[str, Any] = {
+        "code": codes.make(),
+        "service_type": voucher_type.service_type,
+        "face_value": voucher_type.price,
+        "currency": voucher_type.currency,
+        "purchase_date": at,
+        "expiry_date": at + timedelta(days=voucher_type.validity_days),
+        "total_uses": voucher_type.max_uses,
+        "uses_remaining": voucher_type.max_uses,
+    }
+    return Voucher(user=owner, voucher_type=voucher_type, **{**fields, **changes})
 
 
 def make_batch_vouchers(*, owner: User, quantity: int, **fields: Any) -> list[Voucher]:

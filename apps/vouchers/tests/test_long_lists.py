@@ -14,10 +14,10 @@ from apps.core.api.pagination import DeferredJoinPaginator
 from apps.users.models import User
 from apps.users.tests.factories import make_staff, make_user
 from apps.vouchers import codes
-from apps.vouchers.models import Voucher, VoucherStatus, VoucherUsage
+from apps.vouchers.models import Hold, Voucher, VoucherStatus, VoucherUsage
 from tests.support.cases import ApiTestCase, Client, _Api
 
-from .factories import make_type
+from .factories import held, make_type, sold_voucher
 
 MY, USES = "/api/vouchers/my-vouchers/", "/api/vouchers/usage-history/"
 MINE, ALL = 2000, 8000
@@ -33,27 +33,20 @@ def fill(mine: int, everyone: int) -> tuple[User, User]:
     owner, staff = make_user(), make_staff()
     others = [make_user() for _ in range(10)]
     kinds = [make_type(name=f"Kind {number}", service_type=f"service_{number}") for number in range(4)]
+    suspended = held(Hold.SUSPENDED)
 
     def voucher(number: int) -> Voucher:
         kind = kinds[3] if number % 200 == 5 else kinds[number % 3]
-        held = number % 100 == 7
-        return Voucher(
-            code=codes.make(),
+        return sold_voucher(
+            owner=owner if number % (everyone // mine) == 0 else others[number % 10],
             voucher_type=kind,
-            user=owner if number % (everyone // mine) == 0 else others[number % 10],
-            service_type=kind.service_type,
-            face_value=10,
-            currency="USD",
-            purchase_date=now - timedelta(seconds=number // 7),  # several at one instant, as a batch has
+            at=now - timedelta(seconds=number // 7),  # several at one instant, as a batch has
             expiry_date=now + timedelta(days=number * 7919 % 400 - 100),
-            total_uses=1,
             uses_remaining=int(number % 3 > 0),
-            is_active=not held,
-            holds="suspended" if held else "",
-            inactive_reason="by_staff" if held else "",
+            **(suspended if number % 100 == 7 else {}),
         )
 
-    made = Voucher.objects.bulk_create((voucher(number) for number in range(everyone)), batch_size=2000)
+    issued = Voucher.objects.bulk_create((voucher(number) for number in range(everyone)), batch_size=2000)
     VoucherUsage.objects.bulk_create(
         (
             VoucherUsage(
@@ -63,7 +56,7 @@ def fill(mine: int, everyone: int) -> tuple[User, User]:
                 used_at=used.purchase_date,
                 use_no=1,
             )
-            for used in made
+            for used in issued
             if not used.uses_remaining
         ),
         batch_size=2000,
