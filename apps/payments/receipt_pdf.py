@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.core import pdf
 from apps.core.dates import format_moment
 from apps.core.money import format_amount
-from apps.core.pdf import PdfDocument, paper
+from apps.core.pdf import PdfDocument, new_document
 from apps.vouchers import codes
 from apps.vouchers.models import InactiveReason, Voucher
 
@@ -34,7 +34,7 @@ def receipt_pdf(transaction: Transaction) -> bytes:
     """
     assert transaction.completed_at is not None, "only what was paid has a receipt"
     vouchers = list(transaction.vouchers)
-    with paper(pdf.A4, title=f"Receipt {transaction.pk}") as page:
+    with new_document(pdf.A4, title=f"Receipt {transaction.pk}") as page:
         _head(page, transaction, transaction.completed_at)
         y = _item(page, transaction, vouchers)
         y = _sums(page, transaction, y)

@@ -14,13 +14,13 @@ from django.utils import timezone
 from apps.core import pdf
 from apps.core.dates import format_day, format_moment, format_time
 from apps.core.money import format_amount
-from apps.core.pdf import PdfDocument, paper
+from apps.core.pdf import PdfDocument, new_document
 
 from . import qr
 from .models import Voucher, VoucherStatus
 from .states import WHY_INACTIVE, InactiveReason
 
-# Vouchers in one file: two and a half minutes, 25 MB, and 330 MB of memory while it is made.
+# Vouchers in one file: two and a half minutes, 25 MB, and 330 MB of memory while it is drawn.
 MOST: Final = 10_000
 COLUMNS: Final = 2
 ROWS: Final = 4
@@ -32,7 +32,7 @@ def voucher_pdf(voucher: Voucher) -> bytes:
 
     The same voucher at the same minute gives the same bytes.
     """
-    with paper(pdf.A5_LANDSCAPE, title="Voucher") as page:
+    with new_document(pdf.A5_LANDSCAPE, title="Voucher") as page:
         _page(page, voucher, timezone.now())
         return page.pdf()
 
@@ -44,7 +44,7 @@ def sheets_pdf(vouchers: Iterable[Voucher]) -> bytes:
     """
     now = timezone.now()
     index = -1
-    with paper(pdf.A4, title="Vouchers") as sheet:
+    with new_document(pdf.A4, title="Vouchers") as sheet:
         for index, voucher in enumerate(vouchers):
             place = index % (COLUMNS * ROWS)
             if place == 0:

@@ -1,6 +1,19 @@
-"""Paper: pages as PDF, with whatever people wrote on them, in fonts that are embedded."""
+"""PDF documents: pages with whatever people wrote on them, in fonts that are embedded."""
 
-from .document import A4, A5_LANDSCAPE, ACCENT, ALERT, FAINT, INK, RULE, SOFT, TINT, WHITE, PdfDocument, paper
+from .document import (
+    A4,
+    A5_LANDSCAPE,
+    ACCENT,
+    ALERT,
+    FAINT,
+    INK,
+    RULE,
+    SOFT,
+    TINT,
+    WHITE,
+    PdfDocument,
+    new_document,
+)
 from .text import BOLD, MONO, REGULAR
 
 __all__ = [
@@ -18,5 +31,5 @@ __all__ = [
     "TINT",
     "WHITE",
     "PdfDocument",
-    "paper",
+    "new_document",
 ]

@@ -25,8 +25,8 @@ A5_LANDSCAPE: Final = (210.0, 148.0)
 
 
 @contextmanager
-def paper(size: tuple[float, float], *, title: str) -> "Iterator[PdfDocument]":
-    """A new document with pages of (width, height) in millimetres. One is made at a time; the others wait."""
+def new_document(size: tuple[float, float], *, title: str) -> "Iterator[PdfDocument]":
+    """A new document with pages of (width, height) in millimetres. One is drawn at a time; the others wait."""
     with one_at_a_time:
         yield PdfDocument(size, title)
 
@@ -152,7 +152,7 @@ class PdfDocument:
         self._canvas.setDash([])
 
     def matrix(self, x: float, y: float, side: float, rows: Sequence[Sequence[bool]]) -> None:
-        """A square of `side` mm made of black and white squares, such as a QR code."""
+        """A square of `side` mm of black and white squares, such as a QR code."""
         self.box(x, y, side, side, fill=WHITE)
         step = side * mm / len(rows)
         top = self._up(y)

@@ -104,7 +104,7 @@ class WrappedTests(TestCase):
 @READS_PDF
 class PaperTests(TestCase):
     def drawn(self, text):
-        with document.paper(document.A5_LANDSCAPE, title="A page") as page:
+        with document.new_document(document.A5_LANDSCAPE, title="A page") as page:
             page.paragraph(20, 20, text, width=100, max_lines=3, sizes=(20, 10))
             page.text(20, 90, text, face=pdf_text.BOLD, width=60)
             page.text(190, 110, text, align="right", width=60)
