@@ -1,4 +1,4 @@
-"""Figures counted from the rows each time they are asked for.
+"""Figures counted from the rows at each request.
 
 What they mean, for the platform or for one owner:
 
@@ -8,7 +8,7 @@ What they mean, for the platform or for one owner:
   of refunded that no voucher is void for.
 * A voucher is issued on its `purchase_date`. The vouchers issued in the period are active, used, expired or
   inactive as they are now, and these four add up to them.
-* A redemption is one use, at its `used_at`, unless it was given back since, whenever that was. An owner's
+* A redemption is one use, at its `used_at`, unless it was reversed since, whenever that was. An owner's
   redemptions are the uses of the vouchers that they own, whoever redeemed them, as in the voucher statistics.
 * Money is counted in one currency, and that in each other one stands beside it; purchases, vouchers and redemptions
   are counted in all of them.
@@ -133,7 +133,7 @@ class Event:
 
 @dataclass(frozen=True)
 class UserFigures:
-    """All accounts, those made in the period, and those that bought, redeemed or last signed in in it."""
+    """All accounts, those created in the period, and those that bought, redeemed or last signed in in it."""
 
     total: int
     new: int
@@ -154,7 +154,7 @@ class Dashboard:
 
 @dataclass(frozen=True)
 class Obligations:
-    """The worth of uses that were not made, in one currency: those that can still be made, and those that expired.
+    """The worth of unused uses in one currency: those that can still be redeemed, and those that expired.
 
     Of vouchers that were paid for; and apart from them, of those in batches, for which nobody paid.
     """

@@ -1,4 +1,4 @@
-"""What the figures are asked for with, and their shapes."""
+"""The query parameters of the figures, and their shapes."""
 
 from datetime import date
 from typing import Any

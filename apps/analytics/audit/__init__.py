@@ -77,7 +77,7 @@ def snapshot() -> Iterator[None]:
     if connection.vendor == "postgresql":
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            # These limits are made for requests. The queries of an audit read whole tables, and sort them.
+            # These limits are for requests. The queries of an audit read whole tables, and sort them.
             cursor.execute("SET LOCAL statement_timeout = 0")
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             cursor.execute("SET LOCAL work_mem = '64MB'")

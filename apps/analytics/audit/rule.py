@@ -22,24 +22,24 @@ class Finding:
 
 @dataclass(frozen=True)
 class Rule:
-    """Something that must hold. `about` says of what the ids are. `check` gets the time of the audit."""
+    """Something that must hold. `row_noun` says what rows the ids are of. `check` gets the time of the audit."""
 
     name: str
-    sentence: str
-    about: str
+    description: str
+    row_noun: str
     check: Callable[[datetime], Finding]
 
 
-def rule(name: str, sentence: str, about: str) -> Callable[[Callable[[datetime], Iterable[Any]]], Rule]:
+def rule(name: str, description: str, row_noun: str) -> Callable[[Callable[[datetime], Iterable[Any]]], Rule]:
     """Makes a rule of a function that gives the querysets of what breaks it; no row may be in two of them."""
 
-    def made_of(broken_by: Callable[[datetime], Iterable[QuerySet[Any]]]) -> Rule:
-        return Rule(name, sentence, about, lambda now: _found(broken_by(now)))
+    def decorate(broken_by: Callable[[datetime], Iterable[QuerySet[Any]]]) -> Rule:
+        return Rule(name, description, row_noun, lambda now: _finding(broken_by(now)))
 
-    return made_of
+    return decorate
 
 
-def _found(querysets: Iterable[QuerySet[Any]]) -> Finding:
+def _finding(querysets: Iterable[QuerySet[Any]]) -> Finding:
     number, ids = 0, []
     for rows in querysets:
         # Counted in the same query: with a mere LIMIT, PostgreSQL would plan for finding some rows early.

@@ -71,7 +71,7 @@ class CommandTests(BooksTestCase, ApiTestCase):
             broken["terms_of_sale"],
             {
                 "name": "terms_of_sale",
-                "rule": next(rule.sentence for rule in RULES if rule.name == "terms_of_sale"),
+                "rule": next(rule.description for rule in RULES if rule.name == "terms_of_sale"),
                 "about": "voucher",
                 "found": 1,
                 "ids": [self.given.pk],

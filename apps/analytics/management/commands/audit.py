@@ -37,8 +37,8 @@ def _document(report: Report) -> dict[str, Any]:
         "rules": [
             {
                 "name": result.rule.name,
-                "rule": result.rule.sentence,
-                "about": result.rule.about,
+                "rule": result.rule.description,
+                "about": result.rule.row_noun,
                 "found": result.finding.number,
                 "ids": result.finding.ids,
                 "notes": result.finding.notes,
@@ -58,6 +58,6 @@ def _line(result: Result) -> str:
     rule, finding = result.rule, result.finding
     if not finding.number:
         return f"  holds   {rule.name}"
-    what = "; ".join(finding.notes) or f"{rule.about} {', '.join(map(str, finding.ids))}"
+    what = "; ".join(finding.notes) or f"{rule.row_noun} {', '.join(map(str, finding.ids))}"
     more = f" and {finding.number - MAX_LISTED} more" if finding.number > MAX_LISTED else ""
-    return f"  BROKEN  {rule.name}: {rule.sentence}\n          {finding.number} found: {what}{more}"
+    return f"  BROKEN  {rule.name}: {rule.description}\n          {finding.number} found: {what}{more}"
