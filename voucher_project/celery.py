@@ -15,4 +15,4 @@ app.autodiscover_tasks()
 
 @setup_logging.connect
 def keep_the_logs(**kwargs: Any) -> None:
-    """Leaves the logs as Django's settings made them. Celery's own handlers would write voucher codes unmasked."""
+    """Leaves the logs as Django's settings configure them. Celery's own handlers would write voucher codes unmasked."""

@@ -26,7 +26,7 @@ def logging_config(*, level: str, form: str, file: str) -> dict[str, Any]:
             "django": {"handlers": [], "level": level, "propagate": True},
             "django.server": {"handlers": [], "level": "ERROR", "propagate": True},
             "django.request": {"level": "ERROR"},
-            "django.template": {"level": "INFO"},  # its debugging lines print all that a page was given
+            "django.template": {"level": "INFO"},  # its debugging lines print a page's whole context
             # scanners, all day
             "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
             "stripe": {"level": "WARNING"},

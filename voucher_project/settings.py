@@ -265,7 +265,7 @@ if DEBUG and not STRIPE_SECRET_KEY:
 # Stands in the metadata of payments: installations that share a Stripe account know theirs by it.
 INSTALLATION = read("INSTALLATION", urlsplit(API_URL).netloc, cast=label)
 
-# A purchase that nobody paid is canceled at Stripe, and then given up.
+# A purchase that nobody paid is canceled at Stripe, and then marked as failed.
 ABANDONED_AFTER = timedelta(hours=read("ABANDONED_AFTER_HOURS", 24, cast=count))
 
 # --- Background jobs ------------------------------------------------------------------------------------------

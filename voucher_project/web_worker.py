@@ -23,7 +23,9 @@ HEADER_SECONDS: Final = 10  # for the header to arrive, from the first moment of
 BODY_SECONDS: Final = 10  # for the body to arrive, and ...
 BODY_BYTES_PER_SECOND: Final = 16 * 1024  # ... a second more for each so many bytes of it
 SEND_SECONDS: Final = 20  # for a client to take some of the answer
-STOP_SECONDS: Final = 2  # for a request to begin whose connection was there when the process was told to stop
+STOP_SECONDS: Final = (
+    2  # for a request to begin whose connection was there when the process got its signal to stop
+)
 
 MAX_HEADER_BYTES: Final = 64 * 1024
 MAX_BODY_BYTES: Final = (
@@ -40,7 +42,7 @@ class Connection(TConn):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        # The parser is made for each request, from memory: gunicorn must not make one that reads the socket.
+        # The parser is created for each request, from memory: gunicorn must not make one that reads the socket.
         self.initialized = self.data_ready = True
         self.received = bytearray()
         self.deadline = 0.0
@@ -113,7 +115,7 @@ class Connection(TConn):
 
 
 class BufferingThreadWorker(ThreadWorker):
-    """gthread, but a request is read by the loop and only then given to a thread.
+    """gthread, but a request is read by the loop and only then passed to a thread.
 
     Unfinished requests have deadlines, and a bound on their number and bytes: beyond it the oldest gives way, so that
     a new client always finds a place. Everything here runs in the process's main thread.
@@ -159,7 +161,7 @@ class BufferingThreadWorker(ThreadWorker):
         super().wait_for_and_dispatch_events(min(timeout, 1.0))
 
     def murder_pending(self) -> None:
-        """End what is past its deadline and, some time after the process was told to stop, what has not begun.
+        """End what is past its deadline and, some time after the signal to stop, what has not begun.
 
         Called every second. Not at once: what a client sends as the process is renewed would get no answer.
         """

@@ -10,10 +10,10 @@ from django.utils import timezone
 class Session(models.Model):
     """One sign-in: the family of tokens that descend from it.
 
-    Every token names its session. The one refresh token that may be used next is `refresh_jti`, made at `refreshed_at`;
-    its direct predecessor gets it again for some seconds, and using any other of the family means that a token was
-    copied, and ends the session. `auth_hash` is a digest of the
-    password at sign-in, as in Django's own sessions: a new password, however set, ends the session.
+    Every token names its session. The one refresh token that may be used next is `refresh_jti`, issued at
+    `refreshed_at`; its direct predecessor gets it again for some seconds, and using any other of the family means that
+    a token was copied, and ends the session. `auth_hash` is a digest of the password at sign-in, as in Django's own
+    sessions: a new password, however set, ends the session.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -1,4 +1,4 @@
-"""Links by which a forgotten password is replaced: how they are made and mailed, and whom they name.
+"""Links by which a forgotten password is replaced: how they are built and mailed, and whom they name.
 
 uid and token stand in the fragment of the address, which a browser keeps to itself: they reach no server's log
 and no Referer header. The address is that of FRONTEND_URL, whatever host the request named.

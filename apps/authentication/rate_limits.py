@@ -11,7 +11,7 @@ from .errors import TokenInvalid
 
 
 def registrations(request: HasMeta) -> tuple[Counter, ...]:
-    """For an account that is made."""
+    """For the registration of an account."""
     return per_network("LIMIT_REGISTER", request)
 
 

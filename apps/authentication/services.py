@@ -130,7 +130,7 @@ def _repeat_exchange(claims: tokens.Claims) -> TokenPair:
 
 
 def change_password(*, user: User, old_password: str, new_password: str) -> TokenPair:
-    """A new password for `user`: every session ends, and a new one opens for whoever asked.
+    """A new password for `user`: every session ends, and a new one opens for the client of this request.
 
     Raises InvalidFields: `old_password` wrong, `new_password` too weak.
     """
@@ -203,7 +203,7 @@ def revoke_session_by_token(*, refresh: str) -> User | None:
 
 
 def revoke_all_sessions(*, user: User) -> None:
-    """End every session of `user`, the admin's too: nothing given out until now works any more."""
+    """End every session of `user`, the admin's too: no token issued until now works any more."""
     User.objects.filter(pk=user.pk).update(sessions_epoch=F("sessions_epoch") + 1)
     user.refresh_from_db(fields=["sessions_epoch"])
     Session.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())

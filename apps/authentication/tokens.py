@@ -1,6 +1,6 @@
 """The two kinds of token: how they are written and what of them may be believed.
 
-A valid token says only that we made it and that its time has not run out. Whether it still opens anything
+A valid token says only that we issued it and that its time has not run out. Whether it still opens anything
 is for its session to say, see selectors.py.
 """
 
@@ -89,7 +89,7 @@ class Claims:
 
 
 def issue(*, sid: uuid.UUID, user_id: int, jti: str, at: datetime) -> TokenPair:
-    """The pair of tokens of the session `sid` whose refresh token is `jti`, made at `at`; the same pair each time."""
+    """The pair of tokens of the session `sid` whose refresh token is `jti`, issued at `at`; the same pair each time."""
     refresh = _token(Refresh, sid=sid, user_id=user_id, jti=jti, at=at)
     return TokenPair(
         access=str(_token(Access, sid=sid, user_id=user_id, jti=_derived(sid, "access", jti), at=at)),

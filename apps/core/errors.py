@@ -68,5 +68,5 @@ class NotReady(UnavailableError):
 
 
 def first_of(by_field: Mapping[str, Sequence[Mapping[str, str]]]) -> str:
-    """The text of the first problem in {field: [{code, detail}]}: what is told where there is room for one."""
+    """The text of the first problem in {field: [{code, detail}]}: the message where there is room for one."""
     return next((problem["detail"] for problems in by_field.values() for problem in problems), "")

@@ -36,7 +36,7 @@ class RequestInProgress(ConflictError):
 
 @dataclass(frozen=True)
 class RequestKey:
-    """The client's key for a request, and a fingerprint of what was asked."""
+    """The client's key for a request, and a fingerprint of the request."""
 
     key: str = field(repr=False)
     request_hash: str

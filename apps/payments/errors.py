@@ -80,4 +80,4 @@ class PaymentProviderUnavailable(UnavailableError):
 
 
 class CallSlotsTaken(PaymentProviderUnavailable):
-    """Stripe was not asked at all: other calls are in flight."""
+    """The call to Stripe was not sent at all: other calls are in flight."""

@@ -1,4 +1,4 @@
-"""What was paid, which vouchers were issued for it, and what Stripe told us."""
+"""Payments, the vouchers issued for them, and the events from Stripe."""
 
 import uuid
 from decimal import Decimal
@@ -220,7 +220,7 @@ class RefundOrigin(models.TextChoices):
 
 class RefundQuerySet(models.QuerySet["Refund"]):
     def under_way(self) -> "RefundQuerySet":
-        """Refunds that were asked for and have not ended: their vouchers are held."""
+        """Requested refunds that have not ended: their vouchers are held."""
         return self.filter(status__in=UNDER_WAY)
 
     def waiting_to_be_sent(self) -> "RefundQuerySet":

@@ -66,7 +66,7 @@ def confirmation_message(paid: Transaction) -> str:
 
 
 def refunds_of(user: User) -> QuerySet[Refund]:
-    """The refunds of the user's payments, whoever asked for them, with their vouchers, newest first."""
+    """The refunds of the user's payments, whoever requested them, with their vouchers, newest first."""
     refunds = Refund.objects.filter(transaction__user=user).select_related("transaction")
     return refunds.prefetch_related("lines__voucher").order_by("-created_at", "-id")
 

@@ -29,7 +29,7 @@ POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 class ProfileInline(StackedInline):
     model = UserProfile
     can_delete = False
-    readonly_fields = ("profile_picture",)  # uploads are checked and made anew in the API only
+    readonly_fields = ("profile_picture",)  # uploads are checked and encoded anew in the API only
 
 
 @admin.register(User)
@@ -60,7 +60,7 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin):
     )
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
-        """No year, month or day that there is not: the database would be asked for it."""
+        """No year, month or day that does not exist: the database would get it in a query."""
         if {"year", "month", "day"} & set(lookup.split("__")) and not YEAR_OR_LESS.fullmatch(str(value)):
             return False
         return bool(super().lookup_allowed(lookup, value, request))

@@ -108,7 +108,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def full_name(self) -> str:
-        """First and last name, as far as given."""
+        """First and last name, without the empty one."""
         return f"{self.first_name} {self.last_name}".strip()
 
     def get_full_name(self) -> str:

@@ -109,7 +109,7 @@ class ProfileInput(serializers.Serializer[Any]):
     expiry_reminders = SwitchField(required=False, help_text="Whether to mail before vouchers expire.")
 
     def to_internal_value(self, data: Any) -> Any:
-        """A client that sends back what it was given sends the picture's own address: it stays as it is."""
+        """A client that sends back its answer sends the picture's own address: it stays as it is."""
         if (
             isinstance(data, dict)
             and isinstance(data.get("profile_picture"), str)

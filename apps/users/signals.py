@@ -10,6 +10,6 @@ from .models import User, UserProfile
 
 @receiver(post_save, sender=User)
 def make_profile(instance: User, created: bool, raw: bool = False, **rest: Any) -> None:
-    """Make the profile together with the user, however the user is made (a fixture brings its own)."""
+    """Create the profile together with the user, however the user is created (a fixture brings its own)."""
     if created and not raw:
         UserProfile.objects.create(user=instance)

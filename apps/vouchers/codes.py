@@ -1,4 +1,4 @@
-"""Voucher codes: how they are made, written, and read back from what a person typed.
+"""Voucher codes: how they are generated, written, and read back from what a person typed.
 
 A code is 15 symbols of a 31-symbol alphabet without look-alikes, which carry 74 random bits of a version 4
 UUID, and one check symbol. It is stored as these 16 symbols and shown in groups of four.
@@ -15,7 +15,7 @@ from .code_spelling import LENGTH as LENGTH
 from .code_spelling import VALUE_OF
 
 BASE: Final = len(ALPHABET)
-LONGEST_INPUT: Final = 500  # characters, of which the link of a QR code may be made
+LONGEST_INPUT: Final = 500  # characters: the link of a QR code may be long
 HIDDEN: Final = "-".join(["·" * 4] * 4)  # where even the last four symbols would tell too much
 FRAGMENT: Final = "#code="  # ends the link that a QR code holds; the code follows
 

@@ -50,7 +50,7 @@ class VoucherInactive(ConflictError):
 
 
 class VoucherChanging(UnavailableError):
-    """Between being refused and being asked why, it became one that is not to be refused."""
+    """Between the refusal and the look at its reason, it became one that is not to be refused."""
 
     detail = "The voucher has just changed. Please send the request again."
 

@@ -120,7 +120,7 @@ class Batch(WithTypeName):
 
 
 class BatchExport(models.Model):
-    """The full codes of a batch left in a file: who asked, when, and how many. Append-only."""
+    """The full codes of a batch left in a file: who exported them, when, and how many. Append-only."""
 
     batch = models.ForeignKey(Batch, on_delete=models.PROTECT, related_name="exports")
     at = models.DateTimeField(default=timezone.now)
@@ -146,7 +146,7 @@ class VoucherQuerySet(models.QuerySet["Voucher"]):
         return self.filter(is_active=True, uses_remaining__gt=0, expiry_date__gt=now)
 
     def in_status(self, status: str, now: Any) -> "VoucherQuerySet":
-        """Vouchers whose status at `now` is the given one."""
+        """Vouchers whose status at `now` is `status`."""
         return self.filter(status_condition(VoucherStatus(status), now))
 
     def read_with_clock(self, *, code: str) -> "Voucher | None":
@@ -258,7 +258,7 @@ class Voucher(WithTypeName):
 
     @property
     def uses_made(self) -> int:
-        """Uses that were made and not given back."""
+        """Uses that were not reversed."""
         return self.total_uses - self.uses_remaining
 
     @property
@@ -328,7 +328,7 @@ class VoucherUsage(models.Model):
 
 
 class UsageReversal(models.Model):
-    """A use that was given back. Append-only; one for a use at most, so it can't be given back twice."""
+    """The reversal of a use. Append-only; one for a use at most, so it can't be reversed twice."""
 
     usage = models.OneToOneField(VoucherUsage, on_delete=models.PROTECT, related_name="reversal")
     reversed_at = models.DateTimeField()

@@ -31,7 +31,7 @@ from .models import (
     status_condition,
 )
 
-USES_TOLD: Final = 1000
+MAX_USES_SHOWN: Final = 1000
 
 
 def types_on_sale() -> QuerySet[VoucherType]:
@@ -61,8 +61,8 @@ def voucher_seen_by(user: User, *, code: str) -> Voucher:
 
 
 def voucher_with_history(*, code: str, user: User) -> Voucher:
-    """The same with `latest_usages`, at most USES_TOLD, and its history from the first event on."""
-    latest = VoucherUsage.objects.order_by("-used_at", "-id")[:USES_TOLD]
+    """The same with `latest_usages`, at most MAX_USES_SHOWN, and its history from the first event on."""
+    latest = VoucherUsage.objects.order_by("-used_at", "-id")[:MAX_USES_SHOWN]
     usages = Prefetch("usages", latest, to_attr="latest_usages")
     events = Prefetch("events", VoucherEvent.objects.select_related("actor").order_by("id"))
     vouchers = Voucher.objects.select_related("voucher_type").prefetch_related(usages, events)
@@ -89,9 +89,9 @@ def _seen_by(user: User, vouchers: QuerySet[Voucher], code: str) -> Voucher:
 
 
 def usages_by(user: User) -> QuerySet[VoucherUsage]:
-    """The redemptions that the user made, newest first, with voucher and type.
+    """The user's redemptions, newest first, with voucher and type.
 
-    `reissued` tells that the voucher has got a new code at some time: who used the old one is not told it.
+    `reissued` tells that the voucher has got a new code at some time: who used the old one does not see it.
     """
     reissued = VoucherEvent.objects.filter(voucher=OuterRef("voucher"), kind=VoucherEventKind.REISSUED)
     return (

@@ -144,7 +144,7 @@ class BatchOutput(serializers.ModelSerializer[Batch]):
 
 
 class VoucherEventOutput(serializers.ModelSerializer[VoucherEvent]):
-    """`context["viewer"]` is who reads it: staff are told who acted, an owner only on which side they stand."""
+    """`context["viewer"]` is who reads it: staff see who acted, an owner only on which side they stand."""
 
     at = UTCDateTimeField()
     actor = serializers.SerializerMethodField(

@@ -49,7 +49,7 @@ class Hold(models.TextChoices):
 
     @property
     def inactive_reason(self) -> InactiveReason:
-        """What the owner is told."""
+        """The status that the owner sees."""
         by_staff = self in (Hold.VOIDED, Hold.SUSPENDED)
         return InactiveReason.BY_STAFF if by_staff else InactiveReason(self.value)
 

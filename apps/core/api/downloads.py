@@ -1,4 +1,4 @@
-"""Answers that are files: pictures and documents that are made for one person at the moment they ask."""
+"""Answers that are files: pictures and documents for one person, drawn during the request."""
 
 from typing import Any
 

@@ -54,7 +54,7 @@ def redact(text: str, redactors: Sequence[Redactor] | None = None) -> str:
     if redactors is None:
         redactors = load_redactors(tuple(settings.LOG_REDACTORS))
     if len(text) > LONGEST:
-        # What a cut made of a secret is no longer seen as one: it goes too.
+        # The rest of a secret after a cut is no longer recognized as one: it goes too.
         first, last = (redact(part, redactors) for part in (text[: LONGEST // 2], text[-LONGEST // 2 :]))
         return f"{first[:-_STRETCH]}… ({len(text)} characters) …{last[_STRETCH:]}"
     for pattern in _KEYS_AND_TOKENS:

@@ -108,7 +108,7 @@ class _Sender:
     """A thread that sends what is waiting, for a process that has no worker beside it."""
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
+        self._mail_waits = threading.Event()
         self._idle = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -117,7 +117,7 @@ class _Sender:
         """Have the waiting mail sent soon; returns at once."""
         with self._lock:
             self._idle.clear()
-            self._asked.set()
+            self._mail_waits.set()
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="mail", daemon=True)
                 self._thread.start()
@@ -129,8 +129,8 @@ class _Sender:
             log.warning("The process ends while mail is being sent; another goes on with it")
 
     def _run(self) -> None:
-        while self._asked.wait():
-            self._asked.clear()
+        while self._mail_waits.wait():
+            self._mail_waits.clear()
             try:
                 close_old_connections()
                 send_pending()
@@ -139,7 +139,7 @@ class _Sender:
             finally:
                 connection.close()
                 with self._lock:
-                    if not self._asked.is_set():
+                    if not self._mail_waits.is_set():
                         self._idle.set()
 
 

@@ -32,7 +32,7 @@ _makers: dict[str, Callable[..., Attachment]] = {}
 def register_attachment(name: str, make: Callable[..., Attachment]) -> None:
     """Say who makes the attachment `name`, from the `ready` of an AppConfig.
 
-    `make` runs whenever the mail is about to be sent, with the arguments that `enqueue` was given.
+    `make` runs whenever the mail is about to be sent, with the arguments of `enqueue`.
     """
     _makers[name] = make
 

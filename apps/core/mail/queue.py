@@ -36,7 +36,7 @@ def enqueue(
     mailed nothing is queued. An empty `to` makes a row that counts as sent: for whoever must not be told, by the time
     that it takes, that nobody gets mail.
     `attach` is the name of an attachment (see `register_attachment`) and JSON values for its maker: the row holds
-    these, and the file is made when the mail is sent, so that none lies about.
+    these, and the file is built when the mail is sent, so that no copy is stored.
     """
     if to and not is_mailable(to):
         log.warning("A mail was not queued: its recipient's address can't be used")

@@ -111,7 +111,7 @@ def successes(*, of: tuple[Counter, ...]) -> Iterator[None]:
 def per_network(
     limit: str, request: HasMeta, who: str = "", *, refuses: Refuses = Refuses.EVERYBODY
 ) -> tuple[Counter, ...]:
-    """The counters of a limit for the network of a request, and for `who` in it if that is told.
+    """The counters of a limit for the network of a request, and for `who` in it if that is not empty.
 
     One for IPv4. An IPv6 network counts a second time in the /48 around it, which one customer may have whole: that
     allows LIMIT_WIDE_NETWORK_TIMES as much.

@@ -23,11 +23,11 @@ LARGEST: Final = 50_000  # counters kept in the process
 
 
 class StoreUnavailable(Exception):
-    """The store did not answer, or failed so recently that it was not asked."""
+    """The store did not answer, or failed so recently that it was not called."""
 
 
 class Refuses(IntEnum):
-    """Whom a counter at its limit refuses, told apart by the first counter of the try."""
+    """Whom a counter at its limit refuses, depending on the first counter of the attempt."""
 
     EVERYBODY = 0
     REPEATERS = 1  # whom the first counter has counted before; it counts all, also past its limit
@@ -142,7 +142,7 @@ class RedisStore:
     SCRIPTS: Final = {
         "hit": """
             local now, amount = tonumber(ARGV[1]), tonumber(ARGV[2])
-            local found, answer, wait, counted_before = {}, {0}, 0, 0
+            local windows, answer, wait, counted_before = {}, {0}, 0, 0
             for i, key in ipairs(KEYS) do
                 local limit, length = tonumber(ARGV[3 * i]), 1000 * tonumber(ARGV[3 * i + 1])
                 local refuses = tonumber(ARGV[3 * i + 2])
@@ -160,11 +160,11 @@ class RedisStore:
                     else
                         answer[i + 1] = ends
                     end
-                    found[#found + 1] = {key, count, ends}
+                    windows[#windows + 1] = {key, count, ends}
                 end
             end
             if wait == 0 and amount > 0 then
-                for _, kept in ipairs(found) do
+                for _, kept in ipairs(windows) do
                     local key, count, ends = kept[1], kept[2] + amount, kept[3]
                     redis.call('HSET', key, 'count', count, 'end', string.format('%.0f', ends))
                     redis.call('PEXPIRE', key, string.format('%.0f', ends - now))

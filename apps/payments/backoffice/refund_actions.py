@@ -1,4 +1,4 @@
-"""Refunds by staff: asked for where the vouchers and payments are, and decided on."""
+"""Refunds by staff: requests from the pages of vouchers and payments, and decisions."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -35,7 +35,7 @@ from apps.vouchers.states import WHY_INACTIVE
 log = logging.getLogger(__name__)
 
 RECEIPT: Final = "payments.receipt"
-# What a refund's status is told by; approved and pending are the same to a buyer.
+# The mail for each status of a refund; approved and pending are the same to a buyer.
 DECIDED: Final = {
     RefundStatus.APPROVED: "refund_approved",
     RefundStatus.PENDING: "refund_approved",
@@ -88,7 +88,7 @@ def receipt_attachment(*, transaction_id: int) -> mail.Attachment:
 
 
 def refund_requested(refund: Refund) -> bool:
-    """Tell the buyer that a refund was asked for, and which vouchers are held for it meanwhile."""
+    """Tell the buyer that a refund was requested, and which vouchers are held for it meanwhile."""
     return _about_refund(refund, "refund_requested", by_buyer=refund.origin == RefundOrigin.BUYER)
 
 

@@ -33,7 +33,7 @@ NEVER: Final[Mapping[str, datetime]] = MappingProxyType({})
 
 
 class _Overtaken(Exception):
-    """A dispute has changed in the books since before Stripe was asked: the answer may be the older one."""
+    """A dispute has changed in the books since the call to Stripe began: the answer may be the older one."""
 
 
 def bring_in_line(
@@ -50,7 +50,7 @@ def bring_in_line(
     transaction is None if it is not one of ours. Raises NotAtStripe, PaymentProviderUnavailable or PaymentMismatch.
     """
     for _ in range(TRIES):
-        # Before Stripe is asked: what changes from now on may be newer than its answer.
+        # Before the call to Stripe: what changes from now on may be newer than its answer.
         read_at = last_changes(intent_id)
         intent = gateway.fetch_intent(intent_id, all_refunds=all_refunds, all_disputes=all_disputes)
         with suppress(_Overtaken):
@@ -69,7 +69,7 @@ def apply_intent(intent: gateway.Intent, read_at: Mapping[str, datetime] = NEVER
     The one way to fulfilment: confirm, webhook, reconciliation, admin and command all come through here.
     Locks the transaction's row, so of any number of callers one issues and the others find it done. Its refunds and
     disputes are applied before anybody can see the vouchers, also when another was faster with the vouchers and did
-    not know of them. `read_at` tells when our rows of its disputes had changed last before Stripe was asked.
+    not know of them. `read_at` tells when our rows of its disputes had changed last before the call to Stripe.
 
     A success counts even after we gave the purchase up: it is money. That of an account that was closed or deactivated
     before is taken into the books with a refund of all of it, which holds the vouchers (`settlement.py` sends it).
@@ -111,7 +111,7 @@ def _take_over(paid: Transaction, intent: gateway.Intent, read_at: Mapping[str, 
     """Apply the refunds and disputes of an intent to its transaction, whose row is locked. Raises _Overtaken.
 
     Disputes come first: they hold whatever a refund that failed lets go. Then refunds that came to nothing, before
-    those that Stripe made in their place; both the oldest first. So they are never together more than was paid.
+    those at Stripe in their place; both the oldest first. So they are never together more than was paid.
     """
     for dispute in intent.disputes:
         if apply_dispute(dispute, read_at=read_at.get(dispute.id)) is None:
@@ -184,7 +184,7 @@ def erase_buyer(*, user: User) -> None:
 
 
 def _issue(paid: Transaction) -> None:
-    """Issue what was bought. The caller has locked its row, or made it, and before that the owner's: it names them."""
+    """Issue what was bought. The caller has locked or inserted its row, and before that locked the owner's."""
     now = timezone.now()
     paid.type_name = paid.sold_as
     vouchers = voucher_services.issue_vouchers(

@@ -38,7 +38,7 @@ def begin_request(user: User, key: RequestKey | None) -> Iterator[Callable[..., 
     """A database transaction for a request that is new; the key is written first, so that it is done once.
 
     Gives a function that notes what was started: `transaction` or `refund`. Of two at once the second waits at
-    the unique index until the first has committed, and is then told to come again: RequestInProgress. Whatever
+    the unique index until the first has committed, and then gets RequestInProgress. Whatever
     the block raises, nothing is kept.
     """
     with database.atomic():

@@ -80,7 +80,7 @@ def start_purchase(
         return Purchase(started, None, first_answer)
     try:
         with on_behalf_of(user.pk):
-            intent = _intent_of(started, asked_before=earlier is not None)
+            intent = _intent_of(started, is_retry=earlier is not None)
     except (AmountTooSmall, AmountTooLarge):
         fulfilment.mark_failed(started)
         idempotency_keys.discard_key(user, key)
@@ -104,13 +104,13 @@ def start_purchase(
     return Purchase(started, intent.client_secret, first_answer)
 
 
-def _intent_of(started: Transaction, *, asked_before: bool) -> gateway.Intent:
-    """The means to pay a transaction; its row is committed, so whatever happens now it is found again.
+def _intent_of(started: Transaction, *, is_retry: bool) -> gateway.Intent:
+    """The means to pay a transaction; its row is committed, so whatever happens now a retry finds it.
 
-    `asked_before`: Stripe may have made the intent although we never learned of it. It is looked for first: an error
-    may have had an effect. Where it is not there it is asked for again, under the next key if Stripe keeps the error
-    under the one before. Raises PurchaseCanceled where the means to pay were taken back, or the purchase was given up
-    before there were any.
+    `is_retry`: Stripe may have created the intent although we never learned of it. It is looked for first: an error
+    may have had an effect. Where it is not there it is created again, under the next key if Stripe keeps the error
+    under the one before. Raises PurchaseCanceled where the means to pay were canceled, or the purchase failed before
+    there were any.
     """
     if started.stripe_payment_intent_id:
         try:
@@ -118,7 +118,7 @@ def _intent_of(started: Transaction, *, asked_before: bool) -> gateway.Intent:
         except gateway.NotAtStripe as error:
             raise PaymentProviderUnavailable from error
     else:
-        intent = _intent_of_order(started, asked_before=asked_before)
+        intent = _intent_of_order(started, is_retry=is_retry)
         fulfilment.attach_intent(started, intent.id)
     if intent.canceled:
         fulfilment.apply_intent(intent)  # the event that says so may be on its way
@@ -126,9 +126,9 @@ def _intent_of(started: Transaction, *, asked_before: bool) -> gateway.Intent:
     return intent
 
 
-def _intent_of_order(started: Transaction, *, asked_before: bool) -> gateway.Intent:
+def _intent_of_order(started: Transaction, *, is_retry: bool) -> gateway.Intent:
     intent = None
-    if asked_before:
+    if is_retry:
         intent = gateway.find_intent(order_id=started.reference, since=started.created_at)
     if intent is None and started.status == TransactionStatus.FAILED:
         raise PurchaseCanceled
@@ -208,7 +208,7 @@ def _record(
 
 @database.atomic
 def _take_back(started: Transaction, user: User, key: RequestKey | None) -> None:
-    """Undo `_record`: Stripe was never asked, so there is nothing to go on with."""
+    """Undo `_record`: no call to Stripe was sent, so there is nothing to go on with."""
     idempotency_keys.discard_key(user, key)
     unpaid_purchases.uncount_start(started)
     started.delete()

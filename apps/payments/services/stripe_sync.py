@@ -1,4 +1,4 @@
-"""Bringing the books in line with what Stripe told us of, for webhooks and reconciliation.
+"""Bringing the books in line with what Stripe reports, for webhooks and reconciliation.
 
 Whatever it is about, the whole payment is looked up: its intent, its refunds and its disputes (fulfilment.py).
 """

@@ -1,4 +1,4 @@
-"""Uses and history of vouchers, for staff: looked at, and uses given back."""
+"""Uses and history of vouchers, for staff: to look at, and to reverse uses."""
 
 import json
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """Vouchers, for staff: looked at, and acted on by services.
 
-Codes are worth money: no page shows one in full. Staff who were told a code find its voucher by it.
+Codes are worth money: no page shows one in full. Staff find a voucher by the code that a customer gives them.
 """
 
 import time as clock

@@ -40,12 +40,12 @@ def get_or_create_batch(
     actor: User | None = None,
     note: str = "",
 ) -> Batch:
-    """The batch with this label, made if there is none, with the terms of the type at this moment.
+    """The batch with this label, created if there is none, with the terms of the type at this moment.
 
     `quantity` is 1 to LARGEST; without a label it gets one of its own; `face_value` (None: the type's price) is
     in the type's currency; `note` says by which way, and by whom if by no `actor`. Nothing is issued yet.
 
-    Raises BatchDiffers if the label belongs to a batch that was asked for otherwise, and for one that is not
+    Raises BatchDiffers if the label belongs to a batch with other terms, and for one that is not
     complete VoucherTypeNotFound (not on sale) or OwnerInactive.
     """
     terms = terms_of(voucher_type)
@@ -136,7 +136,7 @@ def _issue_chunk(batch_id: int, at_most: int) -> tuple[int, int]:
 def export_codes(*, batch: Batch, actor: User | None = None, note: str = "") -> Iterator[Voucher]:
     """The vouchers of a complete batch with their type, in the order of their issue, for a file with their codes.
 
-    Who asked is recorded first, with how many codes they get; `note` says by which way. Raises BatchIncomplete.
+    The actor is recorded first, with how many codes they get; `note` says by which way. Raises BatchIncomplete.
     """
     if batch.completed_at is None:
         raise BatchIncomplete

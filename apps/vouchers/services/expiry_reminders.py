@@ -1,7 +1,7 @@
 """Mail to owners before their vouchers expire: once for each voucher and each number of days in the settings.
 
 How many days are left is counted in the project's time zone. A voucher gets the mail of the smallest number of
-days that it has reached, so whoever was not told for a while is told once. It gets none for a number of days that
+days that it has reached, so an owner without mail for a while gets one mail. It gets none for a number of days that
 it had reached on the day of its issue, and none twice for the same number, also when it was extended since.
 """
 
@@ -114,7 +114,7 @@ def _lock(owner_id: int) -> bool:
 
 
 def _remember(reminders: list[tuple[int, int]], now: datetime) -> None:
-    """Note which vouchers are told of, and for which number of days, so that none is told of again."""
+    """Record which vouchers are in the mail, and for which number of days, so that none is in another."""
     for start in range(0, len(reminders), EVENTS_AT_ONCE):
         VoucherEvent.objects.bulk_create(
             VoucherEvent(voucher_id=pk, kind=VoucherEventKind.REMINDED, at=now, offset_days=offset)
@@ -123,7 +123,7 @@ def _remember(reminders: list[tuple[int, int]], now: datetime) -> None:
 
 
 def _due(now: datetime) -> QuerySet[Voucher]:
-    """Usable vouchers that should be told of and were not, each with its number of days in `due_offset`."""
+    """Usable vouchers that are due for a reminder, each with its number of days in `due_offset`."""
     today = timezone.localdate(now)
     offsets = sorted(set(settings.REMINDER_DAYS))
     if not offsets:

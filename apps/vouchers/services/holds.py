@@ -85,7 +85,7 @@ def change_holds(
             continue
         voucher.set_holds(after)
         changed[voucher.holds].append(voucher)
-        # A hold that gave way to another (pending, then refunded) is told by the other alone.
+        # A hold that gave way to another (pending, then refunded) has only the event of the other.
         changes = [(EVENT_OF[hold], hold) for hold in Hold if hold in after - before] or [
             (VoucherEventKind.RELEASED, hold) for hold in Hold if hold in before - after
         ]

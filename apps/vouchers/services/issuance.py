@@ -61,7 +61,7 @@ def issue_vouchers(
     `actor_id` and `reason` tell who gave them out and why; a purchase has neither.
 
     The caller sees to it that they are paid for, and that this happens once. The unique index decides whether
-    the codes are new: with one that exists already (a chance of one in 2^74 for each), all are made anew.
+    the codes are new: with one that exists already (a chance of one in 2^74 for each), all are generated anew.
     """
     for tries_left in reversed(range(CODE_TRIES)):
         try:
@@ -101,7 +101,7 @@ def issue_vouchers(
 
 
 def save_voucher_type(*, name: str, price: Decimal, currency: str, **values: Any) -> bool:
-    """Make the type with this name, or give it these values and put it on sale; whether it was made.
+    """Make the type with this name, or give it these values and put it on sale; whether it is new.
 
     Raises the DomainError of whoever takes the money for a price that nobody could pay (see price_checks.py).
     """

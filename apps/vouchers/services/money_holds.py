@@ -2,7 +2,7 @@
 
 While any of MONEY_HOLDS is on a voucher, its owner can't use it and can do nothing about that. When the last of them
 ends, the expiry moves on by the days since the first began. So overlapping disputes count once, and what is lost and
-then won counts whole. Both moments stand in the history; nothing else remembers what was given back.
+then won counts whole. Both moments stand in the history; nothing else records what was reversed.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -71,5 +71,5 @@ def _money_holds_after(event: VoucherEvent, before: frozenset[str]) -> frozenset
         return frozenset(event.details[ALL_HOLDS].split()) & MONEY_HOLDS
     if event.kind == VoucherEventKind.RELEASED:
         return before - {event.hold}
-    # What gave way to "refunded" was not told.
+    # What gave way to "refunded" has no event.
     return frozenset({event.hold}) if event.hold == Hold.REFUNDED else before | {event.hold}

@@ -53,7 +53,7 @@ class Answer:
 
 
 def earlier_answer(*, user: User, key: RequestKey) -> Answer | None:
-    """The answer to the redemption that the user made under this key, however long ago; None if there was none.
+    """The answer to the user's redemption under this key, however long ago; None if there was none.
 
     Raises IdempotencyKeyReused if that was another request.
     """
@@ -148,5 +148,5 @@ def _refusal(voucher: Voucher, service_type: str | None) -> DomainError:
 
 
 def erase_details(*, user: User) -> None:
-    """Empty what the user wrote into the redemptions that they made; these stay, and so do their keys."""
+    """Empty what the user wrote into their redemptions; these stay, and so do their keys."""
     VoucherUsage.objects.filter(user=user).update(details={}, answer=None)

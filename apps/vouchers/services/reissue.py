@@ -23,7 +23,7 @@ def reissue_voucher(
     The same row keeps its uses, value, expiry and place in the books, so that nothing is issued twice.
     `decided_at` is when somebody looked and decided: a code that is younger than that stays, so that a form which
     is sent twice makes one code. Raises VoucherNotFound, VoucherInactive for one that is void, OwnerInactive if
-    the account was closed (nobody would be told the new code), or VoucherChanging.
+    the account was closed (nobody would get the new code), or VoucherChanging.
     """
     vouchers = lock_vouchers([voucher_id])
     if not vouchers:

@@ -174,7 +174,7 @@ class DetailTests(ReadingTestCase):
         voucher = make_voucher(owner=self.customer, voucher_type=make_type(max_uses=4))
         for _ in range(4):
             services.redeem_voucher(code=voucher.code, user=self.customer)
-        with patch.object(selectors, "USES_TOLD", 3), self.assertQueries(4):
+        with patch.object(selectors, "MAX_USES_SHOWN", 3), self.assertQueries(4):
             detail = self.api.get(f"/api/vouchers/detail/{voucher.shown_code}/").json()
         self.assertEqual([usage["use_no"] for usage in detail["usages"]], [4, 3, 2])
 

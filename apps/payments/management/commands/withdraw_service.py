@@ -153,7 +153,7 @@ class Command(BaseCommand):
 
 
 class Progress:
-    """A bar on a terminal, and nothing elsewhere; told how many are done."""
+    """A progress bar on a terminal, and nothing elsewhere; called with the number done."""
 
     def __init__(self, unit: str, total: int | None = None) -> None:
         self.bar = tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=None, leave=False)

@@ -39,7 +39,7 @@ class Difference:
 def compare_unfinished(
     transaction: Transaction, intent: gateway.Intent | None, *, returned: bool, now: datetime
 ) -> Difference | None:
-    """Compare a pending transaction with its intent, None where none was made.
+    """Compare a pending transaction with its intent, None where there is none.
 
     `returned` tells whether all that the intent paid has left again.
     """

@@ -14,7 +14,7 @@ class ReportedDifference:
 
 @dataclass
 class Report:
-    """The outcome of a reconciliation; `complete` is False when Stripe could not be asked to the end."""
+    """The outcome of a reconciliation; `complete` is False when Stripe did not answer to the end."""
 
     differences: list[ReportedDifference] = field(default_factory=list)
     checked: dict[str, int] = field(default_factory=dict)

@@ -56,10 +56,10 @@ class AlreadyRunning(Exception):
 
 
 def reconcile(*, since: datetime, until: datetime, apply: bool) -> Report:
-    """Compare the books with Stripe: everything unfinished, and all that was made between two aware times.
+    """Compare the books with Stripe: everything unfinished, and all that was created between two aware times.
 
-    With `apply` each difference that can be repaired is: paid ones are fulfilled, canceled ones given up, abandoned
-    ones canceled at Stripe first and then given up, refunds and disputes brought in line. Without it nothing
+    With `apply` each difference that can be repaired is: paid ones are fulfilled, canceled ones marked as failed,
+    abandoned ones canceled at Stripe first and then marked, refunds and disputes brought in line. Without it nothing
     changes here or at Stripe. Raises AlreadyRunning.
     """
     with try_lock("reconcile") as mine:
@@ -94,7 +94,7 @@ class _Listing:
 class _Run:
     """One reconciliation, in parts: single rows of ours, and lists of Stripe's.
 
-    Stripe is asked for a part only when its differences are gone through, and each is handled before the next is
+    A part is requested from Stripe only when its differences are gone through, and each is handled before the next is
     looked for. A part ends where Stripe does not answer, and the next has its turn.
     """
 
@@ -244,7 +244,7 @@ class _Run:
         paid_at_stripe.complete = True
 
     def look_up_paid(self, transaction: Transaction) -> Part:
-        """One whose intent was not made on the same day, or never."""
+        """One whose intent was not created on the same day, or never."""
         intent: gateway.Intent | None
         try:
             intent = patiently(partial(gateway.fetch_intent, transaction.stripe_payment_intent_id or ""))

@@ -2,7 +2,7 @@
 
 The rules are those of docs/decisions/0005-returns-follow-from-facts.md:
 
-* A refund that was asked for here pays for the vouchers that it names.
+* A refund requested here pays for the vouchers that it names.
 * All refunds of a payment in Stripe's dashboard together pay for whole vouchers, rounded down; the rest is goodwill.
 * All lost disputes of a payment together pay for whole vouchers, rounded up: the bank took the money.
 
@@ -49,7 +49,7 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def end_refund(refund: Refund, status: RefundStatus) -> None:
-    """Note how a refund ended. Unless it succeeded, its vouchers are no longer given the money back for."""
+    """Note how a refund ended. Unless it succeeded, its vouchers are no longer refunded."""
     refund.status = status
     refund.finished_at = timezone.now()
     refund.save(update_fields=ENDING)
@@ -86,7 +86,7 @@ def fit_requests(paid: Transaction, *, reason: str) -> None:
 
 
 def claim_vouchers(paid: Transaction, refund: Refund, vouchers: Collection[Voucher]) -> None:
-    """Give a refund that was given up here, and made at Stripe after all, as many vouchers as it is for.
+    """Give a refund that ended here without success, and succeeded at Stripe after all, as many vouchers as it is for.
 
     Its own first. Does nothing for one that has its vouchers, and for those in Stripe's dashboard.
     """

@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 
 
 def approve_refund(*, refund_id: int, actor: User, note: str = "") -> Refund:
-    """Decide that a refund is made, and make it. Raises RefundNotFound, RefundDecided, PaymentDisputed.
+    """Approve a refund and execute it at Stripe. Raises RefundNotFound, RefundDecided, PaymentDisputed.
 
-    Raises PaymentProviderUnavailable when it is not known whether Stripe made it: it stays approved, and
+    Raises PaymentProviderUnavailable when it is not known whether Stripe executed it: it stays approved, and
     `execute_refund` goes on with it.
     """
     with database.atomic():
@@ -48,7 +48,7 @@ def approve_refund(*, refund_id: int, actor: User, note: str = "") -> Refund:
 
 
 def reject_refund(*, refund_id: int, actor: User, note: str) -> Refund:
-    """Decide that a refund is not made: its vouchers are let go, unless Stripe knows a reason to hold them.
+    """Reject a refund: its vouchers are released, unless Stripe knows a reason to hold them.
 
     Raises RefundNotFound, RefundDecided, or PaymentProviderUnavailable: then it is not decided.
     """
@@ -78,10 +78,10 @@ def reject_refund(*, refund_id: int, actor: User, note: str) -> Refund:
 def execute_refund(refund_id: int) -> Refund:
     """Go on with a refund that was approved, when it is not known what Stripe did; changes nothing for others.
 
-    Stripe is asked for it first: an error may have had an effect. Where it is not there it is sent again, under the
+    It is looked up at Stripe first: an error may have had an effect. Where it is not there it is sent again, under the
     next key if Stripe keeps the error under the one before. Raises RefundNotFound or PaymentProviderUnavailable.
     """
-    refund = _refund(refund_id)  # with its attempt, which must be read before Stripe is asked
+    refund = _refund(refund_id)  # with its attempt, which must be read before the call to Stripe
     if refund.status != RefundStatus.APPROVED or refund.stripe_refund_id:
         return refund
     for at_stripe in gateway.refunds_of(_intent_id_of(refund)):
@@ -122,8 +122,8 @@ def _send(refund: Refund) -> Refund:
             attempt=refund.stripe_attempt,
         )
     except gateway.ErrorKept:
-        # Of several that are told so one moves it on. Who used the new key has read it first, then looked at Stripe,
-        # so nothing that was asked for under the old one can still come.
+        # Of several with this answer one moves it on. Who used the new key has read it first, then looked at Stripe,
+        # so no refund under the old one can still come.
         spent = Refund.objects.filter(pk=refund.pk, stripe_attempt=refund.stripe_attempt)
         spent.update(stripe_attempt=F("stripe_attempt") + 1)
         raise

@@ -1,4 +1,4 @@
-"""Refunds that are asked for: by the buyer, by staff, and without anybody for an account that is closed."""
+"""Requests for refunds: by the buyer, by staff, and without anybody for an account that is closed."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _UNREFUNDABLE: Final = frozenset(Hold) - {Hold.WITHDRAWN, Hold.DISPUTED}
 
 @dataclass(frozen=True)
 class RefundRequest:
-    """A refund that was asked for, and what the same request was answered before, if it was."""
+    """A requested refund, and the earlier answer to the same request, if there was one."""
 
     refund: Refund
     first_answer: dict[str, Any] | None = None
@@ -39,7 +39,7 @@ def request_refund(
     The vouchers are held at once, and staff decide.
 
     `payment_id` is the transaction's number or its payment intent. The same request under the same key gives the
-    refund that it asked for before. Raises TransactionNotFound, NotPaid, PaymentDisputed, NothingToRefund (used,
+    refund that it requested before. Raises TransactionNotFound, NotPaid, PaymentDisputed, NothingToRefund (used,
     expired and held vouchers are not refunded), AccountClosed, IdempotencyKeyReused or RequestInProgress.
     """
     earlier = idempotency_keys.earlier_request(user, key)

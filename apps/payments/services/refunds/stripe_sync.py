@@ -1,4 +1,4 @@
-"""Refunds as Stripe says they are: ours and those made in its dashboard, which the books take over."""
+"""Refunds as Stripe says they are: ours and those from its dashboard, which the books take over."""
 
 import logging
 from typing import Final
@@ -38,7 +38,7 @@ _RANK: Final = {
 def apply_refund(at_stripe: gateway.Refund) -> Refund | None:
     """Apply a refund, fetched from Stripe just now, to the books; None if its payment is not one of ours.
 
-    One that we don't know was made in Stripe's dashboard. Where it leaves less than a request asks for, the request
+    One that we don't know is from Stripe's dashboard. Where it leaves less than a request asks for, the request
     is lowered.
     """
     with database.atomic():
@@ -79,7 +79,7 @@ def _known(paid: Transaction, at_stripe: gateway.Refund) -> Refund | None:
 
 
 def _adopt(paid: Transaction, at_stripe: gateway.Refund) -> Refund:
-    """A row for a refund that was made without us."""
+    """A row for a refund from Stripe's dashboard."""
     return Refund.objects.create(
         transaction=paid,
         amount=at_stripe.amount,

@@ -129,14 +129,14 @@ class Command(BaseCommand):
 
 
 def progress_bar(total: int, each: Iterable[Voucher] | None = None) -> Any:
-    """Shown on a terminal and nowhere else; as `each` is gone through, or as it is told."""
+    """A progress bar on a terminal and nothing elsewhere; moved by iteration over `each`, or by its `update`."""
     return tqdm(each, total=total, unit=" vouchers", file=sys.stderr, disable=None, leave=False)
 
 
 class PrivateFile:
     """A file that appears at its path whole or not at all, with mode 0600, and overwrites none unasked.
 
-    Whether it can be made is tried on entering, so that nothing is issued for want of a place for the codes.
+    Whether it can be written is tried on entering, so that nothing is issued for want of a place for the codes.
     """
 
     def __init__(self, path: Path, *, overwrite: bool) -> None:
