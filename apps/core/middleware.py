@@ -1,4 +1,4 @@
-"""What every request passes through: its id, and the shape of errors that no view made."""
+"""What every request passes through: its id, and the shape of errors from outside the views."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""Headers that tell browsers what an answer of ours may do, on every answer, also those that no view made."""
+"""Headers that tell browsers what an answer of ours may do, on every answer, also those from outside the views."""
 
 from typing import Final
 

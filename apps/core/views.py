@@ -158,7 +158,7 @@ def no_such_address(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """500 under /api/ as a problem document that says nothing about our insides.
 
-    A page for which a middleware, such as that of sessions, found the database away is a plain 503.
+    A page for which a middleware, such as that of sessions, could not reach the database is a plain 503.
     """
     if problems.is_api(request):
         return problems.problem_response(500)

@@ -58,7 +58,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]{0,254}")
 class ErrorKept(PaymentProviderUnavailable):
     """Stripe keeps an error under our idempotency key, and repeats it for a day. It may have had an effect.
 
-    To ask again, look first for what was asked for, and where it is not there use a new key (the next `attempt`),
+    To retry, look first for the object, and where it is not there use a new key (the next `attempt`),
     stored before the call.
     """
 
@@ -97,15 +97,16 @@ def create_intent(*, amount: Decimal, currency: str, order_id: UUID, attempt: in
                     params, {"idempotency_key": _key(f"order-{order_id}-create", attempt)}
                 )
             )
-    except NotAtStripe as error:  # what was just made can't be missing: an answer that makes no sense
+    except NotAtStripe as error:  # what was just created can't be missing: an answer that makes no sense
         raise PaymentProviderUnavailable from error
 
 
 def fetch_intent(intent_id: str, *, all_refunds: bool = False, all_disputes: bool = False) -> Intent:
     """The intent as it is at Stripe now, with its refunds and disputes.
 
-    These are asked for only where its charge says that there are any. `all_refunds` and `all_disputes` ask anyway:
-    a charge does not count refunds that failed or were canceled. Raises NotAtStripe or PaymentProviderUnavailable.
+    These are requested only where its charge says that there are any. `all_refunds` and `all_disputes` request
+    them always: a charge does not count refunds that failed or were canceled. Raises NotAtStripe or
+    PaymentProviderUnavailable.
     """
     _check_identifier(intent_id)
     with _conversation():
@@ -113,7 +114,7 @@ def fetch_intent(intent_id: str, *, all_refunds: bool = False, all_disputes: boo
         intent = to_intent(stripe_intent)
         if not intent.succeeded:
             return intent
-        # Not expanded (null, or only an id), it says nothing, and both are asked for.
+        # Not expanded (null, or only an id), it says nothing, and both are requested.
         charge = getattr(stripe_intent, "latest_charge", None)
         silent = charge is None or isinstance(charge, str)
         refunds: list[Refund] = []
@@ -141,7 +142,7 @@ def cancel_intent(intent_id: str) -> None:
 
 
 def intents_created(since: datetime, until: datetime, calling: Calling) -> Iterator[Intent]:
-    """Stripe's list of the intents made between two aware times, both included, page by page.
+    """Stripe's list of the intents created between two aware times, both included, page by page.
 
     `calling` makes the call for each page, and may make it again. Raises PaymentProviderUnavailable.
     """
@@ -159,7 +160,7 @@ def disputes_created(since: datetime, until: datetime, calling: Calling) -> Iter
 
 
 def find_intent(*, order_id: UUID, since: datetime) -> Intent | None:
-    """The intent that was made for an order after `since` (aware), where its id was not noted; None if none was.
+    """The intent created for an order after `since` (aware), where its id was not recorded; None if there is none.
 
     Looks through Stripe's list of that hour, not its search, which lags behind. Raises
     PaymentProviderUnavailable.
@@ -202,7 +203,7 @@ def create_refund(
             raise RefundRefused(error.code or "refused") from error
         try:
             return to_refund(stripe_refund)
-        except NotAtStripe as error:  # what was just made can't be missing
+        except NotAtStripe as error:  # what was just created can't be missing
             raise PaymentProviderUnavailable from error
 
 

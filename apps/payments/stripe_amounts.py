@@ -24,7 +24,7 @@ TWO_DECIMAL: Final = frozenset(
 )
 SUPPORTED: Final = ZERO_DECIMAL | TWO_DECIMAL | THREE_DECIMAL
 MAX_MINOR: Final = 99_999_999
-# For an account that settles in the same currency; of others Stripe alone knows, and says so when it is asked.
+# For an account that settles in the same currency; of others Stripe alone knows, and says so in its answer.
 MINIMUM: Final = {
     currency: Decimal(amount)
     for currency, amount in (

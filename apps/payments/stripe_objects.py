@@ -21,7 +21,7 @@ class NotAtStripe(Exception):
 
 @dataclass(frozen=True)
 class Refund:
-    """A refund as Stripe has it now, ours or one made in its dashboard. `amount` is in the major unit.
+    """A refund as Stripe has it now, ours or one from its dashboard. `amount` is in the major unit.
 
     `status` is pending, requires_action, succeeded, failed or canceled; `reference` is our own UUID, or "".
     """
@@ -61,7 +61,7 @@ class Intent:
     """A payment intent as Stripe has it now. Amounts are in the currency's major unit.
 
     `refunds`, the oldest first, and `disputes` are what may keep its vouchers from being redeemed. Only
-    `fetch_intent` looks them up; an intent from a list, or one just made, has none.
+    `fetch_intent` looks them up; an intent from a list, or a new one, has none.
     """
 
     id: str
@@ -71,7 +71,7 @@ class Intent:
     currency: str
     order_id: str
     client_secret: str = field(repr=False)
-    installation: str = ""  # which of those that share the account made it; "" before they wrote it down
+    installation: str = ""  # which of those that share the account created it; "" before they wrote it down
     refunds: tuple[Refund, ...] = ()
     disputes: tuple[Dispute, ...] = ()
 

@@ -45,7 +45,7 @@ def receive(read_body: Callable[[], bytes], signature: str) -> StripeEvent | Non
     """Check, keep and apply one delivery; a delivery of an event that was applied changes nothing.
 
     Signed events that are none of ours to handle are dropped: None. Raises SignatureInvalid, or UnavailableError when
-    the event can't be applied now, such as when Stripe can't be asked about the object: it is kept, and both
+    the event can't be applied now, such as when Stripe does not answer about the object: it is kept, and both
     Stripe's next delivery and `apply_waiting` try again.
     """
     received = gateway.read_event(read_body, signature)

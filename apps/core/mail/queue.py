@@ -33,8 +33,8 @@ def enqueue(
     """Put a mail into the queue: `template`.txt and `template`.html, rendered with `context`.
 
     Call it in the transaction of what the mail reports. It is not sent after `expires_at`. For an address that can't be
-    mailed nothing is queued. An empty `to` makes a row that counts as sent: for whoever must not be told, by the time
-    that it takes, that nobody gets mail.
+    mailed nothing is queued. An empty `to` makes a row that counts as sent: for a caller who must not learn from the
+    time that it takes that nobody gets mail.
     `attach` is the name of an attachment (see `register_attachment`) and JSON values for its maker: the row holds
     these, and the file is built when the mail is sent, so that no copy is stored.
     """

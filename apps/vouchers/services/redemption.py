@@ -134,7 +134,7 @@ def _take_use(
 
 
 def _refusal(voucher: Voucher, service_type: str | None) -> DomainError:
-    """Why the UPDATE found nothing to change, from the row as it is a moment later."""
+    """Why the UPDATE changed nothing, from the row as it is a moment later."""
     if service_type is not None and service_type != voucher.service_type:
         return ServiceMismatch()
     match voucher.status_at(voucher.read_at):
