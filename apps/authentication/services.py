@@ -49,7 +49,7 @@ def register(
         return SignedIn(user, open_session(user=user))
 
 
-def sign_in(*, email: str, password: str) -> SignedIn:
+def login(*, email: str, password: str) -> SignedIn:
     """A new session of the user who has this e-mail address and password.
 
     Raises InvalidCredentials, the same for an unknown address, a wrong password and a deactivated account;

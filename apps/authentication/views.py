@@ -76,7 +76,7 @@ class Login(PublicView):
         with count_failures(
             InvalidCredentials, of=password_attempts(request, form_data["email"], device=device)
         ):
-            signed_in = services.sign_in(**form_data)
+            signed_in = services.login(**form_data)
         return _welcome(request, signed_in, "You are signed in.", use_cookies)
 
 
