@@ -87,16 +87,20 @@ class PatienceTests(LocalStripeTestCase):
         with LocalStripe(settle_after=0.1) as server, self.assertNoLogs("local_stripe"):
             refunds = client_of(server).v1.refunds
 
-            def refund() -> str:
+            def paid() -> str:
                 params: Any = {"amount": 1000, "currency": "usd", "allowed_payment_method_types": ["card"]}
                 intent = client_of(server).v1.payment_intents.create(params).id
                 server.pay(intent, "pm_card_pendingRefund")
-                return str(server.refund(intent)["id"])
+                return str(intent)
 
-            gone = refund()
+            gone = str(server.refund(paid())["id"])
             server.reset()
-            canceled, last = refund(), refund()
-            server.settle_refund(canceled, "canceled")
+            first, second = paid(), paid()
+            with (
+                server.state.lock
+            ):  # the scheduler waits, so that the cancellation comes first on any machine
+                canceled, last = (str(server.refund(intent)["id"]) for intent in (first, second))
+                server.settle_refund(canceled, "canceled")
             deadline = time.monotonic() + 30
             while refunds.retrieve(last).status != "succeeded":
                 self.assertLess(time.monotonic(), deadline)
