@@ -141,7 +141,7 @@ else:
 
 # --- People ---------------------------------------------------------------------------------------------------
 
-PASSWORD_HASHERS = ["apps.users.hashers.Argon2idPasswordHasher"]
+PASSWORD_HASHERS = ["apps.users.passwords.Argon2idPasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

@@ -1,8 +1,8 @@
 """What is held about a person, part by part: each app registers its own, so that this one needs to know none.
 
 A part's `export` gives plain JSON values in a constant number of queries, or, where there may be very many rows, an
-iterator over lists of them. Its `erase` runs in the transaction
-that closes the account, and leaves the books as they are: amounts, counts and states stay.
+iterator over lists of them. Its `erase` runs in the transaction that closes the account, and leaves the books as they
+are: amounts, counts and states stay.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,6 +28,11 @@ def register(
 ) -> None:
     """Add the part `name`, from the `ready` of an AppConfig. Without `erase`, nothing in it says who it was."""
     _parts[name] = Part(export, erase)
+
+
+def names() -> tuple[str, ...]:
+    """The parts that are registered."""
+    return tuple(_parts)
 
 
 def export(user: User) -> Iterator[tuple[str, Any]]:

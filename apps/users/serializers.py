@@ -11,6 +11,7 @@ from rest_framework import serializers
 from apps.core import email_addresses
 from apps.core.api.fields import UTCDateTimeField
 
+from . import personal_data
 from .models import User
 
 # Patterns are published in the OpenAPI document: for an expression that another language reads the same way, and
@@ -136,15 +137,18 @@ class UnsubscribeInput(serializers.Serializer[Any]):
 
 
 class ExportOutput(serializers.Serializer[Any]):
-    """By part. Each app adds its own, so the document doesn't list their members."""
+    """By part: each app registers its own (personal_data.py), and their members are not described."""
 
     exported_at = UTCDateTimeField()
     profile = serializers.DictField()
-    mails = serializers.ListField(child=serializers.DictField())
-    sessions = serializers.ListField(child=serializers.DictField())
-    vouchers = serializers.ListField(child=serializers.DictField())
-    usages = serializers.ListField(child=serializers.DictField())
-    transactions = serializers.ListField(child=serializers.DictField())
+
+    def get_fields(self) -> dict[str, Any]:
+        lists = {
+            name: serializers.ListField(child=serializers.DictField())
+            for name in personal_data.names()
+            if name != "profile"
+        }
+        return super().get_fields() | lists
 
 
 class UserOutput(serializers.Serializer[User]):

@@ -18,14 +18,13 @@ from rest_framework.views import APIView
 
 from apps.core import rate_limits
 from apps.core.api.openapi import documented
-from apps.core.api.parsers import StrictJSONParser
+from apps.core.api.parsers import PlainFormParser, StrictJSONParser, UploadParser
 from apps.core.errors import UnavailableError
 from apps.core.views import PublicView
 
 from . import personal_data, pictures, services
 from .current_user import current_user
 from .errors import AccountClosed, UnsubscribeLinkInvalid
-from .parsers import PlainFormParser, UploadParser
 from .serializers import ExportOutput, ProfileInput, ProfileJsonInput, UnsubscribeInput, UserOutput
 
 IN_MEMORY: Final = 1 << 20  # bytes of an export; more of it goes to a file without a name

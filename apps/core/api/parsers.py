@@ -6,7 +6,7 @@ from typing import IO, Any
 
 from django.conf import settings
 from rest_framework.exceptions import APIException, ParseError
-from rest_framework.parsers import BaseParser
+from rest_framework.parsers import BaseParser, FormParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
 
 MAX_DEPTH = 32
@@ -40,6 +40,30 @@ class StrictJSONParser(BaseParser):
         if len(body) > settings.MAX_BODY_BYTES:
             raise BodyTooLarge
         return load(body)
+
+
+class PlainFormParser(FormParser):
+    """application/x-www-form-urlencoded in UTF-8, whatever charset the request names."""
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return super().parse(stream, media_type, {**(parser_context or {}), "encoding": "utf-8"})
+
+
+class UploadParser(MultiPartParser):
+    """multipart/form-data in UTF-8, whatever charset the request names: some charsets aren't even text."""
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return super().parse(stream, media_type, {**(parser_context or {}), "encoding": "utf-8"})
 
 
 def load(body: bytes) -> Any:

@@ -2,6 +2,7 @@ import json
 from unittest.mock import patch
 
 from django.test import override_settings
+from drf_spectacular.generators import SchemaGenerator
 
 from apps.authentication import password_reset_links, services
 from apps.authentication.models import Session
@@ -30,6 +31,11 @@ class ExportingOnesData(ApiTestCase):
             vouchers.redeem_voucher(code=voucher.code, user=self.customer, details={"index": "0123"})
             password_reset_links.send(self.customer)
             services.open_session(user=self.customer)
+
+    def test_the_openapi_document_names_every_part(self):
+        schema = SchemaGenerator().get_schema(request=None, public=True)
+        described = schema["components"]["schemas"]["ExportOutput"]["properties"]
+        self.assertEqual(described.keys(), self.api.get(URL).json().keys())
 
     def test_it_has_everything_that_is_held(self):
         self.fill()
