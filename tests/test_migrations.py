@@ -7,13 +7,12 @@ from io import StringIO
 from unittest import skipUnless
 from unittest.mock import patch
 
-from django.apps import apps
-from django.conf import settings
+from django.apps import AppConfig, apps
 from django.core.management import CommandError, call_command
 from django.core.management.commands.migrate import Command as DjangoMigrate
 from django.db import connection, connections, migrations
 from django.db.migrations.loader import MigrationLoader
-from django.test import TestCase, override_settings
+from django.test import TestCase
 
 from apps.core.management.commands import migrate
 from apps.users.tests.factories import make_user
@@ -57,14 +56,26 @@ class PreviousVersionTests(TestCase):
         self.assertEqual(lacking, [], "db_default is missing: the version before could write no row any more")
 
 
+@contextmanager
+def installed(name):
+    """One more app is installed.
+
+    Not by the setting: then every app's `ready` would run again, and the admin would lose its screens.
+    """
+    config = AppConfig.create(name)
+    config.apps = apps
+    with patch.dict(apps.app_configs, {config.label: config}):
+        config.import_models()
+        yield
+    apps.clear_cache()
+
+
 @skipUnless(connection.vendor == "postgresql", "SQLite has one lock for all")
 class LockTests(RaceTestCase):
     def setUp(self):
         super().setUp()
         self.api = self.signed_in(make_user())
-        self.enterContext(
-            override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, "tests.support.migrated_app"])
-        )
+        self.enterContext(installed("tests.support.migrated_app"))
         self.enterContext(patch.object(migrate, "PAUSE", 0.3))
         self.addCleanup(call_command, "migrate", "migrated_app", "zero", verbosity=0)
 
