@@ -42,8 +42,8 @@ class StrictJSONParser(BaseParser):
         return load(body)
 
 
-class PlainFormParser(FormParser):
-    """application/x-www-form-urlencoded in UTF-8, whatever charset the request names."""
+class _InUTF8(BaseParser):
+    """Reads the body as UTF-8, whatever charset the request names: some charsets aren't even text."""
 
     def parse(
         self,
@@ -54,16 +54,12 @@ class PlainFormParser(FormParser):
         return super().parse(stream, media_type, {**(parser_context or {}), "encoding": "utf-8"})
 
 
-class UploadParser(MultiPartParser):
-    """multipart/form-data in UTF-8, whatever charset the request names: some charsets aren't even text."""
+class PlainFormParser(_InUTF8, FormParser):
+    """application/x-www-form-urlencoded."""
 
-    def parse(
-        self,
-        stream: IO[bytes],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> Any:
-        return super().parse(stream, media_type, {**(parser_context or {}), "encoding": "utf-8"})
+
+class UploadParser(_InUTF8, MultiPartParser):
+    """multipart/form-data."""
 
 
 def load(body: bytes) -> Any:
