@@ -73,7 +73,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "apps.core.middleware.RequestIdMiddleware",
-    "apps.core.security_headers.SecurityHeaders",  # outside all that may answer
+    "apps.core.security_headers.SecurityHeadersMiddleware",  # outside all that may answer
     "corsheaders.middleware.CorsMiddleware",
     "apps.core.middleware.ProblemDetailsMiddleware",  # outside all that may refuse a request
     "django.middleware.security.SecurityMiddleware",

@@ -35,7 +35,7 @@ HEADERS: Final = {
 }
 
 
-class SecurityHeaders:
+class SecurityHeadersMiddleware:
     """Sets the Content-Security-Policy of the address, and each of HEADERS that is not set yet."""
 
     def __init__(self, get_response: Next) -> None:
