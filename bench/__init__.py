@@ -1,0 +1,1 @@
+"""Measurements of speed: see README.md beside this file. Development only."""
