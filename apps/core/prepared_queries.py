@@ -1,0 +1,111 @@
+"""Queries of the ORM that are compiled to SQL once, for what is read at every request.
+
+Django compiles a queryset anew each time it is read: for a short query that takes longer than the database does.
+A `PreparedQuery` is written as any other queryset and keeps the SQL text:
+
+    class Stock(NamedTuple):
+        name: str
+        number: int
+
+    STOCK = PreparedQuery(
+        Stock,
+        lambda shop: Item.objects.filter(shop_id=shop).values_list("name", "number"),
+        shop=models.BigAutoField(),
+    )
+    STOCK.rows(shop=7)  # [Stock(name="Pen", number=3), …]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from django.db import connection, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.expressions import Expression
+from django.db.models.sql.compiler import SQLCompiler
+
+Row = TypeVar("Row")
+
+
+class Parameter(Expression):
+    """The place of a value that differs from call to call. `output_field` says how it is written for the database."""
+
+    def __init__(self, name: str, output_field: models.Field[Any, Any]) -> None:
+        super().__init__(output_field=output_field)
+        self.name = name
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
+        return "%s", (self,)
+
+    def value_for(self, connection: BaseDatabaseWrapper, values: dict[str, Any]) -> Any:
+        """What stands in this place, as the database's driver takes it."""
+        return self.output_field.get_db_prep_value(values[self.name], connection)
+
+
+@dataclass(frozen=True)
+class _Statement:
+    sql: str
+    parameters: Sequence[Any]  # a Parameter, or a value that is always the same
+    converters: list[tuple[int, list[Callable[..., Any]], Any]]
+
+
+class PreparedQuery(Generic[Row]):
+    """A query with fixed text. Rows come as `row(*columns)`, the columns in the order of `values_list`.
+
+    `build` gets a Parameter for each of `fields`, by name, and returns a queryset of `values_list`. What it reads
+    besides them (settings, the time, other rows) is read once, when it is first used: the time is `Now()`, not
+    `timezone.now()`. A Parameter is never None, and does not stand in `__in`.
+    """
+
+    def __init__(
+        self,
+        row: Callable[..., Row],
+        build: Callable[..., models.QuerySet[Any, Any]],
+        **fields: models.Field[Any, Any],
+    ) -> None:
+        self.row, self.build, self.fields = row, build, fields
+        self._statements: dict[str, _Statement] = {}  # by the kind of database
+
+    def rows(self, *, limit: int | None = None, offset: int = 0, **values: Any) -> list[Row]:
+        """All rows for these values; with `limit` at most so many, after the first `offset`. One query."""
+        statement = self._statements.get(connection.vendor) or self._compile()
+        parameters = [
+            one.value_for(connection, values) if isinstance(one, Parameter) else one
+            for one in statement.parameters
+        ]
+        sql = statement.sql
+        if limit is not None:
+            sql += " LIMIT %s OFFSET %s"
+            parameters += (limit, offset)
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            fetched = cursor.fetchall()
+        if not statement.converters:
+            return [self.row(*columns) for columns in fetched]
+        return [self.row(*self._converted(columns, statement)) for columns in fetched]
+
+    def first(self, **values: Any) -> Row | None:
+        """The first row for these values, or None. One query."""
+        rows = self.rows(limit=1, **values)
+        return rows[0] if rows else None
+
+    def _compile(self) -> _Statement:
+        query = self.build(**{name: Parameter(name, kind) for name, kind in self.fields.items()}).query
+        compiler = query.get_compiler(connection=connection)
+        sql, parameters = compiler.as_sql()
+        converters = compiler.get_converters([column for column, _, _ in compiler.select or ()])
+        statement = _Statement(
+            sql, parameters, [(place, *by_place) for place, by_place in converters.items()]
+        )
+        self._statements[connection.vendor] = statement
+        return statement
+
+    @staticmethod
+    def _converted(columns: Sequence[Any], statement: _Statement) -> list[Any]:
+        converted = list(columns)
+        for place, converters, expression in statement.converters:
+            for convert in converters:
+                converted[place] = convert(converted[place], expression, connection)
+        return converted

@@ -1,0 +1,112 @@
+"""Queries that are compiled once give what the queryset gives, on every database."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from django.db import connection, models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from apps.authentication import services
+from apps.authentication.models import Session
+from apps.core.prepared_queries import PreparedQuery
+from apps.users.tests.factories import make_customer, make_other_customer
+from apps.vouchers.models import Voucher
+from apps.vouchers.tests.factories import make_expired_voucher, make_type, make_used_voucher, make_voucher
+from tests.support.cases import ApiTestCase
+
+
+class VoucherRow(NamedTuple):
+    code: str
+    face_value: Decimal
+    expiry_date: object
+    is_active: bool
+    type_name: str
+
+
+def _vouchers(owner: Any) -> models.QuerySet[Voucher, tuple[Any, ...]]:
+    columns = ("code", "face_value", "expiry_date", "is_active", "voucher_type__name")
+    return Voucher.objects.filter(user_id=owner).order_by("-id").values_list(*columns)
+
+
+VOUCHERS = PreparedQuery(VoucherRow, _vouchers, owner=models.BigAutoField())
+DETAILS = PreparedQuery(
+    lambda *columns: columns,
+    lambda owner, moment: Voucher.objects.filter(Q(user_id=owner), Q(expiry_date__gt=moment)).values_list(
+        "usages__details", "usages__used_at"
+    ),
+    owner=models.BigAutoField(),
+    moment=models.DateTimeField(),
+)
+SESSION_IDS = PreparedQuery(
+    lambda sid: sid, lambda sid: Session.objects.filter(id=sid).values_list("id"), sid=models.UUIDField()
+)
+REDEEMABLE = PreparedQuery(
+    lambda pk: pk,
+    lambda owner: Voucher.objects.filter(user_id=owner, expiry_date__gt=Now()).values_list("id"),
+    owner=models.BigAutoField(),
+)
+
+
+class PreparedQueriesTest(ApiTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.carla = make_customer()
+        self.otto = make_other_customer()
+
+    def test_rows_are_those_of_the_queryset(self):
+        voucher_type = make_type(price=Decimal("7.50"))
+        for _ in range(3):
+            make_voucher(owner=self.carla, voucher_type=voucher_type)
+        make_voucher(owner=self.otto)
+        for owner, number in ((self.carla, 3), (self.otto, 1)):
+            with self.assertQueries(1):
+                rows = VOUCHERS.rows(owner=owner.pk)
+            self.assertEqual(rows, [VoucherRow(*row) for row in _vouchers(owner.pk)])
+            self.assertEqual(len(rows), number)
+
+    def test_the_sql_is_compiled_once(self):
+        query = PreparedQuery(VoucherRow, _vouchers, owner=models.BigAutoField())
+        query.rows(owner=self.carla.pk)
+        query.build = None  # type: ignore[assignment]  # a second compilation fails
+        self.assertEqual(query.rows(owner=self.carla.pk), [])
+
+    def test_json_and_times_are_converted(self):
+        make_used_voucher(owner=self.carla)
+        [(details, used_at)] = DETAILS.rows(owner=self.carla.pk, moment=timezone.now())
+        self.assertEqual(details, {})
+        self.assertLess(abs(used_at - timezone.now()), timedelta(minutes=1))
+        self.assertEqual(DETAILS.rows(owner=self.carla.pk, moment=timezone.now() + timedelta(days=999)), [])
+
+    def test_an_identifier_is_written_as_the_database_keeps_it(self):
+        services.open_session(user=self.carla)
+        session = Session.objects.get()
+        self.assertEqual(SESSION_IDS.first(sid=session.pk), session.pk)
+
+    def test_the_time_is_that_of_the_call(self):
+        voucher = make_voucher(owner=self.carla)
+        make_expired_voucher(owner=self.carla)
+        self.assertEqual(REDEEMABLE.rows(owner=self.carla.pk), [voucher.pk])
+        Voucher.objects.update(expiry_date=timezone.now() - timedelta(seconds=1))
+        self.assertEqual(REDEEMABLE.rows(owner=self.carla.pk), [])
+
+    def test_a_limit_and_an_offset_cut_a_page(self):
+        for _ in range(5):
+            make_voucher(owner=self.carla)
+        everything = VOUCHERS.rows(owner=self.carla.pk)
+        self.assertEqual(VOUCHERS.rows(owner=self.carla.pk, limit=2), everything[:2])
+        self.assertEqual(VOUCHERS.rows(owner=self.carla.pk, limit=2, offset=3), everything[3:])
+        self.assertEqual(VOUCHERS.first(owner=self.carla.pk), everything[0])
+        self.assertIsNone(VOUCHERS.first(owner=self.otto.pk))
+
+    def test_a_value_is_data_and_not_sql(self):
+        by_code = PreparedQuery(
+            lambda pk: pk,
+            lambda code: Voucher.objects.filter(code=code).values_list("id"),
+            code=models.CharField(),
+        )
+        make_voucher(owner=self.carla)
+        for value in ("' OR 1=1 --", "%s", "%", "\\"):
+            self.assertEqual(by_code.rows(code=value), [], connection.vendor)
