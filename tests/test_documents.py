@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 from django.test import SimpleTestCase
+from rest_framework.renderers import JSONRenderer
 
-from apps.core.api.documents import money_text, utc_text
+from apps.core.api.documents import json_bytes, money_text, utc_text
 from apps.core.api.fields import MoneyField, UTCDateTimeField
 
 
@@ -24,3 +26,15 @@ class DocumentsTest(SimpleTestCase):
             datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
         ):
             self.assertEqual(utc_text(one), UTCDateTimeField().to_representation(one), one)
+
+    def test_json_is_written_as_its_renderer_writes_it(self):
+        documents: tuple[Any, ...] = (
+            {"b": [1, 2.5, -0.0, 1e300, 10**32, None, True], "a": {"": 'é\u2028\u2029\U0001f600\x00\\"/<'}},
+            [],
+            "text",
+            {"nested": [[[{"deeper": [{}]}]]]},
+        )
+        for document in documents:
+            self.assertEqual(json_bytes(document), JSONRenderer().render(document), document)
+        with self.assertRaises(ValueError):
+            json_bytes(float("nan"))

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from apps.core.errors import DomainError
 
-from . import codes, price_checks
+from . import codes, price_checks, states
 from .lookups import LastFour
 from .states import MONEY_HOLDS as MONEY_HOLDS
 from .states import VOID as VOID
@@ -275,17 +275,13 @@ class Voucher(WithTypeName):
 
     def status_at(self, now: datetime) -> VoucherStatus:
         """The status at an aware datetime; the same rule as `status_condition`."""
-        if not self.is_active:
-            return VoucherStatus.INACTIVE
-        if self.uses_remaining == 0:
-            return VoucherStatus.USED
-        if self.expiry_date <= now:
-            return VoucherStatus.EXPIRED
-        return VoucherStatus.ACTIVE
+        return states.status_at(
+            now, is_active=self.is_active, uses_remaining=self.uses_remaining, expiry_date=self.expiry_date
+        )
 
     def days_left_at(self, now: datetime) -> int:
         """Days from the local date of `now` to that of the expiry; 0 on the last day and ever after."""
-        return max(0, (timezone.localdate(self.expiry_date) - timezone.localdate(now)).days)
+        return states.days_left_at(now, expiry_date=self.expiry_date)
 
 
 Voucher._meta.get_field("code").register_lookup(LastFour)

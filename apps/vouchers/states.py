@@ -1,9 +1,11 @@
 """The states of a voucher, what keeps one from being redeemed, and what happens to it, in words that are stored."""
 
+from datetime import datetime
 from typing import Any, Final
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 
 class VoucherStatus(models.TextChoices):
@@ -27,6 +29,22 @@ def status_condition(status: VoucherStatus, now: Any, prefix: str = "") -> Q:
         VoucherStatus.EXPIRED: active & unused & ~current,
         VoucherStatus.ACTIVE: active & unused & current,
     }[status]
+
+
+def status_at(now: datetime, *, is_active: bool, uses_remaining: int, expiry_date: datetime) -> VoucherStatus:
+    """The status at an aware datetime by a voucher's columns; the same rule as `status_condition`."""
+    if not is_active:
+        return VoucherStatus.INACTIVE
+    if uses_remaining == 0:
+        return VoucherStatus.USED
+    if expiry_date <= now:
+        return VoucherStatus.EXPIRED
+    return VoucherStatus.ACTIVE
+
+
+def days_left_at(now: datetime, *, expiry_date: datetime) -> int:
+    """Days from the local date of `now` to that of the expiry; 0 on the last day and ever after."""
+    return max(0, (timezone.localdate(expiry_date) - timezone.localdate(now)).days)
 
 
 class InactiveReason(models.TextChoices):

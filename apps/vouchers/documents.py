@@ -1,0 +1,65 @@
+"""The JSON of vouchers and their uses, built from rows: equal to what the serializers of the same name write.
+
+For what is read at every request. The OpenAPI document is generated from the serializers; tests/test_documents.py of
+this app compares the two.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from apps.core.api.documents import money_text, utc_text
+
+from . import codes
+from .rows import TypeRow, UsageRow, VoucherRow
+from .states import VoucherStatus, days_left_at, status_at
+
+
+def type_document(row: TypeRow) -> dict[str, Any]:
+    """A type as `VoucherTypeOutput` writes it."""
+    return {**row._asdict(), "price": money_text(row.price)}
+
+
+def voucher_document(row: VoucherRow, now: datetime) -> dict[str, Any]:
+    """A voucher as `VoucherOutput` writes it at `now`, an aware datetime."""
+    status = status_at(
+        now, is_active=row.is_active, uses_remaining=row.uses_remaining, expiry_date=row.expiry_date
+    )
+    return {
+        "code": codes.format_code(row.code),
+        "voucher_type": {
+            "id": row.type_id,
+            "name": row.type_name or row.type_name_today,
+            "description": row.type_description,
+            "price": money_text(row.type_price),
+            "currency": row.type_currency,
+            "service_type": row.service_type,
+            "validity_days": row.type_validity_days,
+            "max_uses": row.type_max_uses,
+            "is_active": row.type_is_active,
+        },
+        "status": status.value,
+        "is_active": row.is_active,
+        "is_valid": status is VoucherStatus.ACTIVE,
+        "inactive_reason": row.inactive_reason,
+        "purchase_date": utc_text(row.purchase_date),
+        "expiry_date": utc_text(row.expiry_date),
+        "days_until_expiry": days_left_at(now, expiry_date=row.expiry_date),
+        "uses_remaining": row.uses_remaining,
+        "total_uses": row.total_uses,
+        "face_value": money_text(row.face_value),
+        "currency": row.currency,
+    }
+
+
+def usage_document(row: UsageRow) -> dict[str, Any]:
+    """A use as `UsageOutput` writes it."""
+    return {
+        "id": row.id,
+        "voucher_code": codes.HIDDEN if row.hides_code else codes.format_code(row.voucher_code),
+        "voucher_type_name": row.type_name or row.type_name_today,
+        "service_type": row.service_type,
+        "used_at": utc_text(row.used_at),
+        "details": row.details,
+        "use_no": row.use_no,
+        "service_data": row.details,
+    }

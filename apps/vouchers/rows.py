@@ -1,0 +1,99 @@
+"""The columns of vouchers and their uses that the API shows, as named tuples.
+
+A constant below names the columns of each as `values_list` takes them, in the order of its fields. What the API makes
+of a row stands in documents.py.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+
+class TypeRow(NamedTuple):
+    """A voucher type as it is today."""
+
+    id: int
+    name: str
+    description: str
+    price: Decimal
+    currency: str
+    service_type: str
+    validity_days: int
+    max_uses: int
+    is_active: bool
+
+
+class VoucherRow(NamedTuple):
+    """A voucher with the columns of its type. Times are aware datetimes."""
+
+    code: str
+    is_active: bool
+    inactive_reason: str
+    purchase_date: datetime
+    expiry_date: datetime
+    uses_remaining: int
+    total_uses: int
+    face_value: Decimal
+    currency: str
+    service_type: str
+    type_name: str  # as it was at the sale; empty if that was not kept
+    type_id: int
+    type_name_today: str
+    type_description: str
+    type_price: Decimal
+    type_currency: str
+    type_validity_days: int
+    type_max_uses: int
+    type_is_active: bool
+
+
+class UsageRow(NamedTuple):
+    """A use of a voucher. `used_at` is an aware datetime, `details` any value that JSON has."""
+
+    id: int
+    voucher_code: str
+    hides_code: bool  # the reader may not see the code that the voucher has now
+    type_name: str  # as it was at the voucher's sale; empty if that was not kept
+    type_name_today: str
+    service_type: str
+    used_at: datetime
+    details: Any
+    use_no: int
+
+
+TYPE_COLUMNS: Final = TypeRow._fields
+
+VOUCHER_COLUMNS: Final = (
+    "code",
+    "is_active",
+    "inactive_reason",
+    "purchase_date",
+    "expiry_date",
+    "uses_remaining",
+    "total_uses",
+    "face_value",
+    "currency",
+    "service_type",
+    "type_name",
+    "voucher_type_id",
+    "voucher_type__name",
+    "voucher_type__description",
+    "voucher_type__price",
+    "voucher_type__currency",
+    "voucher_type__validity_days",
+    "voucher_type__max_uses",
+    "voucher_type__is_active",
+)
+
+# `hides_code` is an annotation: who reads decides.
+USAGE_COLUMNS: Final = (
+    "id",
+    "voucher__code",
+    "hides_code",
+    "voucher__type_name",
+    "voucher__voucher_type__name",
+    "service_type",
+    "used_at",
+    "details",
+    "use_no",
+)
