@@ -1,1 +1,0 @@
-"""Measurements of speed: see README.md beside this file. Development only."""
