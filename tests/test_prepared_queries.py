@@ -5,13 +5,13 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import connection, models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.authentication import services
 from apps.authentication.models import Session
-from apps.core.prepared_queries import PreparedQuery
+from apps.core.prepared_queries import PreparedQuery, PreparedUpdate
 from apps.users.tests.factories import make_customer, make_other_customer
 from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import make_expired_voucher, make_type, make_used_voucher, make_voucher
@@ -47,6 +47,15 @@ REDEEMABLE = PreparedQuery(
     lambda pk: pk,
     lambda owner: Voucher.objects.filter(user_id=owner, expiry_date__gt=Now()).values_list("id"),
     owner=models.BigAutoField(),
+)
+
+EXTEND = PreparedUpdate(
+    lambda owner, moment: (
+        Voucher.objects.filter(user_id=owner, expiry_date__lt=moment).order_by("-id"),
+        {"expiry_date": moment, "uses_reversed": F("uses_reversed") + 1},
+    ),
+    owner=models.BigAutoField(),
+    moment=models.DateTimeField(),
 )
 
 
@@ -110,3 +119,14 @@ class PreparedQueriesTest(ApiTestCase):
         make_voucher(owner=self.carla)
         for value in ("' OR 1=1 --", "%s", "%", "\\"):
             self.assertEqual(by_code.rows(code=value), [], connection.vendor)
+
+    def test_an_update_changes_its_rows_and_counts_them(self):
+        mine = [make_voucher(owner=self.carla) for _ in range(2)]
+        theirs = make_voucher(owner=self.otto)
+        moment = timezone.now() + timedelta(days=999)
+        for changed in (2, 0):
+            with self.assertQueries(1):
+                self.assertEqual(EXTEND.execute(owner=self.carla.pk, moment=moment), changed)
+        for voucher, extended in ((mine[0], 1), (mine[1], 1), (theirs, 0)):
+            voucher.refresh_from_db()
+            self.assertEqual((voucher.expiry_date == moment, voucher.uses_reversed), (extended, extended))

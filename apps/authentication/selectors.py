@@ -1,27 +1,76 @@
 """Whether a token still opens anything."""
 
-from typing import Any
+import uuid
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
+from django.db import DEFAULT_DB_ALIAS, models
 from django.utils.crypto import constant_time_compare
 
+from apps.core.prepared_queries import PreparedQuery
 from apps.users.models import User
 
 from . import tokens
 from .errors import TokenInvalid
 from .models import Session
 
+USER_COLUMNS: Final = tuple(field.attname for field in User._meta.concrete_fields)
 
-def live_session(claims: tokens.Claims) -> Session:
+
+class LiveSession(NamedTuple):
+    """A session that has not ended, with its user. Times are aware datetimes."""
+
+    pk: uuid.UUID
+    refresh_jti: str
+    refreshed_at: datetime
+    expires_at: datetime
+    auth_hash: str
+    user: User
+
+
+def _live_session(
+    pk: uuid.UUID,
+    refresh_jti: str,
+    refreshed_at: datetime,
+    expires_at: datetime,
+    auth_hash: str,
+    *user_columns: Any,
+) -> LiveSession:
+    user = User.from_db(DEFAULT_DB_ALIAS, USER_COLUMNS, user_columns)
+    return LiveSession(pk, refresh_jti, refreshed_at, expires_at, auth_hash, user)
+
+
+_BY_ID: Final = PreparedQuery(
+    _live_session,
+    lambda sid: (
+        Session.objects.filter(id=sid, ended_at=None)
+        .order_by()
+        .values_list(
+            "id",
+            "refresh_jti",
+            "refreshed_at",
+            "expires_at",
+            "auth_hash",
+            *(f"user__{name}" for name in USER_COLUMNS),
+        )
+    ),
+    sid=models.UUIDField(),
+)
+
+
+def live_session(claims: tokens.Claims) -> LiveSession:
     """The session that a token belongs to, with its user, in one query.
 
     Raises TokenInvalid if it has ended or is gone, or if its user is deactivated, gone, or has got a new password.
     """
-    session = Session.objects.select_related("user").filter(id=claims.sid, ended_at=None).first()
-    if session is None or str(session.user_id) != claims.user_id or not session.user.is_active:
-        raise TokenInvalid
-    if not constant_time_compare(session.auth_hash, session.user.get_session_auth_hash()):
-        raise TokenInvalid
-    return session
+    for session in _BY_ID.rows(sid=claims.sid):  # one at most
+        user = session.user
+        if str(user.pk) != claims.user_id or not user.is_active:
+            break
+        if not constant_time_compare(session.auth_hash, user.get_session_auth_hash()):
+            break
+        return session
+    raise TokenInvalid
 
 
 def check_token(token: str) -> None:

@@ -7,10 +7,11 @@ from typing import Final
 
 from django.conf import settings
 from django.contrib.auth import authenticate
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from apps.core.prepared_queries import PreparedUpdate
 from apps.users import selectors as users_selectors
 from apps.users import services as users
 from apps.users.errors import InvalidFields
@@ -80,38 +81,49 @@ def open_session(*, user: User) -> TokenPair:
     return pair
 
 
-def refresh_session(*, refresh: str) -> TokenPair:
+# The guarded UPDATE of `refresh_session`.
+_EXCHANGE: Final = PreparedUpdate(
+    lambda sid, jti, next_jti, now, expires_at: (
+        Session.objects.filter(id=sid, ended_at=None, refresh_jti=jti),
+        {"refresh_jti": next_jti, "refreshed_at": now, "expires_at": expires_at},
+    ),
+    sid=models.UUIDField(),
+    jti=models.CharField(),
+    next_jti=models.CharField(),
+    now=models.DateTimeField(),
+    expires_at=models.DateTimeField(),
+)
+
+
+def refresh_session(claims: tokens.Claims) -> TokenPair:
     """Exchange a refresh token for a new pair; the token is used up.
 
     Whoever sends it again within REFRESH_GRACE gets the same pair again, until that has been exchanged in turn. Raises
     TokenInvalid. A token that is used later than that, or an older one, was copied: its session ends, so that neither
     holder keeps it. Call it outside a transaction, which would undo that.
     """
-    claims = tokens.read_refresh(refresh)
     session = selectors.live_session(claims)
     now = timezone.now()
     next_jti = tokens.successor_jti(claims)
-    pair = tokens.issue(sid=session.pk, user_id=session.user_id, jti=next_jti, at=now)
-    exchanged = Session.objects.filter(id=session.pk, ended_at=None, refresh_jti=claims.jti).update(
-        refresh_jti=next_jti, refreshed_at=now, expires_at=pair.expires_at
-    )
-    if not exchanged:
+    pair = tokens.issue(sid=session.pk, user_id=session.user.pk, jti=next_jti, at=now)
+    if not _EXCHANGE.execute(
+        sid=session.pk, jti=claims.jti, next_jti=next_jti, now=now, expires_at=pair.expires_at
+    ):
         return _repeat_exchange(claims)
     return pair
 
 
-def renew_access(*, refresh: str) -> TokenPair:
+def renew_access(claims: tokens.Claims) -> TokenPair:
     """A new access token; the refresh token stays as it was sent, until its time runs out or its session ends.
 
     For the client in the field, which keeps only `access` of the answer. One that is used up is answered, or
     refused, as by `refresh_session`. Raises TokenInvalid.
     """
-    claims = tokens.read_refresh(refresh)
     session = selectors.live_session(claims)
     if session.refresh_jti != claims.jti:
         return _repeat_exchange(claims)
-    access = tokens.issue_access(sid=session.pk, user_id=session.user_id)
-    return TokenPair(access=access, refresh=refresh, expires_at=session.expires_at)
+    access = tokens.issue_access(sid=session.pk, user_id=session.user.pk)
+    return TokenPair(access=access, refresh=claims.token, expires_at=session.expires_at)
 
 
 def _repeat_exchange(claims: tokens.Claims) -> TokenPair:
@@ -125,7 +137,7 @@ def _repeat_exchange(claims: tokens.Claims) -> TokenPair:
         raise TokenInvalid
     # Made of the same values as the first time, it is the same pair, and the session still has one usable child.
     return tokens.issue(
-        sid=session.pk, user_id=session.user_id, jti=session.refresh_jti, at=session.refreshed_at
+        sid=session.pk, user_id=session.user.pk, jti=session.refresh_jti, at=session.refreshed_at
     )
 
 

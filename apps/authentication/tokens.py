@@ -5,7 +5,7 @@ is for its session to say, see selectors.py.
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -86,6 +86,7 @@ class Claims:
     sid: uuid.UUID
     user_id: str
     jti: str
+    token: str = field(repr=False)  # the token itself
 
 
 def issue(*, sid: uuid.UUID, user_id: int, jti: str, at: datetime) -> TokenPair:
@@ -146,7 +147,12 @@ def _read(token: str, kind: type[Token]) -> Claims:
         raise TokenInvalid
     try:
         payload = kind(token)  # type: ignore[arg-type]  # a string, whatever the library's annotation says
-        return Claims(sid=uuid.UUID(payload["sid"]), user_id=str(payload["user_id"]), jti=str(payload["jti"]))
+        return Claims(
+            sid=uuid.UUID(payload["sid"]),
+            user_id=str(payload["user_id"]),
+            jti=str(payload["jti"]),
+            token=token,
+        )
     except (TokenError, ArithmeticError, AttributeError, LookupError, OSError, RecursionError) as error:
         raise TokenInvalid from error
     except (TypeError, ValueError) as error:  # claims of the wrong type, or beyond what a date can be

@@ -23,7 +23,7 @@ from apps.users.errors import AccountClosed, EmailTaken, InvalidFields, Superuse
 from apps.users.rate_limits import password_attempts
 from apps.users.serializers import UserOutput
 
-from . import authentication, cookies, devices, rate_limits, selectors, services
+from . import authentication, cookies, devices, rate_limits, selectors, services, tokens
 from .errors import CsrfFailed, InvalidCredentials, ResetLinkInvalid, TokenInvalid
 from .serializers import (
     ChangePasswordInput,
@@ -104,8 +104,9 @@ class Refresh(PublicView):
                 raise InvalidFields(refresh=[("required", "This field is required.")])
             authentication.require_csrf_token(request)
         with rate_limits.invalid_tokens(request, refresh):
-            hit(rate_limits.refreshes(refresh))
-            return _hand_over({}, exchange(refresh=refresh), by_cookie)
+            claims = tokens.read_refresh(refresh)
+            hit(rate_limits.refreshes(claims))
+            return _hand_over({}, exchange(claims), by_cookie)
 
 
 class RenewAccess(Refresh):

@@ -19,10 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from django.db import connection, models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import sql
 from django.db.models.expressions import Expression
 from django.db.models.sql.compiler import SQLCompiler
 
@@ -48,7 +49,14 @@ class Parameter(Expression):
 class _Statement:
     sql: str
     parameters: Sequence[Any]  # a Parameter, or a value that is always the same
-    converters: list[tuple[int, list[Callable[..., Any]], Any]]
+    converters: Sequence[tuple[int, list[Callable[..., Any]], Any]] = ()
+
+    def parameters_for(self, values: dict[str, Any]) -> list[Any]:
+        """The parameters of one call, as the database's driver takes them."""
+        return [
+            one.value_for(connection, values) if isinstance(one, Parameter) else one
+            for one in self.parameters
+        ]
 
 
 class PreparedQuery(Generic[Row]):
@@ -71,16 +79,12 @@ class PreparedQuery(Generic[Row]):
     def rows(self, *, limit: int | None = None, offset: int = 0, **values: Any) -> list[Row]:
         """All rows for these values; with `limit` at most so many, after the first `offset`. One query."""
         statement = self._statements.get(connection.vendor) or self._compile()
-        parameters = [
-            one.value_for(connection, values) if isinstance(one, Parameter) else one
-            for one in statement.parameters
-        ]
-        sql = statement.sql
+        text, parameters = statement.sql, statement.parameters_for(values)
         if limit is not None:
-            sql += " LIMIT %s OFFSET %s"
+            text += " LIMIT %s OFFSET %s"
             parameters += (limit, offset)
         with connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
+            cursor.execute(text, parameters)
             fetched = cursor.fetchall()
         if not statement.converters:
             return [self.row(*columns) for columns in fetched]
@@ -94,10 +98,10 @@ class PreparedQuery(Generic[Row]):
     def _compile(self) -> _Statement:
         query = self.build(**{name: Parameter(name, kind) for name, kind in self.fields.items()}).query
         compiler = query.get_compiler(connection=connection)
-        sql, parameters = compiler.as_sql()
+        text, parameters = compiler.as_sql()
         converters = compiler.get_converters([column for column, _, _ in compiler.select or ()])
         statement = _Statement(
-            sql, parameters, [(place, *by_place) for place, by_place in converters.items()]
+            text, parameters, [(place, *by_place) for place, by_place in converters.items()]
         )
         self._statements[connection.vendor] = statement
         return statement
@@ -109,3 +113,31 @@ class PreparedQuery(Generic[Row]):
             for convert in converters:
                 converted[place] = convert(converted[place], expression, connection)
         return converted
+
+
+class PreparedUpdate:
+    """An UPDATE with fixed text, of one table. `build` gets Parameters as in PreparedQuery, and returns the rows to
+    change and their new values by the name of the field."""
+
+    def __init__(
+        self,
+        build: Callable[..., tuple[models.QuerySet[Any, Any], dict[str, Any]]],
+        **fields: models.Field[Any, Any],
+    ) -> None:
+        self.build, self.fields = build, fields
+        self._statements: dict[str, _Statement] = {}  # by the kind of database
+
+    def execute(self, **values: Any) -> int:
+        """Change the rows for these values; how many there were. One query."""
+        statement = self._statements.get(connection.vendor) or self._compile()
+        with connection.cursor() as cursor:
+            cursor.execute(statement.sql, statement.parameters_for(values))
+            return int(cursor.rowcount)
+
+    def _compile(self) -> _Statement:
+        rows, new = self.build(**{name: Parameter(name, kind) for name, kind in self.fields.items()})
+        query = cast(sql.UpdateQuery, rows.order_by().query.chain(sql.UpdateQuery))
+        query.add_update_values(new)
+        statement = _Statement(*query.get_compiler(connection=connection).as_sql())
+        self._statements[connection.vendor] = statement
+        return statement

@@ -3,7 +3,7 @@ import datetime
 import time_machine
 from django.utils import timezone
 
-from apps.authentication import services
+from apps.authentication import services, tokens
 from apps.authentication.models import Session
 from apps.users.tests.factories import make_customer
 from tests.support.cases import ApiTestCase
@@ -31,7 +31,7 @@ class Verifying(ApiTestCase):
         )
 
     def test_a_used_refresh_token_is_not_valid_but_looking_at_it_ends_nothing(self):
-        services.refresh_session(refresh=self.tokens.refresh)
+        services.refresh_session(tokens.read_refresh(self.tokens.refresh))
         self.assertProblem(self.verify(self.tokens.refresh), 401, "token_invalid")
         self.assertIsNone(Session.objects.get().ended_at)
 
