@@ -1,5 +1,9 @@
 PYTHON ?= python3
 TESTS ?=
+QUICK ?=
+ONLY ?=
+SIZES ?=
+SAVE ?=
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -31,6 +35,10 @@ types: .venv/ready  ## types
 ci:  ## everything that must hold, as on a fresh machine
 	.ci/run
 
+# SAVE=1 makes the run the baseline that later ones are held against.
+bench: .venv/ready  ## the product beside a textbook twin: QUICK=1 (five minutes), ONLY=redeem,types, SIZES=10000,1000000
+	.venv/bin/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(SIZES),--sizes $(SIZES)) $(if $(SAVE),--save-baseline)
+
 requirements: .venv/ready  ## the pinned requirements anew, from requirements.in and requirements-dev.in
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements.in --output-file requirements.txt
@@ -43,4 +51,4 @@ requirements: .venv/ready  ## the pinned requirements anew, from requirements.in
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	touch $@
 
-.PHONY: help run test coverage lint format types ci requirements
+.PHONY: help run test coverage lint format types ci bench requirements
