@@ -59,7 +59,7 @@ PAGES = (
     *ROOT.glob("*.md"),
     *ROOT.glob("docs/**/*.md"),
     *ROOT.glob("local_stripe/*.md"),
-    *ROOT.glob("bench/*.md"),
+    *ROOT.glob("bench/**/*.md"),
 )
 # Names of libraries that nothing here uses.
 ELSEWHERE = {"ATOMIC_REQUESTS", "EmailMultiAlternatives", "token_blacklist"}

@@ -5,11 +5,12 @@ the one statement that pgbench runs too: 200 with the use, 409 where no use is l
 """
 
 import os
-from pathlib import Path
 
 from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from django.urls import re_path
+
+from .statement import COLUMNS, REDEEM
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "bench.floors.drf_settings"
 application = get_wsgi_application()
@@ -18,13 +19,6 @@ application = get_wsgi_application()
 from rest_framework.request import Request  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
 from rest_framework.views import APIView  # noqa: E402
-
-# The statement of redeem.sql, with the driver's parameters for what pgbench chooses.
-REDEEM = (
-    (Path(__file__).with_name("redeem.sql").read_text().rpartition(":last)\n")[2])
-    .replace("(SELECT code FROM bench_code WHERE number = :number)", "%(code)s")
-    .replace(":user", "%(user)s")
-)
 
 
 class Floor(APIView):
@@ -39,8 +33,8 @@ class Floor(APIView):
             use = cursor.fetchone()
         if use is None:
             return Response({"message": "Not redeemed."}, status=409)
-        names = ("id", "service_type", "used_at", "use_no")
-        return Response({"message": "Voucher redeemed.", "usage": dict(zip(names, use, strict=True))})
+        usage = dict(zip(COLUMNS, use, strict=True))
+        return Response({"message": "Voucher redeemed.", "usage": usage})
 
 
 urlpatterns = [re_path("", Floor.as_view())]
