@@ -1,6 +1,7 @@
 """gunicorn, the web server of production: `gunicorn voucher_project.wsgi` reads this file.
 
-Of the environment: PORT (8000), WEB_HOST (127.0.0.1), WEB_CONCURRENCY (2 processes), WEB_THREADS (8 threads in each).
+Of the environment: PORT (8000), WEB_HOST (127.0.0.1), WEB_CONCURRENCY (2 processes), and in each process
+WEB_FAST_THREADS (1: fast requests at once) and WEB_THREADS (8: others at once, and threads for fast ones at most).
 """
 
 import os
@@ -11,7 +12,8 @@ from voucher_project.log_redactors import LOG_REDACTORS
 # proxy comes from another machine, WEB_HOST is 0.0.0.0.
 bind = f"{os.environ.get('WEB_HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-# Threads: a Stripe that hangs holds one thread, not the whole API. A slow client holds none.
+# A process has a thread for fast requests and a pool of threads for the others (web_lanes.py): a Stripe that hangs
+# holds a thread of the pool, not the whole API. A slow client holds none.
 worker_class = "voucher_project.web_worker.BufferingThreadWorker"
 threads = int(os.environ.get("WEB_THREADS", "8"))
 

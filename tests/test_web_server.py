@@ -16,7 +16,7 @@ from django.conf import settings
 from django.test import SimpleTestCase
 
 from tests.support.cases import RaceTestCase
-from tests.support.server import Server, answers, free_port
+from tests.support.server import START, Server, answers, free_port
 from tests.support.slow_clients import SlowClients
 from voucher_project import web_worker
 
@@ -42,7 +42,7 @@ class SlowClientTests(RaceTestCase):
     def server(self, **environment):
         server = Server(WEB_THREADS="8", **environment)
         self.addCleanup(server.kill)
-        self.assertEqual(get(server.port), 200)
+        self.assertEqual(get(server.port, patience=START), 200)
         return server
 
     def hold(self, port):

@@ -3,21 +3,28 @@
 gunicorn's own gives a connection a thread as soon as its first byte is there, and the thread waits for the rest without
 a deadline: as many slow clients as there are threads stop the site. Here the process's one loop, which waits for all
 connections at once, collects header and body; a thread gets a whole request and never waits for its client to send.
+Which thread depends on the request (`web_lanes.py`), and which process takes a connection on how many each holds
+(`web_connections.py`).
 """
 
 import contextlib
 import errno
+import os
 import re
 import selectors
 import socket
 import struct
 import time
+from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final
 
 from gunicorn import util
 from gunicorn.http import get_parser
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from .web_connections import ConnectionCounts
+from .web_lanes import FastLane, is_fast
 
 HEADER_SECONDS: Final = 10  # for the header to arrive, from the first moment of the connection
 BODY_SECONDS: Final = 10  # for the body to arrive, and ...
@@ -27,6 +34,9 @@ STOP_SECONDS: Final = (
     2  # for a request to begin whose connection was there when the process got its signal to stop
 )
 
+YIELD_SECONDS: Final = 0.002  # for which a process leaves a new connection to one that holds fewer, ...
+MAX_YIELDS: Final = 3  # ... so many times in a row; then it takes it
+
 MAX_HEADER_BYTES: Final = 64 * 1024
 MAX_BODY_BYTES: Final = (
     6 * 1024 * 1024
@@ -35,6 +45,12 @@ MAX_BUFFERED_BYTES: Final = 64 * 1024 * 1024  # of all unfinished requests of th
 
 END_OF_HEADER: Final = b"\r\n\r\n"
 EXPECT_CONTINUE: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
+
+# Requests of the fast lane at once in a process: one, unless the database is so far away that a process idles.
+WIDTH_OF_FAST_LANE: Final = int(os.environ.get("WEB_FAST_THREADS", "1"))
+
+# gunicorn's first process imports this module, so all that it starts share the table.
+CONNECTION_COUNTS: Final = ConnectionCounts()
 
 
 class Connection(TConn):
@@ -49,6 +65,7 @@ class Connection(TConn):
         self.body_at = 0  # where the body begins; 0 while the header is not complete
         self.length = 0  # of the body
         self.is_unread = False  # the body will not be read: it has no known end, or is too large
+        self.is_fast = False  # the request is one for the fast lane
 
     def expect_request(self) -> None:
         """Begin to wait for a request."""
@@ -95,6 +112,7 @@ class Connection(TConn):
         """Put what has arrived before gunicorn's parser, which finds the end of data after the request."""
         header, rest = bytes(self.received[: self.body_at]), bytes(self.received[self.body_at :])
         body, beyond = (b"", rest) if self.is_unread else (rest[: self.length], rest[self.length :])
+        self.is_fast = is_fast(header)
         header = EXPECT_CONTINUE.sub(b"", header)  # it was answered, or the body is not wanted
         if self.is_unread or beyond.strip(b"\r\n"):
             # Where the next request begins is not known, or it was sent before this one was answered: the connection
@@ -126,6 +144,11 @@ class BufferingThreadWorker(ThreadWorker):
         self.reading: dict[Connection, None] = {}  # in the order in which they began
         self.max_reading = max(1, self.worker_connections // 2)
         self.stopping_since: float | None = None
+        self.fast_lane: FastLane[Connection, bool] = FastLane(
+            self.handle, self._served_fast, width=WIDTH_OF_FAST_LANE, most=self.cfg.threads
+        )
+        self.yields = 0  # times in a row that this process left a new connection to the others
+        self.yields_until = 0.0
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -135,7 +158,15 @@ class BufferingThreadWorker(ThreadWorker):
             raise RuntimeError("This worker does not speak TLS: end it at the proxy before gunicorn.")
 
     def accept(self, listener: Any) -> None:
-        """Take a new connection, and wait for its request."""
+        """Take a new connection, and wait for its request; or leave it to a process that holds fewer, for a moment."""
+        if self.yields < MAX_YIELDS and CONNECTION_COUNTS.has_most(self.age, self.nr_conns):
+            self.yields += 1
+            self.yields_until = time.monotonic() + YIELD_SECONDS
+            self.set_accept_enabled(
+                False
+            )  # the next turn of gunicorn's loop after that time turns it on again
+            return
+        self.yields = 0
         try:
             sock, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -148,6 +179,7 @@ class BufferingThreadWorker(ThreadWorker):
         # For the thread that sends the answer; the loop's own calls never wait.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_SECONDS, 0))
         self.nr_conns += 1
+        CONNECTION_COUNTS.report(self.age, self.nr_conns)
         self._read_request(Connection(self.cfg, sock, address, listener.getsockname()))
 
     def on_client_socket_readable(self, conn: Connection, client: Any) -> None:
@@ -157,8 +189,36 @@ class BufferingThreadWorker(ThreadWorker):
         self._read_request(conn)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait no longer than a second, so that deadlines hold while the process stops, too."""
-        super().wait_for_and_dispatch_events(min(timeout, 1.0))
+        """Wait for what is next, and deal with it: at most a second, so that deadlines hold while the process stops,
+        too, and until a request is overdue, or it is time to accept again."""
+        self._report_connections()
+        timeout = min(timeout, 1.0)
+        if (patience := self.fast_lane.patience()) is not None:
+            timeout = min(timeout, patience)
+        if (left := self.yields_until - time.monotonic()) > 0:
+            timeout = min(timeout, left)
+        super().wait_for_and_dispatch_events(timeout)
+        self.fast_lane.advance()
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Wait for new connections, or not; while this process leaves them to others, it does not."""
+        super().set_accept_enabled(enabled and time.monotonic() >= self.yields_until)
+
+    def enqueue_req(self, conn: Connection) -> None:
+        """Pass a request on to the fast lane or to the pool."""
+        if conn.is_fast:
+            self.fast_lane.add(conn)
+        else:
+            super().enqueue_req(conn)
+
+    def _served_fast(self, conn: Connection, result: "Future[bool]") -> None:
+        self.method_queue.defer(self.finish_request, conn, result)
+
+    def _report_connections(self) -> None:
+        if self.alive:
+            CONNECTION_COUNTS.report(self.age, self.nr_conns)
+        else:
+            CONNECTION_COUNTS.withdraw(self.age)
 
     def murder_pending(self) -> None:
         """End what is past its deadline and, some time after the signal to stop, what has not begun.

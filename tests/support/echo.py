@@ -14,9 +14,12 @@ if "DESCRIPTORS" in os.environ:
 
 
 def application(environ, start_response):
-    """`/much` answers with 50 MB, `/unread` reads no body, all else answers with the method, the path and the body."""
-    if environ["PATH_INFO"] == "/much":
+    """Answers with the method, the path and the body; `/unread` without reading the body, `/process` with the number
+    of the process, and `/much` (or any address with `?much`) with 50 MB."""
+    if environ["PATH_INFO"] == "/much" or environ["QUERY_STRING"] == "much":
         body = b"x" * 50_000_000
+    elif environ["PATH_INFO"] == "/process":
+        body = str(os.getpid()).encode()
     else:
         sent = b"" if environ["PATH_INFO"] == "/unread" else environ["wsgi.input"].read()
         body = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} ".encode() + sent

@@ -17,7 +17,8 @@ START = 60  # seconds
 
 
 class Server:
-    """gunicorn with one worker, talking to the Stripe at `stripe_base`. Tests that use it commit what they write.
+    """gunicorn with one worker (or WEB_CONCURRENCY), talking to the Stripe at `stripe_base`. Tests that use it commit
+    what they write.
 
     What it prints goes to `output`; `environment` is set besides that of the tests.
     """
@@ -33,7 +34,7 @@ class Server:
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "gunicorn", application),
-                *("--bind", f"127.0.0.1:{self.port}", "--workers", "1"),
+                *("--bind", f"127.0.0.1:{self.port}", "--workers", environment.get("WEB_CONCURRENCY", "1")),
             ],
             cwd=settings.BASE_DIR,
             env={**os.environ, "DATABASE_URL": database_url(), "STRIPE_API_BASE": stripe_base, **environment},
