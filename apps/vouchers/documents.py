@@ -10,7 +10,9 @@ from typing import Any
 from apps.core.api.documents import money_text, utc_text
 
 from . import codes
-from .rows import TypeRow, UsageRow, VoucherRow
+from .row_queries import VoucherWithHistory
+from .rows import EventRow, TypeRow, UsageRow, VoucherRow
+from .selectors import Statistics
 from .states import VoucherStatus, days_left_at, status_at
 
 
@@ -62,4 +64,47 @@ def usage_document(row: UsageRow) -> dict[str, Any]:
         "details": row.details,
         "use_no": row.use_no,
         "service_data": row.details,
+    }
+
+
+def event_document(row: EventRow, *, viewer_id: int, viewer_is_staff: bool) -> dict[str, Any]:
+    """An event as `VoucherEventOutput` writes it for this viewer."""
+    if row.actor_id is None:
+        actor: str | None = "system"
+    elif viewer_is_staff:
+        actor = row.actor_email
+    else:
+        actor = "you" if row.actor_id == viewer_id else "staff"
+    return {"kind": row.kind, "reason": row.reason, "at": utc_text(row.at), "actor": actor}
+
+
+def voucher_detail_document(
+    detail: VoucherWithHistory, now: datetime, *, viewer_id: int, viewer_is_staff: bool
+) -> dict[str, Any]:
+    """A voucher as `VoucherDetailOutput` writes it at `now` for this viewer."""
+    return {
+        **voucher_document(detail.voucher, now),
+        "usages": [usage_document(usage) for usage in detail.usages],
+        "history": [
+            event_document(event, viewer_id=viewer_id, viewer_is_staff=viewer_is_staff)
+            for event in detail.events
+        ],
+    }
+
+
+def statistics_document(statistics: Statistics) -> dict[str, Any]:
+    """Statistics as `StatisticsOutput` writes them."""
+    return {
+        "total_vouchers": statistics.total_vouchers,
+        "active_vouchers": statistics.active_vouchers,
+        "used_vouchers": statistics.used_vouchers,
+        "expired_vouchers": statistics.expired_vouchers,
+        "inactive_vouchers": statistics.inactive_vouchers,
+        "total_redemptions": statistics.total_redemptions,
+        "total_value": money_text(statistics.total_value),
+        "currency": statistics.currency,
+        "other_currencies": [
+            {"currency": other.currency, "total_value": money_text(other.total_value)}
+            for other in statistics.other_currencies
+        ],
     }

@@ -8,6 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from django.db.models import F, Q
+
 
 class TypeRow(NamedTuple):
     """A voucher type as it is today."""
@@ -85,11 +87,11 @@ VOUCHER_COLUMNS: Final = (
     "voucher_type__is_active",
 )
 
-# `hides_code` is an annotation: who reads decides.
-USAGE_COLUMNS: Final = (
+# Of selectors.usages_by(): who used the old code of somebody else's voucher does not see the new one.
+USAGE_COLUMNS: Final[tuple[Any, ...]] = (
     "id",
     "voucher__code",
-    "hides_code",
+    Q(reissued=True) & ~Q(voucher__user=F("user")),
     "voucher__type_name",
     "voucher__voucher_type__name",
     "service_type",
@@ -97,3 +99,16 @@ USAGE_COLUMNS: Final = (
     "details",
     "use_no",
 )
+
+
+class EventRow(NamedTuple):
+    """What happened to a voucher. `at` is an aware datetime; nobody acted where the system did."""
+
+    kind: str
+    reason: str
+    at: datetime
+    actor_id: int | None
+    actor_email: str | None
+
+
+EVENT_COLUMNS: Final = ("kind", "reason", "at", "actor_id", "actor__email")

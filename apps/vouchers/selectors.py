@@ -4,18 +4,20 @@ from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import (
+    BigAutoField,
     Count,
+    DateTimeField,
     Exists,
     F,
     OuterRef,
-    Prefetch,
     QuerySet,
     Sum,
 )
 
+from apps.core.prepared_queries import PreparedQuery
 from apps.users.models import User
 
 from . import codes
@@ -58,15 +60,6 @@ def voucher_seen_by(user: User, *, code: str) -> Voucher:
     A malformed code is a voucher that isn't there.
     """
     return _seen_by(user, Voucher.objects.select_related("voucher_type"), code)
-
-
-def voucher_with_history(*, code: str, user: User) -> Voucher:
-    """The same with `latest_usages`, at most MAX_USES_SHOWN, and its history from the first event on."""
-    latest = VoucherUsage.objects.order_by("-used_at", "-id")[:MAX_USES_SHOWN]
-    usages = Prefetch("usages", latest, to_attr="latest_usages")
-    events = Prefetch("events", VoucherEvent.objects.select_related("actor").order_by("id"))
-    vouchers = Voucher.objects.select_related("voucher_type").prefetch_related(usages, events)
-    return _seen_by(user, vouchers, code)
 
 
 def history_of_vouchers_of(user: User) -> QuerySet[VoucherEvent]:
@@ -160,25 +153,40 @@ class Statistics:
 
 def statistics_of(user: User, *, now: datetime, currency: str) -> Statistics:
     """The user's vouchers counted by their status at `now`, in one query."""
-    by_status = {
-        f"{status}_vouchers": Count("pk", filter=status_condition(status, now)) for status in VoucherStatus
-    }
-    rows = list(
-        Voucher.objects.owned_by(user)
-        .order_by("currency")
-        .values("currency")
-        .annotate(
-            total_vouchers=Count("pk"),
-            total_redemptions=Sum(F("total_uses") - F("uses_remaining")),
-            value=Sum("face_value"),
-            **by_status,
-        )
-    )
-    counted = ("total_vouchers", "total_redemptions", *by_status)
-    values = {row["currency"]: row["value"] for row in rows}
+    rows = _STATISTICS.rows(owner=user.pk, now=now)
+    active, used, expired, inactive, number, uses = (sum(row[place] for row in rows) for place in range(2, 8))
+    values = {row[0]: row[1] for row in rows}
     return Statistics(
-        **{name: sum(row[name] for row in rows) for name in counted},  # type: ignore[literal-required]
+        total_vouchers=number,
+        active_vouchers=active,
+        used_vouchers=used,
+        expired_vouchers=expired,
+        inactive_vouchers=inactive,
+        total_redemptions=uses,
         total_value=values.pop(currency, Decimal(0)),
         currency=currency,
         other_currencies=[CurrencyValue(*item) for item in values.items()],
     )
+
+
+def _statistics(owner: Any, now: Any) -> QuerySet[Voucher, tuple[Any, ...]]:
+    """A row for each currency: it, the value, the number of each status, of all, and of uses made."""
+    return (
+        Voucher.objects.owned_by(owner)
+        .order_by("currency")
+        .values_list("currency")
+        .annotate(
+            value=Sum("face_value"),
+            active=Count("pk", filter=status_condition(VoucherStatus.ACTIVE, now)),
+            used=Count("pk", filter=status_condition(VoucherStatus.USED, now)),
+            expired=Count("pk", filter=status_condition(VoucherStatus.EXPIRED, now)),
+            inactive=Count("pk", filter=status_condition(VoucherStatus.INACTIVE, now)),
+            number=Count("pk"),
+            uses=Sum(F("total_uses") - F("uses_remaining")),
+        )
+    )
+
+
+_STATISTICS: Final = PreparedQuery(
+    lambda *columns: columns, _statistics, owner=BigAutoField(), now=DateTimeField()
+)

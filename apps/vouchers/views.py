@@ -1,14 +1,13 @@
 """Voucher types, a person's vouchers, and redeeming."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
-from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.types import OpenApiTypes
-from rest_framework.generics import ListAPIView
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,16 +16,19 @@ from rest_framework.views import APIView
 from apps.core import idempotency, rate_limits
 from apps.core.api.content_negotiation import IgnoreClientContentNegotiation
 from apps.core.api.downloads import file_response
+from apps.core.api.lists import Row, RowListView
 from apps.core.api.openapi import documented
-from apps.core.api.pagination import StandardPagination
+from apps.core.api.responses import document_response
 from apps.core.views import PublicView
 from apps.users.current_user import current_user
 from apps.users.errors import AccountClosed
 
-from . import errors, qr, selectors, services, voucher_pdf
+from . import errors, qr, row_queries, selectors, services, voucher_pdf
+from .documents import statistics_document, usage_document, voucher_detail_document, voucher_document
 from .filters import UsageFilters, VoucherFilters
 from .models import Voucher, VoucherUsage
 from .rate_limits import unknown_codes
+from .rows import USAGE_COLUMNS, VOUCHER_COLUMNS, UsageRow, VoucherRow
 from .serializers import (
     QrInput,
     RedeemInput,
@@ -48,23 +50,29 @@ class Types(PublicView):
         return Response(types.data, headers={"Cache-Control": "public, max-age=60"})
 
 
-class MyVouchers(ListAPIView[Voucher]):
+class MyVouchers(RowListView[Voucher]):
     queryset = Voucher.objects.none()  # tells the schema the model
     serializer_class = VoucherOutput
-    pagination_class = StandardPagination
-    filter_backends = (DjangoFilterBackend,)
     filterset_class = VoucherFilters
+    columns = VOUCHER_COLUMNS
 
     def get_queryset(self) -> QuerySet[Voucher]:
         return selectors.vouchers_of(current_user(self.request))
+
+    def first_rows(self, *, limit: int, offset: int) -> Sequence[Row]:
+        return row_queries.first_vouchers_of(current_user(self.request), limit=limit, offset=offset)
+
+    def documents(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        now = timezone.now()
+        return [voucher_document(VoucherRow._make(row), now) for row in rows]
 
     @documented(
         "My vouchers, newest first.",
         operation_id="my_vouchers",
         answers={200: VoucherOutput(many=True)},
     )
-    def get(self, request: Request, *arguments: Any, **options: Any) -> Response:
-        return super().get(request, *arguments, **options)
+    def get(self, request: Request) -> HttpResponse:
+        return self.list_response(request)
 
 
 class Redeem(APIView):
@@ -123,10 +131,15 @@ class VoucherDetail(APIView):
         answers={200: VoucherDetailOutput},
         errors=(errors.VoucherNotFound,),
     )
-    def get(self, request: Request, code: str) -> Response:
+    def get(self, request: Request, code: str) -> HttpResponse:
         viewer = current_user(request)
-        voucher = selectors.voucher_with_history(code=code, user=viewer)
-        return Response(VoucherDetailOutput(voucher, context={"viewer": viewer}).data)
+        voucher = row_queries.voucher_with_history(code=code, user=viewer)
+        return document_response(
+            request,
+            voucher_detail_document(
+                voucher, timezone.now(), viewer_id=viewer.pk, viewer_is_staff=viewer.is_staff
+            ),
+        )
 
 
 class VoucherQr(APIView):
@@ -169,29 +182,34 @@ class VoucherPdf(APIView):
 
 class Stats(APIView):
     @documented("My vouchers, counted.", operation_id="voucher_stats", answers={200: StatisticsOutput})
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         statistics = selectors.statistics_of(
             current_user(request),
             now=timezone.now(),
             currency=settings.DEFAULT_CURRENCY,
         )
-        return Response(StatisticsOutput(statistics).data)
+        return document_response(request, statistics_document(statistics))
 
 
-class UsageHistory(ListAPIView[VoucherUsage]):
+class UsageHistory(RowListView[VoucherUsage]):
     queryset = VoucherUsage.objects.none()  # tells the schema the model
     serializer_class = UsageOutput
-    pagination_class = StandardPagination
-    filter_backends = (DjangoFilterBackend,)
     filterset_class = UsageFilters
+    columns = USAGE_COLUMNS
 
     def get_queryset(self) -> QuerySet[VoucherUsage]:
         return selectors.usages_by(current_user(self.request))
+
+    def first_rows(self, *, limit: int, offset: int) -> Sequence[Row]:
+        return row_queries.first_usages_by(current_user(self.request), limit=limit, offset=offset)
+
+    def documents(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        return [usage_document(UsageRow._make(row)) for row in rows]
 
     @documented(
         "The redemptions that I made, newest first.",
         operation_id="usage_history",
         answers={200: UsageOutput(many=True)},
     )
-    def get(self, request: Request, *arguments: Any, **options: Any) -> Response:
-        return super().get(request, *arguments, **options)
+    def get(self, request: Request) -> HttpResponse:
+        return self.list_response(request)

@@ -4,15 +4,16 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import F, JSONField, Q, Value
+from django.db.models import F, JSONField, Prefetch, Value
 from django.utils import timezone
 from rest_framework.renderers import JSONRenderer
 
 from apps.core.api.documents import json_bytes
-from apps.users.tests.factories import make_customer, make_other_customer
+from apps.users.models import User
+from apps.users.tests.factories import make_customer, make_other_customer, make_staff
 from apps.vouchers import codes, selectors, services
 from apps.vouchers.documents import type_document, usage_document, voucher_document
-from apps.vouchers.models import Hold, Voucher, VoucherType, VoucherUsage
+from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherType, VoucherUsage
 from apps.vouchers.rows import (
     TYPE_COLUMNS,
     USAGE_COLUMNS,
@@ -21,7 +22,13 @@ from apps.vouchers.rows import (
     UsageRow,
     VoucherRow,
 )
-from apps.vouchers.serializers import UsageOutput, VoucherOutput, VoucherTypeOutput
+from apps.vouchers.serializers import (
+    StatisticsOutput,
+    UsageOutput,
+    VoucherDetailOutput,
+    VoucherOutput,
+    VoucherTypeOutput,
+)
 from tests.support.cases import ApiTestCase
 
 from .factories import held, make_expired_voucher, make_type, make_used_voucher, make_voucher
@@ -112,7 +119,7 @@ class VoucherDocumentsTest(ApiTestCase):
             VoucherUsage.objects.filter(pk=usage.pk).update(details=Value(details, JSONField()))
         VoucherType.objects.update(name=AWKWARD_TEXTS[0])
         usages = VoucherUsage.objects.order_by("id")
-        rows = usages.annotate(hides_code=Value(False)).values_list(*USAGE_COLUMNS)
+        rows = usages.annotate(reissued=Value(False)).values_list(*USAGE_COLUMNS)
         documents = [usage_document(UsageRow(*row)) for row in rows]
         self.assertEqual([document["details"] for document in documents], list(AWKWARD_DETAILS))
         self.assertEqual(json_bytes(documents), rendered(UsageOutput(usages, many=True)))
@@ -123,7 +130,71 @@ class VoucherDocumentsTest(ApiTestCase):
             services.redeem_voucher(code=voucher.code, user=self.customer)
             services.reissue_voucher(voucher_id=voucher.pk, actor=self.other_customer, reason="Lost.")
         usages = selectors.usages_by(self.customer)
-        rows = usages.annotate(hides_code=Q(reissued=True) & ~Q(voucher__user=F("user")))
-        documents = [usage_document(UsageRow(*row)) for row in rows.values_list(*USAGE_COLUMNS)]
+        documents = [usage_document(UsageRow(*row)) for row in usages.values_list(*USAGE_COLUMNS)]
         self.assertEqual([document["voucher_code"] == codes.HIDDEN for document in documents], [True, False])
         self.assertEqual(json_bytes(documents), rendered(UsageOutput(usages, many=True)))
+
+
+class AnswersTest(ApiTestCase):
+    """The same of whole answers, as clients get them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.customer, self.other_customer = make_customer(), make_other_customer()
+        self.staff = make_staff()
+        voucher_type = make_type(max_uses=4, name=AWKWARD_TEXTS[0])
+        for currency in ("USD", "EUR", "GHS"):
+            self.voucher = make_voucher(
+                owner=self.customer, voucher_type=make_type(max_uses=9, currency=currency)
+            )
+            make_voucher(owner=self.customer, voucher_type=voucher_type, currency=currency)
+        for user in (self.customer, self.other_customer):
+            services.redeem_voucher(code=self.voucher.code, user=user, details={"desk": AWKWARD_TEXTS[2]})
+        for actor, reason in ((self.customer, ""), (self.staff, AWKWARD_TEXTS[1])):
+            services.reissue_voucher(voucher_id=self.voucher.pk, actor=actor, reason=reason)
+        make_used_voucher(owner=self.customer)
+        make_expired_voucher(owner=self.customer)
+        make_voucher(owner=self.customer, **held(Hold.DISPUTED))
+        VoucherType.objects.update(name=F("id"))
+        self.voucher.refresh_from_db()
+
+    def assertAnswer(self, user: User, path: str, document: Any) -> None:
+        response = self.signed_in(user).get(f"/api/vouchers/{path}")
+        self.assertEqual(response.content, JSONRenderer().render(document))
+        self.assertEqual(response.headers["Content-Type"], "application/json")
+
+    def page(self, results: Any) -> dict[str, Any]:
+        return {"count": len(results), "next": None, "previous": None, "results": results}
+
+    def test_lists(self):
+        for user in (self.customer, self.other_customer):
+            vouchers = VoucherOutput(selectors.vouchers_of(user), many=True).data
+            self.assertAnswer(user, "my-vouchers/", self.page(vouchers))
+            self.assertAnswer(user, "my-vouchers/?ordering=-purchase_date", self.page(vouchers))
+            uses = UsageOutput(selectors.usages_by(user), many=True).data
+            self.assertAnswer(user, "usage-history/", self.page(uses))
+            self.assertAnswer(user, "usage-history/?from=2020-01-01", self.page(uses))
+
+    def test_an_indent_is_kept(self):
+        api = self.signed_in(self.customer)
+        for path in ("my-vouchers/", "stats/", f"detail/{self.voucher.code}/"):
+            plain = api.get(f"/api/vouchers/{path}")
+            indented = api.get(f"/api/vouchers/{path}", headers={"Accept": "application/json; indent=3"})
+            self.assertEqual(
+                indented.content, JSONRenderer().render(plain.json(), "application/json; indent=3")
+            )
+
+    def test_detail(self):
+        latest = VoucherUsage.objects.order_by("-used_at", "-id")
+        for voucher in Voucher.objects.prefetch_related(
+            Prefetch("usages", latest, to_attr="latest_usages"),
+            Prefetch("events", VoucherEvent.objects.order_by("id")),
+        ):
+            for viewer in (self.customer, self.staff):
+                document = VoucherDetailOutput(voucher, context={"viewer": viewer}).data
+                self.assertAnswer(viewer, f"detail/{voucher.code}/", document)
+
+    def test_statistics(self):
+        for user in (self.customer, self.other_customer):
+            statistics = selectors.statistics_of(user, now=timezone.now(), currency="USD")
+            self.assertAnswer(user, "stats/", StatisticsOutput(statistics).data)
