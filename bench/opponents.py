@@ -131,19 +131,12 @@ def load_twin(machine: Machine, vouchers: int) -> tuple[Data, Pool]:
     if find_spec("bench.textbook") is None or find_spec("bench.textbook.data") is None:
         raise Missing("bench/textbook is not there: no ratios against A and B.")
     address = machine.create_database("twin")
-    command = [
-        sys.executable,
-        "-m",
-        "bench.textbook.data",
-        address,
-        "--vouchers",
-        str(vouchers),
-        "--seed",
-        "1",
-    ]
+    file = machine.home / "twin-codes"
+    command = [sys.executable, "-m", "bench.textbook.data", address]
+    command += ["--vouchers", str(vouchers), "--seed", "1", "--codes", str(file)]
     answer = json.loads(_run(command, environment(SECRET_KEY=SECRET, DATABASE_URL=address)))
-    with open(answer.pop("codes")) as lines:
-        codes = lines.read().split()
+    codes = file.read_text().split()
+    del answer["codes"]
     known = set(Data.__dataclass_fields__)
     data = Data(**{name: value for name, value in answer.items() if name in known}, codes=codes)
     machine.settle()
@@ -160,10 +153,8 @@ def start_twin(machine: Machine, data: Data, pool: Pool, *, name: str) -> Oppone
         SECRET_KEY=SECRET,
     )
     del env["DJANGO_SETTINGS_MODULE"]
-    # An empty configuration: gunicorn would read the product's, which is in this folder.
-    empty = machine.home / "empty.conf.py"
-    empty.touch()
-    options = ("--config", str(empty), "--workers", "2", "--worker-class", "sync")
+    # Named, as gunicorn would read the product's configuration, which is in this folder.
+    options = ("--config", "bench/textbook/gunicorn_conf.py")
     server = gunicorn(name, "bench.textbook.wsgi:application", machine.home / f"{name}.log", env, *options)
     server.wait_until_it_answers("/api/vouchers/types/")
     return Opponent(name, server, "twin", data, stripe, pool=pool)

@@ -23,7 +23,16 @@ def measure(machine: Machine, product: Opponent, connections: int, rows: int, se
     """Run the statement for so many seconds. Raises LoadFailed where it failed, or is not there."""
     if not STATEMENT.exists():
         raise LoadFailed(f"{STATEMENT.name} is not there.")
-    command = [str(machine.programs / "pgbench"), "--no-vacuum", "--client", str(connections), "--jobs", "1"]
+    command = [
+        str(machine.programs / "pgbench"),
+        "--no-vacuum",
+        "--protocol",
+        "prepared",
+        "--client",
+        str(connections),
+        "--jobs",
+        "1",
+    ]
     command += [
         "--time",
         str(seconds),
