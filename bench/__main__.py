@@ -47,7 +47,7 @@ def main() -> int:
     print(f"All figures: {arguments.raw}")
     if arguments.write or arguments.show:
         report.write_page(results)
-    if arguments.save_baseline:
+    if arguments.save_baseline or (arguments.write and not baseline.FILE.exists()):
         baseline.write(results)
     return 1 if results.failures else 0
 
@@ -91,8 +91,8 @@ def _options(arguments: argparse.Namespace) -> Options:
     return Options(
         vouchers=arguments.vouchers or (20_000 if quick else 200_000),
         sizes=sizes,
-        rounds=arguments.rounds or (2 if quick else 5),
-        seconds=arguments.seconds or (2 if quick else 3),
+        rounds=arguments.rounds or (2 if quick else 6),
+        seconds=arguments.seconds or 2,
         budget=60 * (arguments.minutes or (4.5 if quick else 60 if thorough else 23)),
         scenarios=relevant(names or (QUICK if quick else ())),
         variants=not quick,

@@ -64,6 +64,11 @@ def _growth(scenario: str, title: str, bound: float) -> Goal:
     )
 
 
+def _login_by_hash(results: Results) -> float | None:
+    cpu, least = results.median("login", lambda sample: sample.cpu_ms), results.facts.get("hash_ms")
+    return cpu / least if cpu and least else None
+
+
 DRF, DJANGO = "DRF view", "Django view"
 MIDDLING: Final = (
     ("detail", "detail"),
@@ -129,6 +134,7 @@ GOALS: Final = (
     *_against("confirm-10", "confirm, 10", b=(1.2, 2), a=(3, 6)),
     Goal("refresh: against DRF, JWT and one query", _rate("refresh", DRF, of="floor-drf"), 0.6, 0.6),
     *_against("login", "login", a=(5, 5.5)),
+    Goal("login: CPU / that of its hash", _login_by_hash, 1.3, 1.3, at_most=True),
     *(_growth(name, title, 1.2 if name == "redeem" else 1.15) for name, title in EVERY if name in GROWTH),
     Goal(
         "memory of a worker after load, MB",

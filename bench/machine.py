@@ -84,7 +84,17 @@ class Machine:
         return cpu_seconds(self._postmaster)
 
 
-def environment(**values: str) -> dict[str, str]:
-    """The environment of a program: of ours what the configuration does not read, and `values`; nothing of `.env`."""
-    names = re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE)
-    return {**os.environ, **dict.fromkeys(names, ""), "DJANGO_SETTINGS_MODULE": "", **values}
+def product_environment(**values: str) -> dict[str, str]:
+    """The environment of the product. What of its configuration `values` lack is empty: no `.env` is read."""
+    return {**plain_environment(), **dict.fromkeys(_configuration(), ""), **values}
+
+
+def plain_environment(**values: str) -> dict[str, str]:
+    """The environment of any other program: this process's without the product's configuration, and `values`."""
+    names = {*_configuration(), "DJANGO_SETTINGS_MODULE"}
+    return {name: value for name, value in os.environ.items() if name not in names} | values
+
+
+def _configuration() -> list[str]:
+    """The variables that the product's settings read."""
+    return re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE)

@@ -14,7 +14,7 @@ import jwt
 from . import data as product_data
 from .client import Client
 from .data import Data
-from .machine import Machine, environment
+from .machine import Machine, plain_environment, product_environment
 from .processes import PROJECT, Program, gunicorn, local_stripe
 
 PRODUCT, WITH_LIMITS, A, B = "product", "product with limits", "A", "B"
@@ -115,7 +115,7 @@ def start_product(
     machine: Machine, database: str, data: Data, pool: Pool, *, name: str = PRODUCT, limits: bool = False
 ) -> Opponent:
     """The product with its production settings and gunicorn.conf.py; with limits, such that they refuse nobody."""
-    stripe = local_stripe(f"{name}: Stripe", machine.home / f"{_slug(name)}-stripe.log", environment())
+    stripe = local_stripe(f"{name}: Stripe", machine.home / f"{_slug(name)}-stripe.log", plain_environment())
     env = _product_environment(machine, database, STRIPE_API_BASE=f"http://127.0.0.1:{stripe.port}")
     if limits:
         env |= {"RATE_LIMITS_ENABLED": "True"} | {
@@ -134,7 +134,7 @@ def load_twin(machine: Machine, vouchers: int) -> tuple[Data, Pool]:
     file = machine.home / "twin-codes"
     command = [sys.executable, "-m", "bench.textbook.data", address]
     command += ["--vouchers", str(vouchers), "--seed", "1", "--codes", str(file)]
-    answer = json.loads(_run(command, environment(SECRET_KEY=SECRET, DATABASE_URL=address)))
+    answer = json.loads(_run(command, plain_environment(SECRET_KEY=SECRET, DATABASE_URL=address)))
     codes = file.read_text().split()
     del answer["codes"]
     known = set(Data.__dataclass_fields__)
@@ -145,14 +145,13 @@ def load_twin(machine: Machine, vouchers: int) -> tuple[Data, Pool]:
 
 def start_twin(machine: Machine, data: Data, pool: Pool, *, name: str) -> Opponent:
     """The textbook twin under two sync workers: `A` with a connection for each request, `B` with persistent ones."""
-    stripe = local_stripe(f"{name}: Stripe", machine.home / f"{name}-stripe.log", environment())
-    env = environment(
+    stripe = local_stripe(f"{name}: Stripe", machine.home / f"{name}-stripe.log", plain_environment())
+    env = plain_environment(
         DATABASE_URL=machine.url("twin"),
         CONN_MAX_AGE="0" if name == A else "600",
         STRIPE_API_BASE=f"http://127.0.0.1:{stripe.port}",
         SECRET_KEY=SECRET,
     )
-    del env["DJANGO_SETTINGS_MODULE"]
     # Named, as gunicorn would read the product's configuration, which is in this folder.
     options = ("--config", "bench/textbook/gunicorn_conf.py")
     server = gunicorn(name, "bench.textbook.wsgi:application", machine.home / f"{name}.log", env, *options)
@@ -165,8 +164,7 @@ def start_floor(machine: Machine, database: str, data: Data, *, name: str) -> Op
     application = FLOORS[name]
     if find_spec("bench.floors") is None or find_spec(application.partition(":")[0]) is None:
         raise Missing(f"{application} is not there: no floor of a {name}.")
-    env = environment(DATABASE_URL=machine.url(database), SECRET_KEY=SECRET)
-    del env["DJANGO_SETTINGS_MODULE"]
+    env = plain_environment(DATABASE_URL=machine.url(database), SECRET_KEY=SECRET)
     server = gunicorn(name, application, machine.home / f"{_slug(name)}.log", env)
     server.wait_until_it_answers("/")
     claims = {
@@ -193,7 +191,7 @@ def start_time(machine: Machine, database: str) -> tuple[float, float]:
 
 def _product_environment(machine: Machine, database: str, **values: str) -> dict[str, str]:
     """As in production behind one proxy, but that the Stripe is the local one and no rate is limited."""
-    return environment(
+    return product_environment(
         **{
             "SECRET_KEY": SECRET,
             "DJANGO_SETTINGS_MODULE": "voucher_project.settings",

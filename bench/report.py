@@ -25,8 +25,13 @@ Table = list[tuple[str, ...]]
 
 def terminal(results: Results) -> str:
     """The tables, goals and changes, as plain text."""
-    parts = [*results.gate, "", _plain(main_table(results)), _plain(floor_table(results))]
-    parts += [_plain(variant_table(results)), _plain(growth_table(results)), _plain(goal_table(results))]
+    parts = [*results.gate, "", _plain(main_table(results)), _plain(twin_table(results))]
+    parts += [
+        _plain(floor_table(results)),
+        _plain(variant_table(results)),
+        _plain(growth_table(results)),
+        _plain(goal_table(results)),
+    ]
     parts += [*changes(results), *results.notes, *(f"FAILED: {line}" for line in results.failures)]
     return "\n".join(part for part in parts if part is not None)
 
@@ -50,6 +55,7 @@ def measured(results: Results) -> str:
         "**The gate**, over HTTP, before any figure: " + " ".join(results.gate),
         f"![Requests a second]({RATES_PLOT})",
         "### Endpoints\n\n" + _markdown(main_table(results)),
+        "### The textbook twin\n\n" + _markdown(twin_table(results)),
         "### Floors\n\n" + _markdown(floor_table(results)),
     ]
     if variants := variant_table(results)[1:]:
@@ -97,11 +103,17 @@ def main_table(results: Results) -> Table:
                 _times(sorted(cpu)[len(cpu) // 2] if cpu else None),
             )
         )
-    for name in (B, A):
-        for scenario in SCENARIOS:
+    return rows
+
+
+def twin_table(results: Results) -> Table:
+    """The same endpoints of the textbook twin."""
+    rows: Table = [HEAD]
+    for scenario in SCENARIOS:
+        for name in (B, A):
             key = results.key(scenario.name, name)
             if key in results.samples:
-                rows.append((f"{name}: {scenario.title}", *_figures(results, key), "", "", ""))
+                rows.append((f"{name}: {scenario.title}", *_figures(results, key)))
     return rows
 
 

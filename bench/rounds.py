@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from . import gate, opponents, pgbench
+from .data import hash_milliseconds
 from .goals import GROWTH
 from .load import Load, measure
 from .machine import Machine
@@ -19,6 +20,7 @@ from .scenarios import FLOOR_SCENARIOS, SCENARIOS, Scenario, check_answer
 IN_VARIANTS: Final = ("types", "redeem", "my-vouchers-20")
 VARIANTS: Final = (Load(connections=1), Load(connections=32), Load(keep_alive=False))
 AT_ONE_CONNECTION: Final = ("floor-drf", "floor-redeem")
+VARIANT_ROUNDS: Final = 2  # the first of the rounds; the main load is measured in all
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class Run:
 
     def _round(self, number: int, field: dict[str, Opponent]) -> None:
         for scenario in self.options.scenarios:
-            for load in self._loads(scenario):
+            for load in self._loads(number, scenario):
                 for name in scenario.opponents:
                     if name in field and not (load != MAIN and name == A):
                         self._sample(number, scenario, field[name], load, self.options.vouchers)
@@ -142,12 +144,14 @@ class Run:
         sample = pgbench.measure(self.machine, product, connections, rows, self.options.seconds)
         self.results.add(key, number, sample)
 
-    def _loads(self, scenario: Scenario) -> Sequence[Load]:
-        if self.options.thorough or (self.options.variants and scenario.name in IN_VARIANTS):
+    def _loads(self, number: int, scenario: Scenario) -> Sequence[Load]:
+        if self.options.thorough:
             return (MAIN, *VARIANTS)
-        if self.options.variants and scenario.name in AT_ONE_CONNECTION:
-            return (MAIN, VARIANTS[0])
-        return (MAIN,)
+        if not self.options.variants or number > VARIANT_ROUNDS:
+            return (MAIN,)
+        if scenario.name in IN_VARIANTS:
+            return (MAIN, *VARIANTS)
+        return (MAIN, VARIANTS[0]) if scenario.name in AT_ONE_CONNECTION else (MAIN,)
 
     def _sample(self, number: int, scenario: Scenario, opponent: Opponent, load: Load, vouchers: int) -> None:
         """Measure one scenario against one opponent; what fails is noted."""
@@ -175,6 +179,7 @@ class Run:
             facts["start_s"], facts["start_cpu_s"] = opponents.start_time(self.machine, "product")
 
         self._attempt("the start of a worker", start)
+        facts["hash_ms"] = hash_milliseconds()
         opponents.forget_mail(self.machine, "product")
         self.say("The audit after the load")
         self._attempt("the audit after the load", lambda: opponents.audit(self.machine, "product"))

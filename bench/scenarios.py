@@ -232,4 +232,5 @@ def check_answer(scenario: Scenario, opponent: Opponent, raw: bytes) -> None:
     finally:
         connection.close()
     if response.status != scenario.status:
-        raise LoadFailed(f"{response.status} instead of {scenario.status}: {content[:300]!r}")
+        said = f"; its log: {opponent.server.last_words()[-400:]}" if response.status >= 500 else ""
+        raise LoadFailed(f"{response.status} instead of {scenario.status}: {content[:300]!r}{said}")
