@@ -1,5 +1,5 @@
 -- The least that a redemption can be: the guarded UPDATE and the numbered use in one statement, on the product's tables.
--- pgbench -M prepared -n -D user=ID -D last=N -f bench/floors/redeem.sql: of the codes 1 to N of the table
+-- pgbench -n -D user=ID -D last=N -f bench/floors/redeem.sql: of the codes 1 to N of the table
 --     bench_code (number integer PRIMARY KEY, code varchar(16))
 -- with many uses each. N = 1 is one hot code.
 \set number random(1, :last)

@@ -1,6 +1,7 @@
 """Settings as `django-admin startproject` writes them, with REST framework and simplejwt as their pages say.
 
 Of the environment: DATABASE_URL, CONN_MAX_AGE (seconds; "0" is a connection per request), STRIPE_API_BASE, SECRET_KEY.
+One that is empty counts as left out.
 """
 
 import os
@@ -8,7 +9,7 @@ from datetime import timedelta
 
 import dj_database_url
 
-SECRET_KEY = os.environ.get("SECRET_KEY", "textbook-twin-key-of-a-benchmark-0123456789-abcdefghijkl")
+SECRET_KEY = os.environ.get("SECRET_KEY") or "textbook-twin-key-of-a-benchmark-0123456789-abcdefghijkl"
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
 
@@ -57,7 +58,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 DATABASES = {
     "default": dj_database_url.config(
-        default="sqlite:///textbook.sqlite3", conn_max_age=int(os.environ.get("CONN_MAX_AGE", "0"))
+        default="sqlite:///textbook.sqlite3", conn_max_age=int(os.environ.get("CONN_MAX_AGE") or "0")
     )
 }
 
@@ -78,9 +79,9 @@ SIMPLE_JWT = {
     "ROTATE_REFRESH_TOKENS": True,
 }
 
-STRIPE_SECRET_KEY = os.environ.get("STRIPE_SECRET_KEY", "sk_test_local")
-STRIPE_PUBLISHABLE_KEY = os.environ.get("STRIPE_PUBLISHABLE_KEY", "pk_test_local")
-STRIPE_API_BASE = os.environ.get("STRIPE_API_BASE", "https://api.stripe.com")
+STRIPE_SECRET_KEY = os.environ.get("STRIPE_SECRET_KEY") or "sk_test_local"
+STRIPE_PUBLISHABLE_KEY = os.environ.get("STRIPE_PUBLISHABLE_KEY") or "pk_test_local"
+STRIPE_API_BASE = os.environ.get("STRIPE_API_BASE") or "https://api.stripe.com"
 DEFAULT_CURRENCY = "USD"
 
 CORS_ALLOWED_ORIGINS = ["http://localhost:3000"]

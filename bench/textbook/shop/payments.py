@@ -17,7 +17,7 @@ def create_payment(user, voucher_type, quantity):
     intent = stripe.PaymentIntent.create(
         amount=int(amount * 100),
         currency=voucher_type.currency.lower(),
-        automatic_payment_methods={"enabled": True},
+        allowed_payment_method_types=["card"],
         metadata={"user_id": str(user.id), "voucher_type_id": str(voucher_type.id)},
     )
     payment = Transaction.objects.create(
