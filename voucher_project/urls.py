@@ -11,14 +11,6 @@ from apps.users import pictures
 from apps.users import views as users
 
 urlpatterns = [
-    path("admin/login/", authentication.sign_in_to_admin, name="admin-login"),
-    path("admin/password_change/", authentication.change_password_in_admin, name="admin-password-change"),
-    path("admin/", admin.site.urls),
-    re_path(
-        rf"^{settings.MEDIA_URL.lstrip('/')}{pictures.FOLDER}/(?P<name>[0-9a-f]{{32}}\.(?:jpg|png|webp))\Z",
-        users.picture,
-        name="profile-picture",
-    ),
     path("api/health/", core.Health.as_view(), name="health"),
     path("api/health/ready/", core.Ready.as_view(), name="ready"),
     path("api/test/", core.Test.as_view(), name="test"),
@@ -34,6 +26,14 @@ urlpatterns = [
     path("api/vouchers/", include("apps.vouchers.urls")),
     path("api/payments/", include("apps.payments.urls")),
     path("api/analytics/", include("apps.analytics.urls")),
+    path("admin/login/", authentication.sign_in_to_admin, name="admin-login"),
+    path("admin/password_change/", authentication.change_password_in_admin, name="admin-password-change"),
+    path("admin/", admin.site.urls),
+    re_path(
+        rf"^{settings.MEDIA_URL.lstrip('/')}{pictures.FOLDER}/(?P<name>[0-9a-f]{{32}}\.(?:jpg|png|webp))\Z",
+        users.picture,
+        name="profile-picture",
+    ),
 ]
 
 handler404 = "apps.core.views.no_such_address"

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 
 from django.conf import settings
+from django.contrib.messages.middleware import MessageMiddleware
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 
 from apps.core.api import problems
@@ -61,6 +62,14 @@ class AdminRateLimitStatusMiddleware:
             response.status_code = problems.status_of(refused)
             response["Retry-After"] = str(refused.retry_after)
         return response
+
+
+class PageMessageMiddleware(MessageMiddleware):
+    """Django's messages to the next page, for pages: an answer of the API shows none."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        if not problems.is_api(request):
+            super().process_request(request)
 
 
 class RejectNulQueryMiddleware:

@@ -25,6 +25,8 @@ POLICIES: Final = {
     ),  # Alpine.js, in unfold, evaluates the attributes of the page
 }
 
+_LONGEST_FIRST: Final = sorted(POLICIES.items(), key=lambda entry: -len(entry[0]))
+
 HEADERS: Final = {
     # Django's own middleware sets these on what passes it; refusals and preflights do not.
     "X-Content-Type-Options": "nosniff",
@@ -54,4 +56,4 @@ class SecurityHeadersMiddleware:
 
 def policy_of(path: str) -> str:
     """The Content-Security-Policy of an address."""
-    return POLICIES[max((start for start in POLICIES if path.startswith(start)), key=len, default="/")]
+    return next((policy for start, policy in _LONGEST_FIRST if path.startswith(start)), _NOTHING)

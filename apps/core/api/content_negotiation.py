@@ -17,6 +17,19 @@ class ContentNegotiation(DefaultContentNegotiation):
         nothing_named = not request.headers.get("Accept", "").strip(" \t,")
         return [ANY_TYPE] if nothing_named else tokens
 
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        choices = list(renderers)
+        if len(choices) == 1 and not format_suffix:
+            accept = request.META.get("HTTP_ACCEPT", ANY_TYPE)
+            only, media_type = choices[0], str(choices[0].media_type)
+            # What nearly all clients send: whether the one type is accepted needs none of the rules on preferences.
+            if ";" not in accept and not {ANY_TYPE, media_type}.isdisjoint(accept.split(", ")):
+                return only, media_type
+        choice: tuple[BaseRenderer, str] = super().select_renderer(request, choices, format_suffix)
+        return choice
+
 
 class IgnoreClientContentNegotiation(ContentNegotiation):
     """For views that answer with a file: it comes whatever `Accept` says, and problems are JSON as ever."""

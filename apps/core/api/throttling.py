@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -13,6 +14,8 @@ class RequestRateThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """True, or TooManyAttempts. Runs when the view knows who is asking, so it costs no query."""
+        if not settings.RATE_LIMITS_ENABLED:
+            return True
         if request.user.is_authenticated:
             rate_limits.hit(rate_limits.Counter("LIMIT_REQUESTS_PER_USER", str(request.user.pk)))
         else:

@@ -45,7 +45,21 @@ class WithoutAddresses(logging.Filter):
         return True
 
 
-class TextFormatter(logging.Formatter):
+class OnceFormatter(logging.Formatter):
+    """Formats and masks a record once: console and file get the same line, and the file asks for its length before."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        attributes = vars(record)
+        if attributes.get("formatted_by") is not self:
+            attributes |= {"formatted_by": self, "formatted": self.line(record)}
+        return str(attributes["formatted"])
+
+    def line(self, record: logging.LogRecord) -> str:
+        """The line of a record, without secrets."""
+        raise NotImplementedError
+
+
+class TextFormatter(OnceFormatter):
     """A line for people, without secrets; after it, if any, the exception.
 
     `redactors` are dotted paths, for a process that may have no settings of Django; None: those of the settings.
@@ -59,14 +73,14 @@ class TextFormatter(logging.Formatter):
         """On one line, so that nothing that somebody sent looks like a line of ours."""
         return super().formatMessage(record).replace("\r", r"\r").replace("\n", r"\n")
 
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record), self.redactors)
+    def line(self, record: logging.LogRecord) -> str:
+        return redact(logging.Formatter.format(self, record), self.redactors)
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(OnceFormatter):
     """One JSON object a line: time (ISO 8601, UTC), level, logger, request_id, message and, if any, exception."""
 
-    def format(self, record: logging.LogRecord) -> str:
+    def line(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,

@@ -31,11 +31,12 @@ _ESCAPES: Final = re.compile(
     re.I,
 )
 _MEANT: Final = {"n": "\n", "r": "\r", "t": "\t"}
+# Each with what a text must have in it to hold one: looking for that first is far quicker.
 _KEYS_AND_TOKENS: Final = (
-    re.compile(r"(?<=_secret_)\w+"),
-    re.compile(r"(?<=\b[sr]k_)(?:test|live)_\w+"),
-    re.compile(r"(?<=\bwhsec_)\w+"),
-    re.compile(r"(?<![\w-])eyJ[\w-]++\.[\w-]++\.[\w-]*+"),
+    ("_secret_", re.compile(r"(?<=_secret_)\w+")),
+    ("k_", re.compile(r"(?<=\b[sr]k_)(?:test|live)_\w+")),
+    ("whsec_", re.compile(r"(?<=\bwhsec_)\w+")),
+    ("eyJ", re.compile(r"(?<![\w-])eyJ[\w-]++\.[\w-]++\.[\w-]*+")),
 )
 
 
@@ -57,8 +58,9 @@ def redact(text: str, redactors: Sequence[Redactor] | None = None) -> str:
         # The rest of a secret after a cut is no longer recognized as one: it goes too.
         first, last = (redact(part, redactors) for part in (text[: LONGEST // 2], text[-LONGEST // 2 :]))
         return f"{first[:-_STRETCH]}… ({len(text)} characters) …{last[_STRETCH:]}"
-    for pattern in _KEYS_AND_TOKENS:
-        text = pattern.sub("***", text)
+    for sign, pattern in _KEYS_AND_TOKENS:
+        if sign in text:
+            text = pattern.sub("***", text)
     decoded, places = _decoded(text)
     spans = [span for redactor in redactors for span in redactor(decoded)]
     masked, done = "", 0
