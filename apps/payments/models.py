@@ -1,4 +1,7 @@
-"""Payments, the vouchers issued for them, and the events from Stripe."""
+"""Payments, the vouchers issued for them, and the events from Stripe.
+
+A foreign key has no index of its own (`db_index=False`) where another index or a constraint begins with it.
+"""
 
 import uuid
 from decimal import Decimal
@@ -41,13 +44,15 @@ class Transaction(WithTypeName):
     """
 
     reference = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="transactions")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="transactions", db_index=False
+    )
     voucher_type = models.ForeignKey(VoucherType, on_delete=models.PROTECT, related_name="transactions")
     quantity = models.PositiveIntegerField()
     unit_price = models.DecimalField(max_digits=10, decimal_places=2)
     amount = models.DecimalField(max_digits=12, decimal_places=2)
     currency = models.CharField(max_length=3, default="USD", validators=[currency_code])
-    service_type = models.SlugField(max_length=50)
+    service_type = models.SlugField(max_length=50, db_index=False)
     validity_days = models.PositiveIntegerField()
     max_uses = models.PositiveIntegerField()
     buyer_name = models.CharField(max_length=301, blank=True, default="", db_default="", editable=False)
@@ -152,7 +157,9 @@ class Transaction(WithTypeName):
 class SoldVoucher(models.Model):
     """Which voucher was issued for which line of which transaction: the last guard against issuing twice."""
 
-    transaction = models.ForeignKey(Transaction, on_delete=models.PROTECT, related_name="sold_vouchers")
+    transaction = models.ForeignKey(
+        Transaction, on_delete=models.PROTECT, related_name="sold_vouchers", db_index=False
+    )
     line_no = models.PositiveIntegerField()
     voucher = models.OneToOneField(Voucher, on_delete=models.PROTECT, related_name="sale")
 
@@ -265,7 +272,6 @@ class Refund(models.Model):
             ("make_refund", "Can refund vouchers without a request of the buyer"),
         )
         indexes: ClassVar = [
-            models.Index(fields=("requested_by", "-created_at", "-id"), name="payments_refunds_of_user"),
             models.Index(
                 fields=("created_at",),
                 condition=Q(status__in=UNDER_WAY),
@@ -291,7 +297,7 @@ class Refund(models.Model):
 class RefundedVoucher(models.Model):
     """Which vouchers a refund gives the money back for; `live` while it is under way or has succeeded."""
 
-    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="lines")
+    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="lines", db_index=False)
     voucher = models.ForeignKey(Voucher, on_delete=models.PROTECT, related_name="refund_lines")
     live = models.BooleanField(default=True)
 
@@ -364,13 +370,18 @@ class IdempotencyKey(models.Model):
     second such request waiting; when the process dies, that runs out and the next request takes over.
     """
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     key = models.CharField(max_length=255)
     request_hash = models.CharField(max_length=64)
+    # Nobody looks a key up by what it started.
     transaction = models.ForeignKey(
-        Transaction, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+        Transaction, on_delete=models.PROTECT, related_name="+", null=True, blank=True, db_index=False
     )
-    refund = models.ForeignKey(Refund, on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    refund = models.ForeignKey(
+        Refund, on_delete=models.PROTECT, related_name="+", null=True, blank=True, db_index=False
+    )
     answer = models.JSONField(null=True, blank=True)
     running_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, db_index=True)

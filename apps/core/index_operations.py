@@ -1,0 +1,150 @@
+"""Migrations that make and drop indexes while the application serves.
+
+On PostgreSQL an index is made and dropped CONCURRENTLY, so that nobody waits; the migration has `atomic = False`, and
+its first and last operations are `LIFT_TIME_LIMITS` and `RESTORE_TIME_LIMITS`. Stopped in the middle, it can be run
+again.
+"""
+
+from typing import Any, Final
+
+from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
+from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
+
+
+def _is_postgresql(schema_editor: BaseDatabaseSchemaEditor) -> bool:
+    return schema_editor.connection.vendor == "postgresql"
+
+
+def _drop_if_exists(schema_editor: BaseDatabaseSchemaEditor, name: str) -> None:
+    way = "CONCURRENTLY " if _is_postgresql(schema_editor) else ""
+    schema_editor.execute(f"DROP INDEX {way}IF EXISTS {schema_editor.quote_name(name)}")
+
+
+def _lift(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """An index that is made beside the work of others waits for their transactions; nobody waits for it."""
+    if _is_postgresql(schema_editor):
+        schema_editor.execute("SET lock_timeout = 0")
+        schema_editor.execute("SET statement_timeout = 0")
+
+
+def _restore(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
+    if _is_postgresql(schema_editor):
+        schema_editor.execute("RESET lock_timeout")
+        schema_editor.execute("RESET statement_timeout")
+
+
+LIFT_TIME_LIMITS: Final = migrations.RunPython(_lift, _restore)
+RESTORE_TIME_LIMITS: Final = migrations.RunPython(_restore, _lift)
+
+
+class AddIndex(AddIndexConcurrently):
+    """Make an index of a model's Meta."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        # One that a stopped run left: PostgreSQL keeps it, of no use.
+        _drop_if_exists(schema_editor, self.index.name)
+        if _is_postgresql(schema_editor):
+            super().database_forwards(app_label, schema_editor, from_state, to_state)
+        else:
+            migrations.AddIndex.database_forwards(self, app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        _drop_if_exists(schema_editor, self.index.name)
+
+
+class RemoveIndex(RemoveIndexConcurrently):
+    """Drop an index of a model's Meta."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        _drop_if_exists(schema_editor, self.name)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        _drop_if_exists(schema_editor, self.name)
+        if _is_postgresql(schema_editor):
+            super().database_backwards(app_label, schema_editor, from_state, to_state)
+        else:
+            migrations.RemoveIndex.database_backwards(self, app_label, schema_editor, from_state, to_state)
+
+
+class DropFieldIndex(migrations.AlterField):
+    """Drop the index of a field that is `db_index=False` from now on: an AlterField that keeps nobody waiting.
+
+    On SQLite it does not make the table anew either, as AlterField would, and so keeps its triggers.
+    """
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        _, name = self._indexed(app_label, schema_editor, from_state)
+        _drop_if_exists(schema_editor, name)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        model, name = self._indexed(app_label, schema_editor, to_state)
+        _create_index(schema_editor, model, self.name, name)
+
+    def _indexed(self, app_label: str, schema_editor: Any, state: ProjectState) -> tuple[Any, str]:
+        """The model that has the index, and the index's name."""
+        model = state.apps.get_model(app_label, self.model_name)
+        return model, _name_of_index(schema_editor, model, self.name)
+
+
+class DropPrefixIndex(Operation):
+    """Drop the second index that Django makes on PostgreSQL for a text column that is unique or has one, for LIKE 'a%'.
+
+    The state of the models does not tell of it, and it does not exist on SQLite.
+    """
+
+    reversible = True
+    SUFFIX: Final = "_like"
+
+    def __init__(self, model_name: str, name: str) -> None:
+        self.model_name, self.name = model_name, name
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        pass
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        if _is_postgresql(schema_editor):
+            model = from_state.apps.get_model(app_label, self.model_name)
+            _drop_if_exists(schema_editor, _name_of_index(schema_editor, model, self.name, self.SUFFIX))
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        if _is_postgresql(schema_editor):
+            model = to_state.apps.get_model(app_label, self.model_name)
+            name = _name_of_index(schema_editor, model, self.name, self.SUFFIX)
+            _create_index(schema_editor, model, self.name, name, opclasses=["varchar_pattern_ops"])
+
+    def describe(self) -> str:
+        return f"Drop the index for prefixes of field {self.name} of {self.model_name}"
+
+
+def _name_of_index(schema_editor: Any, model: Any, field: str, suffix: str = "") -> str:
+    """As Django names the index of one field."""
+    column = model._meta.get_field(field).column
+    name: str = schema_editor._create_index_name(model._meta.db_table, [column], suffix=suffix)
+    return name
+
+
+def _create_index(schema_editor: Any, model: Any, field: str, name: str, **options: Any) -> None:
+    if _is_postgresql(schema_editor):
+        options["concurrently"] = True
+    _drop_if_exists(schema_editor, name)
+    fields = [model._meta.get_field(field)]
+    schema_editor.execute(schema_editor._create_index_sql(model, fields=fields, name=name, **options))
