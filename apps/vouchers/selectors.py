@@ -24,6 +24,7 @@ from . import codes
 from .errors import VoucherNotFound, VoucherTypeNotFound
 from .models import (
     Batch,
+    UsageReversal,
     Voucher,
     VoucherEvent,
     VoucherEventKind,
@@ -93,6 +94,15 @@ def usages_by(user: User) -> QuerySet[VoucherUsage]:
         .annotate(reissued=Exists(reissued))
         .order_by("-used_at", "-id")
     )
+
+
+def without_reversed(usages: QuerySet[VoucherUsage]) -> QuerySet[VoucherUsage]:
+    """Those of the uses that were not given back.
+
+    As NOT EXISTS: of the LEFT JOIN of `reversal=None` PostgreSQL expects one row, and reads them all to get the last
+    ten.
+    """
+    return usages.filter(~Exists(UsageReversal.objects.filter(usage=OuterRef("pk"))))
 
 
 def batches_of(user: User) -> QuerySet[Batch]:

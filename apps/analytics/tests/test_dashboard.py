@@ -326,7 +326,9 @@ class DashboardTests(ApiTestCase):
         staff, customer = self.signed_in(self.staff), self.signed_in(self.customer)
 
         def ask() -> None:
-            with self.assertQueries(8):  # the session, sales, vouchers, uses, types, two recent, users
+            with self.assertQueries(
+                9
+            ):  # the session, sales, vouchers, uses, types, two recent, users, active ones
                 staff.get(DASHBOARD)
             with self.assertQueries(7):
                 customer.get(DASHBOARD)

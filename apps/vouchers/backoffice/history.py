@@ -17,7 +17,7 @@ from apps.core.backoffice.confirmed_actions import ActionTarget, ConfirmedAction
 from apps.core.backoffice.read_only import ReadOnlyAdmin
 from apps.core.logs import redact
 from apps.users.current_user import current_user
-from apps.vouchers import codes, services
+from apps.vouchers import codes, selectors, services
 from apps.vouchers.backoffice.code_search import FoundByCode
 from apps.vouchers.models import VoucherEvent, VoucherEventKind, VoucherUsage
 
@@ -77,9 +77,12 @@ class GivenBackFilter(admin.SimpleListFilter):
         return [("yes", "Yes"), ("no", "No")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[VoucherUsage]) -> QuerySet[VoucherUsage]:
-        if self.value() not in ("yes", "no"):
-            return queryset
-        return queryset.filter(reversal__isnull=self.value() == "no")
+        match self.value():
+            case "yes":
+                return queryset.filter(reversal__isnull=False)
+            case "no":
+                return selectors.without_reversed(queryset)
+        return queryset
 
 
 def numbered(usages: Iterable[VoucherUsage]) -> list[ActionTarget]:
