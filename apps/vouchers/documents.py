@@ -5,7 +5,7 @@ this app compares the two.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from apps.core.api.documents import money_text, utc_text
 
@@ -14,6 +14,8 @@ from .row_queries import VoucherWithHistory
 from .rows import EventRow, TypeRow, UsageRow, VoucherRow
 from .selectors import Statistics
 from .states import VoucherStatus, days_left_at, status_at
+
+REDEEMED: Final = "Voucher redeemed."
 
 
 def type_document(row: TypeRow) -> dict[str, Any]:
@@ -107,4 +109,13 @@ def statistics_document(statistics: Statistics) -> dict[str, Any]:
             {"currency": other.currency, "total_value": money_text(other.total_value)}
             for other in statistics.other_currencies
         ],
+    }
+
+
+def redeem_document(voucher: VoucherRow, usage: UsageRow, now: datetime) -> dict[str, Any]:
+    """The answer to a redemption at `now`, as `RedeemOutput` writes it."""
+    return {
+        "message": REDEEMED,
+        "voucher": voucher_document(voucher, now),
+        "usage": usage_document(usage),
     }

@@ -6,6 +6,7 @@ of a row stands in documents.py.
 
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from django.db.models import F, Q
@@ -112,3 +113,26 @@ class EventRow(NamedTuple):
 
 
 EVENT_COLUMNS: Final = ("kind", "reason", "at", "actor_id", "actor__email")
+
+_columns_of_voucher: Final = attrgetter(*(name.replace("__", ".") for name in VOUCHER_COLUMNS))
+
+
+def voucher_row(voucher: Any) -> VoucherRow:
+    """The row of a Voucher that is loaded with its type."""
+    return VoucherRow(*_columns_of_voucher(voucher))
+
+
+def usage_row(usage: Any) -> UsageRow:
+    """The row of a VoucherUsage that is loaded with its voucher and type, for who has just redeemed it."""
+    voucher = usage.voucher
+    return UsageRow(
+        id=usage.pk,
+        voucher_code=voucher.code,
+        hides_code=False,
+        type_name=voucher.type_name,
+        type_name_today=voucher.voucher_type.name,
+        service_type=usage.service_type,
+        used_at=usage.used_at,
+        details=usage.details,
+        use_no=usage.use_no,
+    )

@@ -104,19 +104,13 @@ class Redeem(APIView):
         rate_limits.test(*counters)
         try:
             if key:
-                return _response(services.redeem_once(key=key, render=_rendered, **redemption))
-            return _response(services.Answer(_rendered(services.redeem_voucher(**redemption))))
+                return _response(services.redeem_once(key=key, **redemption))
+            return _response(services.redeem_voucher(**redemption))
         except errors.VoucherNotFound:
             # Counted afterwards, unlike a password: however many valid codes are redeemed at once, none is
             # refused; and of unknown codes at once, no more than the limit learn that they are unknown.
             rate_limits.hit(*counters)
             raise
-
-
-def _rendered(usage: VoucherUsage) -> str:
-    answer = {"message": "Voucher redeemed.", "voucher": usage.voucher, "usage": usage}
-    text: bytes = JSONRenderer().render(RedeemOutput(answer).data)
-    return text.decode()
 
 
 def _response(answer: services.Answer) -> HttpResponse:

@@ -24,8 +24,10 @@ from apps.users.tests.factories import PASSWORD, make_customer, make_other_custo
 from apps.users.tests.test_profile_picture import files, picture, remove_files, upload
 from apps.vouchers import services as vouchers
 from apps.vouchers.models import Voucher, VoucherUsage
-from apps.vouchers.services import redemption
+from apps.vouchers.services import redeem_statement, redemption
+from apps.vouchers.tests import races
 from apps.vouchers.tests.factories import make_voucher
+from apps.vouchers.tests.races import hold_row, wait_for_locks
 from tests.support.cases import ApiTestCase, RaceTestCase
 
 URL = "/api/users/profile/"
@@ -218,8 +220,8 @@ class ClosingWhileChanging(RaceTestCase):
         taken, redeem = threading.Event(), self.signed_in(desk).post
         take_use = redemption._take_use
 
-        def slow_take_use(**asked):
-            usage = take_use(**asked)
+        def slow_take_use(**request):
+            usage = take_use(**request)
             taken.set()
             time.sleep(0.7)
             return usage
@@ -229,7 +231,10 @@ class ClosingWhileChanging(RaceTestCase):
             return closing.delete(URL, {"password": PASSWORD})
 
         closing = self.signed_in(desk)
-        with mock.patch.object(redemption, "_take_use", slow_take_use):
+        with (
+            mock.patch.object(redemption, "ONE_STATEMENT", ()),
+            mock.patch.object(redemption, "_take_use", slow_take_use),
+        ):
             answers = self.together(lambda: redeem("/api/vouchers/redeem/", body), close)
         kept = VoucherUsage.objects.filter(user=desk).values_list("details", flat=True)
         return [answer.status_code for answer in answers], list(kept)
@@ -241,6 +246,38 @@ class ClosingWhileChanging(RaceTestCase):
     def test_the_same_race_catches_one_that_does_not_keep_the_account_open(self):
         with mock.patch.object(users, "lock_open_account"):
             self.assertEqual(self.race_of_a_slow_redemption(), ([200, 204], [{"name": "Jane Doe"}]))
+
+    def race_of_a_statement_that_waits(self):
+        """The same where one statement redeems: it waits for the voucher's row while the account is being closed."""
+        owner, desk = make_user(), make_user()
+        voucher = make_voucher(owner=owner)
+        body = {"code": voucher.code, "details": {"name": "Jane Doe"}}
+        redeem, closing = self.signed_in(desk).post, self.signed_in(desk)
+        with hold_row(voucher) as let_go:
+
+            def close():
+                wait_for_locks(1)
+                return closing.delete(URL, {"password": PASSWORD})
+
+            def release():
+                wait_for_locks(2)  # in vain where the closing need not wait
+                let_go()
+
+            answers = self.together(lambda: redeem("/api/vouchers/redeem/", body), close, release)
+        kept = VoucherUsage.objects.filter(user=desk).values_list("details", flat=True)
+        return [answer.status_code for answer in answers[:2]], list(kept)
+
+    @skipUnless(connection.vendor == "postgresql", "one statement redeems on PostgreSQL alone")
+    def test_what_one_statement_writes_while_the_account_is_closed_is_erased_with_it(self):
+        self.assertEqual(self.race_of_a_statement_that_waits(), ([200, 204], [{}]))
+
+    @skipUnless(connection.vendor == "postgresql", "one statement redeems on PostgreSQL alone")
+    def test_the_same_race_catches_a_statement_that_does_not_keep_the_account_open(self):
+        with (
+            mock.patch.object(races, "PATIENCE", 2),
+            mock.patch.object(redeem_statement, "_BY_OPEN_ACCOUNT", redeem_statement._BY_ANYBODY),
+        ):
+            self.assertEqual(self.race_of_a_statement_that_waits(), ([200, 204], [{"name": "Jane Doe"}]))
 
     def test_what_would_be_written_after_it_was_closed_is_refused(self):
         desk, voucher = make_user(), make_voucher(owner=make_user())

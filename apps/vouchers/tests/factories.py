@@ -1,15 +1,18 @@
 """Voucher types and vouchers in the states that tests need."""
 
+import json
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
 
 from django.utils import timezone
+from rest_framework.renderers import JSONRenderer
 
 from apps.users.models import User
 from apps.vouchers import codes, services
-from apps.vouchers.models import Hold, Voucher, VoucherType
+from apps.vouchers.models import Hold, Voucher, VoucherType, VoucherUsage
+from apps.vouchers.serializers import RedeemOutput
 from apps.vouchers.services import batches
 
 _numbers = count(1)
@@ -64,6 +67,18 @@ def make_batch_vouchers(*, owner: User, quantity: int, **fields: Any) -> list[Vo
     batch = batches.get_or_create_batch(voucher_type=make_type(**fields), owner=owner, quantity=quantity)
     batches.issue_remaining(batch=batch)
     return list(batch.vouchers.order_by("pk"))
+
+
+def make_usage(**redemption: Any) -> VoucherUsage:
+    """The use that a redemption takes."""
+    answer = services.redeem_voucher(**redemption)
+    return VoucherUsage.objects.select_related("voucher").get(pk=json.loads(answer.text)["usage"]["id"])
+
+
+def answer_to(usage: VoucherUsage) -> services.Answer:
+    """The answer to the redemption that took this use, by the documented serializer; for broken twins."""
+    output = RedeemOutput({"message": "Voucher redeemed.", "voucher": usage.voucher, "usage": usage})
+    return services.Answer(JSONRenderer().render(output.data).decode())
 
 
 def make_used_voucher(*, owner: User, **changes: Any) -> Voucher:

@@ -1,5 +1,6 @@
 """The steps in the life of vouchers: each is done to the rows and to the model, which are then compared."""
 
+import json
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -22,7 +23,7 @@ from apps.payments.tests.factories import make_completed_transaction
 from apps.users import services as users
 from apps.users.errors import AccountClosed
 from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_staff
-from apps.vouchers import errors, models, services
+from apps.vouchers import codes, errors, models, services
 from apps.vouchers.models import Voucher, VoucherUsage
 from apps.vouchers.services import batches, withdrawal
 from tests.support.books import broken_rules
@@ -183,9 +184,10 @@ class Lifecycle(stateful.RuleBasedStateMachine):
 
         def call() -> services.Answer:
             if request.key is None:
-                return services.Answer(describe_use(services.redeem_voucher(**arguments)))
+                return services.redeem_voucher(**arguments)
             key: Any = request_key({"Idempotency-Key": request.key}, operation="redeem", body=body)
-            return services.redeem_once(key=key, render=describe_use, **arguments)
+            earlier = services.earlier_answer(user=arguments["user"], key=key)
+            return earlier or services.redeem_once(key=key, **arguments)
 
         if (request.by, request.key) in self.answers:
             first, text = self.answers[request.by, request.key]
@@ -212,10 +214,12 @@ class Lifecycle(stateful.RuleBasedStateMachine):
         if answer:
             use_no, user_id = len(voucher.uses) + 1, self.users[request.by].pk
             voucher.uses.append(Use(use_no, user_id, voucher.service, request.key, DETAILS))
-            text = f"use {use_no} of {voucher.pk}, {voucher.left} left"
-            check.assertEqual(answer, services.Answer(text))
+            document = json.loads(answer.text)
+            described = [document["usage"]["use_no"], document["voucher"]["uses_remaining"], answer.replayed]
+            check.assertEqual(described, [use_no, voucher.left, False])
+            check.assertEqual(codes.parse(document["voucher"]["code"]), voucher.codes[-1])
             if request.key:
-                self.answers[request.by, request.key] = (request, text)
+                self.answers[request.by, request.key] = (request, answer.text)
             self.seen["redeemed"] += 1
 
     @step(number=st.sampled_from(range(20)))
@@ -376,7 +380,3 @@ def traces() -> list[Any]:
             cursor.execute(f'SELECT * FROM "{table._meta.db_table}" ORDER BY id')
             raw.append(cursor.fetchall())
     return [*raw, models.Batch.objects.count(), Email.objects.count()]
-
-
-def describe_use(usage: VoucherUsage) -> str:
-    return f"use {usage.use_no} of {usage.voucher_id}, {usage.voucher.uses_remaining} left"

@@ -2,12 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.users.tests.factories import make_staff, make_user
@@ -17,6 +19,7 @@ from tests.support.cases import Client, RaceTestCase
 
 # On SQLite nothing comes between the refusal of a redemption and the look for its reason: nobody is told this.
 CHANGING: Final = {"changing"} if connection.vendor == "postgresql" else set()
+PATIENCE: Final = 30.0  # seconds
 MILLISECOND: Final = timedelta(milliseconds=1)  # SQLite's clock tells no less
 
 
@@ -28,6 +31,46 @@ def told(answer: Any) -> str:
     if answer.status_code == 503 and "Retry-After" in answer.headers and "just changed" in problem["detail"]:
         return "changing"
     return str(problem["code"])
+
+
+@contextmanager
+def hold_row(
+    voucher: Voucher, *, until: datetime | None = None, then: Callable[[], object] = lambda: None
+) -> Iterator[Callable[[], None]]:
+    """Another transaction has the voucher's row, until that moment, or until the function that comes is called.
+
+    It ends with what `then` does.
+    """
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with closing(connection), transaction.atomic():
+            Voucher.objects.select_for_update(no_key=True).get(pk=voucher.pk)
+            held.set()
+            done.wait(max(0.0, (until - timezone.now()).total_seconds()) if until else PATIENCE)
+            then()
+
+    thread = threading.Thread(target=hold, daemon=True)
+    thread.start()
+    held.wait(PATIENCE)
+    try:
+        yield done.set
+    finally:
+        if not until:
+            done.set()
+        thread.join()
+
+
+def wait_for_locks(number: int) -> None:
+    """Until so many statements of this PostgreSQL database wait for a lock, or PATIENCE is over."""
+    deadline = time.monotonic() + PATIENCE
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute(waiting)
+            if cursor.fetchone()[0] >= number:
+                return
+        time.sleep(0.02)
 
 
 class VoucherRaceTestCase(RaceTestCase):

@@ -21,6 +21,7 @@ from .factories import (
     make_expired_voucher,
     make_inactive_voucher,
     make_type,
+    make_usage,
     make_used_voucher,
     make_voucher,
     unknown_code,
@@ -94,7 +95,7 @@ class VoucherAdminTests(AdminTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.voucher = make_voucher(owner=self.customer, voucher_type=make_type(max_uses=3))
-        self.usage = services.redeem_voucher(code=self.voucher.code, user=self.customer)
+        self.usage = make_usage(code=self.voucher.code, user=self.customer)
         self.voucher.refresh_from_db()
 
     def test_every_page_answers_and_none_tells_a_code(self) -> None:
@@ -171,7 +172,7 @@ class VoucherAdminTests(AdminTestCase):
 
     def test_uses_are_found_by_the_code_and_by_both_people(self) -> None:
         other = make_other_customer()
-        usage = services.redeem_voucher(code=make_voucher(owner=other).code, user=self.staff)
+        usage = make_usage(code=make_voucher(owner=other).code, user=self.staff)
         response = self.page(USAGES, q=self.voucher.shown_code)
         self.assertEqual(list(response.context["cl"].result_list), [self.usage])
         self.assertTellsNoCode(response)

@@ -22,7 +22,7 @@ from apps.vouchers import codes, services
 from apps.vouchers.errors import VoucherNotFound
 from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherEventKind, VoucherUsage
 from apps.vouchers.services import holds, redemption, reissue
-from apps.vouchers.tests.factories import held
+from apps.vouchers.tests.factories import answer_to, held
 from tests.support.books import broken_rules
 
 from .races import CHANGING, VoucherRaceTestCase, used_between
@@ -40,18 +40,19 @@ def redeem_by_looking_first(*, code, user, service_type=None, details=None):
     if voucher is None:
         raise VoucherNotFound
     if voucher.status_at(voucher.read_at) != "active":
-        raise redemption._refusal(voucher, service_type)
+        raise redemption._refusal(voucher, service_type, None)
     time.sleep(0.1)
     with transaction.atomic():
         Voucher.objects.filter(pk=voucher.pk).update(uses_remaining=F("uses_remaining") - 1)
         voucher.refresh_from_db()
-        return VoucherUsage.objects.create(
+        usage = VoucherUsage.objects.create(
             voucher=voucher,
             user=user,
             service_type=voucher.service_type,
             used_at=timezone.now(),
             use_no=voucher.uses_made,
         )
+        return answer_to(usage)
 
 
 def extend_by_saving_the_whole_row(*, voucher_id, until, actor, reason):

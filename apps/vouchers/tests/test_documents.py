@@ -31,7 +31,7 @@ from apps.vouchers.serializers import (
 )
 from tests.support.cases import ApiTestCase
 
-from .factories import held, make_expired_voucher, make_type, make_used_voucher, make_voucher
+from .factories import held, make_expired_voucher, make_type, make_usage, make_used_voucher, make_voucher
 
 AWKWARD_TEXTS = (
     "Ünïcode \u2028 \u2029 \U0001f600",
@@ -115,7 +115,7 @@ class VoucherDocumentsTest(ApiTestCase):
     def test_uses_with_details_of_every_kind(self):
         voucher = make_voucher(owner=self.customer, voucher_type=make_type(max_uses=len(AWKWARD_DETAILS)))
         for details in AWKWARD_DETAILS:
-            usage = services.redeem_voucher(code=voucher.code, user=self.other_customer)
+            usage = make_usage(code=voucher.code, user=self.other_customer)
             VoucherUsage.objects.filter(pk=usage.pk).update(details=Value(details, JSONField()))
         VoucherType.objects.update(name=AWKWARD_TEXTS[0])
         usages = VoucherUsage.objects.order_by("id")

@@ -13,6 +13,7 @@ from apps.vouchers.tests.factories import (
     make_expired_voucher,
     make_inactive_voucher,
     make_type,
+    make_usage,
     make_used_voucher,
     make_voucher,
     unknown_code,
@@ -234,7 +235,7 @@ class UsageHistoryTests(ReadingTestCase):
 
     def use(self, days_ago=0, user=None, **type_fields):
         voucher = make_voucher(owner=self.other_customer, voucher_type=make_type(**type_fields))
-        usage = services.redeem_voucher(code=voucher.code, user=user or self.customer)
+        usage = make_usage(code=voucher.code, user=user or self.customer)
         VoucherUsage.objects.filter(pk=usage.pk).update(used_at=usage.used_at - timedelta(days=days_ago))
         return usage
 

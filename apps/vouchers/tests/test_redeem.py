@@ -5,17 +5,19 @@ from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test import override_settings, tag
 from django.utils import timezone
 
 from apps.users.tests.factories import make_user
 from apps.vouchers import codes, services
 from apps.vouchers.models import Voucher, VoucherQuerySet, VoucherType, VoucherUsage
+from apps.vouchers.services import redemption
 from apps.vouchers.tests.factories import (
     make_expired_voucher,
     make_inactive_voucher,
     make_type,
+    make_usage,
     make_used_voucher,
     make_voucher,
     unknown_code,
@@ -28,6 +30,8 @@ URL = "/api/vouchers/redeem/"
 
 @tag("smoke")
 class RedeemTests(ApiTestCase):
+    queries = 2 if connection.vendor == "postgresql" else 4
+
     def setUp(self):
         super().setUp()
         self.customer = make_user()
@@ -109,9 +113,9 @@ class RedeemTests(ApiTestCase):
             self.assertEqual(self.redeem(typed).status_code, 200, typed)
         self.assertEqual(voucher.usages.count(), len(pasted) + len(scanned))
 
-    def test_it_takes_four_queries(self):
+    def test_how_many_queries_it_takes(self):
         voucher = make_voucher(owner=self.customer)
-        with self.assertQueries(4):
+        with self.assertQueries(self.queries):  # one signs in
             self.assertEqual(self.redeem(voucher.code, service_type="exam_results").status_code, 200)
 
     def test_it_refuses_a_used_voucher(self):
@@ -165,8 +169,11 @@ class RedeemTests(ApiTestCase):
         read.refresh_from_db()
         read.read_at = read.expiry_date + timedelta(milliseconds=3)
         read.uses_remaining = 0
-        with patch.object(VoucherQuerySet, "read_with_clock", return_value=read):
-            usage = services.redeem_voucher(code=voucher.code, user=self.customer)
+        with (
+            patch.object(redemption, "ONE_STATEMENT", ()),
+            patch.object(VoucherQuerySet, "read_with_clock", return_value=read),
+        ):
+            usage = make_usage(code=voucher.code, user=self.customer)
         self.assertEqual(usage.used_at, read.expiry_date)
 
     def test_a_member_that_it_does_not_know_is_refused(self):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import time_machine
+from django.db import connection
 from django.test import override_settings
 
 from apps.users.errors import AccountClosed
@@ -26,6 +27,8 @@ KEY = "6f0c7f3e-7c0f-4d53-9a55-1d0f5b2f8f11"
 
 
 class RedeemAgain(ApiTestCase):
+    queries = 3 if connection.vendor == "postgresql" else 6
+
     def setUp(self):
         super().setUp()
         self.customer, self.other = make_customer(), make_other_customer()
@@ -210,7 +213,7 @@ class RedeemAgain(ApiTestCase):
         self.assertProblem(self.redeem(code="other"), 422, "idempotency_key_reused")
 
     def test_how_many_queries_it_takes(self):
-        with self.assertQueries(6):  # one signs in, one looks for the key, three redeem, one keeps the answer
+        with self.assertQueries(self.queries):  # one signs in, one looks for the key
             first = self.redeem()
         with self.assertQueries(2):
             again = self.redeem()

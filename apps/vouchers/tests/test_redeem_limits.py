@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import time_machine
+from django.db import connection
 from django.test import override_settings
 
 from apps.authentication import services as authentication
@@ -20,6 +21,8 @@ LIMITED = override_settings(RATE_LIMITS_ENABLED=True, **{PER_ACCOUNT: (3, 900), 
 
 @LIMITED
 class WrongCodes(ApiTestCase):
+    queries = 2 if connection.vendor == "postgresql" else 4
+
     def setUp(self):
         super().setUp()
         self.customer = make_customer()
@@ -95,7 +98,7 @@ class WrongCodes(ApiTestCase):
         self.assertProblem(self.redeem(unknown_code()), 404, "voucher_not_found")
 
     def test_it_costs_no_query(self):
-        with self.assertQueries(4):
+        with self.assertQueries(self.queries):
             self.assertEqual(self.redeem(self.voucher.code).status_code, 200)
         for _ in range(3):
             self.redeem(unknown_code())

@@ -24,6 +24,7 @@ from apps.vouchers.models import (
 )
 from tests.support.books import broken_rules
 
+from .factories import make_usage
 from .races import CHANGING, VoucherRaceTestCase
 
 
@@ -79,7 +80,7 @@ def reverse_by_writing_back(*, usage_id, actor, reason):
 class ReversalRaceTestCase(VoucherRaceTestCase):
     def used(self, voucher):
         """All uses of the voucher, made now."""
-        redeem = partial(services.redeem_voucher, code=voucher.code, user=self.people[0])
+        redeem = partial(make_usage, code=voucher.code, user=self.people[0])
         return [redeem() for _ in range(voucher.total_uses)]
 
     def reverse(self, usage):
