@@ -19,7 +19,7 @@ from apps.vouchers.models import Batch, BatchExport, Voucher, VoucherType
 
 from .issuance import Terms, issue_vouchers, terms_of
 
-CHUNK: Final = 2000  # about a third of a second: nobody who needs the same rows waits for long
+CHUNK: Final = 2000  # less than a third of a second: nobody who needs the same rows waits for long
 LARGEST: Final = 1_000_000
 LONGEST_LABEL: Final = 200
 

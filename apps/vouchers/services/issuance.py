@@ -5,12 +5,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.core.dates import end_of_day
-from apps.vouchers import codes, price_checks
+from apps.vouchers import price_checks
 from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind, VoucherType
+
+from .voucher_rows import CODE_TRIES as CODE_TRIES
+from .voucher_rows import insert_vouchers
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,6 @@ def expiry_of(issued_at: datetime, validity_days: int) -> datetime:
     return end_of_day(timezone.localdate(issued_at) + timedelta(days=validity_days))
 
 
-CODE_TRIES = 3
-
-
 def issue_vouchers(
     *,
     voucher_type_id: int,
@@ -56,48 +55,30 @@ def issue_vouchers(
     reason: str = "",
     batch_id: int | None = None,
 ) -> list[Voucher]:
-    """Make `quantity` vouchers with new codes in one statement, and their history's first row in another.
+    """Make `quantity` vouchers with new codes, and their history's first row; in the order of their primary keys.
 
     `actor_id` and `reason` tell who gave them out and why; a purchase has neither.
 
     The caller sees to it that they are paid for, and that this happens once. The unique index decides whether
-    the codes are new: with one that exists already (a chance of one in 2^74 for each), all are generated anew.
+    the codes are new: for one that exists already (a chance of one in 2^74 for each) another is drawn. Raises
+    IntegrityError where that fails again and again; then nothing is issued, and the caller's transaction is to be
+    rolled back.
     """
-    for tries_left in reversed(range(CODE_TRIES)):
-        try:
-            with transaction.atomic():
-                vouchers = Voucher.objects.bulk_create(
-                    Voucher(
-                        code=codes.make(),
-                        batch_id=batch_id,
-                        voucher_type_id=voucher_type_id,
-                        user_id=owner_id,
-                        type_name=terms.type_name,
-                        service_type=terms.service_type,
-                        face_value=terms.face_value,
-                        currency=terms.currency,
-                        purchase_date=issued_at,
-                        expiry_date=expiry_of(issued_at, terms.validity_days),
-                        total_uses=terms.max_uses,
-                        uses_remaining=terms.max_uses,
-                    )
-                    for _ in range(quantity)
-                )
-                VoucherEvent.objects.bulk_create(
-                    VoucherEvent(
-                        voucher=voucher,
-                        kind=VoucherEventKind.ISSUED,
-                        at=issued_at,
-                        actor_id=actor_id,
-                        reason=reason,
-                    )
-                    for voucher in vouchers
-                )
-                return vouchers
-        except IntegrityError:
-            if not tries_left:
-                raise
-    raise AssertionError("unreachable")
+    voucher = Voucher(
+        batch_id=batch_id,
+        voucher_type_id=voucher_type_id,
+        user_id=owner_id,
+        type_name=terms.type_name,
+        service_type=terms.service_type,
+        face_value=terms.face_value,
+        currency=terms.currency,
+        purchase_date=issued_at,
+        expiry_date=expiry_of(issued_at, terms.validity_days),
+        total_uses=terms.max_uses,
+        uses_remaining=terms.max_uses,
+    )
+    event = VoucherEvent(kind=VoucherEventKind.ISSUED, at=issued_at, actor_id=actor_id, reason=reason)
+    return insert_vouchers(voucher, event, quantity)
 
 
 def save_voucher_type(*, name: str, price: Decimal, currency: str, **values: Any) -> bool:

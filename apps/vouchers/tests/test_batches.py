@@ -5,6 +5,7 @@ from decimal import Decimal
 from unittest.mock import patch
 
 from django.core.management import CommandError
+from django.db import connection
 
 from apps.users.tests.factories import make_deactivated, make_staff, make_user
 from apps.vouchers.errors import BatchDiffers, OwnerInactive, VoucherTypeNotFound
@@ -141,7 +142,8 @@ class IssueTests(BatchCommandTestCase, ApiTestCase):
     def test_a_chunk_takes_as_many_queries_whatever_its_size(self):
         batch = self.open(quantity=100)
         for chunk in (5, 50):
-            with self.assertQueries(6):  # batch, count, type, owner; vouchers, and their history
+            # batch, count, type, owner; vouchers with their history, or elsewhere each by itself
+            with self.assertQueries(5 if connection.vendor == "postgresql" else 6):
                 batches._issue_chunk(batch.pk, chunk)
 
     def test_of_two_that_begin_at_once_with_other_terms_one_is_refused(self):
