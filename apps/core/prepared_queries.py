@@ -19,15 +19,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from django.db import connection, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import sql
 from django.db.models.expressions import Expression
+from django.db.models.query import get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
 
 Row = TypeVar("Row")
+Instance = TypeVar("Instance", bound=models.Model)
 
 
 class Parameter(Expression):
@@ -57,6 +59,13 @@ class _Statement:
             one.value_for(connection, values) if isinstance(one, Parameter) else one
             for one in self.parameters
         ]
+
+
+class Subselect(NamedTuple):
+    """A query in parentheses with its parameters, to stand in a statement that is written as text."""
+
+    sql: str
+    parameters: Sequence[Any]
 
 
 class PreparedQuery(Generic[Row]):
@@ -95,16 +104,25 @@ class PreparedQuery(Generic[Row]):
         rows = self.rows(limit=1, **values)
         return rows[0] if rows else None
 
+    def subselect(self, **values: Any) -> Subselect:
+        """The query for these values, to stand in another statement. It is not sent by itself."""
+        statement = self._statements.get(connection.vendor) or self._compile()
+        return Subselect(f"({statement.sql})", statement.parameters_for(values))
+
     def _compile(self) -> _Statement:
         query = self.build(**{name: Parameter(name, kind) for name, kind in self.fields.items()}).query
         compiler = query.get_compiler(connection=connection)
         text, parameters = compiler.as_sql()
+        self._note_columns(compiler)
         converters = compiler.get_converters([column for column, _, _ in compiler.select or ()])
         statement = _Statement(
             text, parameters, [(place, *by_place) for place, by_place in converters.items()]
         )
         self._statements[connection.vendor] = statement
         return statement
+
+    def _note_columns(self, compiler: SQLCompiler) -> None:
+        """What the columns are that a compiled query reads. Here they are those of `values_list`."""
 
     @staticmethod
     def _converted(columns: Sequence[Any], statement: _Statement) -> list[Any]:
@@ -113,6 +131,32 @@ class PreparedQuery(Generic[Row]):
             for convert in converters:
                 converted[place] = convert(converted[place], expression, connection)
         return converted
+
+
+class PreparedModelQuery(PreparedQuery[Instance]):
+    """The same for a queryset of a model: the rows are its instances, with what is `select_related` and annotated."""
+
+    def __init__(
+        self, build: Callable[..., models.QuerySet[Instance, Any]], **fields: models.Field[Any, Any]
+    ) -> None:
+        super().__init__(self._instance, build, **fields)
+
+    def _note_columns(self, compiler: SQLCompiler) -> None:
+        # As django.db.models.query.ModelIterable does for each queryset.
+        model, select = compiler.klass_info, compiler.select
+        self._model, places = model["model"], model["select_fields"]
+        self._own = slice(places[0], places[-1] + 1)
+        self._names = [column.target.attname for column, _, _ in select[self._own]]
+        self._related = get_related_populators(model, select, connection.alias)  # type: ignore[call-arg]  # 6.0's
+        self._annotations = compiler.annotation_col_map or {}
+
+    def _instance(self, *columns: Any) -> Instance:
+        instance: Instance = self._model.from_db(connection.alias, self._names, columns[self._own])
+        for related in self._related:
+            related.populate(columns, instance)
+        for name, place in self._annotations.items():
+            setattr(instance, name, columns[place])
+        return instance
 
 
 class PreparedUpdate:

@@ -93,6 +93,9 @@ class Transaction(WithTypeName):
     updated_at = models.DateTimeField(auto_now=True)
     completed_at = models.DateTimeField(null=True, blank=True)
 
+    # The vouchers in the order of the lines, on the instance that has just issued them, until anything happens to them.
+    just_issued: list[Voucher] | None = None
+
     objects = TransactionQuerySet.as_manager()
 
     class Meta:

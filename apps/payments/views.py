@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
@@ -28,8 +29,16 @@ from apps.users.errors import AccountClosed
 from apps.vouchers.errors import VoucherTypeNotFound
 
 from . import errors, receipt_pdf, selectors, services, webhooks
+from .documents import (
+    confirm_document,
+    older_confirm_document,
+    payment_intent_document,
+    purchase_document,
+    transaction_detail_document,
+)
 from .filters import TransactionFilters
 from .models import Refund, Transaction
+from .rows import transaction_row
 from .serializers import (
     ConfirmInput,
     ConfirmOutput,
@@ -126,14 +135,15 @@ class Purchase(StartPurchase):
     def post(self, request: Request) -> Response:
         return self.answer_once(request)
 
-    def render(self, outcome: services.Purchase) -> Any:
-        answer = {
-            "transaction": outcome.transaction,
-            "vouchers": outcome.transaction.vouchers if outcome.transaction.is_paid else (),
-            "client_secret": outcome.client_secret,
-            "publishable_key": settings.STRIPE_PUBLISHABLE_KEY,
-        }
-        return PurchaseOutput(answer).data
+    def render(self, outcome: services.Purchase) -> Mapping[str, Any]:
+        started = outcome.transaction
+        return purchase_document(
+            transaction_row(started),
+            selectors.voucher_rows(started) if started.is_paid else (),
+            timezone.now(),
+            client_secret=outcome.client_secret,
+            publishable_key=settings.STRIPE_PUBLISHABLE_KEY,
+        )
 
 
 class CreatePaymentIntent(StartPurchase):
@@ -151,20 +161,15 @@ class CreatePaymentIntent(StartPurchase):
         return self.answer_once(request)
 
     def shown(self, answer: dict[str, Any]) -> dict[str, Any]:
-        return {name: answer[name] for name in PaymentIntentOutput().get_fields()}
+        return {name: answer[name] for name in PaymentIntentOutput._declared_fields}
 
-    def render(self, outcome: services.Purchase) -> Any:
+    def render(self, outcome: services.Purchase) -> Mapping[str, Any]:
         """For both addresses of this operation, as a key that was sent to one may come back at the other."""
-        answer = {
-            "transaction": outcome.transaction,
-            "transaction_id": outcome.transaction.pk,
-            "payment_intent_id": outcome.transaction.stripe_payment_intent_id,
-            "client_secret": outcome.client_secret,
-            "publishable_key": settings.STRIPE_PUBLISHABLE_KEY,
-            "amount": outcome.transaction.amount,
-            "currency": outcome.transaction.currency,
-        }
-        return OlderPaymentIntentOutput(answer).data
+        return payment_intent_document(
+            transaction_row(outcome.transaction),
+            client_secret=outcome.client_secret,
+            publishable_key=settings.STRIPE_PUBLISHABLE_KEY,
+        )
 
 
 class CreateIntent(CreatePaymentIntent):
@@ -197,7 +202,7 @@ CONFIRM_ERRORS = (
 
 
 class ConfirmPayment(APIView):
-    output_class: type[ConfirmOutput] = ConfirmOutput
+    document = staticmethod(confirm_document)
 
     @documented(
         "Get the vouchers of a payment that Stripe says has succeeded. May be repeated.",
@@ -209,25 +214,25 @@ class ConfirmPayment(APIView):
     def post(self, request: Request) -> Response:
         form = ConfirmInput(data=request.data)
         form.is_valid(raise_exception=True)
-        transaction = services.confirm_payment(
+        confirmation = services.confirm_payment(
             user=current_user(request),
             payment_intent_id=form.validated_data["payment_intent_id"],
         )
-        vouchers = list(transaction.vouchers)
-        answer = {
-            "message": selectors.confirmation_message(transaction),
-            "transaction": transaction,
-            "vouchers": vouchers,
-            "voucher_codes": [voucher.shown_code for voucher in vouchers],
-        }
-        return Response(self.output_class(answer).data)
+        paid = confirmation.transaction
+        document = self.document(
+            transaction_row(paid),
+            selectors.voucher_rows(paid),
+            timezone.now(),
+            message=selectors.confirmation_message(paid, confirmation.dispute_outcomes),
+        )
+        return Response(document)
 
 
 class Confirm(ConfirmPayment):
     """The same for the older web client."""
 
     deprecated = True
-    output_class = OlderConfirmOutput
+    document = staticmethod(older_confirm_document)
 
     @documented(
         "An older name of confirm-payment.",
@@ -267,8 +272,9 @@ class TransactionDetail(APIView):
         errors=(errors.TransactionNotFound,),
     )
     def get(self, request: Request, transaction_id: int) -> Response:
-        transaction = selectors.transaction_of(current_user(request), transaction_id)
-        return Response(TransactionDetailOutput(transaction).data)
+        row = selectors.transaction_row_of(current_user(request), transaction_id)
+        vouchers = selectors.voucher_rows_of(row.id)
+        return Response(transaction_detail_document(row, vouchers, timezone.now()))
 
 
 class Receipt(APIView):

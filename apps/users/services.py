@@ -14,6 +14,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, connection, transaction
 
 from apps.core import email_addresses
+from apps.core.prepared_queries import Subselect
 
 from . import passwords, personal_data, pictures, selectors, unsubscribe_links
 from .errors import (
@@ -121,26 +122,30 @@ def lock_open_account(*, user: User, alone: bool = False) -> None:
     transactions may do this at once, but for those that do it `alone`: of an account they run one after the other.
     Raises AccountClosed.
     """
-    if not _locked(user.pk, alone=alone).is_active:
+    if not _locks_open(Subselect("%s", [user.pk]), alone=alone):
         raise AccountClosed
 
 
-def stays_open(*, user_id: int) -> bool:
-    """Whether the account is open; if so, it is kept from being closed until the caller's transaction ends."""
-    return _locked(user_id).is_active
+def stays_open(*, user_id: Subselect) -> bool:
+    """Whether the account is open; if so, it is kept from being closed until the caller's transaction ends.
 
-
-def _locked(user_id: int, *, alone: bool = False) -> User:
-    """The user's row as it is now, which nobody changes until the caller's transaction ends.
-
-    Others may lock it so too, unless `alone`. Raises AccountClosed if it is gone.
+    `user_id` selects its number, in the same query; where it selects none, there is no open account.
     """
-    sql = "SELECT * FROM users_user WHERE id = %s"
+    return _locks_open(user_id)
+
+
+def _locks_open(user_id: Subselect, *, alone: bool = False) -> bool:
+    """Whether the user is active, whose row nobody changes until the caller's transaction ends.
+
+    Others may lock it so too, unless `alone`. False if it is gone.
+    """
+    sql = "SELECT is_active FROM users_user WHERE id = " + user_id.sql  # noqa: S608 - text of ours
     if connection.vendor == "postgresql":  # SQLite has one writer at a time anyway
         sql += " FOR NO KEY UPDATE" if alone else " FOR SHARE"
-    for person in User.objects.raw(sql, [user_id]):
-        return person
-    raise AccountClosed
+    with connection.cursor() as cursor:
+        cursor.execute(sql, user_id.parameters)
+        row = cursor.fetchone()
+    return bool(row and row[0])
 
 
 def close_account(*, user: User, password: str) -> None:

@@ -5,7 +5,7 @@ from .disputes import apply_dispute
 from .emails import RECEIPT, queue_receipt, receipt_attachment
 from .fulfilment import apply_intent, erase_buyer
 from .idempotency_keys import remove_old_keys, store_response
-from .purchases import Purchase, confirm_payment, start_purchase
+from .purchases import Confirmation, Purchase, confirm_payment, start_purchase
 from .refunds.allocation import refundable_amount
 from .refunds.decisions import approve_refund, execute_refund, reject_refund
 from .refunds.requests import (
@@ -27,6 +27,7 @@ from .stripe_sync import (
 
 __all__ = [
     "RECEIPT",
+    "Confirmation",
     "Purchase",
     "RefundRequest",
     "SyncKind",

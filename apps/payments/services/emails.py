@@ -48,10 +48,11 @@ DECIDED: Final = {
 UNREFUNDED: Final = (RefundStatus.REJECTED, RefundStatus.FAILED, RefundStatus.CANCELED)
 
 
-def queue_receipt(transaction: Transaction) -> bool:
+def queue_receipt(transaction: Transaction, vouchers: Sequence[Voucher] | None = None) -> bool:
     """Mail the buyer the codes of a paid transaction, each with its state as it is now, and the receipt as PDF.
 
-    Done again, it sends another. Returns whether there is anybody to send it to.
+    `vouchers` are its vouchers, where the caller has them as they are now. Done again, it sends another. Returns
+    whether there is anybody to send it to.
     """
     now = timezone.now()
     name = transaction.sold_as
@@ -74,7 +75,7 @@ def queue_receipt(transaction: Transaction) -> bool:
                     "state": _state(voucher, now),
                     "usable": voucher.status_at(now) == VoucherStatus.ACTIVE,
                 }
-                for voucher in transaction.vouchers
+                for voucher in (transaction.vouchers if vouchers is None else vouchers)
             ],
         },
         attach=(RECEIPT, {"transaction_id": transaction.pk}),

@@ -8,20 +8,22 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
 from django.db import transaction as database
-from django.db.models import F, Q, QuerySet
+from django.db.models import CharField, F, Field, Q, QuerySet, UUIDField
 from django.utils import timezone
 
+from apps.core.prepared_queries import PreparedModelQuery, PreparedQuery
 from apps.payments import gateway
 from apps.payments.errors import PaymentMismatch, PaymentProviderUnavailable
-from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
+from apps.payments.models import Transaction, TransactionStatus
 from apps.users import services as users
 from apps.users.models import User
 from apps.vouchers import services as voucher_services
 
-from . import emails, unpaid_purchases
+from . import emails, sale_rows, unpaid_purchases
 from .disputes import apply_dispute, last_changes
 from .refunds.requests import record_automatic_refund
 from .refunds.stripe_sync import apply_refund
@@ -42,16 +44,18 @@ def bring_in_line(
     all_refunds: bool = False,
     all_disputes: bool = False,
     then: Callable[[], object] | None = None,
+    read_at: Mapping[str, datetime] | None = None,
 ) -> tuple[gateway.Intent, Transaction | None]:
     """Bring the books in line with all that Stripe knows of a payment; its intent, and our transaction for it.
 
     The intent is looked up with its refunds and disputes (`all_…`: see `gateway.fetch_intent`), and they are applied in
-    one database transaction. `then` is called at the end of it: what lets vouchers go has its place there. The
-    transaction is None if it is not one of ours. Raises NotAtStripe, PaymentProviderUnavailable or PaymentMismatch.
+    one database transaction. `then` is called at the end of it: what lets vouchers go has its place there. `read_at`
+    are the `last_changes` of the payment, where the caller has just read them. The transaction is None if it is not one
+    of ours. Raises NotAtStripe, PaymentProviderUnavailable or PaymentMismatch.
     """
     for _ in range(TRIES):
         # Before the call to Stripe: what changes from now on may be newer than its answer.
-        read_at = last_changes(intent_id)
+        read_at = last_changes(intent_id) if read_at is None else read_at
         intent = gateway.fetch_intent(intent_id, all_refunds=all_refunds, all_disputes=all_disputes)
         with suppress(_Overtaken):
             if then is None:
@@ -60,6 +64,7 @@ def bring_in_line(
                 settled = apply_intent(intent, read_at)
                 then()
             return intent, settled
+        read_at = None
     raise PaymentProviderUnavailable
 
 
@@ -96,9 +101,11 @@ def apply_intent(intent: gateway.Intent, read_at: Mapping[str, datetime] = NEVER
                 _issue(transaction)
             _take_over(transaction, intent, read_at)
             if issued and is_open:
-                emails.queue_receipt(transaction)  # it tells the state of each voucher
+                # It tells the state of each voucher.
+                emails.queue_receipt(transaction, transaction.just_issued)
             elif issued:
                 record_automatic_refund(transaction)
+                transaction.just_issued = None
                 log.warning(
                     "Transaction %s was paid after its account was closed or deactivated", transaction.pk
                 )
@@ -120,12 +127,12 @@ def _take_over(paid: Transaction, intent: gateway.Intent, read_at: Mapping[str, 
         apply_refund(refund)
     if intent.disputes or intent.refunds:
         paid.refresh_from_db()
+        paid.just_issued = None
 
 
 def _owner_stays_open(intent: gateway.Intent) -> bool:
     """Whether the owner's account is open, and stays so until we have committed: the user's row is locked first."""
-    owner_id = _ours(intent, Transaction.objects.all()).values_list("user_id", flat=True).first()
-    return owner_id is None or users.stays_open(user_id=owner_id)
+    return users.stays_open(user_id=_OWNER.subselect(**_names(intent)))
 
 
 def _locked_transaction_of(intent: gateway.Intent) -> Transaction | None:
@@ -133,15 +140,30 @@ def _locked_transaction_of(intent: gateway.Intent) -> Transaction | None:
 
     One query: between two, the answer might be noted, and neither would find the row.
     """
-    rows = Transaction.objects.select_for_update(of=("self",)).select_related("voucher_type", "user")
-    return _ours(intent, rows).first()
+    rows = _LOCKED.rows(**_names(intent))
+    return rows[0] if rows else None
 
 
-def _ours(intent: gateway.Intent, rows: QuerySet[Transaction]) -> QuerySet[Transaction]:
-    ours = Q(stripe_payment_intent_id=intent.id)
-    if intent.order_uuid:
-        ours |= Q(reference=intent.order_uuid, stripe_payment_intent_id=None)
-    return rows.filter(ours).order_by(F("stripe_payment_intent_id").asc(nulls_last=True))
+def _names(intent: gateway.Intent) -> dict[str, Any]:
+    """The names under which an intent's transaction may be known. No order has the reference 0."""
+    return {"intent_id": intent.id, "reference": intent.order_uuid or UUID(int=0)}
+
+
+def _ours(intent_id: Any, reference: Any) -> QuerySet[Transaction]:
+    ours = Q(stripe_payment_intent_id=intent_id) | Q(reference=reference, stripe_payment_intent_id=None)
+    return Transaction.objects.filter(ours).order_by(F("stripe_payment_intent_id").asc(nulls_last=True))[:1]
+
+
+_NAME_FIELDS: Final[dict[str, "Field[Any, Any]"]] = {"intent_id": CharField(), "reference": UUIDField()}
+_OWNER: Final = PreparedQuery(
+    lambda user_id: user_id,
+    lambda **names: _ours(**names).values_list("user_id"),
+    **_NAME_FIELDS,
+)
+_LOCKED: Final = PreparedModelQuery(
+    lambda **names: _ours(**names).select_related("voucher_type", "user").select_for_update(of=("self",)),
+    **_NAME_FIELDS,
+)
 
 
 def is_paid_in_full(transaction: Transaction, intent: gateway.Intent) -> bool:
@@ -201,25 +223,12 @@ def _issue(paid: Transaction) -> None:
         ),
         issued_at=now,
     )
-    SoldVoucher.objects.bulk_create(
-        SoldVoucher(transaction=paid, line_no=line_no, voucher=voucher)
-        for line_no, voucher in enumerate(vouchers, start=1)
-    )
     paid.status = TransactionStatus.COMPLETED
-    paid.completed_at = now
+    paid.completed_at = paid.updated_at = now
     unpaid_purchases.uncount_start(paid)
     paid.buyer_name, paid.buyer_email = paid.user.full_name, paid.user.mail_address
-    paid.save(
-        update_fields=(
-            "status",
-            "completed_at",
-            "type_name",
-            "buyer_name",
-            "buyer_email",
-            "start_counted",
-            "updated_at",
-        )
-    )
+    sale_rows.write_sale(paid, vouchers)
+    paid.just_issued = vouchers
 
 
 def mark_failed(unpaid: Transaction) -> None:

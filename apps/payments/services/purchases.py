@@ -4,7 +4,9 @@ Stripe is never called inside a database transaction: our row is committed first
 """
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from django.db import transaction as database
@@ -12,7 +14,7 @@ from django.db.models import F
 
 from apps.core.idempotency import RequestKey
 from apps.core.rate_limits import Counter
-from apps.payments import gateway
+from apps.payments import gateway, selectors
 from apps.payments.call_slots import on_behalf_of
 from apps.payments.errors import (
     AmountTooLarge,
@@ -147,7 +149,15 @@ def _intent_of_order(started: Transaction, *, is_retry: bool) -> gateway.Intent:
         raise
 
 
-def confirm_payment(*, user: User, payment_intent_id: str) -> Transaction:
+@dataclass(frozen=True)
+class Confirmation:
+    """A paid transaction with its type, and the outcomes of the disputes about it."""
+
+    transaction: Transaction
+    dispute_outcomes: Collection[str]
+
+
+def confirm_payment(*, user: User, payment_intent_id: str) -> Confirmation:
     """The buyer's completed transaction, fulfilled now if it was not before; repeating it changes nothing.
 
     What was refunded or disputed at Stripe meanwhile is in the books then: its vouchers are void or suspended.
@@ -155,27 +165,22 @@ def confirm_payment(*, user: User, payment_intent_id: str) -> Transaction:
     Raises TransactionNotFound (also for someone else's), PaymentNotCompleted with Stripe's status,
     PaymentMismatch or PaymentProviderUnavailable.
     """
-    transaction = (
-        Transaction.objects.owned_by(user)
-        .select_related("voucher_type")
-        .filter(stripe_payment_intent_id=payment_intent_id)
-        .first()
-    )
-    if transaction is None:
-        raise TransactionNotFound
-    if transaction.is_paid:
-        return transaction
+    own = selectors.payment_of(user, payment_intent_id)
+    if own.transaction.is_paid:
+        return Confirmation(own.transaction, own.outcomes)
     try:
         with on_behalf_of(user.pk):
-            intent, settled = sync_payment(payment_intent_id)
+            intent, settled = sync_payment(payment_intent_id, read_at=own.last_changes)
     except gateway.NotAtStripe as error:
         raise TransactionNotFound from error
-    if settled is None or settled.pk != transaction.pk:
-        log.error("Transaction %s: its intent belongs to another order at Stripe", transaction.pk)
+    if settled is None or settled.pk != own.transaction.pk:
+        log.error("Transaction %s: its intent belongs to another order at Stripe", own.transaction.pk)
         raise PaymentMismatch
     if not settled.is_paid:
         raise PaymentNotCompleted(stripe_status=intent.status)
-    return settled
+    if settled.just_issued is not None:  # by us just now, and no dispute was applied to it
+        return Confirmation(settled, ())
+    return Confirmation(settled, set(settled.disputes.values_list("outcome", flat=True)))
 
 
 def _record(
@@ -195,6 +200,7 @@ def _record(
             quantity=quantity,
             unit_price=terms.face_value,
             amount=terms.face_value * quantity,
+            amount_refunded=Decimal(0),  # as it is read, and not as it is in the model
             currency=terms.currency,
             type_name=terms.type_name,
             service_type=terms.service_type,

@@ -3,8 +3,9 @@
 Whatever it is about, the whole payment is looked up: its intent, its refunds and its disputes (fulfilment.py).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from apps.payments import gateway
@@ -37,13 +38,20 @@ class SyncResult:
 
 
 def sync_payment(
-    intent_id: str, *, all_refunds: bool = False, all_disputes: bool = False
+    intent_id: str,
+    *,
+    all_refunds: bool = False,
+    all_disputes: bool = False,
+    read_at: Mapping[str, datetime] | None = None,
 ) -> tuple[gateway.Intent, Transaction | None]:
     """`fulfilment.bring_in_line`, and then send what is to go back because the account is closed or deactivated."""
-    intent, paid = fulfilment.bring_in_line(intent_id, all_refunds=all_refunds, all_disputes=all_disputes)
+    intent, paid = fulfilment.bring_in_line(
+        intent_id, all_refunds=all_refunds, all_disputes=all_disputes, read_at=read_at
+    )
     if paid is not None and paid.is_paid and not paid.user.is_active:
         send_automatic_refunds(paid)
         paid.refresh_from_db()
+        paid.just_issued = None
     return intent, paid
 
 

@@ -1,13 +1,21 @@
 """POST /api/payments/confirm-payment/ and its older name."""
 
+from itertools import cycle
+from unittest import skipUnless
+from unittest.mock import patch
+
+from django.db import connection
 from django.test.utils import tag
 
 from apps.payments import services
 from apps.payments.models import SoldVoucher, Transaction
+from apps.payments.services import sale_rows
 from apps.payments.tests.factories import make_completed_transaction, make_transaction
 from apps.users.tests.factories import make_user
+from apps.vouchers import codes
 from apps.vouchers.models import Voucher
-from apps.vouchers.tests.factories import make_type
+from apps.vouchers.services import voucher_rows
+from apps.vouchers.tests.factories import make_type, make_voucher
 from local_stripe import StripeError
 from tests.support.cases import ApiTestCase
 from tests.support.stripe import StripeTestCase
@@ -63,6 +71,41 @@ class ConfirmTests(StripeTestCase, ApiTestCase):
             self.assertEqual(again.json(), again.json() | first)
         self.assertEqual(len(self.stripe.requests()), calls)
         self.assertEqual(Voucher.objects.count(), 2)
+
+    # Who asks, the transaction; lock of its owner and of itself; vouchers with their history, sale with transaction,
+    # the mail. Elsewhere the vouchers' history and the sale are each a query more.
+    queries = 7 if connection.vendor == "postgresql" else 9
+
+    def test_any_quantity_takes_as_many_queries_and_a_repetition_three(self):
+        for quantity in (1, 2, 10):
+            intent_id = self.start(quantity)
+            self.stripe.pay(intent_id)
+            with self.assertQueries(self.queries):
+                first = self.confirm(intent_id)
+            with self.assertQueries(3):  # who asks, the transaction with its disputes, its vouchers
+                again = self.confirm(intent_id)
+            self.assertEqual((len(first.json()["vouchers"]), first.json()), (quantity, again.json()))
+
+    def test_a_code_that_exists_already_loses_no_payment(self):
+        intent_id = self.start(quantity=2)
+        self.stripe.pay(intent_id)
+        taken = make_voucher(owner=self.customer).code
+        drawn = [taken, *(digit * 16 for digit in "2345")]
+        with patch.object(codes, "make", side_effect=drawn):
+            answer = self.confirm(intent_id).json()
+        self.assertEqual((len(set(answer["voucher_codes"])), Voucher.objects.count()), (2, 3))
+        self.assertEqual(SoldVoucher.objects.count(), 2)
+
+    def test_when_no_code_is_new_nothing_is_issued_and_later_it_works(self):
+        intent_id = self.start(quantity=2)
+        self.stripe.pay(intent_id)
+        taken = make_voucher(owner=make_user())
+        draws = patch.object(codes, "make", side_effect=cycle(["2" * 16, taken.code]))
+        with draws, self.assertLogs("django.request", "ERROR"):
+            self.assertProblem(self.confirm(intent_id), 500, "server_error")
+        self.assertEqual((list(Voucher.objects.all()), SoldVoucher.objects.count()), ([taken], 0))
+        self.assertEqual(Transaction.objects.get().status, "pending")
+        self.assertEqual(self.confirm(intent_id).status_code, 200)
 
     def test_before_the_payment_it_says_where_the_payment_stands(self):
         for method, status in (
@@ -157,6 +200,23 @@ class ConfirmTests(StripeTestCase, ApiTestCase):
         self.assertProblem(self.confirm(intent_id), 503, "payment_provider_unavailable")
         self.assertNothingIssued()
         self.assertEqual(self.confirm(intent_id).status_code, 200)
+
+
+@skipUnless(connection.vendor == "postgresql", "the other forms are the only ones there")
+class ConfirmByOrmTests(ConfirmTests):
+    """The forms for other databases do the same on this one."""
+
+    queries = 9
+
+    def setUp(self):
+        super().setUp()
+        for module, one_statement, by_orm in (
+            (voucher_rows, "insert_by_one_statement", voucher_rows.insert_by_orm),
+            (sale_rows, "write_in_one_statement", sale_rows.write_by_orm),
+        ):
+            other_form = patch.object(module, one_statement, by_orm)
+            other_form.start()
+            self.addCleanup(other_form.stop)
 
 
 class MessageTests(PaidTestCase, ApiTestCase):

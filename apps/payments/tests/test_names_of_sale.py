@@ -253,7 +253,7 @@ class ClosingWhilePayingTests(RaceTestCase):
 
     @skipUnless(connection.vendor == "postgresql", "SQLite runs whole transactions one after the other")
     def test_control_the_same_race_catches_one_that_does_not_keep_the_account_open(self):
-        with patch.object(users, "_locked", lambda user_id: User.objects.get(pk=user_id)):
+        with patch.object(users, "stays_open", lambda user_id: True):
             self.assertNotEqual(self.race()[1:], ("", ""))
 
     def test_both_at_once_wait_for_each_other_in_one_direction_only(self):
