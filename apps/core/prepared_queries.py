@@ -17,7 +17,7 @@ A `PreparedQuery` is written as any other queryset and keeps the SQL text:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
@@ -185,3 +185,17 @@ class PreparedUpdate:
         statement = _Statement(*query.get_compiler(connection=connection).as_sql())
         self._statements[connection.vendor] = statement
         return statement
+
+
+def columns_of(model: type[models.Model], *, without: Collection[str] = ()) -> list[str]:
+    """The columns of a model's table, for an INSERT that is written as text."""
+    return [str(field.column) for field in model._meta.concrete_fields if field.column not in without]
+
+
+def values_of(row: models.Model, *, without: Collection[str] = ()) -> list[Any]:
+    """What an instance has in the columns of `columns_of`, as the database's driver takes it."""
+    return [
+        field.get_db_prep_save(getattr(row, field.attname), connection)
+        for field in row._meta.concrete_fields
+        if field.column not in without
+    ]

@@ -21,7 +21,7 @@ from apps.core.prepared_queries import PreparedQuery
 from apps.users.models import User
 
 from . import codes
-from .errors import VoucherNotFound, VoucherTypeNotFound
+from .errors import VoucherNotFound
 from .models import (
     Batch,
     UsageReversal,
@@ -40,14 +40,6 @@ MAX_USES_SHOWN: Final = 1000
 def types_on_sale() -> QuerySet[VoucherType]:
     """The types that can be bought, by name."""
     return VoucherType.objects.on_sale().order_by("name", "id")
-
-
-def type_on_sale(voucher_type_id: int) -> VoucherType:
-    """One type that can be bought. Raises VoucherTypeNotFound for any other id."""
-    voucher_type = VoucherType.objects.on_sale().filter(pk=voucher_type_id).first()
-    if voucher_type is None:
-        raise VoucherTypeNotFound
-    return voucher_type
 
 
 def vouchers_of(user: User) -> QuerySet[Voucher]:

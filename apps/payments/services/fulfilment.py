@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
+from django.db import connection
 from django.db import transaction as database
 from django.db.models import CharField, F, Field, Q, QuerySet, UUIDField
 from django.utils import timezone
@@ -21,6 +22,7 @@ from apps.payments.errors import PaymentMismatch, PaymentProviderUnavailable
 from apps.payments.models import Transaction, TransactionStatus
 from apps.users import services as users
 from apps.users.models import User
+from apps.users.selectors import is_open
 from apps.vouchers import services as voucher_services
 
 from . import emails, sale_rows, unpaid_purchases
@@ -191,7 +193,7 @@ def fulfil(paid: Transaction) -> Transaction:
     The caller keeps the account open.
     """
     _issue(paid)
-    emails.queue_receipt(paid)
+    emails.queue_receipt(paid, paid.just_issued)
     return paid
 
 
@@ -241,13 +243,34 @@ def mark_failed(unpaid: Transaction) -> None:
         unpaid.status, unpaid.updated_at = TransactionStatus.FAILED, now
 
 
-def attach_intent(started: Transaction, intent_id: str) -> None:
-    """Note Stripe's id, unless a webhook was here before with the same."""
+def attach_intent(started: Transaction, intent_id: str) -> bool:
+    """Note Stripe's id, unless a webhook was here before with the same; whether the owner's account is open then.
+
+    Who closes the account commits, and then looks for intents. So whether it is open is read after the id is committed,
+    or under a lock of the owner's row that is kept until then: if it is open, who closes it later sees the intent.
+    """
     now = timezone.now()
-    changed = Transaction.objects.filter(pk=started.pk, stripe_payment_intent_id=None).update(
-        stripe_payment_intent_id=intent_id, updated_at=now
-    )
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(_ATTACH, [started.user_id, intent_id, now, started.pk])
+            row = cursor.fetchone()
+        changed, account_is_open = bool(row), bool(row and row[0])
+    else:
+        unnoted = Transaction.objects.filter(pk=started.pk, stripe_payment_intent_id=None)
+        changed = bool(unnoted.update(stripe_payment_intent_id=intent_id, updated_at=now))
+        account_is_open = changed and is_open(started.user_id)
     if changed:
         started.stripe_payment_intent_id, started.updated_at = intent_id, now
-    else:
-        started.refresh_from_db()  # overtaken: perhaps it is completed by now
+        return account_is_open
+    started.refresh_from_db()  # overtaken: perhaps it is completed by now
+    return is_open(started.user_id)
+
+
+# One transaction of one statement: the owner's row is locked first, as everywhere.
+_ATTACH: Final = """
+    WITH owner AS MATERIALIZED (SELECT is_active FROM users_user WHERE id = %s FOR SHARE)
+    UPDATE payments_transaction SET stripe_payment_intent_id = %s, updated_at = %s
+    FROM owner
+    WHERE id = %s AND stripe_payment_intent_id IS NULL
+    RETURNING owner.is_active
+"""

@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from django.db import IntegrityError
 from django.db import transaction as database
-from django.db.models import Q
+from django.db.models import BigAutoField, CharField, JSONField, Q
 from django.utils import timezone
 
 from apps.core.idempotency import RequestInProgress, RequestKey
-from apps.payments.models import IdempotencyKey, Refund, Transaction
+from apps.core.prepared_queries import PreparedModelQuery, PreparedUpdate
+from apps.payments.models import IdempotencyKey, Refund
+from apps.users import services as users
 from apps.users.models import User
 
 KEPT_FOR: Final = timedelta(hours=48)
@@ -26,39 +28,52 @@ def earlier_request(user: User, key: RequestKey | None) -> IdempotencyKey | None
     """
     if key is None:
         return None
-    rows = IdempotencyKey.objects.select_related("transaction__voucher_type", "refund__transaction")
-    earlier = rows.filter(user=user, key=key.key).first()
-    if earlier is not None:
-        key.check(earlier.request_hash)
-    return earlier
+    rows = _EARLIER.rows(user=user.pk, key=key.key)
+    if not rows:
+        return None
+    key.check(rows[0].request_hash)
+    return rows[0]
+
+
+_EARLIER: Final = PreparedModelQuery(
+    lambda user, key: (
+        IdempotencyKey.objects.filter(user=user, key=key)
+        .select_related("transaction__voucher_type", "refund__transaction")
+        .order_by()
+    ),
+    user=BigAutoField(),
+    key=CharField(),
+)
+
+
+def new_key(user: User, key: RequestKey | None) -> IdempotencyKey | None:
+    """The row for the key of a request that begins now, not saved yet; None without a key."""
+    if key is None:
+        return None
+    lease = timezone.now() + LEASE
+    return IdempotencyKey(user=user, key=key.key, request_hash=key.request_hash, running_until=lease)
 
 
 @contextmanager
-def begin_request(user: User, key: RequestKey | None) -> Iterator[Callable[..., None]]:
-    """A database transaction for a request that is new; the key is written first, so that it is done once.
+def begin_request(user: User, key: RequestKey | None) -> Iterator[Callable[[Refund], None]]:
+    """A database transaction for a request for a refund that is new: the account's row is locked, then the key written.
 
-    Gives a function that notes what was started: `transaction` or `refund`. Of two at once the second waits at
-    the unique index until the first has committed, and then gets RequestInProgress. Whatever
-    the block raises, nothing is kept.
+    Gives a function that notes the refund. Of two at once the second waits at the unique index until the first has
+    committed, and then gets RequestInProgress. Whatever the block raises, nothing is kept. Raises AccountClosed.
     """
     with database.atomic():
-        row: IdempotencyKey | None = None
-        if key is not None:
+        users.lock_open_account(user=user)
+        row = new_key(user, key)
+        if row is not None:
             try:
-                with database.atomic():
-                    row = IdempotencyKey.objects.create(
-                        user=user,
-                        key=key.key,
-                        request_hash=key.request_hash,
-                        running_until=timezone.now() + LEASE,
-                    )
+                row.save(force_insert=True)
             except IntegrityError as error:
                 raise RequestInProgress from error
 
-        def note(*, transaction: Transaction | None = None, refund: Refund | None = None) -> None:
+        def note(refund: Refund) -> None:
             if row is not None:
-                row.transaction, row.refund = transaction, refund
-                row.save(update_fields=("transaction", "refund"))
+                row.refund = refund
+                row.save(update_fields=("refund",))
 
         yield note
 
@@ -89,9 +104,18 @@ def discard_key(user: User, key: RequestKey | None) -> None:
 def store_response(user: User, key: RequestKey | None, answer: dict[str, Any]) -> None:
     """Keep the first answer to a request. It must hold no client secret."""
     if key is not None:
-        IdempotencyKey.objects.filter(user=user, key=key.key, answer__isnull=True).update(
-            answer=answer, running_until=None
-        )
+        _STORE_RESPONSE.execute(user=user.pk, key=key.key, answer=answer)
+
+
+_STORE_RESPONSE: Final = PreparedUpdate(
+    lambda user, key, answer: (
+        IdempotencyKey.objects.filter(user=user, key=key, answer__isnull=True),
+        {"answer": answer, "running_until": None},
+    ),
+    user=BigAutoField(),
+    key=CharField(),
+    answer=JSONField(),
+)
 
 
 def discard_all_keys(user: User) -> None:

@@ -7,12 +7,15 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
+from django.db import IntegrityError
 from django.db import transaction as database
-from django.db.models import F
+from django.db.models import BigAutoField, Count, DateTimeField, F, Subquery
+from django.utils import timezone
 
-from apps.core.idempotency import RequestKey
+from apps.core.idempotency import RequestInProgress, RequestKey
+from apps.core.prepared_queries import PreparedModelQuery
 from apps.core.rate_limits import Counter
 from apps.payments import gateway, selectors
 from apps.payments.call_slots import on_behalf_of
@@ -31,10 +34,11 @@ from apps.users import services as users
 from apps.users.errors import AccountClosed
 from apps.users.models import User
 from apps.users.selectors import is_open
-from apps.vouchers import selectors as voucher_selectors
 from apps.vouchers import services as voucher_services
+from apps.vouchers.errors import VoucherTypeNotFound
+from apps.vouchers.models import VoucherType
 
-from . import fulfilment, idempotency_keys, unpaid_purchases
+from . import fulfilment, idempotency_keys, purchase_rows, unpaid_purchases
 from .closed_accounts import cancel_open_purchases
 from .stripe_sync import sync_payment
 
@@ -69,20 +73,23 @@ def start_purchase(
     IdempotencyKeyReused, RequestInProgress, TooManyAttempts, AccountClosed, PurchaseCanceled where it can't be paid any
     more, or PaymentProviderUnavailable: then the transaction stays pending and unpaid.
     """
-    earlier = idempotency_keys.earlier_request(user, key)
-    if earlier is None:
-        started = _record(user, voucher_type_id, quantity, key, network)
-    else:
-        if earlier.answer is None:
-            idempotency_keys.acquire_lease(earlier)
-        assert earlier.transaction, "a key is committed with what it started"
-        started = earlier.transaction
+    with database.atomic():
+        # An account's starts run one after the other: a second request under a key finds what the first has started.
+        users.lock_open_account(user=user, alone=True)
+        earlier = idempotency_keys.earlier_request(user, key)
+        if earlier is None:
+            started = _record(user, voucher_type_id, quantity, key, network)
+        else:
+            assert earlier.transaction, "a key is committed with what it started"
+            started = earlier.transaction
+    if earlier is not None and earlier.answer is None:
+        idempotency_keys.acquire_lease(earlier)
     first_answer = earlier.answer if earlier else None
     if started.amount == 0:
         return Purchase(started, None, first_answer)
     try:
         with on_behalf_of(user.pk):
-            intent = _intent_of(started, is_retry=earlier is not None)
+            intent, account_is_open = _intent_of(started, is_retry=earlier is not None)
     except (AmountTooSmall, AmountTooLarge):
         fulfilment.mark_failed(started)
         idempotency_keys.discard_key(user, key)
@@ -100,14 +107,16 @@ def start_purchase(
     except PurchaseCanceled:
         idempotency_keys.release_lease(user, key)
         raise
-    if not is_open(user.pk):  # closed meanwhile: whoever closed it may not have seen the intent
+    if not account_is_open:  # closed meanwhile: whoever closed it may not have seen the intent
         cancel_open_purchases(user_id=user.pk)
         raise AccountClosed
     return Purchase(started, intent.client_secret, first_answer)
 
 
-def _intent_of(started: Transaction, *, is_retry: bool) -> gateway.Intent:
+def _intent_of(started: Transaction, *, is_retry: bool) -> tuple[gateway.Intent, bool]:
     """The means to pay a transaction; its row is committed, so whatever happens now a retry finds it.
+
+    And whether the buyer's account was open when Stripe's answer was noted, or later.
 
     `is_retry`: Stripe may have created the intent although we never learned of it. It is looked for first: an error
     may have had an effect. Where it is not there it is created again, under the next key if Stripe keeps the error
@@ -119,13 +128,14 @@ def _intent_of(started: Transaction, *, is_retry: bool) -> gateway.Intent:
             intent = gateway.fetch_intent(started.stripe_payment_intent_id)
         except gateway.NotAtStripe as error:
             raise PaymentProviderUnavailable from error
+        account_is_open = is_open(started.user_id)
     else:
         intent = _intent_of_order(started, is_retry=is_retry)
-        fulfilment.attach_intent(started, intent.id)
+        account_is_open = fulfilment.attach_intent(started, intent.id)
     if intent.canceled:
         fulfilment.apply_intent(intent)  # the event that says so may be on its way
         raise PurchaseCanceled
-    return intent
+    return intent, account_is_open
 
 
 def _intent_of_order(started: Transaction, *, is_retry: bool) -> gateway.Intent:
@@ -186,30 +196,65 @@ def confirm_payment(*, user: User, payment_intent_id: str) -> Confirmation:
 def _record(
     user: User, voucher_type_id: int, quantity: int, key: RequestKey | None, network: tuple[Counter, ...]
 ) -> Transaction:
-    """The row of a new purchase, committed; a free one is completed with it."""
-    with idempotency_keys.begin_request(user, key) as note:
-        users.lock_open_account(user=user, alone=True)
-        voucher_type = voucher_selectors.type_on_sale(voucher_type_id)
-        terms = voucher_services.terms_of(voucher_type)
-        if terms.face_value:
-            gateway.check_price(terms.face_value, quantity, terms.currency)
-        counted = unpaid_purchases.count_start(user=user, network=network) if terms.face_value else None
-        started = Transaction.objects.create(
-            user=user,
-            voucher_type=voucher_type,
-            quantity=quantity,
-            unit_price=terms.face_value,
-            amount=terms.face_value * quantity,
-            amount_refunded=Decimal(0),  # as it is read, and not as it is in the model
-            currency=terms.currency,
-            type_name=terms.type_name,
-            service_type=terms.service_type,
-            validity_days=terms.validity_days,
-            max_uses=terms.max_uses,
-            start_counted=counted,
-        )
-        note(transaction=started)
-        return started if terms.face_value else fulfilment.fulfil(started)
+    """The row of a new purchase; a free one is completed with it. The caller has locked the user's row, `alone`."""
+    voucher_type, unpaid = _type_on_sale(user, voucher_type_id)
+    terms = voucher_services.terms_of(voucher_type)
+    counted = None
+    if terms.face_value:
+        gateway.check_price(terms.face_value, quantity, terms.currency)
+        counted = unpaid_purchases.count_start(user=user, unpaid=unpaid, network=network)
+    started = Transaction(
+        user=user,
+        voucher_type=voucher_type,
+        quantity=quantity,
+        unit_price=terms.face_value,
+        amount=terms.face_value * quantity,
+        amount_refunded=Decimal(0),  # as it is read, and not as it is in the model
+        currency=terms.currency,
+        type_name=terms.type_name,
+        service_type=terms.service_type,
+        validity_days=terms.validity_days,
+        max_uses=terms.max_uses,
+        start_counted=counted,
+        updated_at=timezone.now(),
+    )
+    try:
+        purchase_rows.insert_purchase(started, idempotency_keys.new_key(user, key))
+    except IntegrityError as error:
+        if key is None:
+            raise
+        raise RequestInProgress from error
+    return started if terms.face_value else fulfilment.fulfil(started)
+
+
+def _type_on_sale(user: User, voucher_type_id: int) -> tuple[VoucherType, int]:
+    """A type that can be bought, and how many purchases the user has started and not paid. One query.
+
+    Raises VoucherTypeNotFound.
+    """
+    rows = _TYPE.rows(voucher_type=voucher_type_id, user=user.pk, **unpaid_purchases.window(user))
+    if not rows:
+        raise VoucherTypeNotFound
+    return rows[0], vars(rows[0])["unpaid_starts"] or 0
+
+
+def _number_of_unpaid_starts(user: Any, since: Any, answered_since: Any) -> Subquery:
+    started = unpaid_purchases.unpaid_starts(user, since=since, answered_since=answered_since)
+    return Subquery(started.order_by().values("user").annotate(number=Count("pk")).values("number"))
+
+
+_TYPE: Final = PreparedModelQuery(
+    lambda voucher_type, **starts: (
+        VoucherType.objects.on_sale()
+        .filter(pk=voucher_type)
+        .annotate(unpaid_starts=_number_of_unpaid_starts(**starts))
+        .order_by()
+    ),
+    voucher_type=BigAutoField(),
+    user=BigAutoField(),
+    since=DateTimeField(),
+    answered_since=DateTimeField(),
+)
 
 
 @database.atomic

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction as database
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.core import rate_limits
@@ -26,22 +27,39 @@ PER_ACCOUNT: Final = "LIMIT_UNPAID_PURCHASES_PER_ACCOUNT"
 UNANSWERED: Final = timedelta(seconds=30)
 
 
-def count_start(*, user: User, network: tuple[rate_limits.Counter, ...]) -> dict[str, Any] | None:
+def unpaid_starts(user_id: Any, *, since: Any, answered_since: Any) -> QuerySet[Transaction]:
+    """The purchases that a user has started after `since` and not paid.
+
+    Those without a payment intent count if they were started after `answered_since`, which is `now - UNANSWERED`.
+    """
+    started = Transaction.objects.filter(user=user_id, created_at__gt=since).exclude(status__in=PAID)
+    return started.exclude(stripe_payment_intent_id=None, created_at__lt=answered_since)
+
+
+def window(user: User) -> dict[str, Any]:
+    """The times that `unpaid_starts` takes by their names, aware datetimes, for the limit as it is now."""
+    _, seconds = rate_limits.Counter(PER_ACCOUNT, str(user.pk)).rate
+    now = timezone.now()
+    return {"since": now - timedelta(seconds=seconds), "answered_since": now - UNANSWERED}
+
+
+def count_start(
+    *, user: User, unpaid: int, network: tuple[rate_limits.Counter, ...]
+) -> dict[str, Any] | None:
     """Count a purchase that is about to be recorded, on the counters of its network too; what of it is kept in the row.
 
-    The caller holds the lock of the user's row, so that of any number at once no more than the limit get past. A
-    network at its limit refuses only accounts that have unpaid purchases of their own. Raises TooManyAttempts.
+    `unpaid` is how many `unpaid_starts` there are. The caller has counted them under the lock of the user's row, so
+    that of any number at once no more than the limit get past. A network at its limit refuses only accounts that have
+    unpaid purchases of their own. Raises TooManyAttempts.
     """
     if not settings.RATE_LIMITS_ENABLED:
         return None
     most, seconds = rate_limits.Counter(PER_ACCOUNT, str(user.pk)).rate
-    now, window = timezone.now(), timedelta(seconds=seconds)
-    started = Transaction.objects.filter(user=user, created_at__gt=now - window).exclude(status__in=PAID)
-    started = started.exclude(stripe_payment_intent_id=None, created_at__lt=now - UNANSWERED)
-    unpaid = list(started.order_by("-created_at", "-pk").values_list("created_at", flat=True)[:most])
-    if len(unpaid) >= most:
+    if unpaid >= most:
         log.warning("Limit reached: %s", PER_ACCOUNT)
-        wait = unpaid[-1] + window - now
+        started = unpaid_starts(user.pk, **window(user)).order_by("-created_at", "-pk")
+        times = list(started.values_list("created_at", flat=True)[:most])
+        wait = times[-1] + timedelta(seconds=seconds) - timezone.now() if times else timedelta()
         raise TooManyAttempts(retry_after=max(1, math.ceil(wait.total_seconds())))
     try:
         hits = rate_limits.hit(*network)

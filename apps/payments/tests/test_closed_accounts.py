@@ -95,7 +95,7 @@ class OpenPurchaseTests(ClosedAccountTestCase):
         def close_first(started, intent_id):
             with patch.object(services.closed_accounts, "_cancel", return_value=False):  # it saw no intent
                 self.close(self.signed_in(self.customer))
-            remember(started, intent_id)
+            return remember(started, intent_id)
 
         with patch.object(fulfilment, "attach_intent", close_first):
             self.assertProblem(self.start(), 409, "account_closed")

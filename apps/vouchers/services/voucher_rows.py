@@ -5,10 +5,11 @@ with the same outcome: one statement on PostgreSQL, two by the ORM elsewhere.
 """
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
-from django.db import IntegrityError, connection, models, transaction
+from django.db import IntegrityError, connection, transaction
 
+from apps.core.prepared_queries import columns_of, values_of
 from apps.vouchers import codes
 from apps.vouchers.models import Voucher, VoucherEvent
 
@@ -45,8 +46,8 @@ def insert_vouchers(voucher: Voucher, event: VoucherEvent, quantity: int) -> lis
 
 def insert_by_one_statement(voucher: Voucher, event: VoucherEvent, quantity: int) -> list[Voucher]:
     """`insert_vouchers` on PostgreSQL. Of codes that exist already only these are drawn anew."""
-    voucher_values = _values(voucher, "id", "code")
-    event_values = _values(event, "id", "voucher_id")
+    voucher_values = values_of(voucher, without=("id", "code"))
+    event_values = values_of(event, without=("id", "voucher_id"))
     rows: list[tuple[int, str]] = []
     # One transaction for all tries. Within the caller's it is no savepoint: that would be two round trips more.
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
@@ -86,8 +87,8 @@ def insert_by_orm(voucher: Voucher, event: VoucherEvent, quantity: int) -> list[
 
 @lru_cache(maxsize=1)
 def _sql() -> str:
-    voucher_columns = _columns(Voucher, "id", "code")
-    event_columns = _columns(VoucherEvent, "id", "voucher_id")
+    voucher_columns = columns_of(Voucher, without=("id", "code"))
+    event_columns = columns_of(VoucherEvent, without=("id", "voucher_id"))
     return _SQL.format(
         voucher=Voucher._meta.db_table,
         voucher_columns=", ".join(voucher_columns),
@@ -96,19 +97,6 @@ def _sql() -> str:
         event_columns=", ".join(event_columns),
         event_values=", ".join(["%s"] * len(event_columns)),
     )
-
-
-def _columns(model: type[models.Model], *without: str) -> list[str]:
-    return [str(field.column) for field in model._meta.concrete_fields if field.column not in without]
-
-
-def _values(row: models.Model, *without: str) -> list[Any]:
-    """What a row that is not saved has in the columns of `_columns`, as the database's driver takes it."""
-    return [
-        field.get_db_prep_save(getattr(row, field.attname), connection)
-        for field in row._meta.concrete_fields
-        if field.column not in without
-    ]
 
 
 def _with_code(voucher: Voucher, code: str, pk: int | None = None) -> Voucher:

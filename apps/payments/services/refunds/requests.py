@@ -13,7 +13,6 @@ from apps.payments.errors import NothingToRefund, NotPaid, PaymentDisputed
 from apps.payments.models import Refund, RefundedVoucher, RefundOrigin, Transaction
 from apps.payments.services import emails, idempotency_keys
 from apps.payments.services.recalculation import lock_transaction, lock_vouchers, recalculate
-from apps.users import services as users
 from apps.users.models import User
 from apps.vouchers.models import Hold, Voucher
 
@@ -46,7 +45,6 @@ def request_refund(
     if earlier is not None and earlier.refund is not None:
         return RefundRequest(earlier.refund, earlier.answer)
     with idempotency_keys.begin_request(user, key) as note:
-        users.lock_open_account(user=user)
         mine = Transaction.objects.owned_by(user)
         paid = lock_transaction(
             mine.filter(pk=payment_id)
@@ -61,7 +59,7 @@ def request_refund(
             if not voucher.uses_made and voucher.expiry_date > now and not voucher.held_for & _UNREFUNDABLE
         ]
         refund = _record(paid, vouchers, origin=RefundOrigin.BUYER, by=user, reason=reason, notes=notes)
-        note(refund=refund)
+        note(refund)
     return RefundRequest(refund)
 
 
