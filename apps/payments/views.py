@@ -1,6 +1,6 @@
 """Buying vouchers, and what Stripe has to say about it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from django.conf import settings
@@ -10,7 +10,6 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
-from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.types import OpenApiTypes
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -21,24 +20,27 @@ from rest_framework.views import APIView
 from apps.core import idempotency, rate_limits
 from apps.core.api.content_negotiation import IgnoreClientContentNegotiation
 from apps.core.api.downloads import file_response
+from apps.core.api.lists import Row, RowListView
 from apps.core.api.openapi import documented
 from apps.core.api.pagination import StandardPagination
+from apps.core.api.responses import document_response
 from apps.core.idempotency import RequestKey
 from apps.users.current_user import current_user
 from apps.users.errors import AccountClosed
 from apps.vouchers.errors import VoucherTypeNotFound
 
-from . import errors, receipt_pdf, selectors, services, webhooks
+from . import errors, receipt_pdf, row_queries, selectors, services, webhooks
 from .documents import (
     confirm_document,
     older_confirm_document,
     payment_intent_document,
     purchase_document,
     transaction_detail_document,
+    transaction_document,
 )
 from .filters import TransactionFilters
 from .models import Refund, Transaction
-from .rows import transaction_row
+from .rows import TRANSACTION_COLUMNS, TransactionRow, transaction_row
 from .serializers import (
     ConfirmInput,
     ConfirmOutput,
@@ -93,7 +95,7 @@ class IdempotentView(APIView, Generic[Outcome]):
         """What of the answer as it is kept is shown at this address."""
         return answer
 
-    def answer_once(self, request: Request) -> Response:
+    def answer_once(self, request: Request) -> HttpResponse:
         """Validate, serve and render; a request that was answered before gets that answer again."""
         form = self.input_class(data=request.data)
         form.is_valid(raise_exception=True)
@@ -102,10 +104,10 @@ class IdempotentView(APIView, Generic[Outcome]):
         secrets = self.secrets(outcome)
         if outcome.first_answer is not None:
             answer = {**outcome.first_answer, **secrets}
-            return Response(self.shown(answer), status=201, headers=idempotency.REPLAYED)
+            return document_response(request, self.shown(answer), status=201, headers=idempotency.REPLAYED)
         answer = dict(self.render(outcome))
         services.store_response(current_user(request), key, {**answer, **dict.fromkeys(secrets)})
-        return Response(self.shown(answer), status=201)
+        return document_response(request, self.shown(answer), status=201)
 
 
 class StartPurchase(IdempotentView[services.Purchase]):
@@ -132,14 +134,14 @@ class Purchase(StartPurchase):
         errors=PURCHASE_ERRORS,
         idempotent=True,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         return self.answer_once(request)
 
     def render(self, outcome: services.Purchase) -> Mapping[str, Any]:
         started = outcome.transaction
         return purchase_document(
             transaction_row(started),
-            selectors.voucher_rows(started) if started.is_paid else (),
+            row_queries.voucher_rows(started) if started.is_paid else (),
             timezone.now(),
             client_secret=outcome.client_secret,
             publishable_key=settings.STRIPE_PUBLISHABLE_KEY,
@@ -157,7 +159,7 @@ class CreatePaymentIntent(StartPurchase):
         errors=PURCHASE_ERRORS,
         idempotent=True,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         return self.answer_once(request)
 
     def shown(self, answer: dict[str, Any]) -> dict[str, Any]:
@@ -186,7 +188,7 @@ class CreateIntent(CreatePaymentIntent):
         errors=PURCHASE_ERRORS,
         idempotent=True,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         return super().post(request)
 
     def shown(self, answer: dict[str, Any]) -> dict[str, Any]:
@@ -211,7 +213,7 @@ class ConfirmPayment(APIView):
         answers={200: ConfirmOutput},
         errors=CONFIRM_ERRORS,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         form = ConfirmInput(data=request.data)
         form.is_valid(raise_exception=True)
         confirmation = services.confirm_payment(
@@ -221,11 +223,11 @@ class ConfirmPayment(APIView):
         paid = confirmation.transaction
         document = self.document(
             transaction_row(paid),
-            selectors.voucher_rows(paid),
+            row_queries.voucher_rows(paid),
             timezone.now(),
             message=selectors.confirmation_message(paid, confirmation.dispute_outcomes),
         )
-        return Response(document)
+        return document_response(request, document)
 
 
 class Confirm(ConfirmPayment):
@@ -241,27 +243,32 @@ class Confirm(ConfirmPayment):
         answers={200: OlderConfirmOutput},
         errors=CONFIRM_ERRORS,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         return super().post(request)
 
 
-class History(ListAPIView[Transaction]):
+class History(RowListView[Transaction]):
     queryset = Transaction.objects.none()  # tells the schema the model
     serializer_class = TransactionOutput
-    pagination_class = StandardPagination
-    filter_backends = (DjangoFilterBackend,)
     filterset_class = TransactionFilters
+    columns = TRANSACTION_COLUMNS
 
     def get_queryset(self) -> QuerySet[Transaction]:
         return selectors.transactions_of(current_user(self.request))
+
+    def first_rows(self, *, limit: int, offset: int) -> Sequence[Row]:
+        return row_queries.first_transactions_of(current_user(self.request), limit=limit, offset=offset)
+
+    def documents(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        return [transaction_document(TransactionRow._make(row)) for row in rows]
 
     @documented(
         "My transactions, newest first.",
         operation_id="payment_history",
         answers={200: TransactionOutput(many=True)},
     )
-    def get(self, request: Request, *arguments: Any, **options: Any) -> Response:
-        return super().get(request, *arguments, **options)
+    def get(self, request: Request) -> HttpResponse:
+        return self.list_response(request)
 
 
 class TransactionDetail(APIView):
@@ -271,10 +278,10 @@ class TransactionDetail(APIView):
         answers={200: TransactionDetailOutput},
         errors=(errors.TransactionNotFound,),
     )
-    def get(self, request: Request, transaction_id: int) -> Response:
-        row = selectors.transaction_row_of(current_user(request), transaction_id)
-        vouchers = selectors.voucher_rows_of(row.id)
-        return Response(transaction_detail_document(row, vouchers, timezone.now()))
+    def get(self, request: Request, transaction_id: int) -> HttpResponse:
+        row = row_queries.transaction_row_of(current_user(request), transaction_id)
+        vouchers = row_queries.voucher_rows_of(row.id)
+        return document_response(request, transaction_detail_document(row, vouchers, timezone.now()))
 
 
 class Receipt(APIView):
@@ -327,7 +334,7 @@ class RequestRefund(IdempotentView[services.RefundRequest]):
         ),
         idempotent=True,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         return self.answer_once(request)
 
     def serve(self, request: Request, key: RequestKey | None, **params: Any) -> services.RefundRequest:

@@ -10,9 +10,9 @@ from .documents import json_bytes
 
 
 def document_response(
-    request: Request, document: Any, *, headers: dict[str, str] | None = None
+    request: Request, document: Any, *, status: int = 200, headers: dict[str, str] | None = None
 ) -> HttpResponse:
-    """200 with the document, as a `Response` of REST framework would be rendered."""
+    """The answer with the document, as a `Response` of REST framework would be rendered."""
     if ";" in request.accepted_media_type:  # such as "application/json; indent=4"
-        return Response(document, headers=headers)
-    return HttpResponse(json_bytes(document), content_type="application/json", headers=headers)
+        return Response(document, status=status, headers=headers)
+    return HttpResponse(json_bytes(document), content_type="application/json", status=status, headers=headers)

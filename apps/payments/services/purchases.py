@@ -17,7 +17,7 @@ from django.utils import timezone
 from apps.core.idempotency import RequestInProgress, RequestKey
 from apps.core.prepared_queries import PreparedModelQuery
 from apps.core.rate_limits import Counter
-from apps.payments import gateway, selectors
+from apps.payments import gateway, row_queries
 from apps.payments.call_slots import on_behalf_of
 from apps.payments.errors import (
     AmountTooLarge,
@@ -175,7 +175,7 @@ def confirm_payment(*, user: User, payment_intent_id: str) -> Confirmation:
     Raises TransactionNotFound (also for someone else's), PaymentNotCompleted with Stripe's status,
     PaymentMismatch or PaymentProviderUnavailable.
     """
-    own = selectors.payment_of(user, payment_intent_id)
+    own = row_queries.payment_of(user, payment_intent_id)
     if own.transaction.is_paid:
         return Confirmation(own.transaction, own.outcomes)
     try:

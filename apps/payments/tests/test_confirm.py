@@ -291,15 +291,30 @@ class HistoryTests(ApiTestCase):
             response = self.api.get("/api/payments/history/", {name: wrong})
             self.assertProblem(response, 400, "validation_error")
 
-    def test_it_takes_three_queries_whatever_the_page_holds(self):
-        for _ in range(6):
-            make_transaction(user=self.customer)
-        with self.assertQueries(3):
-            self.ids()
+    def test_it_takes_two_queries_whatever_the_page_holds_and_three_with_a_filter(self):
+        for number in (0, 6):
+            for _ in range(number):
+                make_transaction(user=self.customer)
+            with self.assertQueries(2):  # who asks; the page with the number of all
+                self.assertEqual(len(self.ids()), number)
+        for query in ({"status": "pending"}, {"from": "2020-01-01"}):
+            with self.assertQueries(3):  # who asks, the number, the page
+                self.assertEqual(len(self.ids(**query)), 6)
+
+    def test_pages_hold_what_the_whole_list_holds(self):
+        made = [make_transaction(user=self.customer).pk for _ in range(5)][::-1]
+        pages = [self.ids(page=page, page_size=2) for page in (1, 2, 3)]
+        self.assertEqual(pages, [made[:2], made[2:4], made[4:]])
+        response = self.api.get("/api/payments/history/", {"page": 2, "page_size": 2}).json()
+        self.assertEqual(response["count"], 5)
+        self.assertIn("page=3", response["next"])
+        for page in ("4", "0", "x"):
+            self.assertProblem(self.api.get("/api/payments/history/", {"page": page}), 404, "not_found")
 
     def test_a_transaction_is_shown_with_its_vouchers(self):
         completed = make_completed_transaction(user=self.customer, quantity=2)
-        answer = self.api.get(f"/api/payments/transaction/{completed.pk}/").json()
+        with self.assertQueries(3):  # who asks, the transaction, its vouchers
+            answer = self.api.get(f"/api/payments/transaction/{completed.pk}/").json()
         self.assertEqual(
             (answer["id"], answer["status"], len(answer["vouchers"])), (completed.pk, "completed", 2)
         )

@@ -9,7 +9,7 @@ from django.utils import timezone
 from rest_framework.renderers import JSONRenderer
 
 from apps.core.api.documents import json_bytes
-from apps.payments import documents, selectors
+from apps.payments import documents, row_queries
 from apps.payments.models import Transaction
 from apps.payments.rows import TRANSACTION_COLUMNS, TransactionRow, transaction_row
 from apps.payments.serializers import (
@@ -88,7 +88,7 @@ class PaymentDocumentsTest(ApiTestCase):
                 {"type_name": ""},
             )[number]
             Voucher.objects.filter(pk=voucher.pk).update(**changes)
-        row, vouchers, now = transaction_row(paid), selectors.voucher_rows(paid), timezone.now()
+        row, vouchers, now = transaction_row(paid), row_queries.voucher_rows(paid), timezone.now()
         self.assertEqual(len(vouchers), 5)
         codes = [voucher.shown_code for voucher in paid.vouchers]
         answer = {"message": AWKWARD_TEXTS[0], "transaction": paid, "vouchers": paid.vouchers}
@@ -129,6 +129,6 @@ class PaymentDocumentsTest(ApiTestCase):
         pending = Transaction.objects.select_related("voucher_type", "user").get()
         fulfilment.fulfil(pending)
         with self.assertQueries(0):
-            issued = selectors.voucher_rows(pending)
-        self.assertEqual(issued, selectors.voucher_rows(Transaction.objects.get()))
+            issued = row_queries.voucher_rows(pending)
+        self.assertEqual(issued, row_queries.voucher_rows(Transaction.objects.get()))
         self.assertEqual(len(issued), 3)
