@@ -167,7 +167,7 @@ class ApplyTests(WebhookTestCase):
         self.assertEqual(intent.order_id, str(reference))
         Transaction.objects.update(stripe_payment_intent_id=None)
         # One of them locks the row, by either id.
-        with self.assertQueries(6 if connection.vendor == "postgresql" else 8):
+        with self.assertQueries(6 if connection.vendor == "postgresql" else 9):
             settled = services.apply_intent(intent)
         self.assertEqual(settled and settled.status, "completed")
 
