@@ -1,0 +1,140 @@
+"""The statements of requests that come often, explained by the database: none reads a table that grows as a whole."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+
+from django.test import tag
+from django.utils import timezone
+
+from apps.analytics.tests.factories import make_purchase
+from apps.authentication.models import Session
+from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
+from apps.users.models import User
+from apps.users.tests.factories import make_customer
+from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherEventKind, VoucherUsage
+from apps.vouchers.tests.factories import make_type
+from apps.vouchers.tests.test_long_lists import fill
+from tests.support.plans import PlanTestCase, plan_of, whole_table
+
+REDEEM: Final = "/api/vouchers/redeem/"
+OF_ONE, ALL = 1000, 6000
+GROWING: Final = (
+    "vouchers_voucher",
+    "vouchers_voucherusage",
+    "vouchers_voucherevent",
+    "vouchers_usagereversal",
+    "payments_transaction",
+    "payments_soldvoucher",
+    "authentication_session",
+)
+
+
+def sell(vouchers: list[Voucher], staff: User) -> None:
+    """A purchase for each of the vouchers, its first event, and a session of its owner; every fifth use is reversed."""
+    now = timezone.now()
+    paid = Transaction.objects.bulk_create(
+        Transaction(
+            user_id=voucher.user_id,
+            voucher_type_id=voucher.voucher_type_id,
+            quantity=1,
+            unit_price=voucher.face_value,
+            amount=voucher.face_value,
+            currency=voucher.currency,
+            service_type=voucher.service_type,
+            validity_days=1,
+            max_uses=1,
+            status=TransactionStatus.COMPLETED,
+            stripe_payment_intent_id=f"pi_{voucher.pk}",
+            created_at=voucher.purchase_date,
+            completed_at=voucher.purchase_date,
+        )
+        for voucher in vouchers
+    )
+    SoldVoucher.objects.bulk_create(
+        SoldVoucher(transaction=each, line_no=1, voucher=voucher)
+        for each, voucher in zip(paid, vouchers, strict=True)
+    )
+    VoucherEvent.objects.bulk_create(
+        VoucherEvent(voucher=voucher, kind=VoucherEventKind.ISSUED, at=voucher.purchase_date)
+        for voucher in vouchers
+    )
+    Session.objects.bulk_create(
+        Session(
+            user_id=voucher.user_id,
+            refresh_jti="x",
+            auth_hash="x",
+            expires_at=now + timedelta(days=number % 9),
+        )
+        for number, voucher in enumerate(vouchers)
+    )
+    UsageReversal.objects.bulk_create(
+        UsageReversal(usage=usage, reversed_at=now, actor=staff, reason="A slip")
+        for usage in VoucherUsage.objects.order_by("pk")[::5]
+    )
+
+
+@tag("server")
+class QueryPlanTests(PlanTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        _, self.staff = fill(OF_ONE, ALL)
+        sell(list(Voucher.objects.order_by("pk")), self.staff)
+        self.customer = make_customer()
+        self.api = self.signed_in(self.customer)
+        self.voucher, *_ = Voucher.objects.filter(
+            sale__transaction=make_purchase(
+                user=self.customer, voucher_type=make_type(max_uses=9), at=timezone.now(), quantity=3
+            )
+        )
+        self.tidy(*GROWING)
+
+    def redeem(self, *, key: str | None = None, status: int = 200) -> list[str]:
+        headers = {"Idempotency-Key": key} if key else {}
+        return self.statements_of(
+            lambda: self.api.post(REDEEM, {"code": self.voucher.code}, headers=headers), status
+        )
+
+    def assertByIndex(self, statements: list[str]) -> None:
+        self.assertTrue(statements)
+        for statement in statements:
+            self.assertNotRegex(plan_of(statement), whole_table(GROWING))
+
+    def test_redeeming(self) -> None:
+        for name, key in (("without a key", None), ("with a key", "one"), ("again with the key", "one")):
+            with self.subTest(name):
+                self.assertByIndex(self.redeem(key=key))
+        Voucher.objects.filter(pk=self.voucher.pk).update(uses_remaining=0)
+        self.assertByIndex(self.redeem(status=409))
+
+    def test_what_a_customer_looks_at(self) -> None:
+        intent = Transaction.objects.filter(user=self.customer).get().pk
+        for path in (
+            "vouchers/my-vouchers/",
+            f"vouchers/detail/{self.voucher.code}/",
+            "vouchers/stats/",
+            "vouchers/usage-history/",
+            "payments/history/",
+            f"payments/transaction/{intent}/",
+            "payments/refunds/",
+            "analytics/user/",
+            "analytics/user/?days=366",
+        ):
+            with self.subTest(path):
+                self.assertByIndex(self.statements_of(self.get(self.api, path)))
+
+    def test_the_latest_events_of_the_platform_are_read_from_the_newest_on(self) -> None:
+        staff = self.signed_in(self.staff)
+        for days in (2, 366):
+            statements = self.statements_of(self.get(staff, f"analytics/dashboard/?days={days}"))
+            latest = [each for each in statements if each.rstrip().endswith("LIMIT 10")]
+            self.assertEqual(len(latest), 2)
+            for statement, index in zip(
+                latest, ("payments_by_completion", "usages_newest_first"), strict=True
+            ):
+                plan = plan_of(statement)
+                self.assertIn(index, plan)
+                self.assertNotRegex(plan, whole_table(GROWING))
+
+    def get(self, client: Any, path: str) -> Callable[[], Any]:
+        return lambda: client.get(f"/api/{path}")
