@@ -1,7 +1,8 @@
 """The shapes of vouchers in the API."""
 
 import json
-from typing import Any
+import re
+from typing import Any, Final
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_serializer
@@ -215,6 +216,26 @@ class RedeemInput(KnownFieldsSerializer):
                 {"details": [serializers.ErrorDetail("This is too large to record.", "too_large")]}
             )
         return attributes
+
+
+# What codes are mostly sent as, and services are called.
+_USUAL_CODE: Final = re.compile(r"[0-9A-Za-z-]{1,100}")
+_USUAL_SERVICE: Final = re.compile(r"[0-9A-Za-z_-]{1,50}")
+
+
+def redeem_input(body: Any) -> dict[str, Any]:
+    """The body of a redemption as `RedeemInput` validates it. Raises ValidationError.
+
+    The usual body breaks none of its rules, and needs no serializer to find that out.
+    """
+    if isinstance(body, dict) and body.keys() <= {"code", "service_type"}:
+        code, service = body.get("code"), body.get("service_type")
+        is_usual_service = service is None or (isinstance(service, str) and _USUAL_SERVICE.fullmatch(service))
+        if isinstance(code, str) and _USUAL_CODE.fullmatch(code) and is_usual_service:
+            return {"code": code, "service_type": service, "details": {}}
+    serializer = RedeemInput(data=body)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
 
 
 class RedeemOutput(serializers.Serializer[Any]):

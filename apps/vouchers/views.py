@@ -38,6 +38,7 @@ from .serializers import (
     VoucherDetailOutput,
     VoucherOutput,
     VoucherTypeOutput,
+    redeem_input,
 )
 
 
@@ -97,9 +98,7 @@ class Redeem(APIView):
         # Before every rule: what was answered once is answered again, whatever has changed since.
         if key and (earlier := services.earlier_answer(user=current_user(request), key=key)):
             return _response(earlier)
-        serializer = RedeemInput(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        redemption = {"user": current_user(request), **serializer.validated_data}
+        redemption = {"user": current_user(request), **redeem_input(request.data)}
         counters = unknown_codes(request, current_user(request))
         rate_limits.test(*counters)
         try:

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
 from apps.core.api.documents import json_bytes
 from apps.core.errors import DomainError
 from apps.core.idempotency import RequestKey
+from apps.core.prepared_queries import PreparedQuery
 from apps.users import services as users
 from apps.users.errors import AccountClosed
 from apps.users.models import User
@@ -60,13 +61,24 @@ def redeem_voucher(
     return Answer(_redeem(code=code, user=user, service_type=service_type, details=details))
 
 
+_BY_KEY: Final = PreparedQuery(
+    lambda *columns: columns,
+    lambda user_id, key: (
+        VoucherUsage.objects.filter(user_id=user_id, idempotency_key=key)
+        .order_by()
+        .values_list("request_hash", "answer")
+    ),
+    user_id=models.BigAutoField(),
+    key=models.CharField(),
+)
+
+
 def earlier_answer(*, user: User, key: RequestKey) -> Answer | None:
     """The answer to the user's redemption under this key, however long ago; None if there was none.
 
     Raises IdempotencyKeyReused if that was another request.
     """
-    kept = VoucherUsage.objects.filter(user=user, idempotency_key=key.key)
-    rows = list(kept.order_by().values_list("request_hash", "answer"))
+    rows = _BY_KEY.rows(user_id=user.pk, key=key.key)
     if not rows:
         return None
     [(request_hash, text)] = rows

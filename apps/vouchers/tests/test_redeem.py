@@ -2,16 +2,19 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, connection, transaction
-from django.test import override_settings, tag
+from django.test import SimpleTestCase, override_settings, tag
 from django.utils import timezone
+from rest_framework.exceptions import ValidationError
 
 from apps.users.tests.factories import make_user
 from apps.vouchers import codes, services
 from apps.vouchers.models import Voucher, VoucherQuerySet, VoucherType, VoucherUsage
+from apps.vouchers.serializers import RedeemInput, redeem_input
 from apps.vouchers.services import redemption
 from apps.vouchers.tests.factories import (
     make_expired_voucher,
@@ -316,6 +319,33 @@ class RedeemTests(ApiTestCase):
         with self.assertRaises(IntegrityError), transaction.atomic():
             usage.save()
         self.assertEqual(voucher.usages.count(), 1)
+
+
+class RedeemInputTests(SimpleTestCase):
+    def outcome(self, validate, body):
+        try:
+            return dict(validate(body))
+        except ValidationError as error:
+            return error.get_full_details()
+
+    def by_serializer(self, body):
+        serializer = RedeemInput(data=body)
+        serializer.is_valid(raise_exception=True)
+        return serializer.validated_data
+
+    def test_the_usual_body_is_validated_as_any_other(self):
+        code = codes.format_code(codes.make())
+        texts: tuple[Any, ...] = (code, code.lower(), f" {code}", f"{code}\n", "", "-", "\u0660", "x\0")
+        texts += ("a" * 101, "a" * 501, None, 7, True, 1.5, [], {})
+        various: tuple[Any, ...] = ({}, {"a": 1}, None, [])
+        bodies: list = [None, [], "text", 7, {}, {"code": code, "more": 1}, {"service_type": "results"}]
+        bodies += [{"code": text} for text in texts]
+        bodies += [{"code": code, "service_type": text} for text in (*texts, "exam_results", "a" * 51)]
+        bodies += [{"code": code, "details": details} for details in various]
+        bodies += [{"code": code, "service_data": details} for details in various]
+        for body in bodies:
+            with self.subTest(str(body)[:80]):
+                self.assertEqual(self.outcome(redeem_input, body), self.outcome(self.by_serializer, body))
 
 
 class ExpiryTests(ApiTestCase):
