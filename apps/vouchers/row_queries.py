@@ -10,7 +10,16 @@ from apps.users.models import User
 from . import codes, selectors
 from .errors import VoucherNotFound
 from .models import Voucher, VoucherEvent, VoucherUsage
-from .rows import EVENT_COLUMNS, USAGE_COLUMNS, VOUCHER_COLUMNS, EventRow, UsageRow, VoucherRow
+from .rows import (
+    EVENT_COLUMNS,
+    TYPE_COLUMNS,
+    USAGE_COLUMNS,
+    VOUCHER_COLUMNS,
+    EventRow,
+    TypeRow,
+    UsageRow,
+    VoucherRow,
+)
 
 Columns = tuple[Any, ...]
 
@@ -21,6 +30,11 @@ class VoucherWithHistory(NamedTuple):
     voucher: VoucherRow
     usages: list[UsageRow]
     events: list[EventRow]
+
+
+def types_on_sale() -> list[TypeRow]:
+    """The types that can be bought, by name. One query."""
+    return _TYPES.rows()
 
 
 def first_vouchers_of(user: User, *, limit: int, offset: int) -> list[Columns]:
@@ -76,6 +90,7 @@ def _with_usages(vouchers: QuerySet[Voucher]) -> QuerySet[Voucher, Columns]:
     )
 
 
+_TYPES: Final = PreparedQuery(TypeRow, lambda: selectors.types_on_sale().values_list(*TYPE_COLUMNS))
 _VOUCHERS: Final = PreparedQuery(
     _columns,
     lambda owner: selectors.vouchers_of(owner).values_list(*VOUCHER_COLUMNS, _number_of(Voucher, owner)),

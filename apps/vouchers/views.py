@@ -10,7 +10,6 @@ from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core import idempotency, rate_limits
@@ -23,7 +22,7 @@ from apps.core.views import PublicView
 from apps.users.current_user import current_user
 from apps.users.errors import AccountClosed
 
-from . import errors, qr, row_queries, selectors, services, voucher_pdf
+from . import errors, qr, row_queries, selectors, services, type_list, voucher_pdf
 from .documents import statistics_document, usage_document, voucher_detail_document, voucher_document
 from .filters import UsageFilters, VoucherFilters
 from .models import Voucher, VoucherUsage
@@ -46,9 +45,10 @@ class Types(PublicView):
     @documented(
         "What is on sale, by name.", operation_id="voucher_types", answers={200: VoucherTypeOutput(many=True)}
     )
-    def get(self, request: Request) -> Response:
-        types = VoucherTypeOutput(selectors.types_on_sale(), many=True)
-        return Response(types.data, headers={"Cache-Control": "public, max-age=60"})
+    def get(self, request: Request) -> HttpResponse:
+        return document_response(
+            request, type_list.types_on_sale(), headers={"Cache-Control": "public, max-age=60"}
+        )
 
 
 class MyVouchers(RowListView[Voucher]):

@@ -1,14 +1,20 @@
 """GET /api/vouchers/types/, and the command that makes the samples."""
 
+import hashlib
+from collections.abc import Callable
 from io import StringIO
+from typing import Any
 
 from django.core.management import call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 from django.test.utils import tag
+from rest_framework.renderers import JSONRenderer
 
 from apps.users.tests.factories import make_user
+from apps.vouchers import selectors, type_list
 from apps.vouchers.models import Voucher, VoucherType
+from apps.vouchers.serializers import VoucherTypeOutput
 from apps.vouchers.tests.factories import make_type, make_voucher
 from tests.support.cases import ApiTestCase
 
@@ -51,6 +57,72 @@ class TypesTests(ApiTestCase):
         self.assertEqual(self.api.get(URL, headers={"If-None-Match": etag}).status_code, 304)
         VoucherType.objects.filter(pk=made.pk).update(price=11)
         self.assertEqual(self.api.get(URL, headers={"If-None-Match": etag}).status_code, 200)
+
+    def test_a_change_made_in_whatever_way_is_seen_at_once(self):
+        kind, other = make_type(name="Alpha"), make_type(name="Beta")
+        types = VoucherType.objects.filter(pk=kind.pk)
+
+        def in_sql(statement: str) -> None:  # as a migration, or another process
+            with connection.cursor() as cursor:
+                cursor.execute(statement, [kind.pk])
+
+        def saved() -> None:
+            kind.name = "Saved"
+            kind.save(update_fields=("name",))
+
+        changes: tuple[Callable[[], Any], ...] = (
+            saved,
+            lambda: types.update(description="Updated"),
+            lambda: VoucherType.objects.bulk_update([VoucherType(pk=kind.pk, price=12)], ["price"]),
+            lambda: in_sql("UPDATE vouchers_vouchertype SET max_uses = max_uses + 1 WHERE id = %s"),
+            lambda: types.update(currency="EUR"),
+            lambda: types.update(validity_days=9),
+            lambda: types.update(service_type="other"),
+            lambda: types.update(name="Zeta"),
+            make_type,
+            lambda: types.update(is_active=False),
+            lambda: types.update(is_active=True),
+            other.delete,
+            lambda: in_sql("DELETE FROM vouchers_vouchertype WHERE id = %s"),
+        )
+        before = self.api.get(URL)
+        for number, change in enumerate(changes):
+            with self.subTest(number):
+                change()
+                after = self.api.get(URL, headers={"If-None-Match": before.headers["ETag"]})
+                self.assertEqual(after.status_code, 200)
+                shown = VoucherTypeOutput(selectors.types_on_sale(), many=True).data
+                self.assertEqual(after.content, JSONRenderer().render(shown))
+                self.assertNotEqual(after.content, before.content)
+                before = after
+
+    def test_what_is_rolled_back_is_never_shown(self):
+        kind = make_type()
+        before = self.api.get(URL).content
+        try:
+            with transaction.atomic():
+                VoucherType.objects.filter(pk=kind.pk).update(price=99)
+                self.assertNotEqual(self.api.get(URL).content, before)
+                raise ZeroDivisionError
+        except ZeroDivisionError:
+            pass
+        self.assertEqual(self.api.get(URL).content, before)
+
+    def test_unchanged_types_are_written_as_json_once(self):
+        make_type()
+        self.assertIs(type_list.types_on_sale(), type_list.types_on_sale())
+
+    def test_its_headers_are_those_of_other_answers(self):
+        make_type()
+        response = self.api.get(URL)
+        self.assertEqual(response.headers["Content-Type"], "application/json")
+        self.assertEqual(response.headers["Cache-Control"], "public, max-age=60")
+        digest = hashlib.md5(response.content).hexdigest()  # as Django's middleware makes it
+        self.assertEqual(response.headers["ETag"], f'"{digest}"')
+        indented = self.api.get(URL, headers={"Accept": "application/json; indent=2"})
+        self.assertEqual(indented.json(), response.json())
+        self.assertIn(b"\n  {", indented.content)
+        self.assertNotEqual(indented.headers["ETag"], response.headers["ETag"])
 
     def test_a_stale_token_does_not_bar_the_public_list(self):
         response = self.api.get(URL, headers={"Authorization": "Bearer long-gone"})
