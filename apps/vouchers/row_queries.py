@@ -2,7 +2,7 @@
 
 from typing import Any, Final, NamedTuple
 
-from django.db.models import BigAutoField, CharField, Count, Model, QuerySet, Subquery
+from django.db.models import BigAutoField, BigIntegerField, CharField, Func, Model, QuerySet, Subquery
 
 from apps.core.prepared_queries import PreparedQuery
 from apps.users.models import User
@@ -79,7 +79,9 @@ def _columns(*columns: Any) -> Columns:
 def _number_of(model: type[Model], owner: Any) -> Subquery:
     """How many rows of this model the user has, as a column of another query."""
     rows = model._default_manager.filter(user=owner).order_by()
-    return Subquery(rows.values("user").annotate(number=Count("pk")).values("number"))
+    # Not Count, with which Django groups by a column: PostgreSQL would compare each row with the one before.
+    count = Func(function="COUNT", template="%(function)s(*)", output_field=BigIntegerField())
+    return Subquery(rows.annotate(number=count).values("number"))
 
 
 def _with_usages(vouchers: QuerySet[Voucher]) -> QuerySet[Voucher, Columns]:

@@ -92,7 +92,7 @@ VOUCHER_COLUMNS: Final = (
 USAGE_COLUMNS: Final[tuple[Any, ...]] = (
     "id",
     "voucher__code",
-    Q(reissued=True) & ~Q(voucher__user=F("user")),
+    ~Q(voucher__user=F("user")) & Q(reissued=True),
     "voucher__type_name",
     "voucher__voucher_type__name",
     "service_type",
