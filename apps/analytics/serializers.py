@@ -1,7 +1,7 @@
 """The query parameters of the figures, and their shapes."""
 
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from rest_framework import serializers
 
@@ -9,6 +9,8 @@ from apps.core.api.fields import StrictIntegerField, UTCDateTimeField
 
 from . import periods
 from .periods import Period
+
+PERIOD_PARAMETERS: Final = frozenset({"days", "from", "to"})
 
 
 class DayField(serializers.DateField):

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.conf import settings
+from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
@@ -10,12 +11,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core.api.openapi import documented
+from apps.core.api.responses import document_response
 from apps.users.current_user import current_user
 from apps.users.models import User
 
 from . import errors, selectors
-from .periods import Period
-from .serializers import DashboardOutput, PeriodInput, RevenueOutput
+from .documents import dashboard_document
+from .periods import Period, days_until
+from .serializers import PERIOD_PARAMETERS, DashboardOutput, PeriodInput, RevenueOutput
 
 
 class IsStaff(BasePermission):
@@ -26,18 +29,20 @@ class IsStaff(BasePermission):
 
 
 def _period_of(request: Request, now: datetime) -> Period:
+    if PERIOD_PARAMETERS.isdisjoint(request.query_params):
+        return days_until(timezone.localdate(now))
     serializer = PeriodInput(data=request.query_params, context={"today": timezone.localdate(now)})
     serializer.is_valid(raise_exception=True)
     period: Period = serializer.validated_data["period"]
     return period
 
 
-def _dashboard(request: Request, owner: User | None) -> Response:
+def _dashboard(request: Request, owner: User | None) -> HttpResponse:
     now = timezone.now()
     figures = selectors.dashboard(
         owner=owner, period=_period_of(request, now), now=now, currency=settings.DEFAULT_CURRENCY
     )
-    return Response(DashboardOutput(figures).data)
+    return document_response(request, dashboard_document(figures))
 
 
 class Dashboard(APIView):
@@ -47,7 +52,7 @@ class Dashboard(APIView):
         parameters=[PeriodInput],
         answers={200: DashboardOutput},
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         return _dashboard(request, None if request.user.is_staff else current_user(request))
 
 
@@ -58,7 +63,7 @@ class Personal(APIView):
         parameters=[PeriodInput],
         answers={200: DashboardOutput},
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         return _dashboard(request, current_user(request))
 
 
