@@ -7,6 +7,9 @@ from .environment import choose_settings
 choose_settings()
 application = get_wsgi_application()
 
-from apps.core.startup import log_configuration  # noqa: E402 - the logs are set up by the line above
+from django.urls import get_resolver  # noqa: E402 - the settings are there since the line above
 
+from apps.core.startup import log_configuration  # noqa: E402 - and so are the logs
+
+_ = get_resolver().url_patterns  # imports all views now: otherwise the first requests wait for it
 log_configuration()
