@@ -3,6 +3,9 @@
 All processes wait at the same listening socket, and the first one to wake takes whatever is there: eight connections
 that are kept alive end up in one process, and the other one idles. So a process that holds more than another leaves new
 connections to it for a moment.
+
+A queue for each process (SO_REUSEPORT) would spread them by chance: of eight connections a process often gets one or
+none, and what waits in the queue of a process that ends is lost.
 """
 
 import struct
