@@ -43,7 +43,7 @@ def write_page(results: Results, page: Path = PAGE) -> None:
     _, _, after = rest.partition(END)
     page.write_text(f"{before}{BEGIN}\n\n{measured(results)}\n\n{END}{after}")
     page.with_name(RATES_PLOT).write_text(_rates_plot(results))
-    if results.sizes("types")[1:] or results.sizes("redeem")[1:]:
+    if len(_sizes(results)) > 1:
         page.with_name(GROWTH_PLOT).write_text(_growth_plot(results))
 
 
@@ -151,7 +151,7 @@ def variant_table(results: Results) -> Table:
 
 def growth_table(results: Results) -> Table:
     """CPU per request at each size."""
-    sizes = sorted({key.vouchers for key in results.samples} - {results.vouchers})
+    sizes = _sizes(results)
     if len(sizes) < 2:
         return [("CPU ms per request",)]
     rows: Table = [("CPU ms per request", *(f"{size:,} vouchers" for size in sizes), "largest / smallest")]
@@ -192,6 +192,11 @@ def _figures(results: Results, key: Key) -> tuple[str, ...]:
     return (*(median(*column) for column in columns), median("statements", 1), median("bytes_per_answer", 0))
 
 
+def _sizes(results: Results) -> list[int]:
+    """All sizes at which anything was measured."""
+    return sorted({key.vouchers for key in results.samples})
+
+
 def _cpu(results: Results, scenario: str, size: int) -> float | None:
     key = Key(scenario, PRODUCT, 8, True, size)
     return results.median(scenario, lambda sample: sample.cpu_ms, key)
@@ -213,7 +218,7 @@ def _rates_plot(results: Results) -> str:
 
 
 def _growth_plot(results: Results) -> str:
-    sizes = sorted({key.vouchers for key in results.samples} - {results.vouchers})
+    sizes = _sizes(results)
     rows = [(BY_NAME[name].title, [_cpu(results, name, size) for size in sizes]) for name in GROWTH]
     return plots.lines(
         "CPU per request by the number of vouchers", sizes, [row for row in rows if any(row[1])], " ms"

@@ -83,9 +83,7 @@ class Results:
         return sorted(
             key.vouchers
             for key in self.samples
-            if key == Key(scenario, key.opponent, 8, True, key.vouchers)
-            and key.opponent.startswith(PRODUCT)
-            and key.opponent != WITH_LIMITS
+            if key == Key(scenario, PRODUCT, MAIN.connections, MAIN.keep_alive, key.vouchers)
         )
 
     def growth(self, scenario: str) -> float | None:
