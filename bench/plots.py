@@ -51,7 +51,7 @@ def lines(
     title: str, xs: Sequence[float], rows: Sequence[tuple[str, Sequence[float | None]]], unit: str
 ) -> str:
     """A line for each name over a logarithmic axis; `rows` have a value for each of `xs`, None is left out."""
-    height, bottom, top = 400, 360.0, 80.0
+    height, bottom, top = 420, 380.0, 90.0
     values = [value for _, row in rows for value in row if value]
     highest = max(values, default=1.0) * 1.1
     low, high = log10(min(xs)), log10(max(xs)) or 1
@@ -99,13 +99,16 @@ def _axis(marks: Sequence[float], x: object, top: float, bottom: float) -> list[
 
 
 def _legend(series: Sequence[str]) -> str:
-    parts, left = [], 20.0
+    parts, left, top = [], 20.0, 40
     for number, name in enumerate(series):
+        width = 30 + 6.4 * len(name)
+        if left + width > WIDTH:  # a second row
+            left, top = 20.0, top + 18
         parts.append(
-            f'<rect x="{left:.0f}" y="40" width="12" height="12" fill="{COLOURS[number % len(COLOURS)]}"/>'
-            f'<text class="small" x="{left + 17:.0f}" y="50">{escape(name)}</text>'
+            f'<rect x="{left:.0f}" y="{top}" width="12" height="12" fill="{COLOURS[number % len(COLOURS)]}"/>'
+            f'<text class="small" x="{left + 17:.0f}" y="{top + 10}">{escape(name)}</text>'
         )
-        left += 30 + 6.4 * len(name)
+        left += width
     return "".join(parts)
 
 
