@@ -45,10 +45,11 @@ requirements: .venv/ready  ## the pinned requirements anew, from requirements.in
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements-dev.in --output-file requirements-dev.txt
 
 # An older .venv is kept and brought up to date, unless it is broken or of an older Python.
+# --no-compile: Python compiles the modules that are imported, which are far fewer than all.
 .venv/ready: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	.venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(PYTHON) -m venv --clear .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement requirements-dev.txt
 	touch $@
 
 .PHONY: help run test coverage lint format types ci bench requirements
