@@ -5,10 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.cache import cache
+from django.core.management.color import no_style
 from django.db import connection, connections
 from django.http import HttpResponse
 from django.test import SimpleTestCase, TestCase, TransactionTestCase
@@ -22,6 +25,7 @@ from .runner import RACE, home
 Result = TypeVar("Result")
 
 TRANSACTION_CONTROL = ("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK", "BEGIN", "COMMIT", "SET CONSTRAINTS")
+FILLED_BY_MIGRATE = {"django_content_type", "auth_permission"}
 INSIDES = ("Traceback", "SELECT ", "INSERT INTO", "UPDATE ", "psycopg", "sqlite3", "site-packages", "/apps/")
 
 
@@ -78,8 +82,40 @@ class ApiTestCase(_Api, TestCase):
         self.assertEqual(len(queries), number, "\n" + "\n".join(query[:500] for query in queries))
 
 
+class CommittingTestCase(_Api, TransactionTestCase):
+    """Tests whose writes are committed. After each, the tables are emptied."""
+
+    def _fixture_teardown(self) -> None:
+        """As Django's, but for the tables that `migrate` filled: to fill them anew after each test takes far longer
+        than to empty all the others, and no test writes there."""
+        tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
+        operations = connection.ops
+        operations.execute_sql_flush(
+            operations.sql_flush(no_style(), sorted(set(tables) - FILLED_BY_MIGRATE))
+        )
+
+
+class _Caller(threading.Thread):
+    """Makes the calls that it gets, one after the other, on one connection: to open one takes longer than most calls.
+
+    `None` ends it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self.start()
+
+    def run(self) -> None:
+        while call := self.calls.get():
+            call()
+            if connection.errors_occurred or not connection.autocommit:  # what it left is not for the next
+                connection.close()
+        connections.close_all()
+
+
 @tag(RACE, "server")
-class RaceTestCase(_Api, TransactionTestCase):
+class RaceTestCase(CommittingTestCase):
     """Tests of what happens at the same instant, with real transactions and a connection per thread.
 
     Only one of them runs at a time, over all processes of the test run: a race needs the processors.
@@ -93,12 +129,15 @@ class RaceTestCase(_Api, TransactionTestCase):
         lock = (home() / "races.lock").open("w")
         self.addCleanup(lock.close)
         fcntl.flock(lock, fcntl.LOCK_EX)
+        self._callers: list[_Caller] = []
+        self.addCleanup(self._end_callers)
         super().setUp()
 
     def together(self, *calls: Callable[[], Result]) -> list[Result]:
         """Run all calls at the same instant, a thread each; their results in order, or the first exception."""
         self._skip_unless_there_are_connections_for(len(calls))
         start = threading.Barrier(len(calls))
+        ended = threading.Semaphore(0)
         results: dict[int, Result] = {}
         errors: dict[int, BaseException] = {}
 
@@ -116,21 +155,26 @@ class RaceTestCase(_Api, TransactionTestCase):
             except BaseException as error:  # noqa: BLE001 - raised again below, in the test's own thread
                 errors[number] = error
             finally:
-                connections.close_all()
+                ended.release()
 
-        threads = [threading.Thread(target=run, args=pair, daemon=True) for pair in enumerate(calls)]
-        for thread in threads:
-            thread.start()
+        self._callers += [_Caller() for _ in range(len(calls) - len(self._callers))]
+        for caller, pair in zip(self._callers, enumerate(calls), strict=False):
+            caller.calls.put(partial(run, *pair))
         deadline = time.monotonic() + self.patience
-        for thread in threads:
-            thread.join(max(0, deadline - time.monotonic()))
-        if any(thread.is_alive() for thread in threads):
+        if not all(ended.acquire(timeout=max(0, deadline - time.monotonic())) for _ in calls):
             self.fail(f"Still running after {self.patience} seconds: a deadlock?")
         if errors:
             raise errors[min(errors)]
         if len(results) < len(calls):
             self.fail(f"Not all threads could start within {self.patience} seconds")
         return [results[number] for number in range(len(calls))]
+
+    def _end_callers(self) -> None:
+        """Before the tables are emptied. One that still runs has failed the test, and is not waited for long."""
+        for caller in self._callers:
+            caller.calls.put(None)
+        for caller in self._callers:
+            caller.join(1)
 
     def assertCaught(
         self, race: Callable[[], Result], is_wrong: Callable[[Result], Any], *, rounds: int = 3

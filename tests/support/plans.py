@@ -5,10 +5,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from django.db import connection
-from django.test import TransactionTestCase
 from django.test.utils import CaptureQueriesContext
 
-from .cases import _Api
+from .cases import CommittingTestCase
 
 EXPLAIN: Final = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
 EXPLAINED: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "(SELECT")
@@ -28,7 +27,7 @@ def whole_table(tables: Iterable[str]) -> str:
     return rf"Seq Scan on ({names})\b" if connection.vendor == "postgresql" else rf"(?m)^SCAN ({names})$"
 
 
-class PlanTestCase(_Api, TransactionTestCase):
+class PlanTestCase(CommittingTestCase):
     """Tests that ask for plans. Not in a transaction: VACUUM can't be."""
 
     def tidy(self, *tables: str) -> None:
