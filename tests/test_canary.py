@@ -199,6 +199,7 @@ class FaultTests(CanaryTestCase):
         issue = [*who, "--owner", self.customer.email, "--count", "3", "--csv"]
         wanted: dict[str, list[list[str]]] = {
             "audit": [[], ["--json"]],
+            "create_demo_data": [["--users", "2", "--months", "1"]],
             "create_sample_vouchers": [[]],
             "issue_vouchers": [[*issue, str(folder / "codes.csv"), "--force"], [*issue, "/nowhere/x.csv"]],
             "migrate": [["--verbosity", "0"]],

@@ -35,6 +35,8 @@ class DemoTests(SimpleTestCase):
                 str(self.port),
                 "--stripe-port",
                 str(self.stripe_port),
+                "--users",
+                "2",  # a short history: enough to see that there is one
             ],
             cwd=settings.BASE_DIR,
             env={**self.environment, **environment},
@@ -58,7 +60,9 @@ class DemoTests(SimpleTestCase):
                 process.send_signal(number)
                 self.assertEqual(process.wait(10), -9 if number == signal.SIGKILL else 0)
                 wait_until(lambda: not answers(self.stripe_port))
-                self.assertIn("demo@example.com", process.stdout.read())
+                output = process.stdout.read()
+                self.assertIn("demo@example.com", output)
+                self.assertRegex(output, "Created demo data: |has demo data already")
 
     def test_it_says_in_one_line_that_a_port_is_taken(self):
         with socket.create_server(("127.0.0.1", self.port)):

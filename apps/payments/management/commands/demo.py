@@ -19,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 HOST = "127.0.0.1"
 BUYER = ("demo@example.com", "demo-voucher-pass")
 STAFF = ("staff@example.com", "staff-voucher-pass")
+USERS, MONTHS = 40, 6  # of the history that a new database gets
 
 BANNER = """
   API      http://{host}:{port}/api/
@@ -52,8 +53,14 @@ class Command(BaseCommand):
             default=stripe_port,
             help="of the local Stripe (default: %(default)s)",
         )
+        parser.add_argument(
+            "--users",
+            type=int,
+            default=USERS,
+            help="buyers of the history that a new database gets, 0 for none (default: %(default)s)",
+        )
 
-    def handle(self, *, port: int, stripe_port: int, **options: Any) -> None:
+    def handle(self, *, port: int, stripe_port: int, users: int, **options: Any) -> None:
         if not settings.DEBUG:
             raise CommandError("The demo has public passwords: it runs only with DEBUG=True.")
         local = settings.STRIPE_SECRET_KEY == "sk_test_local"
@@ -66,7 +73,7 @@ class Command(BaseCommand):
             if local:
                 settings.STRIPE_API_BASE = stripe = f"http://{HOST}:{stripe_port}"
                 running.enter_context(_local_stripe(port, stripe_port))
-            self._prepare()
+            self._prepare(users)
             pay = PAY.format(stripe=stripe, key=settings.STRIPE_PUBLISHABLE_KEY) if local else ""
             self.stdout.write(
                 BANNER.format(host=HOST, port=port, buyer=BUYER, staff=STAFF, stripe=stripe, pay=pay)
@@ -75,13 +82,22 @@ class Command(BaseCommand):
             with open(os.devnull, "w") as nowhere:  # the banner above says it better
                 call_command("runserver", f"{HOST}:{port}", use_reloader=False, stdout=nowhere)
 
-    def _prepare(self) -> None:
+    def _prepare(self, users: int) -> None:
         self.stdout.write("Preparing the database ...")
         with open(os.devnull, "w") as nowhere:
             call_command("migrate", verbosity=0, stdout=nowhere)
             call_command("create_sample_vouchers", stdout=nowhere)
         for (email, password), is_staff in ((BUYER, False), (STAFF, True)):
             _user(email, password, is_staff=is_staff)
+        if users:
+            self._create_history(users)
+
+    def _create_history(self, users: int) -> None:
+        """Give a new database a history. One that was used without it stays as it is."""
+        try:
+            call_command("create_demo_data", users=users, months=MONTHS, stdout=self.stdout)
+        except CommandError as error:
+            self.stdout.write(f"No demo data: {error}")
 
 
 def _user(email: str, password: str, *, is_staff: bool) -> None:
