@@ -206,7 +206,9 @@ class Run:
             self.say(f"Loading {size:,} vouchers")
             database = f"product_{size}"
             data = opponents.with_product_data(self.machine, database, size)
-            opponent = opponents.start_product(self.machine, database, data, Pool(data.codes))
+            # Codes of many uses, one after the other: the smallest size has too few of one use for all rounds.
+            pool = Pool(data.many_codes * 100)
+            opponent = opponents.start_product(self.machine, database, data, pool)
             field[size] = self._running(stack, opponent)
         for number in range(1, self.options.rounds + 1):
             if number > 1 and self.elapsed > self.options.budget * 0.95:
