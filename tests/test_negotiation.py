@@ -86,6 +86,10 @@ class NegotiationTests(StripeTestCase, ApiTestCase):
         self.assertProblem(response, 406, "not_acceptable")
         self.assertNotEqual(self.staff.get("/api/users/profile/").json()["first_name"], "Changed")
 
+    def test_what_stands_beyond_the_readable_part_of_a_header_does_not_count(self):
+        unreadable = ", ".join(["text/plain"] * 900 + ["application/json"])
+        self.assertProblem(self.api.get("/api/health/", HTTP_ACCEPT=unreadable), 406, "not_acceptable")
+
     def test_a_header_that_is_empty_counts_as_none(self):
         for accept in JSON:
             with self.subTest(accept=accept):

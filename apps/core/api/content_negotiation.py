@@ -7,6 +7,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 ANY_TYPE = "*/*"
+USUAL_LENGTH = 200  # of a header that may be read without the rules, which have a bound of their own
 
 
 class ContentNegotiation(DefaultContentNegotiation):
@@ -25,7 +26,8 @@ class ContentNegotiation(DefaultContentNegotiation):
             accept = request.META.get("HTTP_ACCEPT", ANY_TYPE)
             only, media_type = choices[0], str(choices[0].media_type)
             # What nearly all clients send: whether the one type is accepted needs none of the rules on preferences.
-            if ";" not in accept and not {ANY_TYPE, media_type}.isdisjoint(accept.split(", ")):
+            is_usual = len(accept) <= USUAL_LENGTH and ";" not in accept
+            if is_usual and not {ANY_TYPE, media_type}.isdisjoint(accept.split(", ")):
                 return only, media_type
         choice: tuple[BaseRenderer, str] = super().select_renderer(request, choices, format_suffix)
         return choice
