@@ -16,16 +16,14 @@ _PAGE: Final = (
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-# The longest beginning of an address decides.
+# The first of these beginnings that an address has decides.
 POLICIES: Final = {
-    "/": _NOTHING,
     "/api/docs/": _PAGE.format(script=""),
     "/admin/": _PAGE.format(
         script=" 'unsafe-eval'"
     ),  # Alpine.js, in unfold, evaluates the attributes of the page
+    "/": _NOTHING,
 }
-
-_LONGEST_FIRST: Final = sorted(POLICIES.items(), key=lambda entry: -len(entry[0]))
 
 HEADERS: Final = {
     # Django's own middleware sets these on what passes it; refusals and preflights do not.
@@ -56,4 +54,4 @@ class SecurityHeadersMiddleware:
 
 def policy_of(path: str) -> str:
     """The Content-Security-Policy of an address."""
-    return next((policy for start, policy in _LONGEST_FIRST if path.startswith(start)), _NOTHING)
+    return next((policy for start, policy in POLICIES.items() if path.startswith(start)), _NOTHING)
