@@ -31,6 +31,7 @@ DETAILS: tuple[dict[str, Any], ...] = (
     {"text": AWKWARD_TEXTS[0], "%s": "%(code)s %% '", "quotes": AWKWARD_TEXTS[1] + "\\u2028 \x01\x1f\x7f"},
     {"nothing": None},
 )
+FEWER_ROUNDS = 3  # SQLite, which uses this form, lets one write after the other
 on_postgresql = skipUnless(connection.vendor == "postgresql", "elsewhere there is one form")
 
 
@@ -61,12 +62,12 @@ class WrongCodesStepByStep(StepByStep, test_redeem_limits.WrongCodes):
 
 @on_postgresql
 class RedeemRaceStepByStep(StepByStep, test_redeem_races.RedeemRaceTests):
-    pass
+    rounds = FEWER_ROUNDS
 
 
 @on_postgresql
 class OneKeyRaceStepByStep(StepByStep, test_redeem_races.OneKeyRaceTests):
-    pass
+    rounds = FEWER_ROUNDS
 
 
 class AnswerTests(ApiTestCase):
