@@ -29,6 +29,7 @@ RACES: Final = 50  # vouchers with RACE_USES
 HASHER: Final = PasswordHasher(
     time_cost=2, memory_cost=19 * 1024, parallelism=1
 )  # as apps/users/passwords.py
+PAYERS: Final = tuple(f"payer{number}" for number in range(16))  # who buy at the same time
 CHUNK: Final = 20_000  # rows of a COPY
 
 # The columns that are written; the database has a default for any other.
@@ -137,9 +138,9 @@ class _Loader:
 
     def load(self) -> Data:
         hashed = "argon2" + HASHER.hash(PASSWORD)
-        buyer20, buyer100k, redeemer, _, holder = (
+        buyer20, buyer100k, redeemer, _, holder, *_ = (
             self._person(f"{name}@bench.example", hashed, is_staff=name == "staff")
-            for name in ("buyer20", "buyer100k", "redeemer", "staff", "holder")
+            for name in ("buyer20", "buyer100k", "redeemer", "staff", "holder", *PAYERS)
         )
         owned = min(100_000, self.vouchers // 2)
         crowd = [

@@ -13,7 +13,7 @@ import jwt
 
 from . import data as product_data
 from .client import Client
-from .data import Data
+from .data import PAYERS, Data
 from .machine import Machine, plain_environment, product_environment
 from .processes import PROJECT, Program, gunicorn, local_stripe
 
@@ -54,8 +54,8 @@ class Opponent:
         """New tokens of all people, as the ones of before run out within the hour. Not for floors."""
         if self.name in FLOORS:
             return
-        for person in ("buyer20", "buyer100k", "redeemer", "staff"):
-            body = {"email": getattr(self.data, person), "password": self.data.password}
+        for person in ("buyer20", "buyer100k", "redeemer", "staff", *PAYERS):
+            body = {"email": f"{person}@bench.example", "password": self.data.password}
             answer = self.client.call("POST", "/api/auth/login/", body).json(200)
             tokens = answer.get("tokens", answer)
             self.tokens[person] = tokens["access"]

@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from .client import Client, raw_request
+from .data import PAYERS
 from .load import Load, LoadFailed, drive
 from .machine import Machine
 from .opponents import FLOORS, PRODUCT, WITH_LIMITS, A, B, Opponent
@@ -17,7 +18,7 @@ EVERYBODY: Final = (PRODUCT, B, A)
 LIST: Final = "/api/vouchers/my-vouchers/"
 CODES_A_SECOND: Final = 2_500  # more than anybody redeems in a second
 FIRST_GUESS: Final = 400  # confirmations a second, until one was measured
-PAYERS: Final = 4
+CARDS: Final = 4  # payments at the same time
 
 Requests = Callable[[Machine, Opponent, Load], list[bytes]]
 
@@ -84,12 +85,22 @@ def _ideal_redeem(machine: Machine, opponent: Opponent, load: Load) -> list[byte
     ]
 
 
+def _create(machine: Machine, opponent: Opponent, load: Load) -> list[bytes]:
+    """A purchase by one of many people in turn: those of one person wait for each other."""
+    body = {"voucher_type_id": opponent.data.voucher_type, "quantity": 1}
+    path = "/api/payments/create-payment-intent/"
+    return [
+        raw_request("POST", path, body, opponent.tokens[payer], keep_alive=load.keep_alive)
+        for payer in PAYERS
+    ]
+
+
 def _confirm(name: str, quantity: int) -> Requests:
     """A paid payment intent of so many vouchers with each request."""
 
     def requests(machine: Machine, opponent: Opponent, load: Load) -> list[bytes]:
         rate = opponent.rates.get(name, FIRST_GUESS / quantity**0.5)
-        intents = paid_intents(machine, opponent, quantity, int(1.4 * rate * load.seconds) + 20)
+        intents = paid_intents(machine, opponent, quantity, int(2 * rate * load.seconds) + 20)
         return [
             raw_request(
                 "POST",
@@ -159,7 +170,7 @@ def _pay(port: int, intents: list[str]) -> None:
                 failures.append(f"{intent}: {response.status} {body[:200]!r}")
         connection.close()
 
-    threads = [Thread(target=pay, args=(intents[start::PAYERS],)) for start in range(PAYERS)]
+    threads = [Thread(target=pay, args=(intents[start::CARDS],)) for start in range(CARDS)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -180,10 +191,6 @@ def _hot(opponent: Opponent) -> dict[str, str]:
     return {"code": opponent.data.hot_code}
 
 
-def _purchase(opponent: Opponent) -> dict[str, int]:
-    return {"voucher_type_id": opponent.data.voucher_type, "quantity": 1}
-
-
 REDEEM: Final = "/api/vouchers/redeem/"
 SCENARIOS: Final = (
     Scenario("types", "voucher types", _same("GET", "/api/vouchers/types/")),
@@ -195,12 +202,7 @@ SCENARIOS: Final = (
     Scenario("my-vouchers-20", "my vouchers, 20 owned", _same("GET", LIST, "buyer20")),
     Scenario("my-vouchers-100k", "my vouchers, 100,000 owned", _same("GET", LIST, "buyer100k")),
     Scenario("detail", "voucher detail", _same("GET", "/api/vouchers/detail/{detail_code}/", "buyer20")),
-    Scenario(
-        "create",
-        "create-payment-intent",
-        _same("POST", "/api/payments/create-payment-intent/", "redeemer", _purchase),
-        201,
-    ),
+    Scenario("create", "create-payment-intent", _create, 201),
     Scenario("confirm-1", "confirm, 1 voucher", _confirm("confirm-1", 1), once=True),
     Scenario("confirm-10", "confirm, 10 vouchers", _confirm("confirm-10", 10), once=True),
     Scenario("history", "payment history", _same("GET", "/api/payments/history/", "buyer20")),

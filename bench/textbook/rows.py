@@ -24,7 +24,8 @@ COLUMNS = {
     "voucherusage": "voucher_id user_id service_type used_at details use_no",
     "voucherevent": "voucher_id kind reason at",
 }
-PEOPLE = ("buyer20", "buyer100k", "redeemer", "staff", "holder")
+PAYERS = tuple(f"payer{number}" for number in range(16))
+PEOPLE = ("buyer20", "buyer100k", "redeemer", "staff", "holder", *PAYERS)
 BUYER20, BUYER100K, REDEEMER, STAFF, HOLDER = range(1, 6)
 DAYS, VALIDITY = 400, 365
 TYPES = 10  # on sale
@@ -73,7 +74,7 @@ class Books:
         # By number: 0 is the first day, DAYS - 1 is yesterday.
         self.days = [f"{midnight + timedelta(days=n - DAYS):%Y-%m-%d}" for n in range(DAYS + VALIDITY)]
         self.owned = min(100_000, self.size // 2)
-        self.crowd = range(HOLDER + 1, HOLDER + 1 + max(10, (self.size - self.owned) // 100))
+        self.crowd = range(len(PEOPLE) + 1, len(PEOPLE) + 1 + max(10, (self.size - self.owned) // 100))
         self.sale_ids, self.voucher_ids = count(1), count(1)
 
     def rows(self) -> Iterator[Row]:
