@@ -187,6 +187,15 @@ class PreparedUpdate:
         return statement
 
 
+def count_subquery(rows: models.QuerySet[Any, Any]) -> models.Subquery:
+    """How many rows a queryset has, as a column of another query; it may have Parameters.
+
+    Not by Count, with which Django groups by a column: PostgreSQL would compare each row with the one before.
+    """
+    count = models.Func(function="COUNT", template="%(function)s(*)", output_field=models.BigIntegerField())
+    return models.Subquery(rows.order_by().annotate(number=count).values("number"))
+
+
 def columns_of(model: type[models.Model], *, without: Collection[str] = ()) -> list[str]:
     """The columns of a model's table, for an INSERT that is written as text."""
     return [str(field.column) for field in model._meta.concrete_fields if field.column not in without]

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.core.api.documents import money_text, utc_text
-from apps.vouchers.documents import voucher_document
+from apps.vouchers.documents import sold_type_document, voucher_document
 from apps.vouchers.rows import VoucherRow
 
 from .rows import TransactionRow
@@ -20,17 +20,7 @@ def transaction_document(row: TransactionRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "status": row.status,
-        "voucher_type": {
-            "id": row.type_id,
-            "name": row.type_name or row.type_name_today,
-            "description": row.type_description,
-            "price": money_text(row.type_price),
-            "currency": row.type_currency,
-            "service_type": row.service_type,
-            "validity_days": row.type_validity_days,
-            "max_uses": row.type_max_uses,
-            "is_active": row.type_is_active,
-        },
+        "voucher_type": sold_type_document(row),
         "quantity": row.quantity,
         "unit_price": money_text(row.unit_price),
         "amount": money_text(row.amount),

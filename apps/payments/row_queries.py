@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import BigAutoField, BigIntegerField, CharField, Count, F, Subquery
+from django.db.models import BigAutoField, BigIntegerField, CharField, F
 
-from apps.core.prepared_queries import PreparedModelQuery, PreparedQuery
+from apps.core.prepared_queries import PreparedModelQuery, PreparedQuery, count_subquery
 from apps.users.models import User
 from apps.vouchers.models import Voucher
 from apps.vouchers.rows import VOUCHER_COLUMNS, VoucherRow
@@ -22,15 +22,11 @@ def first_transactions_of(user: User, *, limit: int, offset: int) -> list[tuple[
     return _TRANSACTIONS.rows(owner=user.pk, limit=limit, offset=offset)
 
 
-def _number_of(owner: Any) -> Subquery:
-    """How many transactions the user has, as a column of another query."""
-    rows = Transaction.objects.filter(user=owner).order_by()
-    return Subquery(rows.values("user").annotate(number=Count("pk")).values("number"))
-
-
 _TRANSACTIONS: Final = PreparedQuery(
     lambda *columns: columns,
-    lambda owner: selectors.transactions_of(owner).values_list(*TRANSACTION_COLUMNS, _number_of(owner)),
+    lambda owner: selectors.transactions_of(owner).values_list(
+        *TRANSACTION_COLUMNS, count_subquery(Transaction.objects.filter(user=owner))
+    ),
     owner=BigAutoField(),
 )
 

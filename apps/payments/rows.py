@@ -5,7 +5,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from apps.vouchers.rows import VOUCHER_COLUMNS, VoucherRow
+from apps.vouchers.rows import SOLD_TYPE_COLUMNS, VoucherRow, voucher_row
 
 from .models import Transaction
 
@@ -48,20 +48,10 @@ TRANSACTION_COLUMNS: Final = (
     "created_at",
     "updated_at",
     "completed_at",
-    "service_type",
-    "type_name",
-    "voucher_type_id",
-    "voucher_type__name",
-    "voucher_type__description",
-    "voucher_type__price",
-    "voucher_type__currency",
-    "voucher_type__validity_days",
-    "voucher_type__max_uses",
-    "voucher_type__is_active",
+    *SOLD_TYPE_COLUMNS,
 )
 
 _of_transaction: Final = attrgetter(*(name.replace("__", ".") for name in TRANSACTION_COLUMNS))
-_of_voucher: Final = attrgetter(*(name.replace("__", ".") for name in VOUCHER_COLUMNS))
 
 
 def transaction_row(transaction: Transaction) -> TransactionRow:
@@ -75,4 +65,4 @@ def issued_voucher_rows(paid: Transaction) -> list[VoucherRow] | None:
         return None
     for voucher in paid.just_issued:
         voucher.voucher_type = paid.voucher_type
-    return [VoucherRow._make(_of_voucher(voucher)) for voucher in paid.just_issued]
+    return [voucher_row(voucher) for voucher in paid.just_issued]

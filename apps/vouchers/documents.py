@@ -11,7 +11,7 @@ from apps.core.api.documents import money_text, utc_text
 
 from . import codes
 from .row_queries import VoucherWithHistory
-from .rows import EventRow, TypeRow, UsageRow, VoucherRow
+from .rows import EventRow, SoldTypeRow, TypeRow, UsageRow, VoucherRow
 from .selectors import Statistics
 from .states import VoucherStatus, days_left_at, status_at
 
@@ -23,6 +23,21 @@ def type_document(row: TypeRow) -> dict[str, Any]:
     return {**row._asdict(), "price": money_text(row.price)}
 
 
+def sold_type_document(row: SoldTypeRow) -> dict[str, Any]:
+    """The type of what was sold or issued, as `AsSold` writes it: called as it was then."""
+    return {
+        "id": row.type_id,
+        "name": row.type_name or row.type_name_today,
+        "description": row.type_description,
+        "price": money_text(row.type_price),
+        "currency": row.type_currency,
+        "service_type": row.service_type,
+        "validity_days": row.type_validity_days,
+        "max_uses": row.type_max_uses,
+        "is_active": row.type_is_active,
+    }
+
+
 def voucher_document(row: VoucherRow, now: datetime) -> dict[str, Any]:
     """A voucher as `VoucherOutput` writes it at `now`, an aware datetime."""
     status = status_at(
@@ -30,17 +45,7 @@ def voucher_document(row: VoucherRow, now: datetime) -> dict[str, Any]:
     )
     return {
         "code": codes.format_code(row.code),
-        "voucher_type": {
-            "id": row.type_id,
-            "name": row.type_name or row.type_name_today,
-            "description": row.type_description,
-            "price": money_text(row.type_price),
-            "currency": row.type_currency,
-            "service_type": row.service_type,
-            "validity_days": row.type_validity_days,
-            "max_uses": row.type_max_uses,
-            "is_active": row.type_is_active,
-        },
+        "voucher_type": sold_type_document(row),
         "status": status.value,
         "is_active": row.is_active,
         "is_valid": status is VoucherStatus.ACTIVE,

@@ -2,9 +2,9 @@
 
 from typing import Any, Final, NamedTuple
 
-from django.db.models import BigAutoField, BigIntegerField, CharField, Func, Model, QuerySet, Subquery
+from django.db.models import BigAutoField, CharField, QuerySet
 
-from apps.core.prepared_queries import PreparedQuery
+from apps.core.prepared_queries import PreparedQuery, count_subquery
 from apps.users.models import User
 
 from . import codes, selectors
@@ -76,14 +76,6 @@ def _columns(*columns: Any) -> Columns:
     return columns
 
 
-def _number_of(model: type[Model], owner: Any) -> Subquery:
-    """How many rows of this model the user has, as a column of another query."""
-    rows = model._default_manager.filter(user=owner).order_by()
-    # Not Count, with which Django groups by a column: PostgreSQL would compare each row with the one before.
-    count = Func(function="COUNT", template="%(function)s(*)", output_field=BigIntegerField())
-    return Subquery(rows.annotate(number=count).values("number"))
-
-
 def _with_usages(vouchers: QuerySet[Voucher]) -> QuerySet[Voucher, Columns]:
     """A row for each use of a voucher, the latest first; one without a use if there is none."""
     names = ("id", "service_type", "used_at", "details", "use_no")
@@ -95,12 +87,16 @@ def _with_usages(vouchers: QuerySet[Voucher]) -> QuerySet[Voucher, Columns]:
 _TYPES: Final = PreparedQuery(TypeRow, lambda: selectors.types_on_sale().values_list(*TYPE_COLUMNS))
 _VOUCHERS: Final = PreparedQuery(
     _columns,
-    lambda owner: selectors.vouchers_of(owner).values_list(*VOUCHER_COLUMNS, _number_of(Voucher, owner)),
+    lambda owner: selectors.vouchers_of(owner).values_list(
+        *VOUCHER_COLUMNS, count_subquery(Voucher.objects.filter(user=owner))
+    ),
     owner=BigAutoField(),
 )
 _USAGES: Final = PreparedQuery(
     _columns,
-    lambda owner: selectors.usages_by(owner).values_list(*USAGE_COLUMNS, _number_of(VoucherUsage, owner)),
+    lambda owner: selectors.usages_by(owner).values_list(
+        *USAGE_COLUMNS, count_subquery(VoucherUsage.objects.filter(user=owner))
+    ),
     owner=BigAutoField(),
 )
 _OWN_VOUCHER: Final = PreparedQuery(

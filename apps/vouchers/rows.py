@@ -7,7 +7,7 @@ of a row stands in documents.py.
 from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from django.db.models import F, Q
 
@@ -24,6 +24,31 @@ class TypeRow(NamedTuple):
     validity_days: int
     max_uses: int
     is_active: bool
+
+
+class SoldTypeRow(Protocol):
+    """A row with SOLD_TYPE_COLUMNS."""
+
+    @property
+    def service_type(self) -> str: ...
+    @property
+    def type_name(self) -> str: ...  # as it was at the sale; empty if that was not kept
+    @property
+    def type_id(self) -> int: ...
+    @property
+    def type_name_today(self) -> str: ...
+    @property
+    def type_description(self) -> str: ...
+    @property
+    def type_price(self) -> Decimal: ...
+    @property
+    def type_currency(self) -> str: ...
+    @property
+    def type_validity_days(self) -> int: ...
+    @property
+    def type_max_uses(self) -> int: ...
+    @property
+    def type_is_active(self) -> bool: ...
 
 
 class VoucherRow(NamedTuple):
@@ -66,16 +91,8 @@ class UsageRow(NamedTuple):
 
 TYPE_COLUMNS: Final = TypeRow._fields
 
-VOUCHER_COLUMNS: Final = (
-    "code",
-    "is_active",
-    "inactive_reason",
-    "purchase_date",
-    "expiry_date",
-    "uses_remaining",
-    "total_uses",
-    "face_value",
-    "currency",
+# Of what has a type, for `documents.sold_type_document`: what of it was kept at the sale, and what it is today.
+SOLD_TYPE_COLUMNS: Final = (
     "service_type",
     "type_name",
     "voucher_type_id",
@@ -86,6 +103,19 @@ VOUCHER_COLUMNS: Final = (
     "voucher_type__validity_days",
     "voucher_type__max_uses",
     "voucher_type__is_active",
+)
+
+VOUCHER_COLUMNS: Final = (
+    "code",
+    "is_active",
+    "inactive_reason",
+    "purchase_date",
+    "expiry_date",
+    "uses_remaining",
+    "total_uses",
+    "face_value",
+    "currency",
+    *SOLD_TYPE_COLUMNS,
 )
 
 # Of selectors.usages_by(): who used the old code of somebody else's voucher does not see the new one.

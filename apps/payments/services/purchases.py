@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from django.db import IntegrityError
 from django.db import transaction as database
-from django.db.models import BigAutoField, Count, DateTimeField, F, Subquery
+from django.db.models import BigAutoField, DateTimeField, F
 from django.utils import timezone
 
 from apps.core.idempotency import RequestInProgress, RequestKey
-from apps.core.prepared_queries import PreparedModelQuery
+from apps.core.prepared_queries import PreparedModelQuery, count_subquery
 from apps.core.rate_limits import Counter
 from apps.payments import gateway, row_queries
 from apps.payments.call_slots import on_behalf_of
@@ -235,19 +235,14 @@ def _type_on_sale(user: User, voucher_type_id: int) -> tuple[VoucherType, int]:
     rows = _TYPE.rows(voucher_type=voucher_type_id, user=user.pk, **unpaid_purchases.window(user))
     if not rows:
         raise VoucherTypeNotFound
-    return rows[0], vars(rows[0])["unpaid_starts"] or 0
-
-
-def _number_of_unpaid_starts(user: Any, since: Any, answered_since: Any) -> Subquery:
-    started = unpaid_purchases.unpaid_starts(user, since=since, answered_since=answered_since)
-    return Subquery(started.order_by().values("user").annotate(number=Count("pk")).values("number"))
+    return rows[0], vars(rows[0])["unpaid_starts"]
 
 
 _TYPE: Final = PreparedModelQuery(
-    lambda voucher_type, **starts: (
+    lambda voucher_type, user, **window: (
         VoucherType.objects.on_sale()
         .filter(pk=voucher_type)
-        .annotate(unpaid_starts=_number_of_unpaid_starts(**starts))
+        .annotate(unpaid_starts=count_subquery(unpaid_purchases.unpaid_starts(user, **window)))
         .order_by()
     ),
     voucher_type=BigAutoField(),
