@@ -30,3 +30,11 @@ class GreedyWorker(web_worker.BufferingThreadWorker):
     def init_process(self) -> None:
         web_connections.SLACK = 1000  # type: ignore[misc]
         super().init_process()
+
+
+class CourteousWorker(web_worker.BufferingThreadWorker):
+    """Leaves a new connection to the others for so long that one gets to it on a busy machine too."""
+
+    def init_process(self) -> None:
+        web_worker.YIELD_SECONDS = 0.3  # type: ignore[misc]
+        super().init_process()
