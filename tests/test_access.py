@@ -3,20 +3,30 @@
 from typing import Final
 
 from django.conf import settings
+from django.contrib.auth.models import Permission
 from django.test.utils import tag
 from drf_spectacular.generators import SchemaGenerator
 
 from apps.payments.tests.factories import make_completed_transaction
-from apps.users.tests.factories import make_customer, make_deactivated, make_other_customer, make_staff
+from apps.users.tests.factories import (
+    make_customer,
+    make_deactivated,
+    make_other_customer,
+    make_staff,
+    make_user,
+)
+from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Voucher
 from tests.support.cases import ApiTestCase, Client
 from tests.support.stripe import StripeTestCase
 
-PUBLIC, SIGNED_IN, STAFF, OWNER, OWNER_AND_STAFF = "public", "signed in", "staff", "owner", "owner and staff"
+PUBLIC, SIGNED_IN, OWNER = "public", "signed in", "owner"
+# Staff need the permission, and without it get what anybody gets; the permission alone makes nobody staff.
+VIEW_FIGURES, OWNER_OR_VIEW_VOUCHERS = "staff who may view figures", "owner, and staff who may view vouchers"
 
 TABLE: Final = {
     "GET /api/analytics/dashboard/": SIGNED_IN,
-    "GET /api/analytics/revenue/": STAFF,
+    "GET /api/analytics/revenue/": VIEW_FIGURES,
     "GET /api/analytics/user/": SIGNED_IN,
     "POST /api/auth/login/": PUBLIC,
     "POST /api/auth/logout/": SIGNED_IN,
@@ -50,9 +60,9 @@ TABLE: Final = {
     "PUT /api/users/profile/": SIGNED_IN,
     "PATCH /api/users/profile/": SIGNED_IN,
     "PATCH /api/users/profile/update/": SIGNED_IN,
-    "GET /api/vouchers/detail/{code}/": OWNER_AND_STAFF,
-    "GET /api/vouchers/detail/{code}/pdf/": OWNER_AND_STAFF,
-    "GET /api/vouchers/detail/{code}/qr/": OWNER_AND_STAFF,
+    "GET /api/vouchers/detail/{code}/": OWNER_OR_VIEW_VOUCHERS,
+    "GET /api/vouchers/detail/{code}/pdf/": OWNER_OR_VIEW_VOUCHERS,
+    "GET /api/vouchers/detail/{code}/qr/": OWNER_OR_VIEW_VOUCHERS,
     "GET /api/vouchers/my-vouchers/": SIGNED_IN,
     "POST /api/vouchers/purchase/": SIGNED_IN,
     "POST /api/vouchers/redeem/": SIGNED_IN,
@@ -60,7 +70,15 @@ TABLE: Final = {
     "GET /api/vouchers/types/": PUBLIC,
     "GET /api/vouchers/usage-history/": SIGNED_IN,
 }
+MAY_VIEW: Final = ("superuser", "staff with the permissions")
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def with_permissions(user):
+    """The user, with the permissions that the table names."""
+    codenames = ("view_figures", "view_voucher")
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    return user
 
 
 @tag("server", "smoke")
@@ -70,7 +88,10 @@ class AccessTests(StripeTestCase, ApiTestCase):
         self.people = {
             "owner": make_customer(),
             "another": make_other_customer(),
-            "staff": make_staff(),
+            "superuser": make_staff(),
+            "staff without permissions": make_user(is_staff=True),
+            "staff with the permissions": with_permissions(make_user(is_staff=True)),
+            "former staff": with_permissions(make_user()),
             "deactivated": make_deactivated(),
         }
         transaction = make_completed_transaction(user=self.people["owner"])
@@ -104,14 +125,32 @@ class AccessTests(StripeTestCase, ApiTestCase):
                         self.assertProblem(response, 401, "not_authenticated")
                     elif person == "deactivated":
                         self.assertProblem(response, 401, "token_invalid")
-                    elif allowed == STAFF and person != "staff":
+                    elif allowed == VIEW_FIGURES and person not in MAY_VIEW:
                         self.assertProblem(response, 403, "permission_denied")
                     elif (allowed == OWNER and person != "owner") or (
-                        allowed == OWNER_AND_STAFF and person == "another"
+                        allowed == OWNER_OR_VIEW_VOUCHERS and person not in ("owner", *MAY_VIEW)
                     ):
                         self.assertEqual(response.status_code, 404)
                     else:
                         self.assertIn(response.status_code, (200, 202, 400))
+
+    def test_the_scope_of_the_dashboard_is_the_platform_for_staff_who_may_view_figures(self):
+        for person in self.people.keys() - {"deactivated"}:
+            with self.subTest(person):
+                scope = self.call("GET /api/analytics/dashboard/", person).json()["scope"]
+                self.assertEqual(scope, "platform" if person in MAY_VIEW else "personal")
+
+    def test_who_acted_is_for_staff_who_may_view_vouchers(self):
+        voucher = Voucher.objects.get()
+        voucher_services.suspend_vouchers([voucher.pk], actor=self.people["another"], reason="x")
+        Voucher.objects.update(user=self.people["staff without permissions"])
+        for person, actor in (
+            ("staff without permissions", "staff"),
+            ("staff with the permissions", self.people["another"].email),
+        ):
+            with self.subTest(person):
+                history = self.call("GET /api/vouchers/detail/{code}/", person).json()["history"]
+                self.assertEqual(history[-1]["actor"], actor)
 
     def test_other_methods_are_refused(self):
         known: dict[str, set[str]] = {}
@@ -122,7 +161,8 @@ class AccessTests(StripeTestCase, ApiTestCase):
             for method in set(METHODS) - methods:
                 with self.subTest(method=method, path=path):
                     response = self.call(
-                        f"{method} {path}", "staff" if TABLE[f"{min(methods)} {path}"] == STAFF else "owner"
+                        f"{method} {path}",
+                        "superuser" if TABLE[f"{min(methods)} {path}"] == VIEW_FIGURES else "owner",
                     )
                     self.assertProblem(response, 405, "method_not_allowed")
                     self.assertLessEqual(methods, set(response.headers["Allow"].split(", ")))
@@ -131,7 +171,7 @@ class AccessTests(StripeTestCase, ApiTestCase):
         owner = self.people["owner"]
         claims = {
             "id": 1,
-            "user": self.people["staff"].pk,
+            "user": self.people["superuser"].pk,
             "is_staff": True,
             "is_superuser": True,
             "is_active": False,

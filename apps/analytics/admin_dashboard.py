@@ -12,12 +12,18 @@ from django.utils import timezone
 from apps.core.money import format_amount
 
 from . import periods, selectors
+from .models import VIEW_FIGURES
 
 CHART_DAYS: Final = 14
 
 
 def dashboard_callback(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add the figures and the charts to the context of `front_page.html` (UNFOLD's DASHBOARD_CALLBACK)."""
+    """Add the figures and the charts to the context of `front_page.html` (UNFOLD's DASHBOARD_CALLBACK).
+
+    Nothing is counted for staff without the permission to view figures.
+    """
+    if not request.user.has_perm(VIEW_FIGURES):
+        return context
     now = timezone.now()
     currency = settings.DEFAULT_CURRENCY
     period = periods.days_until(timezone.localdate(now))

@@ -14,16 +14,18 @@ from apps.core.api.openapi import documented
 from apps.core.api.responses import document_response
 from apps.users.current_user import current_user
 from apps.users.models import User
+from apps.users.permissions import has_staff_permission
 
 from . import errors, selectors
 from .documents import dashboard_document
+from .models import VIEW_FIGURES
 from .periods import Period, days_until
 from .serializers import PERIOD_PARAMETERS, DashboardOutput, PeriodInput, RevenueOutput
 
 
-class IsStaff(BasePermission):
+class MayViewFigures(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
-        if not request.user.is_staff:
+        if not has_staff_permission(current_user(request), VIEW_FIGURES):
             raise errors.StaffOnly
         return True
 
@@ -47,13 +49,14 @@ def _dashboard(request: Request, owner: User | None) -> HttpResponse:
 
 class Dashboard(APIView):
     @documented(
-        "Figures of a period: the platform's for staff, one's own for everyone else.",
+        "Figures of a period: the platform's for staff with the permission to view them, one's own for everyone else.",
         operation_id="analytics_dashboard",
         parameters=[PeriodInput],
         answers={200: DashboardOutput},
     )
     def get(self, request: Request) -> HttpResponse:
-        return _dashboard(request, None if request.user.is_staff else current_user(request))
+        user = current_user(request)
+        return _dashboard(request, None if has_staff_permission(user, VIEW_FIGURES) else user)
 
 
 class Personal(APIView):
@@ -68,10 +71,10 @@ class Personal(APIView):
 
 
 class Revenue(APIView):
-    permission_classes = (IsAuthenticated, IsStaff)
+    permission_classes = (IsAuthenticated, MayViewFigures)
 
     @documented(
-        "Sales by day and by type, refunds, and what is paid but unused. For staff.",
+        "Sales by day and by type, refunds, and what is paid but unused. For staff who may view figures.",
         operation_id="analytics_revenue",
         parameters=[PeriodInput],
         answers={200: RevenueOutput},

@@ -74,11 +74,11 @@ def usage_document(row: UsageRow) -> dict[str, Any]:
     }
 
 
-def event_document(row: EventRow, *, viewer_id: int, viewer_is_staff: bool) -> dict[str, Any]:
-    """An event as `VoucherEventOutput` writes it for this viewer."""
+def event_document(row: EventRow, *, viewer_id: int, sees_actors: bool) -> dict[str, Any]:
+    """An event as `VoucherEventOutput` writes it for this viewer, who may see who acted or only on which side."""
     if row.actor_id is None:
         actor: str | None = "system"
-    elif viewer_is_staff:
+    elif sees_actors:
         actor = row.actor_email
     else:
         actor = "you" if row.actor_id == viewer_id else "staff"
@@ -86,15 +86,14 @@ def event_document(row: EventRow, *, viewer_id: int, viewer_is_staff: bool) -> d
 
 
 def voucher_detail_document(
-    detail: VoucherWithHistory, now: datetime, *, viewer_id: int, viewer_is_staff: bool
+    detail: VoucherWithHistory, now: datetime, *, viewer_id: int, sees_actors: bool
 ) -> dict[str, Any]:
     """A voucher as `VoucherDetailOutput` writes it at `now` for this viewer."""
     return {
         **voucher_document(detail.voucher, now),
         "usages": [usage_document(usage) for usage in detail.usages],
         "history": [
-            event_document(event, viewer_id=viewer_id, viewer_is_staff=viewer_is_staff)
-            for event in detail.events
+            event_document(event, viewer_id=viewer_id, sees_actors=sees_actors) for event in detail.events
         ],
     }
 

@@ -26,6 +26,7 @@ from .states import status_condition as status_condition
 from .type_names import WithTypeName as WithTypeName
 
 CURRENCY_CODE: Final = re.compile(r"^[A-Z]{3}\Z")
+VIEW_VOUCHERS: Final = "vouchers.view_voucher"  # of others; one's own are everybody's to see
 currency_code = RegexValidator(CURRENCY_CODE.pattern, "Three capital letters (ISO 4217).")
 
 

@@ -47,19 +47,19 @@ def first_usages_by(user: User, *, limit: int, offset: int) -> list[Columns]:
     return _USAGES.rows(owner=user.pk, limit=limit, offset=offset)
 
 
-def voucher_with_history(*, code: str, user: User) -> VoucherWithHistory:
-    """A voucher with at most MAX_USES_SHOWN uses and all its events, for its owner and for staff. Two queries.
+def voucher_with_history(*, code: str, owner: User | None) -> VoucherWithHistory:
+    """A voucher of the owner (None: of anybody) with at most MAX_USES_SHOWN uses and all its events. Two queries.
 
-    Raises VoucherNotFound for anyone else; a malformed code is a voucher that isn't there.
+    Raises VoucherNotFound for a voucher of others; a malformed code is a voucher that isn't there.
     """
     symbols = codes.parse_or_none(code)
     limit = selectors.MAX_USES_SHOWN
     if symbols is None:
         raise VoucherNotFound
-    if user.is_staff:
+    if owner is None:
         rows = _ANY_VOUCHER.rows(code=symbols, limit=limit)
     else:
-        rows = _OWN_VOUCHER.rows(code=symbols, owner=user.pk, limit=limit)
+        rows = _OWN_VOUCHER.rows(code=symbols, owner=owner.pk, limit=limit)
     if not rows:
         raise VoucherNotFound
     end = 1 + len(VOUCHER_COLUMNS)

@@ -19,10 +19,12 @@ from django.db.models import (
 
 from apps.core.prepared_queries import PreparedQuery
 from apps.users.models import User
+from apps.users.permissions import has_staff_permission
 
 from . import codes
 from .errors import VoucherNotFound
 from .models import (
+    VIEW_VOUCHERS,
     Batch,
     UsageReversal,
     Voucher,
@@ -48,7 +50,7 @@ def vouchers_of(user: User) -> QuerySet[Voucher]:
 
 
 def voucher_seen_by(user: User, *, code: str) -> Voucher:
-    """A voucher with its type, for its owner and for staff; raises VoucherNotFound for anyone else.
+    """A voucher with its type, for its owner and staff who may view vouchers; raises VoucherNotFound for anyone else.
 
     A malformed code is a voucher that isn't there.
     """
@@ -66,7 +68,7 @@ def _seen_by(user: User, vouchers: QuerySet[Voucher], code: str) -> Voucher:
         symbols = codes.parse(code)
     except codes.CodeMalformed as error:
         raise VoucherNotFound from error
-    if not user.is_staff:
+    if not has_staff_permission(user, VIEW_VOUCHERS):
         vouchers = vouchers.filter(user=user)
     voucher = vouchers.filter(code=symbols).first()
     if voucher is None:

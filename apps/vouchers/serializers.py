@@ -10,9 +10,11 @@ from rest_framework import serializers
 
 from apps.core.api.fields import KnownFieldsSerializer, MoneyField, UTCDateTimeField
 from apps.users.models import User
+from apps.users.permissions import has_staff_permission
 
 from . import codes
 from .models import (
+    VIEW_VOUCHERS,
     Batch,
     InactiveReason,
     Voucher,
@@ -145,11 +147,11 @@ class BatchOutput(serializers.ModelSerializer[Batch]):
 
 
 class VoucherEventOutput(serializers.ModelSerializer[VoucherEvent]):
-    """`context["viewer"]` is who reads it: staff see who acted, an owner only on which side they stand."""
+    """`context["viewer"]` is who reads it: staff who may view vouchers see who acted, an owner only on which side."""
 
     at = UTCDateTimeField()
     actor = serializers.SerializerMethodField(
-        help_text="`you`, `staff` or `system`; to staff the e-mail address, or `system`."
+        help_text="`you`, `staff` or `system`; to staff who may view vouchers the e-mail address, or `system`."
     )
 
     class Meta:
@@ -161,7 +163,7 @@ class VoucherEventOutput(serializers.ModelSerializer[VoucherEvent]):
         viewer: User = self.context["viewer"]
         if event.actor is None:
             return "system"
-        if viewer.is_staff:
+        if has_staff_permission(viewer, VIEW_VOUCHERS):
             return event.actor.email
         return "you" if event.actor == viewer else "staff"
 

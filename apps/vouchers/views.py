@@ -21,11 +21,12 @@ from apps.core.api.responses import document_response
 from apps.core.views import PublicView
 from apps.users.current_user import current_user
 from apps.users.errors import AccountClosed
+from apps.users.permissions import has_staff_permission
 
 from . import errors, qr, row_queries, selectors, services, type_list, voucher_pdf
 from .documents import statistics_document, usage_document, voucher_detail_document, voucher_document
 from .filters import UsageFilters, VoucherFilters
-from .models import Voucher, VoucherUsage
+from .models import VIEW_VOUCHERS, Voucher, VoucherUsage
 from .rate_limits import unknown_codes
 from .rows import USAGE_COLUMNS, VOUCHER_COLUMNS, UsageRow, VoucherRow
 from .serializers import (
@@ -119,19 +120,18 @@ def _response(answer: services.Answer) -> HttpResponse:
 
 class VoucherDetail(APIView):
     @documented(
-        "One voucher with its uses and its history, for its owner and staff.",
+        "One voucher with its uses and its history, for its owner and staff with the permission to view vouchers.",
         operation_id="voucher_detail",
         answers={200: VoucherDetailOutput},
         errors=(errors.VoucherNotFound,),
     )
     def get(self, request: Request, code: str) -> HttpResponse:
         viewer = current_user(request)
-        voucher = row_queries.voucher_with_history(code=code, user=viewer)
+        sees_all = has_staff_permission(viewer, VIEW_VOUCHERS)
+        voucher = row_queries.voucher_with_history(code=code, owner=None if sees_all else viewer)
         return document_response(
             request,
-            voucher_detail_document(
-                voucher, timezone.now(), viewer_id=viewer.pk, viewer_is_staff=viewer.is_staff
-            ),
+            voucher_detail_document(voucher, timezone.now(), viewer_id=viewer.pk, sees_actors=sees_all),
         )
 
 
@@ -139,7 +139,8 @@ class VoucherQr(APIView):
     content_negotiation_class = IgnoreClientContentNegotiation
 
     @documented(
-        "A voucher's QR code, for its owner and staff: the address where the web client redeems it.",
+        "A voucher's QR code, for its owner and staff with the permission to view vouchers: the address where the web"
+        " client redeems it.",
         operation_id="voucher_qr",
         parameters=[QrInput],
         answers={(200, "image/svg+xml"): OpenApiTypes.BINARY, (200, "image/png"): OpenApiTypes.BINARY},
@@ -159,7 +160,7 @@ class VoucherPdf(APIView):
     content_negotiation_class = IgnoreClientContentNegotiation
 
     @documented(
-        "A voucher to print, for its owner and staff.",
+        "A voucher to print, for its owner and staff with the permission to view vouchers.",
         operation_id="voucher_pdf",
         answers={(200, "application/pdf"): OpenApiTypes.BINARY},
         errors=(errors.VoucherNotFound,),

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from decimal import Decimal
 
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
@@ -92,6 +93,19 @@ class FrontPageTests(TestCase):
         self.assertEqual(self.client.get("/admin/").status_code, 302)
         self.client.force_login(make_user(is_staff=True))
         self.assertEqual(self.client.get("/admin/").status_code, 200)
+
+    def test_its_figures_are_for_staff_who_may_view_them(self) -> None:
+        make_purchase(user=self.customer, at=self.now)
+        colleague = make_user(is_staff=True)
+        self.client.force_login(colleague)
+        response = self.client.get("/admin/")
+        self.assertNotIn("figures", response.context)
+        for hidden in ("Sales today", "Outstanding", '<canvas class="chart"', "/admin/payments/transaction/"):
+            self.assertNotContains(response, hidden)
+        colleague.user_permissions.set(Permission.objects.filter(codename="view_figures"))
+        response = self.client.get("/admin/")
+        for shown in ("Sales today", "Outstanding", '<canvas class="chart"'):
+            self.assertContains(response, shown)
 
     def test_the_number_of_queries_does_not_grow_with_the_rows(self) -> None:
         def ask() -> int:
