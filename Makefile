@@ -5,6 +5,9 @@ ONLY ?=
 SIZES ?=
 SAVE ?=
 
+# Installation compiles nothing (below), so Python has to keep what it compiles when a module is first imported.
+unexport PYTHONDONTWRITEBYTECODE
+
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ {printf "make %-13s %s\n", $$1, $$2}' Makefile
 

@@ -63,6 +63,7 @@ rm -rf "$0"
 def use() -> None:
     """Start the servers, name them in the environment, and fix the rest of the environment."""
     home = new_home()
+    _let_python_keep_bytecode()
     os.environ.update(_environment(os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")))
     os.environ["TEST_HOME"] = str(home)
     if "DATABASE_URL" not in os.environ:
@@ -73,6 +74,15 @@ def use() -> None:
     if "REDIS_URL" not in os.environ:
         program = redis_program()
         os.environ["REDIS_URL"] = start_redis(program, home) if program else ""
+
+
+def _let_python_keep_bytecode() -> None:
+    """Undo PYTHONDONTWRITEBYTECODE, for this process and those that it starts.
+
+    The tests start the application dozens of times, and each start would compile a thousand modules anew.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def _environment(database_url: str | None, redis_url: str | None) -> dict[str, str]:
