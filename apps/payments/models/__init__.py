@@ -1,0 +1,43 @@
+"""Payments, the vouchers issued for them, what goes back of them, and the events from Stripe.
+
+A foreign key has no index of its own (`db_index=False`) where another index or a constraint begins with it.
+"""
+
+from .disputes import (
+    INQUIRY,
+    Dispute,
+    DisputeOutcome,
+    DisputeQuerySet,
+)
+from .idempotency import IdempotencyKey
+from .refunds import (
+    UNDER_WAY,
+    Refund,
+    RefundedVoucher,
+    RefundOrigin,
+    RefundQuerySet,
+    RefundStatus,
+)
+from .stripe_events import StripeEvent, StripeEventQuerySet
+from .transactions import PAID, SoldVoucher, Transaction, TransactionQuerySet, TransactionStatus
+
+__all__ = [
+    "INQUIRY",
+    "PAID",
+    "UNDER_WAY",
+    "Dispute",
+    "DisputeOutcome",
+    "DisputeQuerySet",
+    "IdempotencyKey",
+    "Refund",
+    "RefundOrigin",
+    "RefundQuerySet",
+    "RefundStatus",
+    "RefundedVoucher",
+    "SoldVoucher",
+    "StripeEvent",
+    "StripeEventQuerySet",
+    "Transaction",
+    "TransactionQuerySet",
+    "TransactionStatus",
+]
