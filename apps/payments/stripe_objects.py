@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -46,7 +47,10 @@ class Refund:
 
 @dataclass(frozen=True)
 class Dispute:
-    """A dispute as Stripe has it now; `status` in Stripe's words ("Disputes": needs_response, won, lost …)."""
+    """A dispute as Stripe has it now; `status` in Stripe's words ("Disputes": needs_response, won, lost …).
+
+    `respond_by` is until when the bank takes evidence (`evidence_details.due_by`), None where it takes none.
+    """
 
     id: str
     intent_id: str
@@ -54,6 +58,7 @@ class Dispute:
     amount: Decimal
     currency: str
     reason: str
+    respond_by: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,7 @@ def to_dispute(stripe_dispute: stripe.Dispute) -> Dispute:
     """Raises NotAtStripe or PaymentProviderUnavailable."""
     with _reading("a dispute"):
         currency = stripe_dispute.currency.upper()
+        due_by = getattr(getattr(stripe_dispute, "evidence_details", None), "due_by", None)
         return Dispute(
             id=stripe_dispute.id,
             intent_id=id_of(getattr(stripe_dispute, "payment_intent", None)),
@@ -145,6 +151,7 @@ def to_dispute(stripe_dispute: stripe.Dispute) -> Dispute:
             amount=stripe_amounts.from_minor(stripe_dispute.amount, currency),
             currency=currency,
             reason=stripe_dispute.reason,
+            respond_by=datetime.fromtimestamp(due_by, tz=UTC) if due_by else None,
         )
 
 

@@ -23,6 +23,7 @@ from apps.vouchers.models import MONEY_HOLDS, Hold, Voucher
 
 from .timeline import Timeline
 
+EVIDENCE_PERIOD: Final = timedelta(days=9)  # for which the bank takes evidence
 UNREFUNDABLE: Final = frozenset(Hold) - {Hold.WITHDRAWN}
 REASONS: Final = (
     "Bought the wrong voucher.",
@@ -123,6 +124,7 @@ class Returns:
             amount=self.paid.amount if whole else self.paid.unit_price,
             reason=self.random.choice(("fraudulent", "product_not_received", "duplicate")),
             stripe_status="needs_response",
+            respond_by=(at + EVIDENCE_PERIOD).replace(microsecond=0),
             opened_at=at,
         )
         self.disputes.append(dispute)

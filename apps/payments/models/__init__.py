@@ -5,6 +5,7 @@ A foreign key has no index of its own (`db_index=False`) where another index or 
 
 from .disputes import (
     INQUIRY,
+    NEEDS_RESPONSE,
     Dispute,
     DisputeOutcome,
     DisputeQuerySet,
@@ -23,6 +24,7 @@ from .transactions import PAID, SoldVoucher, Transaction, TransactionQuerySet, T
 
 __all__ = [
     "INQUIRY",
+    "NEEDS_RESPONSE",
     "PAID",
     "UNDER_WAY",
     "Dispute",

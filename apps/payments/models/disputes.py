@@ -1,11 +1,12 @@
 """Disputes: the buyer's bank takes a payment back, or asks about it."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from .transactions import Transaction
 
 INQUIRY = "warning_"  # so begin the statuses at Stripe of a dispute that has taken no money
+NEEDS_RESPONSE = ("needs_response", "warning_needs_response")
 
 
 class DisputeOutcome(models.TextChoices):
@@ -19,6 +20,11 @@ class DisputeQuerySet(models.QuerySet["Dispute"]):
         """Open disputes during which nothing can be refunded: all but inquiries (Stripe's docs, "Disputes")."""
         return self.filter(outcome=DisputeOutcome.OPEN).exclude(stripe_status__startswith=INQUIRY)
 
+    def awaiting_response(self) -> "DisputeQuerySet":
+        """Disputes and inquiries that the bank wants evidence about, those that are due first in front."""
+        waiting = self.filter(outcome=DisputeOutcome.OPEN, stripe_status__in=NEEDS_RESPONSE)
+        return waiting.order_by(F("respond_by").asc(nulls_last=True), "id")
+
 
 class Dispute(models.Model):
     """The buyer's bank took a payment back, or asks about it. Open, it suspends; lost, it voids."""
@@ -28,6 +34,9 @@ class Dispute(models.Model):
     amount = models.DecimalField(max_digits=12, decimal_places=2)
     reason = models.CharField(max_length=100, blank=True)
     stripe_status = models.CharField(max_length=50)
+    respond_by = models.DateTimeField(
+        null=True, blank=True, help_text="Until when the bank takes evidence, as Stripe says."
+    )
     outcome = models.CharField(max_length=4, choices=DisputeOutcome, default=DisputeOutcome.OPEN)
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)

@@ -1,11 +1,12 @@
 """Refunds: requested here, or made in Stripe's dashboard."""
 
 import uuid
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from apps.vouchers.models import Voucher
@@ -23,6 +24,10 @@ class RefundStatus(models.TextChoices):
     REJECTED = "rejected"
     CANCELED = "canceled"
 
+
+# After so long a refund that has not ended needs a person. Banks take up to ten days (Stripe's docs, "Refunds").
+UNSENT_AFTER = timedelta(hours=1)
+PENDING_AFTER = timedelta(days=10)
 
 UNDER_WAY = (RefundStatus.REQUESTED, RefundStatus.APPROVED, RefundStatus.PENDING)
 
@@ -43,6 +48,18 @@ class RefundQuerySet(models.QuerySet["Refund"]):
         """Automatic refunds that nobody has to decide about, and that no dispute keeps from being sent."""
         waiting = self.filter(origin=RefundOrigin.AUTOMATIC, status=RefundStatus.REQUESTED)
         return waiting.exclude(transaction__in=Dispute.objects.blocking().values("transaction"))
+
+    def failed_unacknowledged(self) -> "RefundQuerySet":
+        """Refunds that failed, after which no other of the payment was begun and nobody has said that it is settled."""
+        failed = self.filter(status=RefundStatus.FAILED, acknowledged_at=None)
+        later = Refund.objects.filter(transaction=OuterRef("transaction"), pk__gt=OuterRef("pk"))
+        return failed.exclude(Exists(later.filter(status__in=(*UNDER_WAY, RefundStatus.SUCCEEDED))))
+
+    def overdue(self, now: datetime) -> "RefundQuerySet":
+        """Refunds that were approved and did not reach Stripe, or that wait for a bank for longer than usual."""
+        unsent = Q(status=RefundStatus.APPROVED, updated_at__lt=now - UNSENT_AFTER)
+        waiting = Q(status=RefundStatus.PENDING, updated_at__lt=now - PENDING_AFTER)
+        return self.filter(unsent | waiting)
 
 
 class Refund(models.Model):
@@ -71,6 +88,12 @@ class Refund(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When staff said of a failed refund that it is settled in another way.",
+    )
 
     objects = RefundQuerySet.as_manager()
 
@@ -85,6 +108,11 @@ class Refund(models.Model):
                 fields=("created_at",),
                 condition=Q(status__in=UNDER_WAY),
                 name="payments_refunds_under_way",
+            ),
+            models.Index(
+                fields=("finished_at",),
+                condition=Q(status=RefundStatus.FAILED, acknowledged_at=None),
+                name="payments_refunds_failed",
             ),
         ]
         constraints = (

@@ -26,7 +26,7 @@ OUTCOME_OF: Final = {
     "prevented": DisputeOutcome.WON,
     "lost": DisputeOutcome.LOST,
 }
-CHANGING: Final = ("amount", "reason", "stripe_status", "outcome", "closed_at", "updated_at")
+CHANGING: Final = ("amount", "reason", "stripe_status", "respond_by", "outcome", "closed_at", "updated_at")
 
 
 def last_changes(intent_id: str) -> dict[str, datetime]:
@@ -43,10 +43,11 @@ def apply_dispute(at_stripe: gateway.Dispute, *, read_at: datetime | None) -> Di
     with database.atomic():
         paid = lock_transaction(Transaction.objects.filter(stripe_payment_intent_id=at_stripe.intent_id))
         known = Dispute.objects.filter(stripe_dispute_id=at_stripe.id).first()
-        if known and (known.stripe_status, known.amount, known.reason) == (
+        if known and (known.stripe_status, known.amount, known.reason, known.respond_by) == (
             at_stripe.status,
             at_stripe.amount,
             at_stripe.reason,
+            at_stripe.respond_by,
         ):
             return known
         if (known and known.updated_at) != read_at:
@@ -57,7 +58,7 @@ def apply_dispute(at_stripe: gateway.Dispute, *, read_at: datetime | None) -> Di
         changed = dispute.pk is None or dispute.outcome != outcome
         corrected = outcome == DisputeOutcome.LOST and dispute.amount != at_stripe.amount
         dispute.amount, dispute.reason = at_stripe.amount, at_stripe.reason
-        dispute.stripe_status = at_stripe.status
+        dispute.stripe_status, dispute.respond_by = at_stripe.status, at_stripe.respond_by
         dispute.outcome = outcome
         if outcome == DisputeOutcome.OPEN:
             dispute.closed_at = None

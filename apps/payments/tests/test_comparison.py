@@ -96,12 +96,13 @@ class ComparisonTests(SimpleTestCase):
         ):
             with self.subTest(name):
                 self.check(comparison.compare_refund(refund, ours), name)
-        dispute = gateway.Dispute("dp_1", "pi_1", "lost", Decimal(10), "USD", "fraudulent")
+        dispute = gateway.Dispute("dp_1", "pi_1", "lost", Decimal(10), "USD", "fraudulent", respond_by=NOW)
         for our_dispute, name in (
             (None, "dispute_unknown"),
             (Dispute(amount=10, stripe_status="needs_response"), "dispute_moved"),
-            (Dispute(amount=9, stripe_status="lost"), "dispute_moved"),
-            (Dispute(amount=10, stripe_status="lost"), None),
+            (Dispute(amount=9, stripe_status="lost", respond_by=NOW), "dispute_moved"),
+            (Dispute(amount=10, stripe_status="lost", respond_by=NOW - timedelta(days=1)), "dispute_moved"),
+            (Dispute(amount=10, stripe_status="lost", respond_by=NOW), None),
         ):
             with self.subTest(name):
                 self.check(comparison.compare_dispute(dispute, our_dispute), name)

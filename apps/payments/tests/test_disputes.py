@@ -34,6 +34,18 @@ class DisputeTests(PaidTestCase, ApiTestCase):
         self.assertEqual(refused["reason"], "disputed")
         self.assertEqual(Dispute.objects.get().outcome, "open")
 
+    def test_it_says_until_when_the_bank_takes_evidence(self):
+        _, dispute_id = self.disputed()
+        due_by = gateway.fetch_dispute(dispute_id).respond_by
+        dispute = Dispute.objects.get()
+        self.assertEqual(dispute.respond_by, due_by)
+        assert due_by
+        self.assertGreater(due_by, timezone.now())
+        Dispute.objects.update(respond_by=None)  # a dispute from before the column was there
+        services.sync_dispute(dispute_id)
+        dispute.refresh_from_db()
+        self.assertEqual(dispute.respond_by, due_by)
+
     def test_a_won_dispute_gives_the_vouchers_and_the_days_back(self):
         paid = self.buy(2)
         with time_machine.travel(timezone.now() - timedelta(days=9), tick=False):

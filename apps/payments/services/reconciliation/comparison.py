@@ -114,7 +114,8 @@ def compare_dispute(at_stripe: gateway.Dispute, dispute: Dispute | None) -> Diff
     """Compare a dispute at Stripe with ours, if there is one."""
     if dispute is None:
         return Difference("dispute_unknown", at_stripe.id, stripe_id=at_stripe.id)
-    if (dispute.stripe_status, dispute.amount) != (at_stripe.status, at_stripe.amount):
+    ours = (dispute.stripe_status, dispute.amount, dispute.respond_by)
+    if ours != (at_stripe.status, at_stripe.amount, at_stripe.respond_by):
         return Difference("dispute_moved", at_stripe.id, stripe_id=at_stripe.id)
     return None
 
