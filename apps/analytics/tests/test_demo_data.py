@@ -57,7 +57,8 @@ class HistoryTests(ApiTestCase):
     def setUpTestData(cls):
         cls.output = create(users=70, months=5, seed=SEED, until=UNTIL)
         with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")  # as a server does soon after, without which the audit of so many rows takes long
+            # As a server does soon after; without it the audit of so many rows takes long.
+            cursor.execute("ANALYZE")
 
     def test_the_books_are_in_order(self):
         self.assertEqual(broken_rules(), {})
