@@ -276,6 +276,15 @@ class DevelopmentTests(SimpleTestCase):
         self.assertEqual(found["DATABASES"]["default"]["ENGINE"], "django.db.backends.sqlite3")
         self.assertTrue(found["CELERY_TASK_ALWAYS_EAGER"])
 
+    def test_web_clients_under_development_may_call_the_api(self):
+        ports = (3000, 5173, 4200, 8080)
+        local = {f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in ports}
+        unset = {"CORS_ALLOWED_ORIGINS": ""}
+        for allowed in ("CORS_ALLOWED_ORIGINS", "CSRF_TRUSTED_ORIGINS"):
+            self.assertEqual(set(load(DEBUG="True", **unset)[allowed]), local)
+            self.assertEqual(load(**unset)[allowed], [])
+            self.assertEqual(load(DEBUG="True")[allowed], ["https://app.example.org"])
+
     def test_live_keys_where_the_public_comes_are_warned_of(self):
         answer = manage("check", DEBUG="True")
         self.assertEqual(answer.returncode, 0, answer.stderr)

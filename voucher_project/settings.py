@@ -190,7 +190,11 @@ BODY_LIMITS = {"/api/payments/webhook/": 4 * 1024 * 1024}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 CORS_URLS_REGEX = r"^/api/"
-CORS_ALLOWED_ORIGINS = read("CORS_ALLOWED_ORIGINS", [], cast=origins)
+# Where the development servers of web clients listen: create-react-app and Next, Vite, Angular, Vue.
+DEVELOPMENT_ORIGINS = [
+    f"http://{host}:{port}" for port in (3000, 5173, 4200, 8080) for host in ("localhost", "127.0.0.1")
+]
+CORS_ALLOWED_ORIGINS = read("CORS_ALLOWED_ORIGINS", DEVELOPMENT_ORIGINS if DEBUG else [], cast=origins)
 CORS_ALLOW_CREDENTIALS = True
 # Besides our own, what tracing (W3C Trace Context, Sentry) and HTTP libraries add to every request of a page.
 CORS_ALLOW_HEADERS = [
