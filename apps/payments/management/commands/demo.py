@@ -3,34 +3,36 @@
 import contextlib
 import os
 import signal
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, connection
+from django.db.migrations.loader import MigrationLoader
 
-HOST = "127.0.0.1"
+from apps.payments.management import demo_processes
+from apps.payments.management.demo_processes import HOST
+
 BUYER = ("demo@example.com", "demo-voucher-pass")
 STAFF = ("staff@example.com", "staff-voucher-pass")
 USERS, MONTHS = 40, 6  # of the history that a new database gets
+DEFAULT_PORT = 8000
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 BANNER = """
-  API      http://{host}:{port}/api/
-  Docs     http://{host}:{port}/api/docs/
-  Admin    http://{host}:{port}/admin/
+  API      {site}/api/
+  Docs     {site}/api/docs/
+  Admin    {site}/admin/
   Stripe   {stripe}
 
   Buyer    {buyer[0]}    password: {buyer[1]}
   Staff    {staff[0]}   password: {staff[1]}
 {pay}
-  Ctrl-C ends it.
+  An edit of the code takes effect at once. Ctrl-C ends it.
 """
 PAY = """
   Pay a purchase, with the client_secret that its answer gave:
@@ -46,7 +48,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         stripe_port = urlsplit(settings.STRIPE_API_BASE).port or 12111
-        parser.add_argument("--port", type=int, default=8000, help="of the app (default: %(default)s)")
+        parser.add_argument(
+            "--port", type=int, default=DEFAULT_PORT, help="of the app (default: %(default)s)"
+        )
         parser.add_argument(
             "--stripe-port",
             type=int,
@@ -64,26 +68,45 @@ class Command(BaseCommand):
         if not settings.DEBUG:
             raise CommandError("The demo has public passwords: it runs only with DEBUG=True.")
         local = settings.STRIPE_SECRET_KEY == "sk_test_local"
-        for wanted, option in [(port, "--port"), (stripe_port, "--stripe-port")][: 1 + local]:
-            _check_free(wanted, option)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        demo_processes.check_free(port, "PORT")
+        if local:
+            demo_processes.check_free(stripe_port, "STRIPE_PORT")
+        for number in ENDING:
             signal.signal(number, _end)
-        stripe = settings.STRIPE_API_BASE
+        self._prepare(users)
+        connection.close()
         with contextlib.ExitStack() as running:
+            environment = _addresses(port)
             if local:
-                settings.STRIPE_API_BASE = stripe = f"http://{HOST}:{stripe_port}"
-                running.enter_context(_local_stripe(port, stripe_port))
-            self._prepare(users)
-            pay = PAY.format(stripe=stripe, key=settings.STRIPE_PUBLISHABLE_KEY) if local else ""
-            self.stdout.write(
-                BANNER.format(host=HOST, port=port, buyer=BUYER, staff=STAFF, stripe=stripe, pay=pay)
+                webhook = f"http://{HOST}:{port}/api/payments/webhook/"
+                options_of_stripe = (
+                    *("--webhook-url", webhook),
+                    *("--webhook-secret", settings.STRIPE_WEBHOOK_SECRETS[0]),
+                )
+                environment["STRIPE_API_BASE"] = running.enter_context(
+                    demo_processes.local_stripe(stripe_port, *options_of_stripe)
+                )
+            status = demo_processes.serve(port, environment, lambda: self._greet(port, environment))
+        sys.exit(status)
+
+    def _greet(self, port: int, environment: dict[str, str]) -> None:
+        stripe = environment.get("STRIPE_API_BASE", "")
+        pay = PAY.format(stripe=stripe, key=settings.STRIPE_PUBLISHABLE_KEY) if stripe else ""
+        self.stdout.write(
+            BANNER.format(
+                site=f"http://{HOST}:{port}",
+                buyer=BUYER,
+                staff=STAFF,
+                stripe=stripe or settings.STRIPE_API_BASE,
+                pay=pay,
             )
-            self.stdout.flush()
-            with open(os.devnull, "w") as nowhere:  # the banner above says it better
-                call_command("runserver", f"{HOST}:{port}", use_reloader=False, stdout=nowhere)
+        )
+        self.stdout.flush()
 
     def _prepare(self, users: int) -> None:
         self.stdout.write("Preparing the database ...")
+        self.stdout.flush()
+        _check_database()
         with open(os.devnull, "w") as nowhere:
             call_command("migrate", verbosity=0, stdout=nowhere)
             call_command("create_sample_vouchers", stdout=nowhere)
@@ -100,6 +123,30 @@ class Command(BaseCommand):
             self.stdout.write(f"No demo data: {error}")
 
 
+def _check_database() -> None:
+    """Raise CommandError for a database that no migration can bring to this version.
+
+    One of an older version, or whose migration was interrupted, `migrate` brings on.
+    """
+    name = connection.settings_dict["NAME"]
+    try:
+        loader = MigrationLoader(connection)
+    except DatabaseError as error:
+        raise CommandError(
+            f"The database {name} can't be read ({error}). If it is broken, move it away and run this again."
+        ) from error
+    unknown = [
+        f"{app}.{migration}"
+        for app, migration in sorted(set(loader.applied_migrations) - set(loader.disk_migrations))
+        if app in loader.migrated_apps
+    ]
+    if unknown:
+        raise CommandError(
+            f"The database {name} is of a newer version: this one does not know its {unknown[-1]}."
+            " Update the code, or move the database away and run this again."
+        )
+
+
 def _user(email: str, password: str, *, is_staff: bool) -> None:
     """The user, with that password whatever happened to it in an earlier run."""
     users = get_user_model().objects
@@ -111,52 +158,13 @@ def _user(email: str, password: str, *, is_staff: bool) -> None:
     user.save()
 
 
-def _check_free(port: int, option: str) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except (OSError, OverflowError) as error:
-            raise CommandError(
-                f"Port {port} is taken, or not ours to take: choose another with {option}."
-            ) from error
+def _addresses(port: int) -> dict[str, str]:
+    """What the web process is to know of its own address, unless the configuration has another than the default."""
+    default = f"http://localhost:{DEFAULT_PORT}"
+    return {"API_URL": f"http://localhost:{port}"} if default == settings.API_URL else {}
 
 
-@contextlib.contextmanager
-def _local_stripe(port: int, stripe_port: int) -> Iterator[None]:
-    """The local Stripe, as a process that ends when its standard input closes: at the latest when we are gone."""
-    command = [sys.executable, "-m", "local_stripe", "--port", str(stripe_port), "--exit-with-stdin"]
-    webhook = f"http://{HOST}:{port}/api/payments/webhook/"
-    command += ["--webhook-url", webhook, "--webhook-secret", settings.STRIPE_WEBHOOK_SECRETS[0]]
-    # A session of its own, so that the terminal's Ctrl-C comes to us alone.
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        cwd=settings.BASE_DIR,
-        start_new_session=True,
-    )
-    try:
-        _wait_for(process, stripe_port)
-        yield
-    finally:
-        assert process.stdin
-        process.stdin.close()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_for(process: "subprocess.Popen[bytes]", port: int) -> None:
-    deadline = time.monotonic() + 20
-    while process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
-            return
-        time.sleep(0.05)
-    raise CommandError("The local Stripe did not start.")
-
-
-def _end(number: int, frame: object) -> None:
+def _end(number: int, frame: object) -> NoReturn:
+    for each in ENDING:  # whoever presses Ctrl-C twice must not keep us from ending the others
+        signal.signal(each, signal.SIG_IGN)
     sys.exit(0)
