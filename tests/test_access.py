@@ -25,6 +25,7 @@ PUBLIC, SIGNED_IN, OWNER = "public", "signed in", "owner"
 VIEW_FIGURES, OWNER_OR_VIEW_VOUCHERS = "staff who may view figures", "owner, and staff who may view vouchers"
 
 TABLE: Final = {
+    "GET /api/": PUBLIC,
     "GET /api/analytics/dashboard/": SIGNED_IN,
     "GET /api/analytics/revenue/": VIEW_FIGURES,
     "GET /api/analytics/user/": SIGNED_IN,

@@ -11,6 +11,7 @@ from apps.users import pictures
 from apps.users import views as users
 
 urlpatterns = [
+    path("api/", core.Index.as_view(), name="index"),
     path("api/health/", core.Health.as_view(), name="health"),
     path("api/health/ready/", core.Ready.as_view(), name="ready"),
     path("api/test/", core.Test.as_view(), name="test"),

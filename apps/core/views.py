@@ -15,6 +15,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from apps.core.api import openapi_document, problems
@@ -29,6 +30,28 @@ class PublicView(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
+
+
+class Index(PublicView):
+    @documented(
+        "Where to begin: the description of the API, and its version.",
+        operation_id="index",
+        answers={
+            200: inline_serializer(
+                "Index",
+                {
+                    "name": serializers.CharField(),
+                    "version": serializers.CharField(),
+                    "docs": serializers.URLField(help_text="The description to click through."),
+                    "schema": serializers.URLField(help_text="The description as OpenAPI 3."),
+                    "health": serializers.URLField(),
+                },
+            )
+        },
+    )
+    def get(self, request: Request) -> Response:
+        links = {name: reverse(name, request=request) for name in ("docs", "schema", "health")}
+        return Response({"name": "Voucher App API", "version": settings.VERSION, **links})
 
 
 class Health(PublicView):

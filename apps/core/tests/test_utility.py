@@ -2,6 +2,7 @@
 
 from unittest.mock import patch
 
+from django.conf import settings
 from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client as Browser
@@ -22,6 +23,22 @@ class UtilityTests(ApiTestCase):
             response = self.api.get("/api/health/")
         self.assertEqual(response.json(), {"status": "healthy", "django": "running"})
         self.assertEqual(response.status_code, 200)
+
+    def test_the_index_leads_to_the_description_and_touches_nothing(self):
+        with self.assertQueries(0):
+            response = self.api.get("/api/", headers={"Host": "127.0.0.1:8000"})
+        self.assertEqual(response.status_code, 200)
+        self.assertEqual(self.api.get("/api").headers["Location"], "/api/")
+        self.assertEqual(
+            response.json(),
+            {
+                "name": "Voucher App API",
+                "version": settings.VERSION,
+                "docs": "http://127.0.0.1:8000/api/docs/",
+                "schema": "http://127.0.0.1:8000/api/schema/",
+                "health": "http://127.0.0.1:8000/api/health/",
+            },
+        )
 
     def test_ready_names_each_dependency(self):
         response = self.api.get("/api/health/ready/")
@@ -122,7 +139,7 @@ handler500 = "apps.core.views.server_error"
 
 class ErrorTests(ApiTestCase):
     def test_unknown_addresses_are_problem_documents(self):
-        for address in ("/api/", "/api", "/api/nothing/", "/api/vouchers/", "/api/%00/", "/api/health/x"):
+        for address in ("/api/nothing", "/api/nothing/", "/api/vouchers/", "/api/%00/", "/api/health/x"):
             self.assertProblem(self.api.get(address), 404, "not_found")
 
     def test_outside_the_api_they_are_pages(self):
