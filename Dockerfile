@@ -16,7 +16,7 @@ COPY --from=packages /venv /venv
 WORKDIR /app
 COPY . .
 # Compiled once, not by each process that starts.
-RUN python -m compileall -q apps voucher_project
+RUN python -m compileall -q apps shop voucher_project
 # The values are for this one command: nothing of them stays in the image.
 RUN SECRET_KEY=for-collecting-static-files-while-the-image-is-built-0123456789 ALLOWED_HOSTS=localhost \
     STRIPE_SECRET_KEY=sk_test_0123456789AbCdEf STRIPE_PUBLISHABLE_KEY=pk_test_0123456789AbCdEf STRIPE_TEST_MODE=True \

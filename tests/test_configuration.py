@@ -136,6 +136,7 @@ UNREADABLE = [
     ("ALLOW_SQLITE", "perhaps"),
     ("EMAIL_USE_TLS", "perhaps"),
     ("STRIPE_TEST_MODE", "perhaps"),
+    ("REFERENCE_SHOP", "perhaps"),
     ("EMAIL_PORT", "perhaps"),
     ("TRUSTED_PROXY_COUNT", "perhaps"),
     ("TRUSTED_PROXY_COUNT", "-1"),
@@ -312,6 +313,22 @@ class DevelopmentTests(SimpleTestCase):
         ):
             with override_settings(**local | public):
                 self.assertEqual(len(debug_with_live_keys()), 1, public)
+
+    def test_the_reference_shop_is_on_with_debug_and_links_lead_to_it(self):
+        development = dict.fromkeys(NAMES, "") | {"DEBUG": "True"}
+        for variables, is_on, address in (
+            (development, True, "http://127.0.0.1:8000"),
+            (development | {"API_URL": "http://127.0.0.1:9000"}, True, "http://127.0.0.1:9000"),
+            (development | {"FRONTEND_URL": "http://localhost:5173"}, True, "http://localhost:5173"),
+            (development | {"REFERENCE_SHOP": "False"}, False, "http://localhost:3000"),
+            ({}, False, "http://localhost:3000"),
+            ({"REFERENCE_SHOP": "True"}, True, "https://vouchers.example.org"),
+            ({"REFERENCE_SHOP": "True", "FRONTEND_URL": "https://a.example"}, True, "https://a.example"),
+        ):
+            with self.subTest(variables=variables.get("REFERENCE_SHOP"), address=address):
+                loaded = load(**variables)
+                self.assertIs(loaded["REFERENCE_SHOP"], is_on)
+                self.assertEqual(loaded["FRONTEND_URL"], address)
 
     def test_keys_of_a_real_account_are_never_sent_to_the_local_stripe(self):
         found = load(DEBUG="True", STRIPE_SECRET_KEY="sk_test_0123456789")

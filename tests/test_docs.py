@@ -59,6 +59,7 @@ PAGES = (
     *ROOT.glob("*.md"),
     *ROOT.glob("docs/**/*.md"),
     *ROOT.glob("local_stripe/*.md"),
+    *ROOT.glob("shop/*.md"),
     *ROOT.glob("bench/**/*.md"),
 )
 # Names of libraries that nothing here uses.
@@ -125,7 +126,7 @@ class NameTests(TestCase):
         )
 
     def test_every_word_of_code_stands_somewhere_in_the_code(self):
-        endings = (".py", ".html", ".yaml", ".conf", ".in", ".toml", ".example")
+        endings = (".py", ".js", ".html", ".yaml", ".conf", ".in", ".toml", ".example")
         sources = [ROOT / file[1:] for file in self.files if file.endswith(endings)]
         known = set(re.findall(r"\w+", "\n".join(path.read_text() for path in sources))) | ELSEWHERE
         self.check(

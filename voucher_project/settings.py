@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "apps.vouchers",
     "apps.payments",
     "apps.analytics",
+    "shop",
 ]
 
 MIDDLEWARE = [
@@ -216,10 +217,14 @@ CORS_ALLOW_HEADERS = [
 CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "X-Request-ID", "Idempotent-Replayed", "Content-Disposition"]
 CSRF_COOKIE_DOMAIN = read("CSRF_COOKIE_DOMAIN") or None
 CSRF_TRUSTED_ORIGINS = [origin for origin in CORS_ALLOWED_ORIGINS if origin != "*"]
-FRONTEND_URL = read("FRONTEND_URL", "http://localhost:3000", cast=site)
 API_URL = read(
     "API_URL", "http://localhost:8000" if DEBUG else f"https://{(ALLOWED_HOSTS or [''])[0]}", cast=site
 )
+REFERENCE_SHOP = read("REFERENCE_SHOP", DEBUG, cast=bool)
+# The shop is beside the API: with DEBUG where `make run` and `runserver` say that they are, as a cookie of localhost is
+# none of 127.0.0.1.
+_SHOP_URL = read("API_URL", "http://127.0.0.1:8000", cast=site) if DEBUG else API_URL
+FRONTEND_URL = read("FRONTEND_URL", _SHOP_URL if REFERENCE_SHOP else "http://localhost:3000", cast=site)
 
 # --- Limits ---------------------------------------------------------------------------------------------------
 

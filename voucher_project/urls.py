@@ -35,6 +35,7 @@ urlpatterns = [
         users.picture,
         name="profile-picture",
     ),
+    path("", include("shop.urls")),
 ]
 
 handler404 = "apps.core.views.no_such_address"

@@ -1,0 +1,89 @@
+// Where the shop begins: words, session, the frame around the views, and the view of the address.
+
+import { setSignedOutHandler } from "./api.js";
+import { notify, problemPanel } from "./components.js";
+import { h, icon } from "./dom.js";
+import * as i18n from "./i18n.js";
+import * as router from "./router.js";
+import * as session from "./session.js";
+
+const { t } = i18n;
+
+function link(address, symbol, text) {
+  return h("a", { href: address }, icon(symbol), h("span", {}, text));
+}
+
+/** The bar above all views: on a phone its links are at the bottom, in reach of the thumb. */
+function drawBar() {
+  const signedIn = session.currentUser() !== null;
+  const links = [
+    link("/", "shop", t("nav.shop")),
+    signedIn && link("/vouchers", "ticket", t("nav.vouchers")),
+    link("/redeem", "scan", t("nav.redeem")),
+    signedIn && link("/purchases", "receipt", t("nav.purchases")),
+    signedIn ? link("/account", "person", t("nav.account")) : link("/sign-in", "lock", t("nav.sign_in")),
+  ];
+  const brand = h("a", { class: "brand", href: "/" }, icon("ticket"), t("brand"));
+  document.querySelector(".bar").replaceChildren(
+    h("div", { class: "bar-inner" }, brand, h("nav", { "aria-label": t("nav.label") }, links.filter(Boolean))),
+  );
+  document.querySelector(".skip").textContent = t("skip");
+  markCurrent();
+}
+
+function markCurrent() {
+  const section = { "/voucher": "/vouchers", "/purchase": "/purchases", "/redemptions": "/purchases", "/buy": "/" };
+  const here = section[location.pathname] ?? location.pathname;
+  for (const each of document.querySelectorAll(".bar nav a")) {
+    if (each.pathname === here) each.setAttribute("aria-current", "page");
+    else each.removeAttribute("aria-current");
+  }
+}
+
+function drawFoot() {
+  const options = Object.entries(i18n.LANGUAGES).map(([tag, name]) =>
+    h("option", { value: tag, lang: tag, selected: tag === i18n.currentLanguage() }, name),
+  );
+  const choice = h("select", { "aria-label": t("foot.language") }, options);
+  choice.addEventListener("change", async () => {
+    await i18n.choose(choice.value);
+    drawFrame();
+    document.querySelector(".foot select").focus();
+    await router.render({ first: true });
+  });
+  const staff = session.currentUser()?.is_staff && h("a", { href: "/admin/" }, t("foot.admin"));
+  document.querySelector(".foot").replaceChildren(
+    h("div", { class: "foot-inner" }, h("p", {}, t("foot.about")), h("p", {}, h("a", { href: "/api/docs/" }, t("foot.docs")), staff || null), choice),
+  );
+}
+
+function drawFrame() {
+  drawBar();
+  drawFoot();
+}
+
+async function start() {
+  await i18n.start();
+  try {
+    await session.start();
+  } catch (problem) {
+    drawFrame();
+    document.getElementById("main").replaceChildren(problemPanel(problem, () => location.reload()));
+    return;
+  }
+  drawFrame();
+  session.onUserChange(drawFrame);
+  setSignedOutHandler(() => {
+    if (!session.currentUser()) return;
+    session.setUser(null);
+    notify(t("signed_out"));
+    router.render();
+  });
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    document.getElementById("main").focus();
+  });
+  await router.start(markCurrent);
+}
+
+start();

@@ -1,0 +1,30 @@
+// Who is signed in, as far as this page knows.
+
+import { maySignedIn, noteSignedOut } from "./api.js";
+import { account } from "./resources.js";
+
+let user = null;
+const listeners = new Set();
+
+/** The `user` object of whoever is signed in, or null. */
+export const currentUser = () => user;
+
+/** Call the listener when somebody signs in or out, or changes their profile. */
+export const onUserChange = (listener) => listeners.add(listener);
+
+/** Note who is signed in (null: nobody), and tell those who listen. */
+export function setUser(value) {
+  user = value;
+  for (const listener of listeners) listener(user);
+}
+
+/** Find out who is signed in. Asks the API only if somebody was: so a visitor causes no refused request. */
+export async function start() {
+  if (!maySignedIn()) return;
+  try {
+    user = await account.profile();
+  } catch (problem) {
+    if (problem.status !== 401 && problem.status !== 400) throw problem;
+    noteSignedOut();
+  }
+}

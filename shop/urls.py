@@ -1,0 +1,36 @@
+"""The shop's addresses. Each is the same page: its script reads the address, and shows the view that belongs there.
+
+Mails, QR codes and the bank lead to three of them: `redeem#code=…`, `reset-password#uid=…&token=…` and
+`unsubscribe#token=…`. What an address carries is in its query or, where it is worth something, in its fragment,
+which no browser sends to a server.
+"""
+
+from typing import Final
+
+from django.urls import path
+
+from . import views
+
+app_name = "shop"
+
+VIEWS: Final = (
+    "account",
+    "buy",
+    "forgot-password",
+    "payment",
+    "purchase",
+    "purchases",
+    "redeem",
+    "redemptions",
+    "reset-password",
+    "sign-in",
+    "sign-up",
+    "unsubscribe",
+    "voucher",
+    "vouchers",
+)
+
+urlpatterns = [
+    path("", views.page, name="shop-home"),
+    *(path(name, views.page, name=f"shop-{name}") for name in VIEWS),
+]

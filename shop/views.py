@@ -1,0 +1,53 @@
+"""The one page of the shop. All else it gets from the public API, as any client does."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+STRIPE: Final = "https://api.stripe.com"
+STRIPE_JS: Final = "https://js.stripe.com"
+
+# Styles and scripts come from files alone. `img-src` has the pictures that a person chose but has not sent yet (blob:).
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'{script}; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
+    "connect-src 'self' {connect}; frame-src {frame}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+@require_safe
+def page(request: HttpRequest) -> HttpResponse:
+    """The shop's page, with where to pay. Raises Http404 where the shop is off (REFERENCE_SHOP)."""
+    if not settings.REFERENCE_SHOP:
+        raise Http404("The reference shop is off.")
+    local_stripe = local_stripe_origin()
+    context = {"local_stripe": local_stripe, "version": settings.VERSION}
+    response = render(request, "shop/page.html", context)
+    response["Content-Security-Policy"] = policy(local_stripe)
+    # Never compared with what a browser has: a 304 would come with the policy of any address, which lets nothing load.
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def local_stripe_origin() -> str:
+    """The origin of the stand-in for Stripe whose card form the shop shows; empty where Stripe.js is to be used.
+
+    The form takes card numbers into the page, so it is never shown with a live key.
+    """
+    if settings.STRIPE_API_BASE.rstrip("/") == STRIPE:
+        return ""
+    if not settings.STRIPE_PUBLISHABLE_KEY.startswith("pk_test_"):
+        return ""
+    address = urlsplit(settings.STRIPE_API_BASE)
+    return f"{address.scheme}://{address.netloc}"
+
+
+def policy(local_stripe: str) -> str:
+    """The Content-Security-Policy of the page: this site and the local Stripe, or what Stripe.js needs in its place."""
+    if local_stripe:
+        return POLICY.format(script="", connect=local_stripe, frame=local_stripe)
+    frame = f"{STRIPE_JS} https://*.js.stripe.com https://hooks.stripe.com"
+    return POLICY.format(script=f" {STRIPE_JS} https://*.js.stripe.com", connect=STRIPE, frame=frame)
