@@ -99,3 +99,17 @@ class DatabaseTests(TestCase):
             CommandError, "newer version.*vouchers.9999_of_tomorrow.*move the database away"
         ):
             demo._check_database()
+
+
+class AddressTests(SimpleTestCase):
+    def test_links_lead_to_the_port_that_was_chosen(self):
+        default = {"API_URL": "http://localhost:8000", "FRONTEND_URL": "http://127.0.0.1:8000"}
+        with override_settings(**default):
+            self.assertEqual(
+                demo.addresses(8001),
+                {"API_URL": "http://localhost:8001", "FRONTEND_URL": "http://127.0.0.1:8001"},
+            )
+
+    def test_an_address_of_the_configuration_stays(self):
+        with override_settings(API_URL="http://shop.test", FRONTEND_URL="http://localhost:5173"):
+            self.assertEqual(demo.addresses(8001), {})

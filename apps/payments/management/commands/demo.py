@@ -24,6 +24,7 @@ DEFAULT_PORT = 8000
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 BANNER = """
+  Shop     {site}/
   API      {site}/api/
   Docs     {site}/api/docs/
   Admin    {site}/admin/
@@ -76,7 +77,7 @@ class Command(BaseCommand):
         self._prepare(users)
         connection.close()
         with contextlib.ExitStack() as running:
-            environment = _addresses(port)
+            environment = addresses(port)
             if local:
                 webhook = f"http://{HOST}:{port}/api/payments/webhook/"
                 options_of_stripe = (
@@ -158,10 +159,14 @@ def _user(email: str, password: str, *, is_staff: bool) -> None:
     user.save()
 
 
-def _addresses(port: int) -> dict[str, str]:
+def addresses(port: int) -> dict[str, str]:
     """What the web process is to know of its own address, unless the configuration has another than the default."""
-    default = f"http://localhost:{DEFAULT_PORT}"
-    return {"API_URL": f"http://localhost:{port}"} if default == settings.API_URL else {}
+    addresses = {"API_URL": "http://localhost", "FRONTEND_URL": f"http://{HOST}"}
+    return {
+        name: f"{start}:{port}"
+        for name, start in addresses.items()
+        if getattr(settings, name) == f"{start}:{DEFAULT_PORT}"
+    }
 
 
 def _end(number: int, frame: object) -> NoReturn:
