@@ -1,0 +1,88 @@
+"""How a request gets to Stripe and back: the HTTP client that the gateway passes to Stripe's library.
+
+Of the library's own clients, the one for `requests` reads the proxies and `.netrc` anew for each request, and has
+connections of its own in each thread. Both took more time than the rest of a call.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
+
+import stripe
+import urllib3
+
+_COMPRESSED: Final = {"Accept-Encoding": "gzip, deflate"}
+
+
+class PooledClient(stripe.HTTPClient):
+    """Stripe's HTTP client over connections that all threads of a process share.
+
+    `timeouts` are the seconds to connect and to wait for the answer, `connections` how many are kept open. A proxy is
+    the one that the environment names for `base` when the client is created (HTTPS_PROXY, HTTP_PROXY, NO_PROXY).
+    Certificates are checked against those that Stripe's library brings. Redirects are not followed: Stripe has none.
+    """
+
+    name = "urllib3"
+
+    def __init__(self, base: str, *, timeouts: tuple[float, float], connections: int) -> None:
+        super().__init__()
+        connect, read = timeouts
+        options: dict[str, Any] = {
+            "maxsize": connections,
+            "timeout": urllib3.Timeout(connect=connect, read=read),
+            "retries": False,  # the library has its own
+            "ca_certs": stripe.ca_bundle_path,
+        }
+        self._pool = _pool(_proxy_for(base), options)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        *,
+        _usage: list[str] | None = None,
+    ) -> tuple[Any, int, Mapping[str, str]]:
+        """Body, status and header of the answer. Raises stripe.APIConnectionError if there is none."""
+        try:
+            answer = self._pool.request(
+                method.upper(),
+                url,
+                body=post_data,
+                headers={**_COMPRESSED, **(headers or {})},
+                redirect=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            # Of a certificate that is not Stripe's, and a body that can't be read, there is no better one to wait for.
+            for_good = (urllib3.exceptions.SSLError, urllib3.exceptions.DecodeError)
+            message = f"No answer from Stripe: {type(error).__name__}"
+            raise stripe.APIConnectionError(message, should_retry=not isinstance(error, for_good)) from error
+        return answer.data, answer.status, answer.headers
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.clear()
+
+
+def _proxy_for(base: str) -> str | None:
+    """The address of the proxy that the environment names for a base address, or None."""
+    address = urlsplit(base)
+    proxies = getproxies_environment()
+    proxy = proxies.get(address.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass_environment(address.netloc, proxies):
+        return None
+    return proxy if "//" in proxy else f"http://{proxy}"
+
+
+def _pool(proxy: str | None, options: dict[str, Any]) -> urllib3.PoolManager:
+    """Connections to Stripe; where there is a proxy, through it, signed in to it as its address says."""
+    if proxy is None:
+        return urllib3.PoolManager(**options)
+    address = urlsplit(proxy)
+    headers = None
+    if address.username is not None:
+        user = f"{unquote(address.username)}:{unquote(address.password or '')}"
+        headers = urllib3.make_headers(proxy_basic_auth=user)
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)

@@ -1,0 +1,195 @@
+"""How requests get to Stripe: proxies, certificates, connections that others have closed."""
+
+import gzip
+import json
+import os
+import ssl
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from shutil import which
+from threading import Thread
+from typing import Any
+from unittest import skipUnless
+from unittest.mock import patch
+
+import stripe
+from django.test import SimpleTestCase, override_settings
+
+from apps.payments import gateway
+from apps.payments.errors import PaymentProviderUnavailable
+
+INTENT = {
+    "id": "pi_1",
+    "status": "processing",
+    "amount": 1000,
+    "currency": "usd",
+    "metadata": {"order_id": "7"},
+}
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers each request with INTENT, or as the server's attributes say, and notes it."""
+
+    protocol_version = "HTTP/1.1"
+    server: "Server"
+
+    def setup(self):
+        self.server.connections += 1
+        super().setup()
+
+    def do_GET(self):
+        server = self.server
+        server.requests.append((f"{self.command} {self.path}", self.headers))
+        body = json.dumps(INTENT).encode()
+        self.send_response(server.status)
+        if server.compresses:
+            body = gzip.compress(body)
+            self.send_header("Content-Encoding", "gzip")
+        if server.location:
+            self.send_header("Location", server.location)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = server.closes  # without a word in the header
+
+    do_CONNECT = do_GET
+
+    def log_message(self, *arguments):
+        """Say nothing."""
+
+
+class Server(ThreadingHTTPServer):
+    """Its own connections; who does not trust its certificate leaves it with an error, of which it says nothing."""
+
+    daemon_threads = True
+    status, location, closes, compresses = 200, "", False, False
+    connections = 0
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.requests: list[Any] = []
+
+    def handle_error(self, request, client_address):
+        """Say nothing."""
+
+
+class StripeHttpTests(SimpleTestCase):
+    def setUp(self):
+        super().setUp()
+        self.server = self.serve()
+        self.environment()
+        gateway._client_for.cache_clear()  # a client has the proxies of when it was created
+        self.addCleanup(gateway._client_for.cache_clear)
+
+    def environment(self, **proxies):
+        """The proxies that this process has in its environment."""
+        names = {*PROXIES, *(name.upper() for name in PROXIES)}
+        kept = {name: value for name, value in os.environ.items() if name not in names}
+        changed = patch.dict(os.environ, kept | proxies, clear=True)
+        changed.start()
+        self.addCleanup(changed.stop)
+
+    def serve(self):
+        server = Server()
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return server
+
+    def address(self, server, scheme="http", host="127.0.0.1"):
+        return f"{scheme}://{host}:{server.server_port}"
+
+    def fetch(self, base=""):
+        with override_settings(STRIPE_API_BASE=base or self.address(self.server)):
+            return gateway.fetch_intent("pi_1")
+
+    def assertUnavailable(self, base=""):
+        with self.assertRaises(PaymentProviderUnavailable), self.assertLogs("apps.payments.gateway", "ERROR"):
+            self.fetch(base)
+
+    def test_it_reads_what_stripe_answers(self):
+        intent = self.fetch()
+        self.assertEqual((intent.id, intent.status, str(intent.amount)), ("pi_1", "processing", "10.00"))
+        self.assertEqual((intent.currency, intent.order_id, intent.client_secret), ("USD", "7", ""))
+        [(line, header)] = self.server.requests
+        self.assertEqual(line, "GET /v1/payment_intents/pi_1?expand%5B0%5D=latest_charge")
+        self.assertTrue(header["Authorization"].startswith("Bearer sk_"), "the key is sent")
+        self.assertEqual(header["Stripe-Version"], stripe.api_version)
+
+    def test_it_reads_a_compressed_answer(self):
+        self.server.compresses = True
+        self.assertEqual(self.fetch().id, "pi_1")
+        self.assertIn("gzip", self.server.requests[0][1]["Accept-Encoding"])
+
+    def test_all_threads_share_the_connections(self):
+        with override_settings(STRIPE_API_BASE=self.address(self.server)):
+            for _ in range(3):
+                with ThreadPoolExecutor(1) as thread:
+                    thread.submit(gateway.fetch_intent, "pi_1").result()
+        self.assertEqual((len(self.server.requests), self.server.connections), (3, 1))
+
+    def test_a_connection_that_was_closed_meanwhile_is_replaced(self):
+        self.server.closes = True
+        for _ in range(3):
+            self.assertEqual(self.fetch().id, "pi_1")
+        self.assertEqual(self.server.connections, 3)
+
+    def test_it_goes_through_the_proxy_of_the_environment(self):
+        proxy = self.serve()
+        self.environment(HTTP_PROXY=f"http://kofi:p%40ss@127.0.0.1:{proxy.server_port}")
+        self.fetch("http://stripe.test")
+        [(line, header)] = proxy.requests
+        self.assertTrue(line.startswith("GET http://stripe.test/v1/payment_intents/pi_1"), line)
+        self.assertEqual(header["Host"], "stripe.test")
+        self.assertEqual(header["Proxy-Authorization"], "Basic a29maTpwQHNz")  # kofi:p@ss
+
+    def test_a_proxy_may_be_named_without_its_scheme(self):
+        proxy = self.serve()
+        self.environment(all_proxy=f"127.0.0.1:{proxy.server_port}")
+        self.fetch("http://stripe.test")
+        self.assertEqual(len(proxy.requests), 1)
+
+    def test_it_asks_the_proxy_for_a_tunnel_where_the_connection_is_encrypted(self):
+        proxy = self.serve()
+        proxy.status = 502
+        self.environment(https_proxy=self.address(proxy))
+        self.assertUnavailable("https://stripe.test")
+        lines = [line for line, _ in proxy.requests]
+        self.assertEqual(lines, ["CONNECT stripe.test:443"] * 2, "and it is tried again")
+        self.assertNotIn("Authorization", proxy.requests[0][1], "the key is not for the proxy")
+
+    def test_it_uses_no_proxy_for_the_hosts_that_are_excepted(self):
+        proxy = self.serve()
+        self.environment(HTTP_PROXY=self.address(proxy), NO_PROXY="example.org,127.0.0.1")
+        self.fetch()
+        self.assertEqual((len(self.server.requests), len(proxy.requests)), (1, 0))
+
+    def test_it_follows_no_redirect(self):
+        other = self.serve()
+        self.server.status, self.server.location = 307, self.address(other)
+        self.assertUnavailable()
+        self.assertEqual(other.requests, [])
+
+    @skipUnless(which("openssl"), "makes the certificate")
+    def test_it_speaks_to_nobody_whose_certificate_is_not_trusted(self):
+        with tempfile.TemporaryDirectory() as folder:
+            key, certificate = Path(folder, "key.pem"), Path(folder, "certificate.pem")
+            command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
+            command += f" -addext subjectAltName=DNS:localhost -keyout {key} -out {certificate}"
+            subprocess.run(command.split(), check=True, capture_output=True)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+            self.server.socket = context.wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False
+            )
+            base = self.address(self.server, "https", "localhost")
+            self.assertUnavailable(base)
+            self.assertEqual((self.server.connections, self.server.requests), (1, []), "nor tried again")
+            # The control: who trusts it gets an answer.
+            gateway._client_for.cache_clear()
+            with patch.object(stripe, "ca_bundle_path", str(certificate)):
+                self.assertEqual(self.fetch(base).id, "pi_1")
