@@ -7,6 +7,7 @@ CELERY_BEAT_SCHEDULE: Final[dict[str, dict[str, object]]] = {
     "send waiting mail": {"task": "core.send_queued_mail", "schedule": 60.0},
     "remove old mail": {"task": "core.remove_old_mail", "schedule": 3600.0},
     "send expiry reminders": {"task": "vouchers.send_expiry_reminders", "schedule": 3600.0},
+    "remove old refusals": {"task": "vouchers.remove_old_refusals", "schedule": 24 * 3600.0},
     "reconcile with Stripe": {
         "task": "payments.reconcile",
         "schedule": 15 * 60.0,

@@ -253,6 +253,9 @@ LIMIT_WIDE_NETWORK_TIMES = read("LIMIT_WIDE_NETWORK_TIMES", 4, cast=positive_cou
 
 # --- Vouchers -------------------------------------------------------------------------------------------------
 
+# Seconds from a refused redemption to its row in the figures at most; None: only when write_refusals is called.
+WRITE_REFUSALS_EVERY: float | None = 10
+KEEP_REFUSALS = timedelta(days=3 * 366)
 REVERSAL_WINDOW_DAYS = read("REVERSAL_WINDOW_DAYS", 7, cast=count)
 
 # --- Money ----------------------------------------------------------------------------------------------------

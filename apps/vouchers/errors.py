@@ -19,6 +19,7 @@ __all__ = [
     "VoucherExpired",
     "VoucherInactive",
     "VoucherNotFound",
+    "VoucherRefused",
     "VoucherTypeNotFound",
     "VoucherUsedUp",
 ]
@@ -34,17 +35,23 @@ class VoucherTypeNotFound(NotFoundError):
     detail = "There is no such voucher type on sale."
 
 
-class VoucherExpired(ConflictError):
+class VoucherRefused(ConflictError):
+    """A voucher that is there can't be redeemed. `service_type`, its service, is for the figures and not answered."""
+
+    service_type: str = ""
+
+
+class VoucherExpired(VoucherRefused):
     code = "voucher_expired"
     detail = "This voucher has expired."
 
 
-class VoucherUsedUp(ConflictError):
+class VoucherUsedUp(VoucherRefused):
     code = "voucher_used_up"
     detail = "This voucher has no uses left."
 
 
-class VoucherInactive(ConflictError):
+class VoucherInactive(VoucherRefused):
     code = "voucher_inactive"
     detail = "This voucher is not active."
 
@@ -55,7 +62,7 @@ class VoucherChanging(UnavailableError):
     detail = "The voucher has just changed. Please send the request again."
 
 
-class ServiceMismatch(ConflictError):
+class ServiceMismatch(VoucherRefused):
     code = "service_mismatch"
     detail = "This voucher is for another service."
 

@@ -16,10 +16,13 @@ from apps.core.errors import DomainError
 
 from . import codes, price_checks, states
 from .lookups import LastFour
+from .refusal_models import RefusalCount as RefusalCount
+from .refusal_models import RefusalWriter as RefusalWriter
 from .states import MONEY_HOLDS as MONEY_HOLDS
 from .states import VOID as VOID
 from .states import Hold as Hold
 from .states import InactiveReason as InactiveReason
+from .states import RefusalReason as RefusalReason
 from .states import VoucherEventKind as VoucherEventKind
 from .states import VoucherStatus as VoucherStatus
 from .states import status_condition as status_condition

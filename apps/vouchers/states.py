@@ -95,3 +95,31 @@ class VoucherEventKind(models.TextChoices):
     REISSUED = "reissued"
     REMINDED = "reminded"
     CLOSED = "closed"
+
+
+class RefusalReason(models.TextChoices):
+    """Why redemptions are refused, as the figures name it: the code of the answer or, of an inactive voucher, its
+    `inactive_reason`. A code that has no name here is counted like any other."""
+
+    UNKNOWN_CODE = "voucher_not_found", "Unknown code"
+    MISTYPED = "code_malformed", "Mistyped code"
+    USED_UP = "voucher_used_up", "Already used"
+    EXPIRED = "voucher_expired", "Expired"
+    OTHER_SERVICE = "service_mismatch", "For another service"
+    REFUND_PENDING = InactiveReason.REFUND_PENDING.value, "Refund under way"
+    REFUNDED = InactiveReason.REFUNDED.value, "Refunded"
+    DISPUTED = InactiveReason.DISPUTED.value, "Disputed"
+    WITHDRAWN = InactiveReason.WITHDRAWN.value, "Service withdrawn"
+    BY_STAFF = InactiveReason.BY_STAFF.value, "Suspended or voided by staff"
+    INACTIVE = "voucher_inactive", "Inactive"
+    RATE_LIMITED = "rate_limited", "Too many attempts"
+    INVALID = "validation_error", "Invalid request"
+    ACCOUNT_CLOSED = "account_closed", "Account closed"
+    KEY_REUSED = "idempotency_key_reused", "Key of another request"
+
+    @staticmethod
+    def name_of(reason: str) -> str:
+        """The reason in words, also one that is not among these."""
+        if reason in RefusalReason.values:
+            return str(RefusalReason(reason).label)
+        return reason.replace("_", " ").capitalize()

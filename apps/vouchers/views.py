@@ -1,7 +1,7 @@
 """Voucher types, a person's vouchers, and redeeming."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -10,6 +10,7 @@ from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core import idempotency, rate_limits
@@ -40,6 +41,9 @@ from .serializers import (
     VoucherTypeOutput,
     redeem_input,
 )
+
+# Statuses of a refused redemption. Not 401 and 403, which are about the client, nor 503, after which it is sent again.
+REFUSED: Final = frozenset({400, 404, 409, 411, 413, 415, 422, 429})
 
 
 class Types(PublicView):
@@ -78,6 +82,8 @@ class MyVouchers(RowListView[Voucher]):
 
 
 class Redeem(APIView):
+    requested_service: Any = None  # as the client sent it
+
     @documented(
         "Take one use from a voucher. Whoever holds the code may.",
         operation_id="redeem",
@@ -95,6 +101,7 @@ class Redeem(APIView):
         idempotent=True,
     )
     def post(self, request: Request) -> HttpResponse:
+        self.requested_service = request.data.get("service_type") if isinstance(request.data, dict) else None
         key = idempotency.request_key(request.headers, operation="redeem", body=request.data)
         # Before every rule: what was answered once is answered again, whatever has changed since.
         if key and (earlier := services.earlier_answer(user=current_user(request), key=key)):
@@ -111,6 +118,19 @@ class Redeem(APIView):
             # refused; and of unknown codes at once, no more than the limit learn that they are unknown.
             rate_limits.hit(*counters)
             raise
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Answer an error, and count it if it refuses a redemption: to somebody who is signed in, and for good."""
+        response = super().handle_exception(exc)
+        if self.request.method == "POST" and response.status_code in REFUSED:
+            # As the answer names it, whichever rule or library refused the request.
+            is_inactive = isinstance(exc, errors.VoucherInactive)
+            services.count_refusal(
+                reason=response.data["reason" if is_inactive else "code"],
+                requested_service=self.requested_service,
+                voucher_service=getattr(exc, "service_type", ""),
+            )
+        return response
 
 
 def _response(answer: services.Answer) -> HttpResponse:

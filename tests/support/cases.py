@@ -19,6 +19,7 @@ from django.test.utils import CaptureQueriesContext, tag
 from rest_framework.test import APIClient
 
 from apps.core import rate_limits
+from apps.vouchers.services import refusals
 
 from .runner import RACE, home
 
@@ -42,7 +43,7 @@ class _Api(SimpleTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        for forget in (cache.clear, rate_limits.reset):
+        for forget in (cache.clear, rate_limits.reset, refusals.forget_refusals):
             forget()
             self.addCleanup(forget)
         self.api = Client()

@@ -43,6 +43,7 @@ def prepare() -> None:
         STATIC_ROOT=static,
         PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
         SEND_MAIL_IN_PROCESS=False,  # the tests send it themselves
+        WRITE_REFUSALS_EVERY=None,  # and write them
         CELERY_TASK_ALWAYS_EAGER=True,
         CELERY_TASK_EAGER_PROPAGATES=True,
     ).enable()

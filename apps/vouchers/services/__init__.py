@@ -13,6 +13,7 @@ from .holds import (
 from .issuance import CODE_TRIES, Terms, expiry_of, issue_vouchers, save_voucher_type, terms_of
 from .money_holds import sync_money_holds
 from .redemption import Answer, earlier_answer, erase_details, redeem_once, redeem_voucher
+from .refusals import count_refusal, remove_old_refusals, write_refusals
 from .reissue import reissue_voucher
 from .reversal import reverse_usage
 
@@ -21,6 +22,7 @@ __all__ = [
     "Answer",
     "Terms",
     "change_holds",
+    "count_refusal",
     "earlier_answer",
     "erase_details",
     "expiry_of",
@@ -32,6 +34,7 @@ __all__ = [
     "redeem_voucher",
     "reissue_voucher",
     "release_vouchers",
+    "remove_old_refusals",
     "reverse_usage",
     "save_voucher_type",
     "send_expiry_reminders",
@@ -39,4 +42,5 @@ __all__ = [
     "sync_money_holds",
     "terms_of",
     "void_vouchers",
+    "write_refusals",
 ]

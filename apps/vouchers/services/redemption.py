@@ -26,6 +26,7 @@ from apps.vouchers.errors import (
     VoucherExpired,
     VoucherInactive,
     VoucherNotFound,
+    VoucherRefused,
     VoucherUsedUp,
 )
 from apps.vouchers.models import Voucher, VoucherStatus, VoucherUsage
@@ -186,6 +187,15 @@ def _refusal(voucher: Voucher | None, service_type: str | None, key: RequestKey 
     if key:
         # The same request may be at it, a moment earlier, with an expiry that this one missed: wait for it.
         lock_vouchers([voucher.pk])
+    error = _refusal_of(voucher, service_type)
+    if error is None:
+        return VoucherChanging()
+    error.service_type = voucher.service_type
+    return error
+
+
+def _refusal_of(voucher: Voucher, service_type: str | None) -> VoucherRefused | None:
+    """Why a voucher can't be redeemed at the moment at which it was read; None if it can."""
     if service_type is not None and service_type != voucher.service_type:
         return ServiceMismatch()
     match voucher.status_at(voucher.read_at):
@@ -195,7 +205,7 @@ def _refusal(voucher: Voucher | None, service_type: str | None, key: RequestKey 
             return VoucherExpired()
         case VoucherStatus.USED:
             return VoucherUsedUp()
-    return VoucherChanging()
+    return None
 
 
 def erase_details(*, user: User) -> None:
