@@ -16,9 +16,9 @@ from django.utils import timezone
 from apps.core.dates import end_of_day, start_of_day
 from apps.payments.models import Transaction
 from apps.users.models import User
-from apps.vouchers.models import Batch, Voucher
+from apps.vouchers.models import Batch, RefusalCount, Voucher
 
-from . import catalogue, rhythm, schools
+from . import catalogue, refusals, rhythm, schools
 from .people import DOMAIN, People
 from .purchases import Purchases
 from .rows import Rows
@@ -65,6 +65,7 @@ def create(
     """
     if any(model._default_manager.exists() for model in (Transaction, Batch, Voucher)):
         raise NotEmpty
+    RefusalCount.objects.all().delete()  # of attempts before there were vouchers
     rows = _history(users, months, seed, until)
     rows.write(on_progress)
     return Summary(
@@ -93,6 +94,8 @@ def _history(users: int, months: int, seed: int, until: date) -> Rows:
     for index, moment in enumerate(rhythm.moments(_random(seed, "rhythm"), first, until, number)):
         purchases.add(_random(seed, f"purchase {index}"), moment)
     _close_accounts(rows, people, seed, end)
+    rows.usages.sort(key=lambda usage: usage.used_at)
+    rows.refusals = refusals.make_refusals(_random(seed, "refusals"), rows.usages)
     return rows
 
 

@@ -13,6 +13,7 @@ from apps.users.models import User, UserProfile
 from apps.vouchers.models import (
     Batch,
     BatchExport,
+    RefusalCount,
     UsageReversal,
     Voucher,
     VoucherEvent,
@@ -39,6 +40,7 @@ class Rows:
     refunds: list[Refund] = field(default_factory=list)
     refunded: list[RefundedVoucher] = field(default_factory=list)
     disputes: list[Dispute] = field(default_factory=list)
+    refusals: list[RefusalCount] = field(default_factory=list)
     events: list[VoucherEvent] = field(default_factory=list)
     # An event whose reason has "{}" in place of the number of a refund or a dispute.
     numbered: list[tuple[VoucherEvent, Refund | Dispute]] = field(default_factory=list)
@@ -68,6 +70,7 @@ class Rows:
             self.refunds,
             self.refunded,
             self.disputes,
+            self.refusals,
         ):
             number += _insert(table, on_progress)
         for event, subject in self.numbered:

@@ -6,13 +6,14 @@ from io import StringIO
 
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.db.models import Sum
 from django.test import override_settings
 from django.utils import timezone
 
 from apps.payments.models import Dispute, Refund, SoldVoucher, Transaction
 from apps.users.models import User
 from apps.users.tests.factories import make_customer
-from apps.vouchers.models import Batch, UsageReversal, Voucher, VoucherEvent, VoucherUsage
+from apps.vouchers.models import Batch, RefusalCount, UsageReversal, Voucher, VoucherEvent, VoucherUsage
 from apps.vouchers.tests.factories import make_voucher
 from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase
@@ -46,6 +47,7 @@ def history():
         list(VoucherEvent.objects.order_by("id").values_list("kind", "hold", "at")),
         list(Refund.objects.order_by("id").values_list("reference", "amount", "status", "origin")),
         list(Dispute.objects.order_by("id").values_list("stripe_dispute_id", "outcome")),
+        list(RefusalCount.objects.order_by("id").values_list("day", "service_type", "reason", "number")),
     ]
     return told, set(Voucher.objects.values_list("code", flat=True))
 
@@ -80,6 +82,12 @@ class HistoryTests(ApiTestCase):
         self.assertLessEqual(
             {"issued", "held", "released", "voided", "suspended", "extended", "reversed", "closed"}, kinds
         )
+        self.assertLessEqual(
+            {"code_malformed", "voucher_used_up", "voucher_not_found", "service_mismatch", "voucher_expired"},
+            set(RefusalCount.objects.values_list("reason", flat=True)),
+        )
+        refused = RefusalCount.objects.aggregate(number=Sum("number"))["number"]
+        self.assertLess(refused, VoucherUsage.objects.count())
         now = timezone.now()
         for status in ("active", "used", "expired", "inactive"):
             self.assertTrue(Voucher.objects.in_status(status, now).exists(), status)
@@ -130,6 +138,14 @@ class CreationTests(ApiTestCase):
         self.assertEqual(first, again)
         self.assertFalse(codes & other_codes)
         self.assertNotEqual(first, self.created(**options, seed=5)[0])
+
+    def test_refusals_of_before_are_replaced(self):
+        RefusalCount.objects.create(
+            day=UNTIL, service_type="exam_results", reason="voucher_not_found", number=10**9
+        )
+        create(users=8, months=2, seed=4, until=UNTIL)
+        self.assertFalse(RefusalCount.objects.filter(number__gte=10**9).exists())
+        self.assertTrue(RefusalCount.objects.exists())
 
     def test_one_until_today_has_nothing_of_the_future(self):
         create(users=10, months=1, seed=2)
