@@ -49,7 +49,7 @@ from tests.support.canary import (
     spellings,
     tells,
 )
-from tests.support.cases import TRANSACTION_CONTROL, Client, RaceTestCase
+from tests.support.cases import TRANSACTION_CONTROL, Client, CommittingTestCase
 from tests.support.server import Server, database_url
 from tests.support.stripe import StripeTestCase
 from tests.test_configuration import PRODUCTION, TEST_KEYS
@@ -271,7 +271,8 @@ ON_THE_WIRE = (
 )
 
 
-class ProcessTests(StripeTestCase, RaceTestCase):
+@tag("slow")
+class ProcessTests(StripeTestCase, CommittingTestCase):
     """What processes write by themselves, configured as in production."""
 
     def setUp(self):

@@ -6,7 +6,9 @@ import tempfile
 from http.client import HTTPConnection
 from pathlib import Path
 
-from tests.support.cases import RaceTestCase
+from django.test import tag
+
+from tests.support.cases import CommittingTestCase
 from tests.support.server import Server
 
 TEXT = re.compile(
@@ -26,7 +28,8 @@ def read_json(lines):
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
-class LogHandlerTests(RaceTestCase):
+@tag("slow")
+class LogHandlerTests(CommittingTestCase):
     def setUp(self):
         super().setUp()
         folder = tempfile.TemporaryDirectory()

@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 from unittest import skipUnless
 
 from django.conf import settings
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, tag
 
-from tests.support.cases import RaceTestCase
+from tests.support.cases import CommittingTestCase
 from tests.support.server import START, Server, answers, free_port
 from tests.support.slow_clients import SlowClients
 from voucher_project import web_worker
@@ -36,7 +36,8 @@ def get(port: int, path: str = "/api/vouchers/types/", patience: float = PATIENC
         caller.close()
 
 
-class SlowClientTests(RaceTestCase):
+@tag("slow")
+class SlowClientTests(CommittingTestCase):
     """Every thread could be held by two slow clients of each kind."""
 
     def server(self, **environment):

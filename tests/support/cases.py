@@ -84,7 +84,9 @@ class ApiTestCase(_Api, TestCase):
 
 
 class CommittingTestCase(_Api, TransactionTestCase):
-    """Tests whose writes are committed. After each, the tables are emptied."""
+    """Tests whose writes are committed, such as those of other processes. After each, the tables are emptied."""
+
+    patience = 60  # seconds until a thread or process that doesn't end fails the test
 
     def _fixture_teardown(self) -> None:
         """As Django's, but for the tables that `migrate` filled: to fill them anew after each test takes far longer
@@ -124,7 +126,6 @@ class RaceTestCase(CommittingTestCase):
     """
 
     rounds = 10
-    patience = 60  # seconds until a thread that doesn't end fails the test
 
     def setUp(self) -> None:
         lock = (home() / "races.lock").open("w")

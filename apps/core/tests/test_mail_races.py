@@ -14,7 +14,7 @@ from post_office.models import Email, Log
 from apps.core import mail
 from apps.core.mail import delivery
 from apps.users.tests.factories import PASSWORD, make_user
-from tests.support.cases import RaceTestCase
+from tests.support.cases import CommittingTestCase, RaceTestCase
 
 from .test_mail import Broken, backend, queue
 
@@ -48,7 +48,7 @@ class SendingTogether(RaceTestCase):
             self.assertGreater(max(self.sent()), 1)
 
 
-class FailingWhileItIsDeleted(RaceTestCase):
+class FailingWhileItIsDeleted(CommittingTestCase):
     def close(self, client):
         """Close the account; as its mails are about to be deleted, and their logs are gone, one fails to be sent."""
         sender = threading.Thread(target=self.fail_to_send)

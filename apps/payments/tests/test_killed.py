@@ -6,13 +6,14 @@ import time
 from datetime import timedelta
 
 from django.db import transaction
+from django.test import tag
 from django.utils import timezone
 
 from apps.payments.models import IdempotencyKey, Transaction
 from apps.users.tests.factories import PASSWORD
 from apps.vouchers.models import Voucher
 from tests.support.books import broken_rules
-from tests.support.cases import RaceTestCase
+from tests.support.cases import CommittingTestCase
 from tests.support.server import Server
 
 from .money import CONFIRM, INTENT
@@ -22,7 +23,8 @@ QUANTITY = 2
 CREATE, FETCH = ("POST", "/v1/payment_intents"), ("GET", "/v1/payment_intents/")
 
 
-class KilledTests(ReconcileTestCase, RaceTestCase):
+@tag("slow")
+class KilledTests(ReconcileTestCase, CommittingTestCase):
     def setUp(self):
         super().setUp()
         who = {"email": self.customer.email, "password": PASSWORD}

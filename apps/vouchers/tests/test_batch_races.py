@@ -16,7 +16,7 @@ from apps.users.tests.factories import make_user
 from apps.vouchers.models import Batch, Voucher, VoucherEvent
 from apps.vouchers.services import batches
 from apps.vouchers.services.issuance import Terms, issue_vouchers
-from tests.support.cases import RaceTestCase
+from tests.support.cases import CommittingTestCase, RaceTestCase
 
 from .batch_command import BatchCommandTestCase
 from .factories import make_type
@@ -68,7 +68,7 @@ class AtOnceTests(RaceTestCase):
             self.assertCaught(self.race, lambda outcome: outcome[1] > self.QUANTITY)
 
 
-class KilledTests(BatchCommandTestCase, RaceTestCase):
+class KilledTests(BatchCommandTestCase, CommittingTestCase):
     COUNT = 6 * batches.CHUNK
 
     def setUp(self):
