@@ -18,6 +18,7 @@ def connection_options(
             }
         }
     return {
+        "ENGINE": "voucher_project.postgresql",
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {

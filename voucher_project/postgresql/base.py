@@ -1,0 +1,42 @@
+"""The connection to PostgreSQL: Django's, but for how it is found to be alive at the beginning of a request."""
+
+import select
+import time
+from typing import Final
+
+import psycopg2
+from django.db.backends.postgresql import base
+
+# A connection that has rested for longer is asked: what lies between may have forgotten it without a word, as
+# firewalls do after some minutes, or the server may have lost its power.
+TRUSTED_SECONDS: Final = 10
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """With CONN_HEALTH_CHECKS Django sends `SELECT 1` before the first query of each request that reuses a connection.
+
+    A server that ends a connection, by a restart, a failover or `pg_terminate_backend`, says so: the socket has
+    something to read. So one that was used a moment ago and has nothing to read is alive. Any other is asked, as Django
+    does, and replaced if it does not answer.
+    """
+
+    health_check_done: bool  # Django's
+    _used_at = 0.0  # when a query last began (time.monotonic)
+
+    def close_if_health_check_failed(self) -> None:
+        """Close the connection if it is dead, so that the query which begins now gets a new one."""
+        now = time.monotonic()
+        is_fresh = now - self._used_at < TRUSTED_SECONDS
+        self._used_at = now
+        if self.connection is not None and not self.health_check_done and is_fresh and self._is_silent():
+            self.health_check_done = True
+        super().close_if_health_check_failed()
+
+    def _is_silent(self) -> bool:
+        """Whether the server has sent nothing, and not ended the connection, since its last answer."""
+        try:
+            poll = select.poll()
+            poll.register(self.connection.fileno(), select.POLLIN)
+            return not poll.poll(0)
+        except (psycopg2.Error, OSError, ValueError):
+            return False
