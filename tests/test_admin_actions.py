@@ -81,6 +81,9 @@ class AdminActionsTests(PaidTestCase, ApiTestCase):
             Refund.objects.get(pk=self.ask(each).json()["id"]) for each in others
         )
         Refund.objects.filter(pk=self.approved.pk).update(status=RefundStatus.APPROVED)
+        failed: Any = Refund.objects.create(
+            transaction=paid, amount=1, origin="stripe", status="failed", finished_at=timezone.now()
+        )
         batch: Any = make_batch_vouchers(owner=self.customer, quantity=2)[0].batch
         unsold, group = make_type(), Group.objects.create(name="Desk")
         authentication.open_session(user=self.customer)
@@ -130,6 +133,8 @@ class AdminActionsTests(PaidTestCase, ApiTestCase):
                 refund(self.unwanted, "rejected")),
             Row("payments.Refund", "send_again", "payments.decide_refund", self.approved,
                 refund(self.approved, "succeeded")),
+            Row("payments.Refund", "acknowledge_failure", "payments.decide_refund", failed,
+                Refund.objects.filter(pk=failed.pk, acknowledged_at__isnull=False).exists),
             Row("users.User", "deactivate", "users.change_user", self.customer,
                 User.objects.filter(pk=self.customer.pk, is_active=False).exists),
             Row("users.User", "revoke_all_sessions", "users.change_user", self.customer,

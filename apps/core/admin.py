@@ -1,4 +1,4 @@
-"""The mail queue, for staff: what went out when, never what it says."""
+"""The mail queue and the results of jobs, for staff: what went out when, never what it says."""
 
 from typing import Any
 
@@ -7,10 +7,14 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from post_office.models import STATUS, Attachment, Email, EmailTemplate, Log
 from unfold.admin import ModelAdmin
 
-from apps.core.backoffice.read_only import ReadOnly
+from apps.core.backoffice.attention import AttentionFilter, AttentionItem, register
+from apps.core.backoffice.read_only import ReadOnly, ReadOnlyAdmin
+from apps.core.models import JobResult
 
 for model in (Email, EmailTemplate, Log, Attachment):
     admin.site.unregister(model)  # its own screens show bodies, and these hold working links
@@ -21,7 +25,7 @@ class EmailAdmin(ReadOnly, ModelAdmin):
     """Mail holds links that open accounts, and codes: neither is for staff to read."""
 
     list_display = ("recipient", "subject", "status", "number_of_retries", "created", "last_updated")
-    list_filter = ("status", "created")
+    list_filter = (AttentionFilter, "status", "created")
     search_fields = ("to", "subject")
     ordering = ("-id",)
     fields = (
@@ -61,3 +65,33 @@ class EmailAdmin(ReadOnly, ModelAdmin):
 
     def has_send_again_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("post_office.change_email")
+
+
+@admin.register(JobResult)
+class JobResultAdmin(ReadOnlyAdmin):
+    list_display = ("name", "finished_at", "problems", "complete", "next_due_at")
+    list_filter = (AttentionFilter,)
+    fields = ("name", ("finished_at", "next_due_at"), ("problems", "complete"), "details_shown")
+    readonly_fields = ("details_shown",)
+
+    @admin.display(description="details")
+    def details_shown(self, result: JobResult) -> str:
+        return format_html_join(mark_safe("<br>"), "{}", ((line,) for line in result.details)) or "None"
+
+
+register(
+    AttentionItem(
+        "jobs",
+        "Checks that found something, or did not run",
+        JobResult,
+        JobResult.objects.needing_attention,
+        note=lambda now: ", ".join(map(str, JobResult.objects.needing_attention(now))),
+        urgent=True,
+    ),
+    AttentionItem(
+        "mail_failed",
+        "Mail that could not be sent",
+        Email,
+        lambda now: Email.objects.filter(status=STATUS.failed).exclude(to=""),
+    ),
+)

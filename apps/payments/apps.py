@@ -24,6 +24,7 @@ class PaymentsConfig(AppConfig):
             services,
             signals,
         )
+        from .backoffice.attention import register_attention
         from .backoffice.vouchers import extend_voucher_screen
 
         def erase_purchases(user: "User") -> None:
@@ -31,6 +32,7 @@ class PaymentsConfig(AppConfig):
             signals.cancel_after_commit(user=user)
 
         extend_voucher_screen()
+        register_attention()
         mail.register_attachment(services.RECEIPT, services.receipt_attachment)
         price_checks.register(lambda price, currency: gateway.check_price(price, 1, currency))
         personal_data.register(

@@ -51,6 +51,11 @@ class RefundDecided(ConflictError):
     detail = "This refund has been decided already."
 
 
+class RefundNotFailed(ConflictError):
+    code = "refund_not_failed"
+    detail = "This refund did not fail."
+
+
 class AmountTooSmall(InvalidError):
     code = "amount_too_small"
     detail = "The amount is too small to be paid by card."

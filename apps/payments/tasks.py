@@ -5,6 +5,8 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
+from apps.core.models import JobResult
+
 from . import services, webhooks
 from .services import reconciliation
 
@@ -41,4 +43,12 @@ def reconcile(hours: int) -> int:
         report = reconciliation.reconcile(since=now - timedelta(hours=hours), until=now, apply=True)
     except reconciliation.AlreadyRunning:
         return 0
-    return len(report.open)
+    open_ones = [f"{difference.name}, {difference.about}" for difference in report.open]
+    JobResult.objects.record(
+        f"Reconciliation of {hours} hours",
+        problems=len(open_ones),
+        details=open_ones,
+        complete=report.complete,
+        next_within=timedelta(hours=max(1, hours / 2)),
+    )
+    return len(open_ones)

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from django.contrib.auth.models import Permission
+from django.db.models import Q, QuerySet
+
 from .models import User
 
 
@@ -39,6 +42,15 @@ def profile_of(user: User) -> dict[str, Any]:
 def user_with_profile(user_id: int) -> User:
     """A user and their profile, in one query."""
     return User.objects.select_related("profile").get(pk=user_id)
+
+
+def staff_with_permission(permission: str) -> QuerySet[User]:
+    """Active staff who have a permission ("app.codename") by themselves or a group; superusers where there are none."""
+    app_label, codename = permission.split(".")
+    permissions = Permission.objects.filter(content_type__app_label=app_label, codename=codename)
+    staff = User.objects.filter(is_active=True, is_staff=True).order_by("pk")
+    holders = staff.filter(Q(user_permissions__in=permissions) | Q(groups__permissions__in=permissions))
+    return holders.distinct() if holders.exists() else staff.filter(is_superuser=True)
 
 
 def is_open(user_id: int) -> bool:

@@ -21,7 +21,7 @@ def money(amount: Decimal, paid: Transaction) -> str:
 class VoucherLines(ReadOnlyInline):
     """Lines that are about a voucher each."""
 
-    readonly_fields = ("voucher_link", "voucher_status", "uses")
+    readonly_fields: tuple[str, ...] = ("voucher_link", "voucher_status", "uses")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         lines: QuerySet[Any] = super().get_queryset(request)

@@ -2,6 +2,7 @@
 
 from unfold.decorators import display
 
+from apps.core.backoffice.attention import AttentionFilter
 from apps.core.backoffice.read_only import ReadOnlyAdmin
 from apps.payments.backoffice.columns import OfTransaction
 from apps.payments.models import Dispute
@@ -20,9 +21,10 @@ class DisputeAdmin(OfTransaction, FoundByCode, ReadOnlyAdmin):
         "reason",
         "transaction_link",
         "opened_at",
+        "respond_by",
         "closed_at",
     )
-    list_filter = ("outcome", "opened_at")
+    list_filter = (AttentionFilter, "outcome", "opened_at")
     list_select_related = ("transaction__user",)
     code_field = "transaction__sold_vouchers__voucher__code"
     search_fields = ("=id", "=transaction__id", "=stripe_dispute_id", "transaction__user__email")
@@ -39,7 +41,7 @@ class DisputeAdmin(OfTransaction, FoundByCode, ReadOnlyAdmin):
             },
         ),
         ("Stripe", {"fields": (("stripe_dispute_id", "stripe_status"), "reason")}),
-        ("Times", {"fields": (("opened_at", "closed_at", "updated_at"),)}),
+        ("Times", {"fields": (("opened_at", "respond_by", "closed_at", "updated_at"),)}),
     )
     readonly_fields = ("outcome_shown", "amount_shown", "transaction_link", "buyer", "updated_at")
 

@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django import forms
+from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from apps.core.backoffice.attention import AttentionFilter
 from apps.core.backoffice.confirmed_actions import (
     ActionTarget,
     ConfirmedActionsAdmin,
@@ -38,7 +40,12 @@ REFUND_COLOURS = {
 class RefundedVoucherInline(VoucherLines):
     model = RefundedVoucher
     verbose_name_plural = "vouchers"
-    fields = ("voucher_link", "voucher_status", "uses", "live")
+    fields = ("voucher_link", "voucher_status", "uses", "counts")
+    readonly_fields: tuple[str, ...] = (*VoucherLines.readonly_fields, "counts")
+
+    @admin.display(description="refunded by this refund")
+    def counts(self, line: RefundedVoucher) -> str:
+        return "Yes" if line.live else "No: let go"
 
 
 class DecisionForm(ReasonForm):
@@ -70,7 +77,7 @@ class RefundAdmin(OfTransaction, FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdm
         "transaction_link",
         "created_at",
     )
-    list_filter = ("status", "origin", "created_at")
+    list_filter = (AttentionFilter, "status", "origin", "created_at")
     list_select_related = ("transaction__user", "requested_by")
     code_field = "lines__voucher__code"
     search_fields = ("=id", "=transaction__id", "=stripe_refund_id", "transaction__user__email")
@@ -89,7 +96,7 @@ class RefundAdmin(OfTransaction, FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdm
     )
     readonly_fields = ("status_shown", "amount_shown", "transaction_link", "buyer", "reference")
     inlines: ClassVar = [RefundedVoucherInline]
-    actions = ("approve", "reject", "send_again")
+    actions = ("approve", "reject", "send_again", "acknowledge_failure")
     actions_detail = actions
 
     @confirmed_action(
@@ -139,6 +146,20 @@ class RefundAdmin(OfTransaction, FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdm
         except PaymentProviderUnavailable as error:
             raise PaymentProviderUnavailable(STAYS_APPROVED) from error
         return False if refund.status == approved.status else outcome(refund)
+
+    @confirmed_action(
+        permission="payments.decide_refund",
+        description="Settled in another way",
+        done="Settled in another way",
+        effect="For what failed: it no longer counts as waiting for a person. No money moves.",
+        targets=amounts,
+        icon="task_alt",
+    )
+    def acknowledge_failure(
+        self, request: HttpRequest, rows: list[Refund], form_data: dict[str, Any]
+    ) -> bool:
+        [failed] = rows
+        return services.acknowledge_failed_refund(refund_id=failed.pk)
 
     @display(description="status", ordering="status", label=REFUND_COLOURS)
     def status_shown(self, refund: Refund) -> str:

@@ -3,11 +3,12 @@
 from typing import Any, ClassVar, Final
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
+from apps.core.backoffice.attention import AttentionFilter
 from apps.core.backoffice.confirmed_actions import ConfirmedActionsAdmin, confirmed_action
 from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, link_to
 from apps.payments import services
@@ -22,6 +23,8 @@ STATUS_COLOURS = {
     "Completed": "success",
     "Failed": "danger",
     "Refunded": "info",
+    "Partly refunded": "info",
+    "Disputed": "danger",
 }
 
 
@@ -83,7 +86,7 @@ class TransactionAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
         "refunded_shown",
         "status_shown",
     )
-    list_filter = ("status", "voucher_type", "currency")
+    list_filter = (AttentionFilter, "status", "voucher_type", "currency")
     list_select_related = ("user", "voucher_type")
     code_field = "sold_vouchers__voucher__code"
     search_fields = ("user__email", "=stripe_payment_intent_id", "=id")
@@ -126,6 +129,10 @@ class TransactionAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
     inlines: ClassVar = [SoldVoucherInline, RefundInline, DisputeInline]
     actions = ("mail_receipt", "refund_unused")
     actions_detail = ("refund_unused",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Transaction]:
+        transactions: QuerySet[Transaction] = super().get_queryset(request)
+        return transactions.annotate(disputed=Exists(Dispute.objects.open_of(OuterRef("pk"))))
 
     @confirmed_action(
         permission="payments.make_refund",
@@ -182,4 +189,8 @@ class TransactionAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
 
     @display(description="status", ordering="status", label=STATUS_COLOURS)
     def status_shown(self, transaction: Transaction) -> str:
+        if transaction.disputed:  # type: ignore[attr-defined]  # annotated by get_queryset
+            return "Disputed"
+        if transaction.is_paid and 0 < transaction.amount_refunded < transaction.amount:
+            return "Partly refunded"
         return transaction.get_status_display()

@@ -1,5 +1,7 @@
 """Disputes: the buyer's bank takes a payment back, or asks about it."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -16,6 +18,10 @@ class DisputeOutcome(models.TextChoices):
 
 
 class DisputeQuerySet(models.QuerySet["Dispute"]):
+    def open_of(self, transaction: Any) -> "DisputeQuerySet":
+        """Disputes and inquiries about a transaction (or a reference to one) that have not ended."""
+        return self.filter(transaction=transaction, outcome=DisputeOutcome.OPEN)
+
     def blocking(self) -> "DisputeQuerySet":
         """Open disputes during which nothing can be refunded: all but inquiries (Stripe's docs, "Disputes")."""
         return self.filter(outcome=DisputeOutcome.OPEN).exclude(stripe_status__startswith=INQUIRY)

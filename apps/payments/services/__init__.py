@@ -8,6 +8,7 @@ from .idempotency_keys import remove_old_keys, store_response
 from .purchases import Confirmation, Purchase, confirm_payment, start_purchase
 from .refunds.allocation import refundable_amount
 from .refunds.decisions import approve_refund, execute_refund, reject_refund
+from .refunds.failures import acknowledge_failed_refund
 from .refunds.requests import (
     RefundRequest,
     erase_reasons,
@@ -32,6 +33,7 @@ __all__ = [
     "RefundRequest",
     "SyncKind",
     "SyncResult",
+    "acknowledge_failed_refund",
     "apply_dispute",
     "apply_intent",
     "apply_refund",

@@ -11,6 +11,7 @@ from apps.payments.models import UNDER_WAY, Refund, RefundOrigin, RefundStatus, 
 from apps.payments.services import emails
 from apps.payments.services.recalculation import lock_transaction, lock_vouchers, recalculate
 
+from . import failures
 from .allocation import COUNTING, claim_vouchers, end_refund, fit_requests
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,8 @@ def apply_refund(at_stripe: gateway.Refund) -> Refund | None:
             claim_vouchers(paid, refund, lock_vouchers(paid))
         recalculate(paid, reason=f"Refund {refund.pk} {RefundStatus(refund.status).label.lower()}")
         emails.refund_decided(refund)
+        if status == RefundStatus.FAILED:
+            failures.mail_staff_about_failure(refund)
     if status == RefundStatus.FAILED:
         log.error("Refund %s of transaction %s failed: %s", refund.pk, paid.pk, at_stripe.failure_reason)
     return refund

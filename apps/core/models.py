@@ -1,0 +1,63 @@
+"""What the background jobs that check something have to say."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import ClassVar, Final
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+MAX_DETAILS: Final = 20  # lines that are kept of a result
+
+
+class JobResultQuerySet(models.QuerySet["JobResult"]):
+    def record(
+        self,
+        name: str,
+        *,
+        problems: int,
+        details: Sequence[str] = (),
+        complete: bool = True,
+        next_within: timedelta,
+    ) -> None:
+        """Store how a job ended just now, in place of its result before.
+
+        `problems` is how many things a person must look at, `details` names the first of them (no codes, no names of
+        people). `complete` is False where it could not check everything. A job that has not ended again `next_within`
+        needs a person as well.
+        """
+        now = timezone.now()
+        self.update_or_create(
+            name=name,
+            defaults={
+                "finished_at": now,
+                "problems": problems,
+                "details": list(details[:MAX_DETAILS]),
+                "complete": complete,
+                "next_due_at": now + next_within,
+            },
+        )
+
+    def needing_attention(self, now: datetime) -> "JobResultQuerySet":
+        """Jobs with problems, that could not check everything, or that did not run when they should have."""
+        return self.filter(Q(problems__gt=0) | Q(complete=False) | Q(next_due_at__lt=now))
+
+
+class JobResult(models.Model):
+    """How the last run of a background job ended; there is one row a job."""
+
+    name = models.CharField(max_length=100, unique=True)
+    finished_at = models.DateTimeField()
+    problems = models.PositiveIntegerField(help_text="What a person must look at.")
+    details = models.JSONField(default=list, blank=True)
+    complete = models.BooleanField(help_text="Whether everything could be checked.")
+    next_due_at = models.DateTimeField(help_text="By when it should have run again.")
+
+    objects: ClassVar = JobResultQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,96 @@
+"""What of payments, refunds, disputes and Stripe's events needs a person."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db.models import DateTimeField, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from apps.core.backoffice.attention import AttentionItem, register
+from apps.core.dates import format_moment_briefly
+from apps.payments.models import (
+    Dispute,
+    Refund,
+    RefundOrigin,
+    RefundStatus,
+    StripeEvent,
+    Transaction,
+    TransactionStatus,
+)
+
+EVENTS_APPLIED_WITHIN: Final = timedelta(minutes=15)  # a job tries again each minute
+WEBHOOK_DELAY: Final = timedelta(hours=1)  # after a payment, by which Stripe has sent some event
+WEBHOOKS_LOOKED_FOR: Final = timedelta(days=1)
+# Reconciliation ends a purchase that nobody paid after ABANDONED_AFTER; it has run several times by then.
+STUCK_AFTER: Final = timedelta(hours=6)
+LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=timezone.get_fixed_timezone(0))
+
+
+def refunds_requested(now: datetime) -> QuerySet[Refund]:
+    """Refunds that somebody has to decide about."""
+    return Refund.objects.filter(status=RefundStatus.REQUESTED).exclude(origin=RefundOrigin.AUTOMATIC)
+
+
+def stuck(now: datetime) -> QuerySet[Transaction]:
+    """Purchases that should have ended, one way or the other."""
+    since = now - settings.ABANDONED_AFTER - STUCK_AFTER
+    return Transaction.objects.filter(status=TransactionStatus.PENDING, created_at__lt=since)
+
+
+def without_webhooks(now: datetime) -> QuerySet[Transaction]:
+    """Payments of the last day since which no webhook came at all: its address or secret may be wrong."""
+    newest = StripeEvent.objects.order_by("-pk").values("received_at")[:1]
+    last_event = Coalesce(Subquery(newest), Value(LONG_AGO), output_field=DateTimeField())
+    paid = Transaction.objects.paid().filter(amount__gt=0)
+    return paid.filter(
+        completed_at__gt=now - WEBHOOKS_LOOKED_FOR,
+        completed_at__lt=now - WEBHOOK_DELAY,
+        completed_at__gte=last_event,
+    )
+
+
+def events_waiting(now: datetime) -> QuerySet[StripeEvent]:
+    """Stripe's events that could not be applied for some time."""
+    return StripeEvent.objects.waiting().filter(received_at__lt=now - EVENTS_APPLIED_WITHIN)
+
+
+def first_response_due(now: datetime) -> str:
+    """Until when the first dispute can be answered."""
+    first = Dispute.objects.awaiting_response().first()
+    if first is None or first.respond_by is None:
+        return ""
+    return f"the first is due by {format_moment_briefly(first.respond_by)}"
+
+
+def register_attention() -> None:
+    """Add it all to the front page, the side bar and the lists."""
+    register(
+        AttentionItem(
+            "disputes_awaiting_response",
+            "Disputes to answer at Stripe",
+            Dispute,
+            lambda now: Dispute.objects.awaiting_response(),
+            note=first_response_due,
+            urgent=True,
+        ),
+        AttentionItem(
+            "refunds_failed",
+            "Refunds that failed",
+            Refund,
+            lambda now: Refund.objects.failed_unacknowledged(),
+            urgent=True,
+        ),
+        AttentionItem("refunds_requested", "Refunds to decide about", Refund, refunds_requested),
+        AttentionItem("refunds_overdue", "Refunds under way for long", Refund, Refund.objects.overdue),
+        AttentionItem("payments_stuck", "Purchases that do not end", Transaction, stuck),
+        AttentionItem(
+            "payments_without_webhooks",
+            "Payments since the last webhook of Stripe",
+            Transaction,
+            without_webhooks,
+            urgent=True,
+        ),
+        AttentionItem("events_waiting", "Stripe events that can't be applied", StripeEvent, events_waiting),
+    )

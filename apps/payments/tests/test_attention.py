@@ -1,0 +1,215 @@
+"""What needs a person, on the admin's front page: each number leads to the rows that it counts."""
+
+import re
+from datetime import timedelta
+from html import unescape
+from typing import Any
+from unittest.mock import patch
+
+from django.db import connection
+from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from post_office.models import STATUS, Email
+
+from apps.core.backoffice import attention
+from apps.core.models import JobResult
+from apps.payments import services
+from apps.payments.models import Dispute, Refund, StripeEvent, Transaction
+from apps.payments.tasks import reconcile
+from apps.users.tests.factories import make_staff, make_user
+
+from .factories import make_transaction
+from .staff import REFUNDS, StaffTestCase
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+class AttentionTests(StaffTestCase):
+    def setUp(self):
+        super().setUp()
+        # So that nothing needs anybody yet.
+        services.reject_refund(refund_id=self.requested_refund.pk, actor=self.staff, note="")
+        Email.objects.all().delete()
+        self.now = timezone.now()
+        StripeEvent.objects.create(stripe_id="evt_0", type="x", object_id="x", processed_at=self.now)
+
+    def shown(self, client=None) -> dict[str, tuple[str, str]]:
+        """Label, number and address of each item on the front page."""
+        page = unescape((client or self.client).get("/admin/").content.decode())
+        items = re.findall(
+            r'<a href="([^"]*\?attention=\w+)"[^>]*>\s*<span[^>]*>(\d+\+?)</span>\s*<span[^>]*>(.*?)</span>\s*<',
+            page,
+            re.DOTALL,
+        )
+        return {re.sub("<[^>]*>.*", "", label): (number, address) for address, number, label in items}
+
+    def rows_at(self, address: str) -> list[Any]:
+        response = self.client.get(address)
+        self.assertEqual(response.status_code, 200, address)
+        return [row.pk for row in response.context["cl"].queryset]
+
+    def test_where_nothing_needs_anybody_nothing_is_shown(self):
+        self.allow("view_email", "view_jobresult", "view_stripeevent")
+        self.assertEqual(self.shown(), {})
+        self.assertNotContains(self.client.get("/admin/"), "Needs a person")
+
+    def test_each_number_leads_to_the_rows_that_it_counts(self):
+        self.allow("view_email", "view_jobresult", "view_stripeevent")
+        refund = Refund.objects.create(transaction=self.paid, amount=1, origin="staff", status="requested")
+        dispute = Dispute(transaction=self.paid, amount=1, stripe_status="needs_response", opened_at=self.now)
+        dispute.respond_by = self.now + 3 * DAY
+        dispute.save()
+        event = StripeEvent.objects.get()
+        mail = Email.objects.create(to=["x@example.com"], from_email="y@example.com", status=STATUS.queued)
+        JobResult.objects.record("Audit", problems=0, next_within=DAY)
+        job = JobResult.objects.get()
+        pending = make_transaction(user=self.customer, voucher_type=self.type)
+
+        def change(row: Any, **fields: Any) -> None:
+            type(row).objects.filter(pk=row.pk).update(**fields)
+
+        for label, row, near_miss, hit in (
+            ("Refunds to decide about", refund, {"origin": "automatic"}, {"origin": "buyer"}),
+            ("Refunds under way for long", refund, {"status": "approved", "updated_at": self.now - HOUR / 2},
+                {"updated_at": self.now - 2 * HOUR}),
+            ("Refunds under way for long", refund, {"status": "pending", "updated_at": self.now - 9 * DAY},
+                {"updated_at": self.now - 11 * DAY}),
+            ("Refunds that failed", refund, {"status": "rejected", "finished_at": self.now}, {"status": "failed"}),
+            ("Disputes to answer at Stripe", dispute, {"stripe_status": "under_review"},
+                {"stripe_status": "needs_response"}),
+            ("Purchases that do not end", pending, {"created_at": self.now - 25 * HOUR},
+                {"created_at": self.now - 31 * HOUR}),
+            ("Payments since the last webhook of Stripe", self.paid,
+                {"completed_at": self.now - 2 * HOUR}, None),
+            ("Stripe events that can't be applied", event,
+                {"processed_at": None, "received_at": self.now - timedelta(minutes=5)},
+                {"received_at": self.now - HOUR}),
+            ("Mail that could not be sent", mail, {"status": STATUS.queued}, {"status": STATUS.failed}),
+            ("Checks that found something, or did not run", job, {"problems": 0}, {"problems": 2}),
+            ("Checks that found something, or did not run", job, {"problems": 0}, {"complete": False}),
+            ("Checks that found something, or did not run", job, {"complete": True},
+                {"next_due_at": self.now - HOUR}),
+        ):  # fmt: skip
+            with self.subTest(label, hit=hit):
+                change(row, **near_miss)
+                self.assertNotIn(label, self.shown())
+                if hit is None:  # the last event came before the payment, and none since
+                    change(event, received_at=self.now - 3 * HOUR)
+                else:
+                    change(row, **hit)
+                number, address = self.shown()[label]
+                self.assertEqual((number, self.rows_at(address)), ("1", [row.pk]))
+        self.assertContains(self.client.get("/admin/"), "the first is due by")
+
+    def test_who_may_not_see_the_rows_sees_no_number(self):
+        Refund.objects.create(transaction=self.paid, amount=1, origin="staff", status="requested")
+        self.assertIn("Refunds to decide about", self.shown())
+        other = Client()
+        other.force_login(make_user(is_staff=True))
+        self.assertEqual(self.shown(other), {})
+
+    def test_all_numbers_take_one_query_and_are_bounded(self):
+        for _ in range(3):
+            Refund.objects.create(transaction=self.paid, amount=1, origin="staff", status="requested")
+        request: Any = RequestFactory().get("/admin/")
+        request.user = make_staff(email="superuser@example.com")
+        with (
+            patch.object(attention, "MAX_COUNTED", 2),
+            CaptureQueriesContext(
+                connection,
+            ) as queries,
+        ):
+            shown = {each.item.name: each.count for each in attention.attention_for(request)}
+        self.assertEqual(shown["refunds_requested"], "2+")
+        self.assertEqual(len(queries), 1)
+
+
+class FailedRefundTests(StaffTestCase):
+    def setUp(self):
+        super().setUp()
+        self.allow("decide_refund")
+        self.failed = self.fail_at_bank()
+
+    def fail_at_bank(self):
+        """A refund that was under way, until the bank sent the money back."""
+        paid = self.buy(1)
+        refund = self.refund(paid)
+        Email.objects.all().delete()
+        self.stripe.settle_refund(refund.stripe_refund_id, "failed")
+        services.sync_refund(refund.stripe_refund_id)
+        refund.refresh_from_db()
+        self.assertEqual(refund.status, "failed")
+        return refund
+
+    def waiting(self):
+        return set(Refund.objects.failed_unacknowledged())
+
+    def test_those_who_decide_about_refunds_are_mailed_once(self):
+        [mail] = Email.objects.filter(subject=f"Refund {self.failed.pk} failed")
+        self.assertEqual(mail.to, [self.desk.email])  # and not superusers, where somebody has the permission
+        self.assertIn(f"{REFUNDS}{self.failed.pk}/change/", mail.message)
+        self.assertIn("10.00\xa0USD", mail.message)
+        services.sync_refund(self.failed.stripe_refund_id)
+        self.assertEqual(Email.objects.filter(subject=mail.subject).count(), 1)
+
+    def test_where_nobody_has_the_permission_superusers_are(self):
+        self.desk.user_permissions.clear()
+        failed = self.fail_at_bank()
+        [mail] = Email.objects.filter(subject=f"Refund {failed.pk} failed")
+        self.assertEqual(mail.to, [self.staff.email])
+
+    def test_it_waits_until_another_refund_is_under_way(self):
+        self.assertEqual(self.waiting(), {self.failed})
+        another = Refund.objects.get(pk=self.ask(self.failed.transaction).json()["id"])
+        self.assertEqual(self.waiting(), set())
+        services.reject_refund(refund_id=another.pk, actor=self.staff, note="")
+        self.assertEqual(self.waiting(), {self.failed})
+
+    def test_it_waits_until_somebody_says_that_it_is_settled(self):
+        said = self.messages_after(
+            self.choose(REFUNDS, "acknowledge_failure", self.failed, confirmed="1", reason="By bank transfer")
+        )
+        self.assertEqual(said, ["Settled in another way: 1."])
+        self.assertEqual(self.waiting(), set())
+        said = self.messages_after(
+            self.choose(REFUNDS, "acknowledge_failure", self.failed, confirmed="1", reason="Again")
+        )
+        self.assertEqual(said, ["Nothing to do: 1."])
+
+    def test_what_did_not_fail_is_not_settled_so(self):
+        [said] = self.messages_after(
+            self.choose(REFUNDS, "acknowledge_failure", self.requested_refund, confirmed="1", reason="x")
+        )
+        self.assertIn("did not fail", said)
+
+
+class MarkTests(StaffTestCase):
+    def shown(self):
+        page = self.client.get(f"/admin/payments/transaction/{self.paid.pk}/change/")
+        return re.findall(r"(Completed|Partly refunded|Disputed)", page.content.decode())[:1]
+
+    def test_a_transaction_says_that_it_is_disputed_or_partly_refunded(self):
+        self.assertEqual(self.shown(), ["Completed"])
+        Transaction.objects.filter(pk=self.paid.pk).update(amount_refunded=10)
+        self.assertEqual(self.shown(), ["Partly refunded"])
+        dispute = self.stripe.dispute(self.paid.stripe_payment_intent_id)
+        services.sync_dispute(dispute["id"])
+        self.assertEqual(self.shown(), ["Disputed"])
+
+
+class JobResultTests(StaffTestCase):
+    def test_the_scheduled_reconciliation_stores_what_it_leaves_to_a_person(self):
+        Transaction.objects.filter(pk=self.paid.pk).update(
+            stripe_payment_intent_id="pi_none", completed_at=timezone.now(), created_at=timezone.now() - HOUR
+        )
+        with patch("time.sleep"):
+            problems = reconcile(2)
+        result = JobResult.objects.get()
+        self.assertEqual((result.name, result.problems), ("Reconciliation of 2 hours", problems))
+        self.assertGreater(problems, 0)
+        self.assertTrue(result.complete)
+        self.assertTrue(any("fulfilled_not_paid" in line for line in result.details), result.details)
+        self.allow("view_jobresult")
+        page = self.client.get(f"/admin/core/jobresult/{result.pk}/change/")
+        self.assertContains(page, "fulfilled_not_paid")
