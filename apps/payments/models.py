@@ -3,15 +3,15 @@
 A foreign key has no index of its own (`db_index=False`) where another index or a constraint begins with it.
 """
 
-from .disputes import (
+from .tables.disputes import (
     INQUIRY,
     NEEDS_RESPONSE,
     Dispute,
     DisputeOutcome,
     DisputeQuerySet,
 )
-from .idempotency import IdempotencyKey
-from .refunds import (
+from .tables.idempotency import IdempotencyKey
+from .tables.refunds import (
     UNDER_WAY,
     Refund,
     RefundedVoucher,
@@ -19,8 +19,8 @@ from .refunds import (
     RefundQuerySet,
     RefundStatus,
 )
-from .stripe_events import StripeEvent, StripeEventQuerySet
-from .transactions import PAID, SoldVoucher, Transaction, TransactionQuerySet, TransactionStatus
+from .tables.stripe_events import StripeEvent, StripeEventQuerySet
+from .tables.transactions import PAID, SoldVoucher, Transaction, TransactionQuerySet, TransactionStatus
 
 __all__ = [
     "INQUIRY",

@@ -1,0 +1,1 @@
+"""The tables of payments, one module a subject. Import them from `models.py`."""
