@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 from post_office.models import STATUS, Email
 
+from apps.core import prepared_queries
 from apps.core.email_addresses import is_mailable
 
 from .delivery import wake_sender
@@ -51,7 +52,7 @@ def enqueue(
         attach=attach,
     )
     # Not by `save`, which refuses the whole mail for its sender: that is set when it is sent.
-    Email.objects.bulk_create([email])
+    prepared_queries.insert(email)
     if settings.SEND_MAIL_IN_PROCESS:
         transaction.on_commit(wake_sender, robust=True)
 
