@@ -11,6 +11,7 @@ from tests.support import services
 
 from .processes import PROJECT, cpu_seconds
 
+WITHOUT: Final = PROJECT / "bench/without"  # in the place of packages that production does not have
 # As on a small server. fsync is off, as in the tests: what is measured is the software, not this machine's disk, which
 # would be the same for all. How often each of them writes shows in the statements.
 POSTGRES: Final = (
@@ -94,9 +95,14 @@ def product_environment(**values: str) -> dict[str, str]:
 
 
 def plain_environment(**values: str) -> dict[str, str]:
-    """The environment of any other program: this process's without the product's configuration, and `values`."""
+    """The environment of any other program: this process's without the product's configuration, and `values`.
+
+    Of what the development requirements bring it has nothing that would be loaded unasked.
+    """
     names = {*_configuration(), "DJANGO_SETTINGS_MODULE"}
-    return {name: value for name, value in os.environ.items() if name not in names} | values
+    paths = os.pathsep.join(filter(None, (str(WITHOUT), os.environ.get("PYTHONPATH"))))
+    kept = {name: value for name, value in os.environ.items() if name not in names}
+    return {**kept, "PYTHONPATH": paths, **values}
 
 
 def _configuration() -> list[str]:

@@ -1,11 +1,15 @@
 """The benchmark: its data is in order, it drives load and counts what comes back, and it judges right."""
 
 import json
+import os
 import random
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from threading import Thread
@@ -22,6 +26,7 @@ from apps.vouchers import codes
 from apps.vouchers.models import Voucher, VoucherUsage
 from bench import baseline, data, goals, load, pgbench, plots, report
 from bench.client import raw_request
+from bench.machine import plain_environment
 from bench.opponents import Pool
 from bench.results import Results, read
 from tests.support.server import database_url
@@ -242,6 +247,22 @@ class JudgingTests(TestCase):
         self.assertNotIn("old", text)
         self.assertEqual(text.count("| redeem, distinct codes | 500 |"), 1)
         self.assertEqual(drawn, ["{http://www.w3.org/2000/svg}svg"] * 2)
+
+    def test_a_sign_in_is_compared_with_a_hash(self):
+        times = data._hash_times(3)
+        self.assertEqual(len(times), 2)
+        self.assertGreater(min(times), 0)
+
+    def test_what_is_measured_has_the_packages_of_production(self):
+        program = "import stripe, sys; print('aiohttp' in sys.modules)"
+        for environment, loads_it in (
+            (plain_environment(), "False"),
+            (os.environ, str(bool(find_spec("aiohttp")))),
+        ):
+            done = subprocess.run(
+                [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+            )
+            self.assertEqual(done.stdout.strip(), loads_it)
 
     def test_a_plot_of_nothing_is_still_a_picture(self):
         ElementTree.fromstring(plots.bars("Nothing", [], (), ""))
