@@ -6,6 +6,7 @@ from apps.core.index_operations import DropPrefixIndex
 
 
 class Migration(migrations.Migration):
+    atomic = False
 
     initial = True
 
