@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import sql
 from django.db.models.expressions import Expression
@@ -204,8 +204,9 @@ def columns_of(model: type[models.Model], *, without: Collection[str] = ()) -> l
 
 def values_of(row: models.Model, *, without: Collection[str] = ()) -> list[Any]:
     """What an instance has in the columns of `columns_of`, as the database's driver takes it."""
+    database = connections[DEFAULT_DB_ALIAS]  # `connection` looks it up anew for each of its attributes
     return [
-        field.get_db_prep_save(getattr(row, field.attname), connection)
+        field.get_db_prep_save(getattr(row, field.attname), database)
         for field in row._meta.concrete_fields
         if field.column not in without
     ]

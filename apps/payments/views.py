@@ -20,6 +20,7 @@ from rest_framework.views import APIView
 from apps.core import idempotency, rate_limits
 from apps.core.api.content_negotiation import IgnoreClientContentNegotiation
 from apps.core.api.downloads import file_response
+from apps.core.api.fields import validated
 from apps.core.api.lists import Row, RowListView
 from apps.core.api.openapi import documented
 from apps.core.api.pagination import StandardPagination
@@ -97,10 +98,9 @@ class IdempotentView(APIView, Generic[Outcome]):
 
     def answer_once(self, request: Request) -> HttpResponse:
         """Validate, serve and render; a request that was answered before gets that answer again."""
-        form = self.input_class(data=request.data)
-        form.is_valid(raise_exception=True)
+        params = validated(self.input_class, request.data)
         key = idempotency.request_key(request.headers, operation=self.operation, body=request.data)
-        outcome = self.serve(request, key, **form.validated_data)
+        outcome = self.serve(request, key, **params)
         secrets = self.secrets(outcome)
         if outcome.first_answer is not None:
             answer = {**outcome.first_answer, **secrets}
@@ -214,11 +214,10 @@ class ConfirmPayment(APIView):
         errors=CONFIRM_ERRORS,
     )
     def post(self, request: Request) -> HttpResponse:
-        form = ConfirmInput(data=request.data)
-        form.is_valid(raise_exception=True)
+        params = validated(ConfirmInput, request.data)
         confirmation = services.confirm_payment(
             user=current_user(request),
-            payment_intent_id=form.validated_data["payment_intent_id"],
+            payment_intent_id=params["payment_intent_id"],
         )
         paid = confirmation.transaction
         document = self.document(

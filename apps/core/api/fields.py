@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC
 from decimal import Decimal
+from functools import cache
 from itertools import islice
 from typing import Any, Final
 
@@ -19,6 +20,25 @@ def in_lists(
     each = rows.iterator(EXPORT_CHUNK)
     while some := list(islice(each, EXPORT_CHUNK)):
         yield list(output(some, many=True, context=context or {}).data)
+
+
+def validated(serializer_class: type[serializers.Serializer[Any]], body: Any) -> dict[str, Any]:
+    """A request's body as a serializer of this class validates it. Raises REST framework's ValidationError.
+
+    A new serializer copies all its fields. So one of each class validates all that is in order, as one does the items
+    of a list; for the words of a refusal there is a new one. For serializers that read no context.
+    """
+    try:
+        return dict(_shared(serializer_class).run_validation(body))
+    except serializers.ValidationError:
+        serializer = serializer_class(data=body)
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
+
+
+@cache
+def _shared(serializer_class: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
+    return serializer_class()
 
 
 class StrictIntegerField(serializers.IntegerField):
