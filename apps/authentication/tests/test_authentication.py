@@ -2,6 +2,7 @@ import base64
 import datetime
 import json
 import uuid
+from unittest.mock import patch
 
 import jwt
 import time_machine
@@ -144,6 +145,19 @@ class SignedInByToken(ApiTestCase):
         for minutes, status in ((59, 200), (61, 401)):
             with time_machine.travel(timezone.now() + datetime.timedelta(minutes=minutes), tick=False):
                 self.assertEqual(self.ask(self.tokens.access).status_code, status)
+
+    def test_a_token_is_verified_once_and_believed_no_longer_than_it_says(self):
+        self.assertEqual(self.ask(self.tokens.access).status_code, 200)
+        with patch.object(tokens, "_two_keys") as keys:
+            self.assertEqual(self.ask(self.tokens.access).status_code, 200)
+            self.assertEqual(keys.call_count, 0)
+        # To the second: as the library that verified it would say, with its leeway.
+        expiry = self.payload["exp"] + 30
+        for seconds, status in ((-1, 200), (0, 401), (1, 401)):
+            with time_machine.travel(expiry + seconds, tick=False):
+                self.assertEqual(self.ask(self.tokens.access).status_code, status, seconds)
+                tokens._verified.cache_clear()
+                self.assertEqual(self.ask(self.tokens.access).status_code, status, f"anew, {seconds}")
 
     def test_a_deactivated_user_is_out_at_once_and_stays_out_when_reactivated(self):
         self.customer.is_active = False

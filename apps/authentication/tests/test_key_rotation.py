@@ -58,6 +58,12 @@ class ChangingTheSigningKey(ApiTestCase):
             self.assertProblem(self.refresh(self.before.refresh), 401, "token_invalid")
         self.assertIsNone(Session.objects.get().ended_at)
 
+    def test_a_token_that_was_believed_a_moment_ago_dies_with_its_key(self):
+        self.assertEqual(self.profile(self.before.access).status_code, 200)
+        with rotated(previous_key=""):
+            self.assertProblem(self.profile(self.before.access), 401, "token_invalid")
+        self.assertEqual(self.profile(self.before.access).status_code, 200)
+
     def test_no_third_key_no_empty_key_and_no_other_algorithm_is_believed(self):
         header = base64.urlsafe_b64encode(json.dumps({"alg": "none", "typ": "JWT"}).encode()).decode()
         payload = self.before.access.split(".")[1]
