@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from local_stripe.runtime.storage import StorageUnavailableError
 from local_stripe.service import DEFAULT_PORT, LocalStripe
 
 SETTLE_AFTER = 5.0
@@ -22,13 +23,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         stripe = LocalStripe(
-            options.port, options.webhook_url, options.webhook_secret, settle_after=options.settle_after
+            options.port,
+            options.webhook_url,
+            options.webhook_secret,
+            settle_after=options.settle_after,
+            state_file=options.state_file,
         )
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         print(f"local Stripe: cannot listen on 127.0.0.1:{options.port}: {reason}", file=sys.stderr)
         return 1
-    except ValueError as error:
+    except (ValueError, StorageUnavailableError) as error:
         print(f"local Stripe: {error}", file=sys.stderr)
         return 1
     ended = threading.Event()
@@ -70,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
         default=SETTLE_AFTER,
         metavar="SECONDS",
         help="when refunds and evidence get their second step (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--state-file", metavar="FILE", help="where to keep all that it remembers (default: nowhere)"
     )
     parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input closes")
     return parser

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import logging
+import os
+from pathlib import Path
 from typing import Any
 
 from local_stripe.protocol import faults
 from local_stripe.protocol.params import merged_metadata
-from local_stripe.resources import disputes, payment_attempts, payment_intents, refunds
+from local_stripe.resources import disputes, payment_attempts, payment_import, payment_intents, refunds
 from local_stripe.runtime import webhooks
 from local_stripe.runtime.json_types import JsonDict
 from local_stripe.runtime.scheduler import Scheduler
 from local_stripe.runtime.state import INTERNAL_REQUEST, Request, State, now
+from local_stripe.runtime.storage import Storage, UnreadableError, set_aside
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +30,7 @@ class SignedEvent:
 
 
 class Emulator:
-    """One Stripe account in memory. See ``LocalStripe`` for the arguments."""
+    """One Stripe account. See ``LocalStripe`` for the arguments."""
 
     def __init__(
         self,
@@ -34,6 +40,7 @@ class Emulator:
         retry_delays: tuple[float, ...],
         delivery_timeout: float,
         settle_after: float | None,
+        state_file: str | os.PathLike[str] | None,
     ) -> None:
         self._state = State()
         self._webhooks = webhooks.Webhooks(
@@ -42,6 +49,23 @@ class Emulator:
         self._state.on_event = self._webhooks.schedule
         self._later = Scheduler(self._state, settle_after)
         self._state.later = self._later.add
+        self.set_aside: Path | None = None
+        if state_file is not None:
+            self._load(state_file)
+
+    def _load(self, state_file: str | os.PathLike[str]) -> None:
+        """Go on from the file; begin anew where it can't be read, which is then kept under another name."""
+        try:
+            self._state.load(Storage(state_file))
+        except UnreadableError as error:
+            self._state.clear()
+            self.set_aside = set_aside(state_file)
+            logger.warning("%s can't be read (%s): it is kept as %s", state_file, error, self.set_aside)
+            self._state.load(Storage(state_file))
+        with self._state.transaction():
+            refunds.resume_second_steps(self._state)
+            disputes.resume_decisions(self._state)
+            self._webhooks.resume_undelivered()
 
     @property
     def state(self) -> State:
@@ -56,17 +80,26 @@ class Emulator:
     def reset(self) -> None:
         """Forget objects, events, idempotency keys, faults, logs, due deliveries and the pause; the endpoint
         stays."""
-        with self._state.lock:
+        with self._state.transaction():
             self._state.clear()
             self._webhooks.clear()
             self._later.clear()
+
+    def import_payments(self, payments: list[JsonDict]) -> tuple[int, int]:
+        """Make payments known that were made elsewhere or earlier; how many were new, and how many known already.
+
+        See README.md, "Import". Emits nothing. Raises ValueError for one that cannot be; those before it stay.
+        """
+        with self._state.transaction():
+            new = sum(payment_import.add(self._state, facts) for facts in payments)
+        return new, len(payments) - new
 
     def pay(self, payment_intent: str, payment_method: str = "pm_card_visa") -> JsonDict:
         """Confirm an intent as the customer's browser would, without HTTP.
 
         Raises LookupError for an unknown intent, StripeError for what confirm refuses or declines.
         """
-        with self._state.lock:
+        with self._state.transaction():
             intent = self._intent(payment_intent)
             params = {"client_secret": intent["client_secret"], "payment_method": payment_method}
             path = f"/v1/payment_intents/{payment_intent}/confirm"
@@ -81,7 +114,7 @@ class Emulator:
         """
         if outcome not in ("succeeded", "failed"):
             raise ValueError("outcome is succeeded or failed")
-        with self._state.lock:
+        with self._state.transaction():
             intent = self._intent(payment_intent)
             payment_attempts.settle(self._state, INTERNAL_REQUEST, intent, outcome)
             return copy.deepcopy(intent)
@@ -101,7 +134,7 @@ class Emulator:
         """
         if (amount is not None and amount < 1) or reason not in (None, *refunds.REASONS):
             raise ValueError(f"amount is 1 or more, reason one of {', '.join(refunds.REASONS)}")
-        with self._state.lock:
+        with self._state.transaction():
             charge = refunds.paid_charge(self._state, self._intent(payment_intent))
             refund = refunds.make(
                 self._state, INTERNAL_REQUEST, charge, amount, reason, merged_metadata({}, metadata)
@@ -116,7 +149,7 @@ class Emulator:
         """
         if outcome not in refunds.OUTCOMES:
             raise ValueError(f"outcome is one of {', '.join(refunds.OUTCOMES)}")
-        with self._state.lock:
+        with self._state.transaction():
             refund_object = self._find("refund", refund)
             refunds.end(self._state, INTERNAL_REQUEST, refund_object, outcome)
             return copy.deepcopy(refund_object)
@@ -141,7 +174,7 @@ class Emulator:
         """
         if reason not in disputes.REASONS:
             raise ValueError(f"reason is one of {', '.join(disputes.REASONS)}")
-        with self._state.lock:
+        with self._state.transaction():
             charge = refunds.paid_charge(self._state, self._intent(payment_intent))
             return copy.deepcopy(disputes.begin(self._state, charge, amount, reason, inquiry=inquiry))
 
@@ -153,14 +186,14 @@ class Emulator:
         """
         if outcome not in disputes.OUTCOMES:
             raise ValueError(f"outcome is one of {', '.join(disputes.OUTCOMES)}")
-        with self._state.lock:
+        with self._state.transaction():
             dispute_object = self._find("dispute", dispute)
             disputes.end(self._state, INTERNAL_REQUEST, dispute_object, outcome)
             return copy.deepcopy(dispute_object)
 
     def escalate_dispute(self, dispute: str) -> JsonDict:
         """Turn an inquiry into a chargeback; returns the dispute. Raises LookupError, or StripeError if it is none."""
-        with self._state.lock:
+        with self._state.transaction():
             dispute_object = self._find("dispute", dispute)
             disputes.escalate(self._state, dispute_object)
             return copy.deepcopy(dispute_object)
@@ -177,7 +210,7 @@ class Emulator:
         """Set raw fields of an intent, such as ``amount_received``, to simulate a mismatch. Emits nothing."""
         if "id" in fields or "object" in fields:
             raise ValueError("id and object cannot be overridden")
-        with self._state.lock:
+        with self._state.transaction():
             intent = self._intent(payment_intent)
             intent.update(copy.deepcopy(fields))
             return copy.deepcopy(intent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from types import TracebackType
 
@@ -14,13 +15,15 @@ DEFAULT_PORT = 12111
 
 
 class LocalStripe(Emulator):
-    """A Stripe of one's own on 127.0.0.1, stateful, in memory, served by threads of this process.
+    """A Stripe of one's own on 127.0.0.1, stateful, served by threads of this process.
 
     ``port`` 0 picks a free one. ``webhook_url`` gets the signed events, ``retry_delays`` are the seconds
     between attempts when it does not answer 2xx within ``delivery_timeout`` seconds. ``settle_after`` are the
     seconds after which pending refunds, refunds that fail and submitted evidence get their second step by
-    themselves; None: only ``settle_refund`` and ``close_dispute`` take it. Also a context manager.
-    Raises OSError when the port is taken, ValueError for a bad ``webhook_url`` or ``settle_after``.
+    themselves; None: only ``settle_refund`` and ``close_dispute`` take it. ``state_file`` keeps all that it
+    remembers, and a later one goes on from it; None: memory only. A file that can't be read is set aside, and
+    ``set_aside`` is its new name. Also a context manager. Raises OSError when the port is taken,
+    StorageUnavailableError when the file is, ValueError for a bad ``webhook_url`` or ``settle_after``.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class LocalStripe(Emulator):
         retry_delays: tuple[float, ...] = RETRY_DELAYS,
         delivery_timeout: float = 10.0,
         settle_after: float | None = None,
+        state_file: str | os.PathLike[str] | None = None,
         host: str = "127.0.0.1",
     ) -> None:
         super().__init__(
@@ -40,10 +44,15 @@ class LocalStripe(Emulator):
             retry_delays=retry_delays,
             delivery_timeout=delivery_timeout,
             settle_after=settle_after,
+            state_file=state_file,
         )
         self._stopping = threading.Event()
         self.api = Api(self._state, self._stopping)
-        self._server = Server(self, self.api, host, port)
+        try:
+            self._server = Server(self, self.api, host, port)
+        except BaseException:
+            self._state.close()
+            raise
         self._state.base_url = self.base_url
 
     @property
@@ -69,6 +78,7 @@ class LocalStripe(Emulator):
         self._webhooks.stop()
         self._later.stop()
         self._server.stop()
+        self._state.close()
 
     def __enter__(self) -> LocalStripe:
         return self.start()

@@ -92,6 +92,14 @@ def _settle(emulator: Emulator, params: JsonDict) -> JsonDict:
     return emulator.settle(_get(params, "payment_intent", str), outcome)
 
 
+def _import(emulator: Emulator, params: JsonDict) -> JsonDict:
+    payments: list[JsonDict] = _get(params, "payments", list)
+    if not all(isinstance(facts, dict) for facts in payments):
+        raise BadCallError("payments holds objects")
+    imported, known = emulator.import_payments(payments)
+    return {"imported": imported, "known": known}
+
+
 def _refund(emulator: Emulator, params: JsonDict) -> JsonDict:
     return emulator.refund(
         _get(params, "payment_intent", str),
@@ -147,6 +155,7 @@ _ROUTES: list[tuple[str, str, Callable[..., JsonDict]]] = [
     ("GET", r"deliveries", _deliveries),
     ("GET", r"requests", _requests),
     ("POST", r"settle", _settle),
+    ("POST", r"payments", _import),
     ("POST", r"refunds", _refund),
     ("POST", r"disputes", _dispute),
     ("POST", r"disputes/(?P<id>[^/]+)/close", _close_dispute),

@@ -123,7 +123,7 @@ class Api:
         if fault.status and not fault.stored:
             raise server_error(fault.status)
         if request.idempotency_key:
-            with self.state.lock:
+            with self.state.transaction():
                 if self.state.resets != resets:
                     return None  # a reset came after this request began
                 stored = idempotency.begin(self.state, request)
@@ -131,13 +131,13 @@ class Api:
                 return Answer(*stored, {"Idempotent-Replayed": "true"})
         try:
             self.stopping.wait(fault.delay)
-            with self.state.lock:
+            with self.state.transaction():
                 if self.state.resets != resets:
                     return None
                 answer, keep = self._effect(request, fault)
                 idempotency.finish(self.state, request, (answer.status, answer.body) if keep else None)
         except Exception:
-            with self.state.lock:
+            with self.state.transaction():
                 if self.state.resets == resets:
                     idempotency.finish(self.state, request, None)
             raise

@@ -26,7 +26,7 @@ def answer(state: State, call: Call) -> Answer:
     parameters that Stripe adds.
     """
     token = call.path.removeprefix(PREFIX)
-    with state.lock:
+    with state.transaction():
         intent = state.find("payment_intent", state.authentications.get(token))
         if intent is None:
             return _page(404, "<p>This authentication is over, or never was.</p>")

@@ -10,7 +10,7 @@ import json
 
 from local_stripe.protocol.errors import StripeError, invalid
 from local_stripe.runtime.records import Record
-from local_stripe.runtime.state import Request, State
+from local_stripe.runtime.state import Request, State, idempotency_slot
 
 MAX_KEY = 255
 
@@ -25,9 +25,10 @@ def begin(state: State, request: Request) -> tuple[int, bytes] | None:
     if len(key) > MAX_KEY:
         raise invalid(f"Idempotency keys can be at most {MAX_KEY} characters; yours has {len(key)}.")
     params = json.dumps(request.params, sort_keys=True)
-    record = state.idempotency.get((request.scope, key))
+    slot = idempotency_slot(request)
+    record: Record | None = state.idempotency.get(slot)
     if record is None:
-        state.idempotency[request.scope, key] = Record(request.path, params)
+        state.idempotency[slot] = Record(request.path, params)
         return None
     if record.path != request.path:
         raise _misused("for the same endpoint they were first used for", key, record.path)
@@ -47,8 +48,8 @@ def begin(state: State, request: Request) -> tuple[int, bytes] | None:
 
 def finish(state: State, request: Request, answer: tuple[int, bytes] | None) -> None:
     """Keep ``answer`` for the key that ``begin`` claimed, or with None free it. The caller holds the lock."""
-    slot = (request.scope, request.idempotency_key or "")
-    record = state.idempotency.get(slot)
+    slot = idempotency_slot(request)
+    record: Record | None = state.idempotency.get(slot)
     if record is None:
         return
     if answer is None:

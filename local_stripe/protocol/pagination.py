@@ -62,7 +62,8 @@ def page(state: State, kind: str, params: JsonDict, wanted: Callable[[JsonDict],
     for cursor in ("starting_after", "ending_before"):
         if cursor in params and params[cursor] not in everything:
             raise resource_missing(kind, params[cursor], cursor)
-    rows = list(reversed(everything.values()))
+    # The newest first; of those of one second, the one that was added last. What was imported may be older.
+    rows = sorted(everything.values(), key=lambda row: int(row["created"]))[::-1]
     limit = params.get("limit", DEFAULT_LIMIT)
     ids = [row["id"] for row in rows]
     backwards = "ending_before" in params

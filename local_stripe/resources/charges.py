@@ -13,8 +13,13 @@ from local_stripe.runtime.state import Request, State, new_id, now
 
 
 def new(state: State, intent: JsonDict, method: JsonDict, status: str) -> JsonDict:
-    """A charge for ``intent``, with status ``pending``, ``succeeded`` or ``failed``. Emits nothing."""
-    charge: JsonDict = {
+    """Store a charge for ``intent``, with status ``pending``, ``succeeded`` or ``failed``. Emits nothing."""
+    return state.add(new_unstored(intent, method, status))
+
+
+def new_unstored(intent: JsonDict, method: JsonDict, status: str) -> JsonDict:
+    """The same charge, not stored yet."""
+    return {
         "id": new_id("ch"),
         "object": "charge",
         "amount": intent["amount"],
@@ -73,7 +78,6 @@ def new(state: State, intent: JsonDict, method: JsonDict, status: str) -> JsonDi
         "transfer_data": None,
         "transfer_group": intent["transfer_group"],
     }
-    return state.add(charge)
 
 
 def succeed(charge: JsonDict) -> None:

@@ -6,6 +6,8 @@ or escalates to a chargeback.
 
 from __future__ import annotations
 
+from functools import partial
+
 from local_stripe.protocol import pagination
 from local_stripe.protocol.errors import StripeError, invalid, resource_missing
 from local_stripe.protocol.expansion import expand_reader, expanded
@@ -35,6 +37,8 @@ REASONS = (
 )  # fmt: skip
 OUTCOMES = ("won", "lost", "warning_closed")
 CLOSED = (*OUTCOMES, "prevented")
+UNDER_REVIEW = ("under_review", "warning_under_review")
+OPEN = ("needs_response", "warning_needs_response", *UNDER_REVIEW)
 _NETWORK_REASONS = {"fraudulent": "10.4", "product_not_received": "13.1"}
 
 _TEXTS = (
@@ -99,7 +103,7 @@ def update(state: State, request: Request, id: str) -> JsonDict:
         details["submission_count"] += 1
         details["submission_method"] = "manual"
         dispute["status"] = "warning_under_review" if is_inquiry(dispute) else "under_review"
-        state.later(lambda: _decide(state, dispute))
+        state.later(partial(_decide, state, dispute))
     _tell(state, request, dispute, "updated")
     return expanded(state, dispute, params)
 
@@ -136,10 +140,10 @@ def begin(
     if not 0 < amount <= charge["amount"]:
         raise invalid(f"A dispute is over 1 to {charge['amount']}, not over {amount}.", "amount")
     # Create the dispute; a chargeback also withdraws the money.
-    dispute = state.add(_new(charge, amount, reason, inquiry))
+    dispute = state.add(new(charge, amount, reason, inquiry))
     charge["disputed"] = True
     if not inquiry:
-        _withdraw(dispute)
+        withdraw(dispute)
     state.emit("charge.dispute.created", dispute, INTERNAL_REQUEST)
     if not inquiry:
         state.emit("charge.dispute.funds_withdrawn", dispute, INTERNAL_REQUEST)
@@ -161,7 +165,7 @@ def escalate(state: State, dispute: JsonDict) -> None:
         due_by=_due_by(), submission_count=0, submission_method="not_submitted"
     )
     # Withdraw the money.
-    _withdraw(dispute)
+    withdraw(dispute)
     _tell(state, INTERNAL_REQUEST, dispute, "updated")
     state.emit("charge.dispute.funds_withdrawn", dispute, INTERNAL_REQUEST)
 
@@ -180,10 +184,7 @@ def end(state: State, request: Request, dispute: JsonDict, outcome: str) -> None
     # A chargeback that is won pays back the amount and the fee.
     if outcome == "won":
         dispute["is_charge_refundable"] = True
-        words = f"Chargeback reversal for {dispute['charge']}"
-        dispute["balance_transactions"].append(
-            balance_transactions.adjustment(dispute, dispute["amount"], -FEE, words)
-        )
+        reinstate(dispute)
         state.emit("charge.dispute.funds_reinstated", dispute, request)
     _tell(state, request, dispute, "closed")
 
@@ -193,9 +194,16 @@ def is_inquiry(dispute: JsonDict) -> bool:
     return bool(dispute["payment_method_details"]["card"]["case_type"] == "inquiry")
 
 
+def resume_decisions(state: State) -> None:
+    """Plan the decisions that an earlier process did not come to. The caller holds the lock."""
+    for dispute in state.of_kind("dispute").values():
+        if dispute["status"] in UNDER_REVIEW:
+            state.later(partial(_decide, state, dispute))
+
+
 def _decide(state: State, dispute: JsonDict) -> None:
     """Decide by the evidence, as Stripe's test mode does, unless a caller has closed the dispute already."""
-    if dispute["status"] not in ("under_review", "warning_under_review"):
+    if dispute["status"] not in UNDER_REVIEW:
         return
     words = dispute["evidence"]["uncategorized_text"]
     if words in ("winning_evidence", "losing_evidence"):
@@ -205,10 +213,19 @@ def _decide(state: State, dispute: JsonDict) -> None:
         escalate(state, dispute)
 
 
-def _withdraw(dispute: JsonDict) -> None:
+def withdraw(dispute: JsonDict) -> None:
+    """Take the amount, and the fee, from the account."""
     words = f"Chargeback withdrawal for {dispute['charge']}"
     dispute["balance_transactions"].append(
         balance_transactions.adjustment(dispute, -dispute["amount"], FEE, words)
+    )
+
+
+def reinstate(dispute: JsonDict) -> None:
+    """Give the amount back, and the fee."""
+    words = f"Chargeback reversal for {dispute['charge']}"
+    dispute["balance_transactions"].append(
+        balance_transactions.adjustment(dispute, dispute["amount"], -FEE, words)
     )
 
 
@@ -240,7 +257,8 @@ def _find(state: State, id: str) -> JsonDict:
     return dispute
 
 
-def _new(charge: JsonDict, amount: int, reason: str, inquiry: bool) -> JsonDict:
+def new(charge: JsonDict, amount: int, reason: str, inquiry: bool) -> JsonDict:
+    """A new dispute of a charge; it is not yet stored, and has taken no money yet."""
     network_reason = "10" if inquiry else _NETWORK_REASONS.get(reason)
     brand = charge["payment_method_details"]["card"]["brand"]
     return {

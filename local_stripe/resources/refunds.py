@@ -5,6 +5,8 @@ A refund counts against its charge from its creation, also while it is pending, 
 
 from __future__ import annotations
 
+from functools import partial
+
 from local_stripe.protocol import pagination
 from local_stripe.protocol.currencies import money
 from local_stripe.protocol.errors import StripeError, invalid, resource_missing
@@ -119,7 +121,7 @@ def make(
         raise _refused(f"Refund amount ({wanted}) is greater than {what} ({most})", param="amount")
     # Create the refund; the test card decides its first status.
     card = state.cards[charge["payment_method"]]
-    refund = state.add(_new(charge, amount, card.refund or "succeeded", reason, labels))
+    refund = state.add(new(charge, amount, card.refund or "succeeded", reason, labels))
     # Count it against the charge, also while it is pending.
     charge["amount_refunded"] += amount
     charge["refunded"] = charge["amount_refunded"] == charge["amount"]
@@ -129,7 +131,7 @@ def make(
     state.emit("charge.refunded", charge, request)
     # Some test cards move the refund to another status later.
     if card.refund:
-        state.later(lambda: _second_step(state, refund))
+        state.later(partial(_second_step, state, refund))
     return refund
 
 
@@ -167,6 +169,13 @@ def blocks_refunds(dispute: JsonDict) -> bool:
     return not dispute["is_charge_refundable"] and dispute["status"] != "lost"
 
 
+def resume_second_steps(state: State) -> None:
+    """Plan the second steps that an earlier process did not come to. The caller holds the lock."""
+    for refund in state.of_kind("refund").values():
+        if refund["status"] == state.cards[refund["payment_method"]].refund:
+            state.later(partial(_second_step, state, refund))
+
+
 def _second_step(state: State, refund: JsonDict) -> None:
     """Move a test card's refund to its second status, unless a caller has moved it already."""
     if refund["status"] == "pending":
@@ -184,7 +193,8 @@ def _payment_of(charge: JsonDict) -> JsonDict:
     return {"charge": charge["id"], "payment_intent": charge["payment_intent"]}
 
 
-def _new(charge: JsonDict, amount: int, status: str, reason: str | None, labels: dict[str, str]) -> JsonDict:
+def new(charge: JsonDict, amount: int, status: str, reason: str | None, labels: dict[str, str]) -> JsonDict:
+    """A new refund; it is not yet stored, nor counted against its charge."""
     refund: JsonDict = {
         "id": new_id("re"),
         "object": "refund",

@@ -21,6 +21,7 @@ class Scheduler:
     def __init__(self, state: State, seconds: float | None) -> None:
         if seconds is not None and not 0 <= seconds <= 86400:
             raise ValueError("Second steps come after 0 to 86400 seconds.")
+        self.state = state
         self.seconds = seconds
         self._changed = threading.Condition(state.lock)
         self._steps: deque[tuple[float, Step]] = deque()
@@ -56,6 +57,7 @@ class Scheduler:
                     self._changed.wait(left)
                     continue
                 try:
-                    self._steps.popleft()[1]()
+                    with self.state.transaction():
+                        self._steps.popleft()[1]()
                 except Exception:
                     logger.exception("The local Stripe failed on a second step")

@@ -94,6 +94,12 @@ class Webhooks:
             event["pending_webhooks"] = 1
             self._push(event, 0.0, 1)
 
+    def resume_undelivered(self) -> None:
+        """Deliver the events that an earlier process could not; the caller holds the lock."""
+        for event in self.state.of_kind("event").values():
+            if event["pending_webhooks"]:
+                self.schedule(event)
+
     def clear(self) -> None:
         """Forget all deliveries, done and due. The endpoint stays."""
         with self._changed:
@@ -202,11 +208,12 @@ class Webhooks:
             "error": error,
             "delivered": status is not None and 200 <= status < 300,
         }
-        with self._changed:
+        with self.state.transaction():
             if generation == self._generation:
                 self.deliveries.append(delivery)
                 if delivery["delivered"]:
                     event["pending_webhooks"] = 0
+                    self.state.touch(event)
         return delivery
 
 

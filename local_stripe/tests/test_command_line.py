@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 from pathlib import Path
@@ -62,6 +63,27 @@ class CommandLineTests(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
 
+    def test_a_state_file_outlives_the_process_also_one_that_was_killed(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            option = ("--state-file", f"{folder}/state")
+            key = {"Authorization": "Bearer sk_test_x"}
+            process, url = self.run_it(*option, stdin=subprocess.DEVNULL)
+            done = self.fail_with("--port", "0", *option)
+            self.assertRegex(done.stderr, r"\Alocal Stripe: [^\n]+: in use by another local Stripe\n\Z")
+            intent = call("POST", f"{url}/v1/payment_intents", b"amount=1000&currency=usd", key).json["id"]
+            process.kill()
+            process.wait()
+            process, url = self.run_it(*option, stdin=subprocess.DEVNULL)
+            self.assertEqual(call("GET", f"{url}/v1/payment_intents/{intent}", None, key).status, 200)
+            process.kill()
+            process.wait()
+            Path(folder, "state").write_bytes(b"no database" * 99)
+            process, _ = self.run_it(*option, stdin=subprocess.DEVNULL)
+            process.terminate()
+            process.wait()
+            assert process.stderr is not None
+            self.assertRegex(process.stderr.read(), r"\A[^\n]+ it is kept as [^\n]+\n\Z")
+
     def test_signals_end_it_at_once(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(signal=number):
@@ -106,7 +128,7 @@ class CommandLineTests(unittest.TestCase):
 
     def fail_with(self, *options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "local_stripe", *options]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=5, check=False)
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
