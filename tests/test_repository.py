@@ -35,7 +35,15 @@ FILES = """
     static/.gitkeep media/.gitkeep logs/.gitkeep
 """.split()
 
-IGNORED = ["staticfiles/app.css", "db.sqlite3", "logs/django.log", ".env", "media/picture.png"]
+IGNORED = [
+    "staticfiles/app.css",
+    "db.sqlite3",
+    "db.sqlite3.stripe",
+    "voucher.stripe",
+    "logs/django.log",
+    ".env",
+    "media/picture.png",
+]
 
 # The addresses that clients know; one that is added to the API is added here.
 ROUTES = """

@@ -1,22 +1,30 @@
 """`manage.py create_demo_data`: a history with the books in order, and nothing where it has no business."""
 
+import logging
 from collections import Counter
 from datetime import date, timedelta
 from io import StringIO
+from typing import Any
+from unittest import mock
 
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
-from django.db.models import Sum
+from django.db.models import F, Sum
 from django.test import override_settings
 from django.utils import timezone
 
 from apps.payments.models import Dispute, Refund, SoldVoucher, Transaction
+from apps.payments.services import reconciliation
+from apps.payments.services.refunds.decisions import approve_refund
+from apps.payments.services.refunds.requests import request_refund_by_staff
 from apps.users.models import User
-from apps.users.tests.factories import make_customer
+from apps.users.tests.factories import make_customer, make_staff
 from apps.vouchers.models import Batch, RefusalCount, UsageReversal, Voucher, VoucherEvent, VoucherUsage
 from apps.vouchers.tests.factories import make_voucher
 from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase
+from tests.support.server import free_port
+from tests.support.stripe import StripeTestCase
 
 UNTIL, SEED = date(2026, 9, 30), 1
 
@@ -181,3 +189,53 @@ class CreationTests(ApiTestCase):
             with self.subTest(options), self.assertRaises(CommandError):
                 create(**options)
         self.assertFalse(User.objects.exists())
+
+
+class AtStripeTests(StripeTestCase, ApiTestCase):
+    """The demo data at the local Stripe, which was told of it."""
+
+    OPTIONS: dict[str, Any] = {"users": 25, "months": 3, "seed": 1}
+
+    def reconciled(self):
+        """The exit status of a reconciliation of all days, and what it prints."""
+        output = StringIO()
+        with mock.patch.object(reconciliation.run, "PAUSE", 0), self.assertLogs("apps", "WARNING") as log:
+            logging.getLogger("apps").warning("so that there is one")
+            try:
+                call_command("reconcile_payments", since=24 * 100, stdout=output)
+            except SystemExit as end:
+                return end.code, log.output[1:]
+        return 0, log.output[1:]
+
+    def test_the_books_agree_with_stripe_and_a_payment_can_be_refunded(self):
+        output = create(**self.OPTIONS)
+        at_stripe = Transaction.objects.exclude(stripe_payment_intent_id=None)
+        self.assertIn(f"The local Stripe knows {at_stripe.count()} of the payments", output)
+        self.assertEqual(self.reconciled(), (0, []))
+        self.assertTrue(self.stripe.refunds() and self.stripe.disputes())
+
+        staff = make_staff()
+        paid = at_stripe.filter(status="completed", amount_refunded=0, disputes=None).exclude(
+            sold_vouchers__voucher__uses_remaining__lt=F("sold_vouchers__voucher__total_uses")
+        )
+        payment = paid.exclude(sold_vouchers__voucher__is_active=False)[0]
+        refund = request_refund_by_staff(transaction_id=payment.pk, actor=staff, reason="Bought twice")
+        approve_refund(refund_id=refund.pk, actor=staff)
+        payment.refresh_from_db()
+        self.assertEqual((payment.status, payment.amount_refunded), ("refunded", payment.amount))
+        self.assertEqual(self.reconciled(), (0, []))
+
+    def test_control_without_it_reconciliation_says_that_stripe_knows_nothing(self):
+        self.assertNotIn("local Stripe", create(**self.OPTIONS, import_later=True))
+        status, log = self.reconciled()
+        self.assertEqual(status, 1)
+        self.assertIn("fulfilled_not_paid", str(log))
+
+    def test_it_says_what_to_do_where_the_local_stripe_does_not_run(self):
+        with override_settings(STRIPE_API_BASE=f"http://127.0.0.1:{free_port()}"):
+            self.assertIn("once manage.py local_stripe runs", create(users=2, months=1))
+
+    def test_a_real_stripe_is_told_nothing(self):
+        with override_settings(STRIPE_SECRET_KEY="sk_test_0123456789AbCdEf"):
+            self.assertNotIn("local Stripe", create(users=2, months=1))
+        self.assertEqual(self.stripe.state.of_kind("payment_intent"), {})

@@ -11,6 +11,9 @@ from typing import Final
 
 from django.conf import settings
 from django.core.management.base import CommandError
+from django.db import connection
+
+from apps.payments import local_stripe_import
 
 HOST: Final = "127.0.0.1"
 EDITED: Final = 3  # the exit status of a server that wants to begin anew (django.utils.autoreload)
@@ -20,16 +23,17 @@ START: Final = 60.0  # seconds for which the local Stripe may take to start
 _RELOADED: Final = {"RUN_MAIN": "true", "DJANGO_RUNSERVER_HIDE_WARNING": "true"}  # Django's own variables
 
 
-def check_free(port: int, variable: str) -> None:
-    """Raise CommandError unless this process may take `port`; it names the make variable, and a port that is free."""
-    option = f"--{variable.lower().replace('_', '-')}"
+def check_free(port: int, option: str, advice: str) -> None:
+    """Raise CommandError unless this process may take `port`.
+
+    It names the option, and gives advice, in which "{}" is a port that is free.
+    """
     if not 1 <= port <= 65535:
         raise CommandError(f"{port} is no port: {option} is 1 to 65535.")
     if not _is_free(port):
         other = next((number for number in range(max(port, 1024) + 1, 65536) if _is_free(number)), 0)
         raise CommandError(
-            f"Port {port} is taken, or not ours to take. Choose another: make run {variable}={other},"
-            f" or manage.py demo {option} {other}"
+            f"Port {port} is taken, or not ours to take. Choose another: {advice.format(other)}"
         )
 
 
@@ -44,13 +48,20 @@ def _is_free(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def local_stripe(port: int, *options: str) -> Iterator[str]:
-    """The local Stripe at a port, with these options; its address.
+def local_stripe(
+    port: int, webhook_url: str, say: Callable[[str], object]
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The local Stripe at a port, with its file beside the database; it knows all payments of the books. Its process.
 
-    It ends when its input closes, at the latest with this process. Raises CommandError if it does not start; why, it
-    has written itself.
+    It ends when its input closes, at the latest with this process. What a person should know is said. Raises
+    CommandError if it does not start; why, it has written itself.
     """
-    command = [sys.executable, "-m", "local_stripe", "--port", str(port), "--exit-with-stdin", *options]
+    if dropped := local_stripe_import.drop_state_of_another_database():
+        say(f"The local Stripe begins anew: its file was of another database, and is now {dropped}.")
+    connection.close()  # so that a SQLite file is free, and no connection of a server idles
+    command = [sys.executable, "-m", "local_stripe", "--port", str(port), "--exit-with-stdin"]
+    command += ["--state-file", str(local_stripe_import.state_file())]
+    command += ["--webhook-url", webhook_url, "--webhook-secret", settings.STRIPE_WEBHOOK_SECRETS[0]]
     # A session of its own, so that the terminal's Ctrl-C comes to us alone.
     process = subprocess.Popen(
         command,
@@ -63,10 +74,20 @@ def local_stripe(port: int, *options: str) -> Iterator[str]:
     try:
         if not _wait_for(process, port, START):
             raise CommandError("The local Stripe did not start.")
-        yield f"http://{HOST}:{port}"
+        try:
+            local_stripe_import.import_payments(address_of(port))
+        except local_stripe_import.LocalStripeAway as error:
+            say(f"The local Stripe does not know all payments of the books: {error}.")
+        connection.close()
+        yield process
     finally:
         process.stdin.close()
         _wait_or_kill(process)
+
+
+def address_of(port: int) -> str:
+    """The address of what listens at a port of this machine."""
+    return f"http://{HOST}:{port}"
 
 
 def serve(port: int, environment: Mapping[str, str], on_ready: Callable[[], object]) -> int:

@@ -23,7 +23,9 @@ def main(pipe: int, address: str) -> None:
     except KeyboardInterrupt:  # before the server has a handler of its own
         pass
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would only print a traceback
+        # It ends now, once a mail that is being sent has gone: another signal would only print a traceback.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _end_with_pipe(pipe: int) -> None:

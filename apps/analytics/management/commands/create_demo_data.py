@@ -10,6 +10,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from apps.analytics import demo_data
+from apps.payments import local_stripe_import
 
 MOST_USERS, MOST_MONTHS = 10_000, 60
 
@@ -35,8 +36,21 @@ class Command(BaseCommand):
             "--until", type=date.fromisoformat, metavar="DATE", help="the last day, YYYY-MM-DD (today)"
         )
 
+        parser.add_argument(
+            "--import-later",
+            action="store_true",
+            help="leave it to the local Stripe's next start to know the payments",
+        )
+
     def handle(
-        self, *arguments: Any, users: int, months: int, seed: int, until: date | None, **options: Any
+        self,
+        *arguments: Any,
+        users: int,
+        months: int,
+        seed: int,
+        until: date | None,
+        import_later: bool = False,
+        **options: Any,
     ) -> None:
         if not settings.DEBUG:
             raise CommandError("Demo data has no place in real books: it is created only with DEBUG=True.")
@@ -63,3 +77,17 @@ class Command(BaseCommand):
                 ) from error
         counts = ", ".join(f"{number:,} {what}" for what, number in vars(summary).items())
         self.stdout.write(f"Created demo data: {counts}.")
+        if local_stripe_import.is_used() and not import_later:
+            self._import_payments()
+
+    def _import_payments(self) -> None:
+        """Tell the local Stripe, so that it can refund them."""
+        with tqdm(unit=" payments", file=sys.stderr, disable=None, leave=False) as progress:
+            try:
+                number = local_stripe_import.import_payments(settings.STRIPE_API_BASE, progress.update)
+            except local_stripe_import.LocalStripeAway:
+                self.stdout.write(
+                    "The local Stripe does not run: it will know these payments once manage.py local_stripe runs."
+                )
+            else:
+                self.stdout.write(f"The local Stripe knows {number:,} of the payments, and can refund them.")

@@ -14,13 +14,15 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 
+from apps.payments import local_stripe_import
 from apps.payments.management import demo_processes
-from apps.payments.management.demo_processes import HOST
+from apps.payments.management.demo_processes import HOST, address_of
 
 BUYER = ("demo@example.com", "demo-voucher-pass")
 STAFF = ("staff@example.com", "staff-voucher-pass")
 USERS, MONTHS = 40, 6  # of the history that a new database gets
 DEFAULT_PORT = 8000
+ADVICE = "make run {}={{0}}, or manage.py demo --{} {{0}}"
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 BANNER = """
@@ -68,25 +70,23 @@ class Command(BaseCommand):
     def handle(self, *, port: int, stripe_port: int, users: int, **options: Any) -> None:
         if not settings.DEBUG:
             raise CommandError("The demo has public passwords: it runs only with DEBUG=True.")
-        local = settings.STRIPE_SECRET_KEY == "sk_test_local"
-        demo_processes.check_free(port, "PORT")
+        local = local_stripe_import.is_used()
+        demo_processes.check_free(port, "--port", ADVICE.format("PORT", "port"))
         if local:
-            demo_processes.check_free(stripe_port, "STRIPE_PORT")
+            demo_processes.check_free(
+                stripe_port, "--stripe-port", ADVICE.format("STRIPE_PORT", "stripe-port")
+            )
         for number in ENDING:
             signal.signal(number, _end)
         self._prepare(users)
-        connection.close()
         with contextlib.ExitStack() as running:
             environment = addresses(port)
             if local:
-                webhook = f"http://{HOST}:{port}/api/payments/webhook/"
-                options_of_stripe = (
-                    *("--webhook-url", webhook),
-                    *("--webhook-secret", settings.STRIPE_WEBHOOK_SECRETS[0]),
+                webhook_url = f"{address_of(port)}/api/payments/webhook/"
+                running.enter_context(
+                    demo_processes.local_stripe(stripe_port, webhook_url, self.stdout.write)
                 )
-                environment["STRIPE_API_BASE"] = running.enter_context(
-                    demo_processes.local_stripe(stripe_port, *options_of_stripe)
-                )
+                environment["STRIPE_API_BASE"] = address_of(stripe_port)
             status = demo_processes.serve(port, environment, lambda: self._greet(port, environment))
         sys.exit(status)
 
@@ -95,7 +95,7 @@ class Command(BaseCommand):
         pay = PAY.format(stripe=stripe, key=settings.STRIPE_PUBLISHABLE_KEY) if stripe else ""
         self.stdout.write(
             BANNER.format(
-                site=f"http://{HOST}:{port}",
+                site=address_of(port),
                 buyer=BUYER,
                 staff=STAFF,
                 stripe=stripe or settings.STRIPE_API_BASE,
@@ -119,7 +119,9 @@ class Command(BaseCommand):
     def _create_history(self, users: int) -> None:
         """Give a new database a history. One that was used without it stays as it is."""
         try:
-            call_command("create_demo_data", users=users, months=MONTHS, stdout=self.stdout)
+            call_command(
+                "create_demo_data", users=users, months=MONTHS, import_later=True, stdout=self.stdout
+            )
         except CommandError as error:
             self.stdout.write(f"No demo data: {error}")
 
