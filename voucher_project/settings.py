@@ -45,6 +45,7 @@ SECRET_KEY = read("SECRET_KEY", LOCAL_KEY if DEBUG else "")
 # Our own rule (refusals.py) lets 256 random bits pass: in base64 these are 44 characters, Django would have 50.
 SILENCED_SYSTEM_CHECKS = ["security.W009"]
 ALLOWED_HOSTS = read("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if DEBUG else [], cast=words)
+INTERNAL_IPS = ["127.0.0.1", "::1"]  # who sees what is for developers, where DEBUG is on
 
 # --- Applications ---------------------------------------------------------------------------------------------
 
@@ -301,7 +302,8 @@ CELERY_TASK_PUBLISH_RETRY = False
 # --- Mail -----------------------------------------------------------------------------------------------------
 
 EMAIL_BACKEND = read(
-    "EMAIL_BACKEND", f"django.core.mail.backends.{'console' if DEBUG else 'smtp'}.EmailBackend"
+    "EMAIL_BACKEND",
+    "apps.core.mail.page_backend.EmailBackend" if DEBUG else "django.core.mail.backends.smtp.EmailBackend",
 )
 EMAIL_HOST = read("EMAIL_HOST", "localhost")
 EMAIL_PORT = read("EMAIL_PORT", 25, cast=count)

@@ -5,6 +5,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from apps.authentication import views as authentication
+from apps.core import mail_pages
 from apps.core import views as core
 from apps.payments import views as payments
 from apps.users import pictures
@@ -35,6 +36,9 @@ urlpatterns = [
         users.picture,
         name="profile-picture",
     ),
+    path("mail/", mail_pages.mail_list, name="mail-list"),
+    path("mail/<int:number>/", mail_pages.mail_message, name="mail-message"),
+    path("mail/<int:number>/attachment/", mail_pages.mail_attachment, name="mail-attachment"),
     path("", include("shop.urls")),
 ]
 

@@ -22,6 +22,7 @@ POLICIES: Final = {
     "/admin/": _PAGE.format(
         script=" 'unsafe-eval'"
     ),  # Alpine.js, in unfold, evaluates the attributes of the page
+    "/mail/": _PAGE.format(script=""),  # only under development: the styles of the mails stand in the page
     "/": _NOTHING,
 }
 

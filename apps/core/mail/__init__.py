@@ -1,12 +1,13 @@
 """Mail: a row in the database with what it reports, and sent later, so that none is lost and none delays a request."""
 
 from .delivery import LEASE, send_pending, waiting
-from .messages import Attachment, register_attachment
+from .messages import Attachment, attachment_of, register_attachment
 from .queue import enqueue, erase_address, remove_old, sent_to
 
 __all__ = [
     "LEASE",
     "Attachment",
+    "attachment_of",
     "enqueue",
     "erase_address",
     "register_attachment",

@@ -64,9 +64,15 @@ def compose(
     )
 
 
-def add_attachment(email: Email) -> None:
-    """Make what the row says should go with the mail, and add it. Raises whatever its maker raises."""
+def attachment_of(email: Email) -> Attachment | None:
+    """What the row says should go with the mail, made now; None if nothing. Raises whatever its maker raises."""
     if reference := (email.context or {}).get("attach"):
         name, arguments = reference
-        attachment = _makers[name](**arguments)
+        return _makers[name](**arguments)
+    return None
+
+
+def add_attachment(email: Email) -> None:
+    """Make what the row says should go with the mail, and add it. Raises whatever its maker raises."""
+    if attachment := attachment_of(email):
         email.email_message().attach(attachment.name, attachment.content, attachment.media_type)

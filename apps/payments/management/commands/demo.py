@@ -30,6 +30,7 @@ BANNER = """
   API      {site}/api/
   Docs     {site}/api/docs/
   Admin    {site}/admin/
+  Mail     {site}/mail/
   Stripe   {stripe}
 
   Buyer    {buyer[0]}    password: {buyer[1]}
