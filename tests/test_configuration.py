@@ -286,6 +286,22 @@ class DevelopmentTests(SimpleTestCase):
             self.assertEqual(load(**unset)[allowed], [])
             self.assertEqual(load(DEBUG="True")[allowed], ["https://app.example.org"])
 
+    def test_the_toolbar_is_there_for_a_developer_who_wants_it(self):
+        toolbar = "debug_toolbar.middleware.DebugToolbarMiddleware"
+        for differences, expected in (
+            ({"DEBUG": "True", "DEBUG_TOOLBAR": "True"}, True),
+            ({"DEBUG": "True"}, False),
+            ({"DEBUG_TOOLBAR": "True"}, False),
+        ):
+            loaded = load(**differences)
+            self.assertIs("debug_toolbar" in loaded["INSTALLED_APPS"], expected, differences)
+            self.assertIs(toolbar in loaded["MIDDLEWARE"], expected)
+        with (
+            patch("importlib.util.find_spec", return_value=None),
+            self.assertRaisesMessage(ImproperlyConfigured, "requirements-dev.txt"),
+        ):
+            load(DEBUG="True", DEBUG_TOOLBAR="True")
+
     def test_live_keys_where_the_public_comes_are_warned_of(self):
         answer = manage("check", DEBUG="True")
         self.assertEqual(answer.returncode, 0, answer.stderr)

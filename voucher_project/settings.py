@@ -7,6 +7,7 @@ safe (`refusals.py`), one line a problem.
 import hashlib
 import hmac
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -90,6 +91,16 @@ MIDDLEWARE = [
     "apps.core.middleware.PageMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+
+# A toolbar on each page, for who develops: its queries, templates and time.
+DEBUG_TOOLBAR = DEBUG and read("DEBUG_TOOLBAR", False, cast=bool)
+if DEBUG_TOOLBAR:
+    if not find_spec("debug_toolbar"):
+        raise ImproperlyConfigured("DEBUG_TOOLBAR=True needs pip install -r requirements-dev.txt")
+    INSTALLED_APPS.append("debug_toolbar")
+    # Inside what compares a page with the browser's: each has a toolbar of its own.
+    _place = MIDDLEWARE.index("django.middleware.http.ConditionalGetMiddleware") + 1
+    MIDDLEWARE.insert(_place, "debug_toolbar.middleware.DebugToolbarMiddleware")
 
 ROOT_URLCONF = "voucher_project.urls"
 WSGI_APPLICATION = "voucher_project.wsgi.application"

@@ -42,5 +42,10 @@ urlpatterns = [
     path("", include("shop.urls")),
 ]
 
+if settings.DEBUG_TOOLBAR:
+    from debug_toolbar.toolbar import debug_toolbar_urls
+
+    urlpatterns = [*debug_toolbar_urls(), *urlpatterns]
+
 handler404 = "apps.core.views.no_such_address"
 handler500 = "apps.core.views.server_error"
