@@ -1,4 +1,4 @@
-"""What is on sale in the demo history: the sample types, and three more that expire sooner or are used more often."""
+"""What is on sale in the demo history: the sample types, and more with other uses, validities and currencies."""
 
 from decimal import Decimal
 from io import StringIO
@@ -10,11 +10,14 @@ from django.core.management import call_command
 from apps.vouchers import services
 from apps.vouchers.models import VoucherType
 
-# Name, service, price in USD, days of validity, uses.
+# Name, service, price, days of validity, uses. West Africa's CFA franc (XOF) has no minor unit.
 MORE: Final = (
-    ("Exam Results Checking, 5 Uses", "exam_results", "40.00", 120, 5),
-    ("Mock Exam Results", "exam_results", "5.00", 30, 1),
-    ("Express Document Verification", "document_verification", "22.00", 45, 2),
+    ("Exam Results Checking, 5 Uses", "exam_results", "40.00 USD", 120, 5),
+    ("Mock Exam Results", "exam_results", "5.00 USD", 30, 1),
+    ("Express Document Verification", "document_verification", "22.00 USD", 45, 2),
+    ("School Application in Europe", "school_application", "18.00 EUR", 365, 1),
+    ("Document Verification in Ghana", "document_verification", "180.00 GHS", 365, 1),
+    ("Exam Results in Francophone Africa", "exam_results", "6000 XOF", 365, 1),
 )
 # How often each is bought: usually, and while results are new.
 SHARES: Final = {
@@ -25,6 +28,9 @@ SHARES: Final = {
     "Exam Results Checking, 5 Uses": (8, 9),
     "Mock Exam Results": (12, 1),
     "Express Document Verification": (8, 2),
+    "School Application in Europe": (6, 2),
+    "Document Verification in Ghana": (5, 3),
+    "Exam Results in Francophone Africa": (5, 8),
 }
 
 
@@ -32,11 +38,12 @@ def create_types() -> list[VoucherType]:
     """The types on sale, in the order of SHARES."""
     call_command("create_sample_vouchers", stdout=StringIO())
     for name, service_type, price, validity_days, max_uses in MORE:
+        amount, currency = price.split()
         services.save_voucher_type(
             name=name,
             service_type=service_type,
-            price=Decimal(price),
-            currency="USD",
+            price=Decimal(amount),
+            currency=currency,
             description=f"{name}: sample data.",
             validity_days=validity_days,
             max_uses=max_uses,

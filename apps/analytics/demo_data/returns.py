@@ -6,6 +6,7 @@ from random import Random
 from typing import Final
 from uuid import UUID
 
+from apps.core.money import decimal_places
 from apps.payments.models import (
     UNDER_WAY,
     Dispute,
@@ -67,7 +68,8 @@ class Returns:
 
     def refund_in_dashboard(self, at: datetime) -> None:
         """A part of a voucher's price goes back in Stripe's dashboard, as goodwill: no voucher is void for it."""
-        part = self.random.choice((Decimal("1.00"), Decimal("2.50"), Decimal("4.00")))
+        share = self.random.choice((Decimal("0.10"), Decimal("0.20"), Decimal("0.25")))
+        part = round(self.paid.unit_price * share, decimal_places(self.paid.currency))
         refund = self._refund(part, RefundOrigin.STRIPE, "Made in Stripe's dashboard.", at)
         refund.stripe_refund_id = self._stripe_id("re")
         self._end(refund, RefundStatus.SUCCEEDED, at)

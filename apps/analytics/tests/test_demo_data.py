@@ -103,6 +103,14 @@ class HistoryTests(ApiTestCase):
             used = batch.vouchers.filter(uses_remaining=0).count()
             self.assertTrue(0 < used < batch.quantity, (used, batch.quantity))
 
+    def test_several_currencies_are_sold_and_go_back(self):
+        sold = Transaction.objects.filter(status__in=("completed", "refunded"))
+        self.assertEqual(set(sold.values_list("currency", flat=True)), {"USD", "EUR", "GHS", "XOF"})
+        for amount in sold.filter(currency="XOF").values_list("amount", "amount_refunded", "amount_goodwill"):
+            self.assertEqual([each % 1 for each in amount], [0, 0, 0])
+        back = sold.exclude(currency="USD").filter(amount_refunded__gt=0)
+        self.assertTrue(back.exists())
+
     def test_events_name_the_refund_or_dispute_behind_them(self):
         for refund in Refund.objects.filter(status="rejected"):
             voucher_ids = refund.lines.values("voucher")
