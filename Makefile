@@ -49,12 +49,17 @@ requirements: .venv/ready  ## the pinned requirements anew, from requirements.in
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements.in --output-file requirements.txt
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements-dev.in --output-file requirements-dev.txt
 
-# An older .venv is kept and brought up to date, unless it is broken or of an older Python.
+# An older .venv is kept and brought up to date, unless it is broken or of an older Python, or its last installation was
+# interrupted (.venv/installing is still there): then nobody knows what it has, and it is made anew.
 # --no-compile: Python compiles the modules that are imported, which are far fewer than all.
 .venv/ready: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
-	.venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	@{ test ! -e .venv/installing && .venv/bin/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))'; } 2>/dev/null \
+		|| { echo "Making .venv ..." && $(PYTHON) -m venv --clear .venv; }
+	@echo "Installing requirements-dev.txt into .venv (a minute or two when it is new) ..."
+	@touch .venv/installing
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement requirements-dev.txt
-	touch $@
+	@rm .venv/installing
+	@touch $@
 
 .PHONY: help run test coverage lint format types ci bench requirements
