@@ -85,9 +85,10 @@ class Command(BaseCommand):
         with tqdm(unit=" payments", file=sys.stderr, disable=None, leave=False) as progress:
             try:
                 number = local_stripe_import.import_payments(settings.STRIPE_API_BASE, progress.update)
-            except local_stripe_import.LocalStripeAway:
+            except local_stripe_import.LocalStripeAway as error:
                 self.stdout.write(
-                    "The local Stripe does not run: it will know these payments once manage.py local_stripe runs."
+                    f"The local Stripe was not told ({error}): it will know these payments once manage.py local_stripe"
+                    " runs."
                 )
             else:
                 self.stdout.write(f"The local Stripe knows {number:,} of the payments, and can refund them.")
