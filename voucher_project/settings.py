@@ -394,6 +394,8 @@ UNFOLD = {
     "SITE_SYMBOL": "confirmation_number",
     "SITE_URL": FRONTEND_URL,
     "DASHBOARD_CALLBACK": "apps.analytics.admin_dashboard.dashboard_callback",
+    "SIDEBAR": {"navigation": "voucher_project.admin_navigation.sidebar"},
+    "TABS": "voucher_project.admin_navigation.tabs",
     "LOGIN": {"form": "apps.authentication.forms.AdminLoginForm"},
 }
 
