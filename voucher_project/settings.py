@@ -51,6 +51,7 @@ INTERNAL_IPS = ["127.0.0.1", "::1"]  # who sees what is for developers, where DE
 # --- Applications ---------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    "apps.core",  # before unfold and post_office: it replaces a template, and the command that sends mail
     "unfold",  # before django.contrib.admin: it replaces the templates
     "unfold.contrib.filters",
     "django.contrib.admin",
@@ -63,7 +64,6 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "apps.core",  # before post_office: it replaces the command that sends mail
     "post_office",
     "rest_framework",
     "apps.users",
@@ -394,7 +394,7 @@ UNFOLD = {
     "SITE_SYMBOL": "confirmation_number",
     "SITE_URL": FRONTEND_URL,
     "DASHBOARD_CALLBACK": "apps.analytics.admin_dashboard.dashboard_callback",
-    "SIDEBAR": {"navigation": "voucher_project.admin_navigation.sidebar"},
+    "SIDEBAR": {"show_search": True, "navigation": "voucher_project.admin_navigation.sidebar"},
     "TABS": "voucher_project.admin_navigation.tabs",
     "LOGIN": {"form": "apps.authentication.forms.AdminLoginForm"},
 }

@@ -7,6 +7,7 @@ from django.urls import include, path, re_path
 from apps.authentication import views as authentication
 from apps.core import mail_pages
 from apps.core import views as core
+from apps.core.backoffice.search import search
 from apps.payments import views as payments
 from apps.users import pictures
 from apps.users import views as users
@@ -30,6 +31,7 @@ urlpatterns = [
     path("api/analytics/", include("apps.analytics.urls")),
     path("admin/login/", authentication.sign_in_to_admin, name="admin-login"),
     path("admin/password_change/", authentication.change_password_in_admin, name="admin-password-change"),
+    path("admin/search/", admin.site.admin_view(search), name="admin-search"),  # in place of unfold's
     path("admin/", admin.site.urls),
     re_path(
         rf"^{settings.MEDIA_URL.lstrip('/')}{pictures.FOLDER}/(?P<name>[0-9a-f]{{32}}\.(?:jpg|png|webp))\Z",

@@ -25,6 +25,7 @@ class PaymentsConfig(AppConfig):
             signals,
         )
         from .backoffice.attention import register_attention
+        from .backoffice.search import register_search
         from .backoffice.vouchers import extend_voucher_screen
 
         def erase_purchases(user: "User") -> None:
@@ -33,6 +34,7 @@ class PaymentsConfig(AppConfig):
 
         extend_voucher_screen()
         register_attention()
+        register_search()
         mail.register_attachment(services.RECEIPT, services.receipt_attachment)
         price_checks.register(lambda price, currency: gateway.check_price(price, 1, currency))
         personal_data.register(

@@ -16,7 +16,8 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from apps.core import mail
 from apps.core.backoffice.extensible import ExtensibleAdmin
-from apps.core.backoffice.read_only import LogsEachRow
+from apps.core.backoffice.read_only import LogsEachRow, is_row_number
+from apps.core.backoffice.search import MOST_HITS, Finder, Hit, register
 
 from . import services
 from .current_user import current_user
@@ -138,3 +139,20 @@ class GroupAdmin(LogsEachRow, DjangoGroupAdmin, ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         return request.user.is_superuser
+
+
+def people(text: str) -> list[Hit]:
+    """The accounts with this text in their e-mail address, and those of whom each word is in a name.
+
+    None for a number alone, which is that of a payment.
+    """
+    if is_row_number(text):
+        return []
+    named = Q()
+    for word in text.split()[:5]:
+        named &= Q(first_name__icontains=word) | Q(last_name__icontains=word)
+    rows = User.objects.filter(Q(email__icontains=text) | named)[: MOST_HITS + 1]
+    return [Hit(row, row.email, row.full_name) for row in rows]
+
+
+register(Finder("People", "person", "users.view_user", people))

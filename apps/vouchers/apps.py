@@ -10,7 +10,9 @@ class VouchersConfig(AppConfig):
         from apps.users import personal_data
 
         from . import selectors, serializers, services
+        from .backoffice.search import register_search
 
+        register_search()
         personal_data.register(
             "vouchers",
             export=lambda user: in_lists(serializers.VoucherOutput, selectors.vouchers_of(user)),

@@ -1,0 +1,83 @@
+"""What the admin's search knows of payments: by our number or reference, and by the ids at Stripe."""
+
+from collections.abc import Iterable
+from typing import Final
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from apps.core.backoffice.read_only import is_row_number
+from apps.core.backoffice.search import Finder, Hit, register
+from apps.payments import gateway
+from apps.payments.backoffice.columns import money
+from apps.payments.errors import PaymentProviderUnavailable
+from apps.payments.models import Dispute, Refund, Transaction
+
+UNREACHABLE: Final = "Stripe does not answer: charges can't be looked up now."
+
+
+def transactions(text: str) -> Iterable[Hit] | str:
+    """By number, reference, payment intent, or charge (which Stripe says the payment intent of)."""
+    wanted = Q(stripe_payment_intent_id=text)
+    if is_row_number(text):
+        wanted = Q(pk=int(text))
+    elif reference := _uuid(text):
+        wanted = Q(reference=reference)
+    elif text.startswith(("ch_", "py_")):
+        try:
+            wanted = Q(stripe_payment_intent_id=gateway.intent_id_of_charge(text))
+        except gateway.NotAtStripe:
+            return []
+        except PaymentProviderUnavailable:
+            return UNREACHABLE
+    rows: QuerySet[Transaction] = Transaction.objects.filter(wanted).select_related("user", "voucher_type")
+    return [
+        Hit(
+            row,
+            f"Transaction {row.pk}",
+            f"{row.quantity} × {row.sold_as}, {money(row.amount, row)}, {row.user}",
+        )
+        for row in rows
+    ]
+
+
+def refunds(text: str) -> Iterable[Hit]:
+    """By the id at Stripe, or our number after the word."""
+    number = text.lower().removeprefix("refund").strip()
+    wanted = Q(stripe_refund_id=text)
+    if number != text.lower() and is_row_number(number):
+        wanted = Q(pk=int(number))
+    rows = Refund.objects.filter(wanted).select_related("transaction__user")
+    return [
+        Hit(row, f"Refund {row.pk}", f"{money(row.amount, row.transaction)}, {row.transaction.user}")
+        for row in rows
+    ]
+
+
+def disputes(text: str) -> Iterable[Hit]:
+    """By the id at Stripe."""
+    rows = Dispute.objects.filter(stripe_dispute_id=text).select_related("transaction__user")
+    return [
+        Hit(row, f"Dispute {row.pk}", f"{money(row.amount, row.transaction)}, {row.transaction.user}")
+        for row in rows
+    ]
+
+
+def register_search() -> None:
+    """Add them to the search of the admin."""
+    register(
+        Finder("Payments", "payments", "payments.view_transaction", transactions),
+        Finder("Refunds", "currency_exchange", "payments.view_refund", refunds),
+        Finder("Disputes", "gavel", "payments.view_dispute", disputes),
+    )
+
+
+def _amount_and_buyer(row: Refund | Dispute) -> str:
+    return f"{money(row.amount, row.transaction)}, {row.transaction.user}"
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
