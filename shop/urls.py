@@ -32,5 +32,6 @@ VIEWS: Final = (
 
 urlpatterns = [
     path("", views.page, name="shop-home"),
+    path("favicon.ico", views.favicon, name="shop-favicon"),
     *(path(name, views.page, name=f"shop-{name}") for name in VIEWS),
 ]

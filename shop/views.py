@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.views.decorators.http import require_safe
 
 STRIPE: Final = "https://api.stripe.com"
@@ -30,6 +31,14 @@ def page(request: HttpRequest) -> HttpResponse:
     # Never compared with what a browser has: a 304 would come with the policy of any address, which lets nothing load.
     response["Cache-Control"] = "no-store"
     return response
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """The shop's icon for whatever has none of its own: browsers ask for it here, also beside JSON and the admin."""
+    if not settings.REFERENCE_SHOP:
+        raise Http404("The reference shop is off.")
+    return redirect(static("shop/icon.svg"))
 
 
 def local_stripe_origin() -> str:

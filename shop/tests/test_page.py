@@ -41,6 +41,13 @@ class PageTests(SimpleTestCase):
         )
         self.assertEqual(sorted(routes), sorted(ADDRESSES))
 
+    def test_its_icon_is_where_browsers_look_for_one(self):
+        self.assertRedirects(
+            self.client.get("/favicon.ico"), "/static/shop/icon.svg", fetch_redirect_response=False
+        )
+        with override_settings(REFERENCE_SHOP=False):
+            self.assertEqual(self.client.get("/favicon.ico").status_code, 404)
+
     def test_no_other_address_has_it(self):
         self.assertEqual(self.client.get("/nothing").status_code, 404)
 

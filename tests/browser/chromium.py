@@ -18,13 +18,13 @@ class BrowserMixin(unittest.TestCase):
     """Before a test case with a live server."""
 
     def browser(self):
-        """A new browser; `get_log("browser")` has its console."""
+        """A new browser; `get_log("browser")` has its console, `get_log("performance")` its network."""
         from selenium import webdriver
         from selenium.webdriver.chrome.options import Options
         from selenium.webdriver.chrome.service import Service
 
         options = Options()
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         options.binary_location = str(CHROMIUM)
         profile = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, profile, ignore_errors=True)

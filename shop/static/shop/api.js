@@ -1,7 +1,7 @@
 // The API's client: sign-in by cookie, CSRF, refreshing, retries, problem documents. It knows no address but the
 // refresh's; what the API can do is in resources.js.
 
-import { load, onChangeElsewhere, save } from "./storage.js";
+import { load, save } from "./storage.js";
 
 const BASE = "/api";
 const PATIENCE_MS = 30_000; // for one answer
@@ -23,10 +23,9 @@ export class Problem extends Error {
   }
 }
 
-/** What signs out: called when the session has ended, here or in another tab. */
+/** Called when the session turns out to have ended. */
 let onSignedOut = () => {};
 export const setSignedOutHandler = (handler) => (onSignedOut = handler);
-onChangeElsewhere("signed-in-until", (until) => until === null && onSignedOut());
 
 /** Whether somebody was signed in when the page last heard. The cookies say it for certain. */
 export const maySignedIn = () => load("signed-in-until") !== null;
@@ -47,8 +46,8 @@ export const newKey = () => crypto.randomUUID();
  * `key` the request is one thing that is done once, however often it is sent; so it is sent again by itself after a lost
  * answer, as a GET is, and as one is that says it is `repeatable`. Throws Problem.
  */
-export async function call(method, path, { body, query, key, repeatable, as, signal, keepalive } = {}) {
-  const request = { method, url: address(path, query), body, key, as, signal, keepalive };
+export async function call(method, path, { body, query, key, repeatable, as, signal } = {}) {
+  const request = { method, url: address(path, query), body, key, as, signal };
   if (maySignedIn() && load("signed-in-until") < Date.now()) await refresh();
   const attempts = method === "GET" || key || repeatable ? ATTEMPTS : 1;
   try {
@@ -83,7 +82,7 @@ function isPassing(problem) {
   return problem.code === "unreachable" || [502, 503, 504].includes(problem.status) || problem.code === "request_in_progress";
 }
 
-async function send({ method, url, body, key, as, signal, keepalive }) {
+async function send({ method, url, body, key, as, signal }) {
   const isForm = body instanceof FormData;
   const headers = { Accept: "application/json" };
   if (body && !isForm) headers["Content-Type"] = "application/json";
@@ -96,7 +95,6 @@ async function send({ method, url, body, key, as, signal, keepalive }) {
       headers,
       body: isForm ? body : body && JSON.stringify(body),
       credentials: "same-origin",
-      keepalive,
       signal: AbortSignal.any([AbortSignal.timeout(PATIENCE_MS), ...(signal ? [signal] : [])]),
     });
   } catch (error) {

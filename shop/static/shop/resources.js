@@ -16,7 +16,11 @@ export const account = {
   signUp: (form) => signingIn(post("/auth/register/", { ...form, use_cookies: true })),
   signIn: (form) => signingIn(post("/auth/login/", { ...form, use_cookies: true })),
   async signOut(everywhere = false) {
-    await post("/auth/logout/", { everywhere }, { repeatable: true });
+    try {
+      await post("/auth/logout/", { everywhere }, { repeatable: true });
+    } catch (problem) {
+      if (problem.status !== 401) throw problem; // 401: it had ended before
+    }
     noteSignedOut();
   },
   profile: (options) => get("/users/profile/", options),

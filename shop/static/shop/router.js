@@ -1,6 +1,7 @@
 // Which view is shown: by the address, with the browser's history. A view is a module that exports `show(context)` and
 // returns the content, whose h1 is the title of the page; `context` has `query` and `fragment` (URLSearchParams), and a
-// `signal` that ends when the person goes on. One that exports `isPublic` is shown without signing in.
+// `signal` that ends when the person goes on. One that exports `isPublic` is shown without signing in, and one that exports
+// `isForVisitors` only so. With `hasSecret` the fragment is a code or a token: it is taken out of the address bar.
 
 import { h } from "./dom.js";
 import { problemPanel } from "./components.js";
@@ -51,9 +52,6 @@ export function go(url, { replace = false } = {}) {
   return render();
 }
 
-/** Take the secret out of the address bar, and so out of the history, once it was read. */
-export const hideFragment = () => history.replaceState(history.state, "", location.pathname + location.search);
-
 /** Where the person wanted to go before they had to sign in; forgotten with that. */
 export function takeDestination() {
   const destination = load("destination", tab) ?? "/vouchers";
@@ -94,16 +92,21 @@ export async function render({ first = false } = {}) {
 
 async function contentOf(route, signal) {
   const view = await route();
+  // A secret that was taken out of the address is kept beside it, for a reload and for the way back.
+  const fragment = location.hash.slice(1) || history.state?.fragment || "";
+  const address = location.pathname + location.search;
   if (!view.isPublic && !currentUser()) {
-    save("destination", location.pathname + location.search + location.hash, tab);
-    history.replaceState(null, "", "/sign-in");
-    return contentOf(ROUTES["/sign-in"], signal);
+    save("destination", fragment ? `${address}#${fragment}` : address, tab);
+    return elsewhere("/sign-in", signal);
   }
-  return view.show({
-    query: new URLSearchParams(location.search),
-    fragment: new URLSearchParams(location.hash.slice(1)),
-    signal,
-  });
+  if (view.isForVisitors && currentUser()) return elsewhere("/vouchers", signal);
+  if (view.hasSecret && location.hash) history.replaceState({ fragment }, "", address);
+  return view.show({ query: new URLSearchParams(location.search), fragment: new URLSearchParams(fragment), signal });
+}
+
+function elsewhere(path, signal) {
+  history.replaceState(null, "", path);
+  return contentOf(ROUTES[path], signal);
 }
 
 function loadingSign() {

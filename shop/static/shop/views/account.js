@@ -20,7 +20,7 @@ export async function show({ signal }) {
       "div",
       { class: "columns" },
       section("account.profile", picture(user), profileForm(user)),
-      h("div", { class: "stack" }, section("account.reminders", remindersForm(user)), section("account.password", passwordForm()), section("account.sessions", sessions()), section("account.data", data())),
+      h("div", { class: "stack" }, section("account.reminders", remindersForm(user)), section("account.password", passwordForm(user)), section("account.sessions", sessions()), section("account.data", data())),
     ),
   );
 }
@@ -121,9 +121,14 @@ function remindersForm(user) {
   return element;
 }
 
-function passwordForm() {
+function passwordForm(user) {
   return form({
-    fields: [passwordField({ name: "old_password", label: t("fields.old_password") }), passwordField({ name: "new_password", label: t("fields.new_password"), autocomplete: "new-password", hint: t("fields.password_hint") })],
+    fields: [
+      // Tells a password manager whose password it is.
+      h("input", { type: "text", autocomplete: "username", value: user.email, hidden: true, readonly: true }),
+      passwordField({ name: "old_password", label: t("fields.old_password") }),
+      passwordField({ name: "new_password", label: t("fields.new_password"), autocomplete: "new-password", hint: t("fields.password_hint") }),
+    ],
     button: t("account.password_button"),
     kind: "",
     submit: async (values, element) => {
@@ -149,7 +154,11 @@ function askToClose() {
   const { close } = openDialog({
     title: t("account.close"),
     content: form({
-      fields: [h("p", {}, t("account.close_text")), passwordField({})],
+      fields: [
+        h("p", {}, t("account.close_text")),
+        h("input", { type: "text", autocomplete: "username", value: currentUser().email, hidden: true, readonly: true }),
+        passwordField({}),
+      ],
       button: t("account.close_button"),
       kind: "danger",
       submit: async ({ password }) => {

@@ -1,7 +1,7 @@
 // Buying: how many, then the card. The purchase has a key, so that however often it is sent there is one.
 
 import { newKey } from "../api.js";
-import { banner, emptyState, notify, problemText, serviceIcon, serviceLabel, termsText, whileBusy } from "../components.js";
+import { actionButton, banner, emptyState, notify, problemText, serviceIcon, serviceLabel, termsText, whileBusy } from "../components.js";
 import { fragment, h } from "../dom.js";
 import { field, form } from "../forms.js";
 import { money, times } from "../format.js";
@@ -90,18 +90,26 @@ function forgetKey({ voucher_type: type, quantity }) {
 async function drawPayment(step, purchase, signal) {
   const message = h("div", { class: "form-message" });
   const amount = money(purchase.transaction.amount, purchase.transaction.currency);
-  const pay = h("button", { class: "button primary wide", type: "submit" }, t("buy.pay", { amount }));
+  const pay = h("button", { class: "button primary wide", type: "submit", disabled: true }, t("buy.pay", { amount }));
   const title = h("h2", { tabindex: "-1" }, t("buy.card"));
   const fields = h("div", {});
   const element = h("form", { novalidate: true }, title, fields, message, h("div", { class: "actions" }, pay));
   step.replaceChildren(element);
-  const method = await mountPayment(fields, {
-    clientSecret: purchase.client_secret,
-    publishableKey: purchase.publishable_key,
-    returnUrl: new URL("/payment", location.href).href,
-    signal,
-  });
   title.focus();
+  let method;
+  try {
+    method = await mountPayment(fields, {
+      clientSecret: purchase.client_secret,
+      publishableKey: purchase.publishable_key,
+      returnUrl: new URL("/payment", location.href).href,
+      signal,
+    });
+  } catch (problem) {
+    pay.replaceWith(actionButton({ text: t("try_again"), task: () => drawPayment(step, purchase, signal) }));
+    message.replaceChildren(banner("error", problemText(problem)));
+    return;
+  }
+  pay.disabled = false;
   element.addEventListener("submit", (event) => {
     event.preventDefault();
     if (pay.disabled) return;

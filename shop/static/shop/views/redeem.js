@@ -7,14 +7,14 @@ import { field, form, showFieldErrors } from "../forms.js";
 import { moment } from "../format.js";
 import { t } from "../i18n.js";
 import { vouchers } from "../resources.js";
-import { hideFragment } from "../router.js";
 
 // What is wrong with the code itself is said beside it.
 const ABOUT_THE_CODE = ["code_malformed", "voucher_not_found", "voucher_expired", "voucher_used_up", "voucher_inactive", "service_mismatch"];
 
+export const hasSecret = true;
+
 export async function show({ fragment }) {
   const code = fragment.get("code") ?? "";
-  if (code) hideFragment();
   const section = h("section", { class: "narrow" });
   section.append(...redeemForm(section, code));
   return section;

@@ -6,19 +6,15 @@ import { fragment, h } from "../dom.js";
 import { form, passwordField } from "../forms.js";
 import { t } from "../i18n.js";
 import { account } from "../resources.js";
-import { go, hideFragment } from "../router.js";
+import { go } from "../router.js";
 import { setUser } from "../session.js";
 
 export const isPublic = true;
-
-let link = null; // what the address held: it is not shown there any more
+export const hasSecret = true;
 
 export async function show({ fragment: parts }) {
-  if (parts.get("token")) {
-    link = { uid: parts.get("uid") ?? "", token: parts.get("token") };
-    hideFragment();
-  }
-  if (!link) {
+  const link = { uid: parts.get("uid") ?? "", token: parts.get("token") ?? "" };
+  if (!link.token) {
     return fragment(
       h("h1", {}, t("reset.title")),
       emptyState({ symbol: "mail", title: t("reset.no_link_title"), text: t("reset.no_link_text"), link: "/forgot-password", linkText: t("reset.again") }),
@@ -35,7 +31,6 @@ export async function show({ fragment: parts }) {
       beside: h("a", { href: "/forgot-password" }, t("reset.again")),
       submit: async ({ password }) => {
         await account.resetPassword({ ...link, password, password_confirm: password });
-        link = null;
         // Every session has ended, this browser's too.
         noteSignedOut();
         setUser(null);

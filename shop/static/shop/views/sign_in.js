@@ -8,6 +8,7 @@ import { go, takeDestination } from "../router.js";
 import { setUser } from "../session.js";
 
 export const isPublic = true;
+export const isForVisitors = true;
 
 export async function show() {
   return h(

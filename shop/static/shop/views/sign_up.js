@@ -9,6 +9,7 @@ import { setUser } from "../session.js";
 import { load, tab } from "../storage.js";
 
 export const isPublic = true;
+export const isForVisitors = true;
 
 export async function show() {
   return h(

@@ -5,18 +5,13 @@ import { actionButton, banner, emptyState, problemText } from "../components.js"
 import { fragment, h } from "../dom.js";
 import { t } from "../i18n.js";
 import { account } from "../resources.js";
-import { hideFragment } from "../router.js";
 import { currentUser, setUser } from "../session.js";
 
 export const isPublic = true;
-
-let token = null;
+export const hasSecret = true;
 
 export async function show({ fragment: parts }) {
-  if (parts.get("token")) {
-    token = parts.get("token");
-    hideFragment();
-  }
+  const token = parts.get("token");
   if (!token) {
     return fragment(
       h("h1", {}, t("unsubscribe.title")),
@@ -32,7 +27,6 @@ export async function show({ fragment: parts }) {
       section.append(banner("error", problemText(problem)));
       return;
     }
-    token = null;
     if (currentUser()) setUser({ ...currentUser(), expiry_reminders: false });
     const done = h("h1", { tabindex: "-1" }, t("unsubscribe.done_title"));
     section.replaceChildren(done, h("p", { class: "lead" }, t("unsubscribe.done_text")), h("p", {}, h("a", { href: "/" }, t("nav.shop"))));

@@ -6,6 +6,8 @@ import { day, moment, money } from "../format.js";
 import { find, t } from "../i18n.js";
 import { vouchers } from "../resources.js";
 
+export const hasSecret = true;
+
 export async function show({ fragment: parts, signal }) {
   const code = parts.get("code");
   if (!code) {
