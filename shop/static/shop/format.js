@@ -4,7 +4,7 @@ import { currentLanguage, find } from "./i18n.js";
 
 /** An amount: the API's text ("10.00") with its currency, as the language writes it. The text stays exact. */
 export function money(amount, currency) {
-  return new Intl.NumberFormat(currentLanguage(), { style: "currency", currency, currencyDisplay: "narrowSymbol" }).format(amount);
+  return new Intl.NumberFormat(currentLanguage(), { style: "currency", currency }).format(amount);
 }
 
 /** So many times an amount, as a text like the API's. Two places, in whole hundredths: no fraction gets lost. */
