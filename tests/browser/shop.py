@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from django.contrib.staticfiles.testing import StaticLiveServerTestCase
 from django.test import override_settings, tag
 
+from apps.users.tests.factories import PASSWORD, make_customer
+from apps.vouchers.tests.factories import make_type
 from tests.browser.chromium import BrowserMixin
 from tests.support.stripe import StripeTestCase
 
@@ -173,3 +175,19 @@ class ShopTestCase(BrowserMixin, StripeTestCase, StaticLiveServerTestCase):
             if message["method"] == "Network.requestWillBeSent"
         ]
         return {urlsplit(address).netloc for address in addresses if address.startswith("http")}
+
+
+class SignedInTestCase(ShopTestCase):
+    """Carla is signed in, and looks at her vouchers."""
+
+    def setUp(self):
+        super().setUp()
+        self.customer = make_customer()
+        self.type = make_type(name="Exam Results Checking")
+        self.visit("/sign-in")
+        self.sign_in()
+        self.at("/vouchers")
+
+    def sign_in(self):
+        self.fill(email=self.customer.email, password=PASSWORD)
+        self.click("Sign in")

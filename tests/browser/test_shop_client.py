@@ -7,27 +7,9 @@ from django.utils import timezone
 from apps.authentication import cookies
 from apps.authentication.models import Session
 from apps.payments.models import Transaction
-from apps.users.tests.factories import PASSWORD, make_customer
 from apps.vouchers.models import Voucher, VoucherUsage
 from apps.vouchers.tests.factories import make_type, make_voucher
-from tests.browser.shop import ShopTestCase
-
-
-class SignedInTestCase(ShopTestCase):
-    """Carla is signed in, and looks at her vouchers."""
-
-    def setUp(self):
-        super().setUp()
-        self.customer = make_customer()
-        self.type = make_type(name="Exam Results Checking")
-        self.visit("/sign-in")
-        self.sign_in()
-        self.at("/vouchers")
-
-    def sign_in(self):
-        self.fill(email=self.customer.email, password=PASSWORD)
-        self.click("Sign in")
-
+from tests.browser.shop import ShopTestCase, SignedInTestCase
 
 # In place of Stripe's script, which is not to be had here: it notes what it is asked for, and says what it is told to.
 STRIPE_JS = """
