@@ -236,6 +236,7 @@ class Voucher(WithTypeName):
             ),
             models.Index(fields=("-purchase_date", "-id"), name="vouchers_newest_first"),
             models.Index(LastFour("code"), name="vouchers_by_last_four"),
+            models.Index(fields=("expiry_date",), name="vouchers_by_expiry"),
         ]
         constraints = (
             models.CheckConstraint(
@@ -343,6 +344,7 @@ class UsageReversal(models.Model):
 
     class Meta:
         ordering = ("-reversed_at", "-id")
+        indexes: ClassVar = [models.Index(fields=("reversed_at",), name="reversals_by_time")]
 
     def __str__(self) -> str:
         return f"Reversal of usage {self.usage_id}"
@@ -371,6 +373,12 @@ class VoucherEvent(models.Model):
 
     class Meta:
         ordering = ("voucher", "id")
+        indexes: ClassVar = [
+            # Without those that most are, and that change nothing of a voucher that was there.
+            models.Index(
+                fields=("at",), condition=~Q(kind__in=states.NO_CHANGE), name="voucher_changes_by_time"
+            )
+        ]
         constraints = (
             models.CheckConstraint(
                 condition=Q(kind__in=VoucherEventKind.values), name="vouchers_event_kind_known"

@@ -123,3 +123,7 @@ class RefusalReason(models.TextChoices):
         if reason in RefusalReason.values:
             return str(RefusalReason(reason).label)
         return reason.replace("_", " ").capitalize()
+
+
+# The events after which a voucher that was there is as it was before.
+NO_CHANGE: Final = (VoucherEventKind.ISSUED, VoucherEventKind.REMINDED)

@@ -1,6 +1,6 @@
 """Disputes: the buyer's bank takes a payment back, or asks about it."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import F, Q
@@ -52,6 +52,10 @@ class Dispute(models.Model):
 
     class Meta:
         ordering = ("-opened_at", "-id")
+        indexes: ClassVar = [
+            models.Index(fields=("updated_at",), name="payments_disputes_by_change"),
+            models.Index(fields=("closed_at",), name="payments_disputes_by_end"),
+        ]
         constraints = (
             models.CheckConstraint(
                 condition=Q(outcome=DisputeOutcome.OPEN, closed_at__isnull=True)

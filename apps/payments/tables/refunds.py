@@ -109,6 +109,12 @@ class Refund(models.Model):
                 condition=Q(status__in=UNDER_WAY),
                 name="payments_refunds_under_way",
             ),
+            models.Index(fields=("updated_at",), name="payments_refunds_by_change"),
+            models.Index(
+                fields=("finished_at",),
+                condition=Q(status=RefundStatus.SUCCEEDED),
+                name="payments_refunds_paid",
+            ),
             models.Index(
                 fields=("finished_at",),
                 condition=Q(status=RefundStatus.FAILED, acknowledged_at=None),
