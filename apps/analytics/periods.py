@@ -32,16 +32,19 @@ class Period:
     @property
     def start(self) -> datetime:
         """The first moment of the period."""
-        return _midnight(self.first)
+        return start_of(self.first)
 
     @property
     def end(self) -> datetime:
         """The first moment after the period."""
-        return _midnight(self.last + timedelta(days=1))
+        return start_of(self.last + timedelta(days=1))
 
     def clamp(self, day: date) -> date:
         """The date of the period that is nearest to `day`."""
         return min(max(day, self.first), self.last)
+
+
+ALL_DAYS: Final = Period(EARLIEST, LATEST)
 
 
 def days_until(last: date, number: int = DEFAULT_DAYS) -> Period:
@@ -49,5 +52,6 @@ def days_until(last: date, number: int = DEFAULT_DAYS) -> Period:
     return Period(last - timedelta(days=number - 1), last)
 
 
-def _midnight(day: date) -> datetime:
+def start_of(day: date) -> datetime:
+    """The first moment of a local day."""
     return datetime.combine(day, time.min, timezone.get_default_timezone())

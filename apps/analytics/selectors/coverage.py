@@ -1,0 +1,123 @@
+"""Which days of a period are in the roll-up, and until when. What happened since, and other days, are counted live."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+from django.db import connection, transaction
+from django.db.models import Aggregate, Count, Exists, Max, Min, QuerySet, Subquery, Value
+from django.utils import timezone
+
+from apps.analytics.models import CountedDay, CountedOwner, FiguresState
+from apps.analytics.periods import Period
+from apps.users.models import User
+
+from .rows import Ranges
+
+DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The runs of days of a period that are counted until `since`, and those that are not counted at all."""
+
+    counted: list[Period] = field(default_factory=list)
+    uncounted: list[Period] = field(default_factory=list)
+    since: datetime | None = None
+
+    @property
+    def ranges(self) -> Ranges:
+        """The counted days as ranges of time."""
+        return [(run.start, run.end) for run in self.counted]
+
+    @property
+    def ranges_since(self) -> Ranges:
+        """What of these ranges is not counted, as it happened since."""
+        if self.since is None:
+            return []
+        return [(max(start, self.since), end) for start, end in self.ranges if end > self.since]
+
+    @property
+    def live_ranges(self) -> Ranges:
+        """The days that are not counted, as ranges of time."""
+        return [(run.start, run.end) for run in self.uncounted]
+
+    def has(self, day: date) -> bool:
+        """Whether the day is one of those that are counted."""
+        return any(run.first <= day <= run.last for run in self.counted)
+
+
+def coverage_of(period: Period, owner: User | None = None) -> Coverage:
+    """What of the period is in the roll-up; nothing for an owner whose figures are not. One query, or two with gaps."""
+    states = FiguresState.objects.filter(time_zone=timezone.get_default_timezone_name())
+    if owner is not None:
+        states = states.filter(Exists(CountedOwner.objects.filter(owner=owner)))
+    days = CountedDay.objects.filter(day__gte=period.first, day__lte=period.last)
+    ends = [_aggregate(days, function) for function in (Count("day"), Min("day"), Max("day"))]
+    state = states.values_list("counted_until", *ends).first()
+    if state is None:
+        return Coverage(uncounted=[period])
+    since, number, first, last = state
+    if not number:
+        return Coverage(uncounted=[period], since=since)
+    if number == (last - first).days + 1:
+        counted = [Period(first, last)]
+    else:
+        counted = list(_runs(days.order_by("day").values_list("day", flat=True)))
+    return Coverage(counted, list(_gaps(counted, period)), since)
+
+
+def _aggregate(days: QuerySet[CountedDay], function: Aggregate) -> Subquery:
+    return Subquery(days.order_by().values(all=Value(1)).annotate(value=function).values("value"))
+
+
+def _runs(days: Iterable[date]) -> Iterator[Period]:
+    """Days in order as runs without a gap."""
+    run: Period | None = None
+    for day in days:
+        if run and day == run.last + DAY:
+            run = Period(run.first, day)
+            continue
+        if run:
+            yield run
+        run = Period(day, day)
+    if run:
+        yield run
+
+
+def _gaps(runs: Iterable[Period], period: Period) -> Iterator[Period]:
+    """The days of the period that are in none of the runs."""
+    first = period.first
+    for run in runs:
+        if first < run.first:
+            yield Period(first, run.first - DAY)
+        first = run.last + DAY
+    if first <= period.last:
+        yield Period(first, period.last)
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """A transaction in which every query sees the same moment: roll-up and rows must not be read from two.
+
+    It keeps nobody from writing. Inside a transaction already, that one is used as it is.
+    """
+    if connection.in_atomic_block:
+        yield
+        return
+    if connection.vendor == "postgresql":
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+        return
+    connection.ensure_connection()
+    sqlite: Any = connection
+    # IMMEDIATE would keep writers waiting.
+    mode, sqlite.transaction_mode = sqlite.transaction_mode, "DEFERRED"
+    try:
+        with transaction.atomic():
+            yield
+    finally:
+        sqlite.transaction_mode = mode

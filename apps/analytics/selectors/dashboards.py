@@ -1,0 +1,69 @@
+"""The figures of a period as people look at them: the dashboard, the report on revenue."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from apps.analytics.periods import Period
+from apps.users.models import User
+
+from .coverage import one_moment
+from .events import Event, recent_events
+from .metrics import MetricsReport
+from .obligations import Obligations, obligations
+from .people import UserFigures, user_figures
+from .reports import figures_of
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """See the package. `users` is of the platform only."""
+
+    scope: Literal["platform", "personal"]
+    currency: str
+    period: Period
+    tally: MetricsReport
+    recent: list[Event]
+    users: UserFigures | None
+
+
+@dataclass(frozen=True)
+class Revenue:
+    """The sales of a period, and the obligations as they are now, first those in `currency`."""
+
+    currency: str
+    period: Period
+    tally: MetricsReport
+    obligations: Obligations
+    other_currencies: list[Obligations]
+
+
+def dashboard(*, owner: User | None, period: Period, now: datetime, currency: str) -> Dashboard:
+    """The figures of one owner, or of the platform if it is None, with the last events of the period."""
+    with one_moment():
+        return Dashboard(
+            scope="platform" if owner is None else "personal",
+            currency=currency,
+            period=period,
+            tally=figures_of(period=period, now=now, currency=currency, owner=owner),
+            recent=recent_events(owner, period),
+            users=user_figures(period) if owner is None else None,
+        )
+
+
+def revenue(*, period: Period, now: datetime, currency: str) -> Revenue:
+    """The platform's sales in the period, and what it owes now."""
+    with one_moment():
+        first, *others = obligations(now=now, currency=currency)
+        return Revenue(
+            currency=currency,
+            period=period,
+            tally=figures_of(period=period, now=now, currency=currency),
+            obligations=first,
+            other_currencies=others,
+        )
+
+
+def tally_of_platform(*, period: Period, now: datetime, currency: str) -> MetricsReport:
+    """All figures of the platform, without the events."""
+    return figures_of(period=period, now=now, currency=currency)

@@ -1,0 +1,200 @@
+"""Figures counted from the rows of vouchers and payments, by local day, voucher type and currency.
+
+Each function takes the Books to count in, and the ranges of time in which the moment that it goes by must lie.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from django.db.models import Count, DurationField, Exists, F, OuterRef, Q, QuerySet, Sum
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from apps.payments.models import Dispute, DisputeOutcome, Refund, RefundStatus, Transaction
+from apps.users.models import User
+from apps.vouchers.models import UsageReversal, Voucher, VoucherStatus, VoucherUsage, status_condition
+
+from .metrics import MONEY, Row, cents
+
+Ranges = Sequence[tuple[datetime, datetime]]  # each from its first moment up to, but without, its second
+
+
+@dataclass(frozen=True)
+class Books:
+    """The rows of one owner, or of the platform if it is None. `by_owner`: figures of each of these owners apart."""
+
+    owner: User | None = None
+    by_owner: QuerySet[Any, Any] | None = None
+
+    @property
+    def transactions(self) -> QuerySet[Transaction]:
+        return self.of(Transaction.objects.paid(), "user")
+
+    @property
+    def vouchers(self) -> QuerySet[Voucher]:
+        return self.of(Voucher.objects.all(), "user")
+
+    @property
+    def usages(self) -> QuerySet[VoucherUsage]:
+        return self.of(VoucherUsage.objects.all(), "voucher__user")
+
+    @property
+    def reversals(self) -> QuerySet[UsageReversal]:
+        return self.of(UsageReversal.objects.all(), "usage__voucher__user")
+
+    @property
+    def refunds(self) -> QuerySet[Refund]:
+        """Refunds that were paid."""
+        return self.of(Refund.objects.filter(status=RefundStatus.SUCCEEDED), "transaction__user")
+
+    @property
+    def disputes(self) -> QuerySet[Dispute]:
+        """Disputes that were lost."""
+        return self.of(Dispute.objects.filter(outcome=DisputeOutcome.LOST), "transaction__user")
+
+    def of(self, rows: QuerySet[Any], user: str) -> QuerySet[Any]:
+        """Those of the rows that are in the books; `user` is the path to whose they are."""
+        if self.owner is not None:
+            rows = rows.filter(**{user: self.owner})
+        if self.by_owner is not None:
+            rows = rows.filter(**{f"{user}__in": self.by_owner}).annotate(owner_id=F(f"{user}_id"))
+        return rows.order_by()
+
+    @property
+    def of_platform(self) -> bool:
+        """Whether they are those of the platform, of which more figures are counted."""
+        return self.owner is None and self.by_owner is None
+
+    @property
+    def owner_key(self) -> tuple[str, ...]:
+        """The key by which owners are told apart, if they are."""
+        return ("owner_id",) if self.by_owner is not None else ()
+
+    def by_day(self, rows: QuerySet[Any], moment: str, path: str) -> QuerySet[Any, Any]:
+        """The rows by the local day of `moment`; type and currency stand at the end of `path`."""
+        return rows.values(
+            *self.owner_key,
+            day=local_day(moment),
+            type_id=F(f"{path}voucher_type_id"),
+            **({"currency": F(f"{path}currency")} if path else {}),
+        ).values(*self.owner_key, "day", "type_id", "currency")
+
+
+def flag(condition: Q) -> Any:
+    """A condition as a column of `values_list`, which takes one though its types do not say so."""
+    return condition
+
+
+def local_day(moment: str) -> TruncDate:
+    """The day of a moment in the project's time zone."""
+    return TruncDate(moment, tzinfo=timezone.get_default_timezone())
+
+
+def within(moment: str, ranges: Ranges) -> Q:
+    """That the moment lies in one of the ranges, of which there is one at least."""
+    return reduce(or_, (Q(**{f"{moment}__gte": start, f"{moment}__lt": end}) for start, end in ranges))
+
+
+def sales(books: Books, ranges: Ranges, *, with_returns: bool) -> list[Row]:
+    """Purchases and revenue, and if `with_returns` what went back of them, on the day of the purchase."""
+    rows = books.by_day(books.transactions.filter(within("completed_at", ranges)), "completed_at", "")
+    sums = {"revenue": Sum("amount")}
+    if with_returns:
+        sums |= {"refunded": Sum("amount_refunded"), "goodwill": Sum("amount_goodwill")}
+    return _with_cents(rows.annotate(purchases=Count("pk"), **sums))
+
+
+def refunds_paid(books: Books, ranges: Ranges) -> list[Row]:
+    """What was refunded, on the day when it was."""
+    rows = books.by_day(books.refunds.filter(within("finished_at", ranges)), "finished_at", "transaction__")
+    return _with_cents(rows.annotate(refunds_paid=Sum("amount")))
+
+
+def disputes_lost(books: Books, ranges: Ranges) -> list[Row]:
+    """What banks took back, on the day when the dispute was lost."""
+    rows = books.by_day(books.disputes.filter(within("closed_at", ranges)), "closed_at", "transaction__")
+    return _with_cents(rows.annotate(disputes_lost=Sum("amount")))
+
+
+def issued(books: Books, ranges: Ranges, now: datetime) -> list[Row]:
+    """Vouchers on the day of their issue, with what became of them until `now`."""
+    by_status = {
+        f"vouchers_{status}": Count("pk", filter=status_condition(status, now)) for status in VoucherStatus
+    }
+    rows = books.by_day(books.vouchers.filter(within("purchase_date", ranges)), "purchase_date", "")
+    return list(
+        rows.annotate(
+            vouchers_issued=Count("pk"),
+            vouchers_free=Count("pk", filter=Q(batch__isnull=False)),
+            vouchers_redeemed=Count("pk", filter=Q(uses_remaining__lt=F("total_uses"))),
+            **by_status,
+        )
+    )
+
+
+def uses(books: Books, ranges: Ranges, *, but_reversed: bool) -> list[Row]:
+    """Redemptions on their day; those that were reversed since left out if `but_reversed`."""
+    rows = books.usages.filter(within("used_at", ranges))
+    if but_reversed:
+        rows = rows.filter(~Exists(UsageReversal.objects.filter(usage=OuterRef("pk"))))
+    first = Q(use_no=1)
+    return list(
+        books.by_day(rows, "used_at", "voucher__").annotate(
+            redemptions=Count("pk"),
+            first_uses=Count("pk", filter=first),
+            first_use_time=Sum(
+                F("used_at") - F("voucher__purchase_date"), filter=first, output_field=DurationField()
+            ),
+        )
+    )
+
+
+def reversals(books: Books, ranges: Ranges) -> list[Row]:
+    """Reversals on the day when they were made."""
+    rows = books.reversals.filter(within("reversed_at", ranges))
+    return list(books.by_day(rows, "reversed_at", "usage__voucher__").annotate(reversals=Count("pk")))
+
+
+def reversed_uses(books: Books, ranges: Ranges, use_ranges: Ranges) -> list[Row]:
+    """The uses that were given back in the ranges, as what they take from the figures of the day of the use."""
+    rows = books.reversals.filter(within("reversed_at", ranges), within("usage__used_at", use_ranges))
+    first = Q(usage__use_no=1)
+    taken = books.by_day(rows, "usage__used_at", "usage__voucher__").annotate(
+        redemptions=-Count("pk"),
+        first_uses=-Count("pk", filter=first),
+        first_use_time=Sum(
+            F("usage__voucher__purchase_date") - F("usage__used_at"),
+            filter=first,
+            output_field=DurationField(),
+        ),
+    )
+    return list(taken)
+
+
+def all_figures(books: Books, ranges: Ranges, now: datetime) -> list[Row]:
+    """Every figure of the days in the ranges, from nothing but the rows.
+
+    Those in OF_PLATFORM are left out for one owner.
+    """
+    if not ranges:
+        return []
+    figures = [
+        *sales(books, ranges, with_returns=True),
+        *issued(books, ranges, now),
+        *uses(books, ranges, but_reversed=True),
+    ]
+    if books.of_platform:
+        figures += [
+            *refunds_paid(books, ranges),
+            *disputes_lost(books, ranges),
+            *reversals(books, ranges),
+        ]
+    return figures
+
+
+def _with_cents(rows: QuerySet[Any, Any]) -> list[Row]:
+    return [{name: cents(value) if name in MONEY else value for name, value in row.items()} for row in rows]

@@ -1,0 +1,1 @@
+"""What analytics writes: the roll-up of the books."""

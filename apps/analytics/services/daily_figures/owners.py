@@ -1,0 +1,44 @@
+"""Owners of so much that their own figures are counted apart, as those of the platform are."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from django.db.models import Count, F, Q, Sum
+
+from apps.analytics.models import CountedOwner
+from apps.analytics.periods import ALL_DAYS
+from apps.analytics.selectors.coverage import coverage_of
+from apps.analytics.selectors.rows import Books
+from apps.vouchers.models import Voucher
+
+from .counting import Sums, figures_until
+from .state import locked_state
+
+# So much is counted at each visit in less time than it takes to read the roll-up.
+MOST_VOUCHERS: Final = 200
+MOST_USES: Final = 1000
+
+
+def owners_to_count(among: Iterable[int] | None = None) -> list[int]:
+    """The ids of owners, of all or among these, with too much to count it at each visit."""
+    vouchers = Voucher.objects.order_by()
+    if among is not None:
+        vouchers = vouchers.filter(user__in=list(among))
+    of_owners = vouchers.values_list("user").annotate(
+        number=Count("pk"), uses=Sum(F("total_uses") - F("uses_remaining") + F("uses_reversed"))
+    )
+    large = of_owners.filter(Q(number__gt=MOST_VOUCHERS) | Q(uses__gt=MOST_USES))
+    counted = set(CountedOwner.objects.values_list("owner", flat=True))
+    return [owner for owner, *_ in large if owner not in counted]
+
+
+def count_owners(owners: Iterable[int]) -> None:
+    """Count the figures of these owners apart from now on."""
+    for owner in owners:
+        with locked_state() as state:
+            if not CountedOwner.objects.get_or_create(owner_id=owner)[1]:
+                continue
+            ranges = coverage_of(ALL_DAYS).ranges
+            books = Books(by_owner=CountedOwner.objects.filter(owner=owner).order_by().values("owner"))
+            if ranges:
+                Sums(figures_until(books, ranges, state.counted_until)).insert()

@@ -1,0 +1,346 @@
+"""Figures with a roll-up are those without one, whatever happened before and since it was counted."""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import time_machine
+from django.db import transaction
+from django.test import override_settings
+from django.utils import timezone
+
+from apps.analytics import selectors
+from apps.analytics.models import CountedDay, CountedOwner, DailyFigures, FiguresState
+from apps.analytics.periods import Period
+from apps.analytics.services import daily_figures
+from apps.analytics.services.daily_figures import owners
+from apps.payments.models import (
+    Dispute,
+    DisputeOutcome,
+    Refund,
+    RefundOrigin,
+    RefundStatus,
+    Transaction,
+    TransactionStatus,
+)
+from apps.users.models import User
+from apps.users.tests.factories import make_customer, make_other_customer, make_staff
+from apps.vouchers import services as voucher_services
+from apps.vouchers.models import UsageReversal, Voucher, VoucherType, VoucherUsage
+from apps.vouchers.tests.factories import make_type
+from tests.support.cases import ApiTestCase
+
+from .factories import fill_books, give_back, make_batch, make_purchase, use
+
+ZONES = ("America/New_York", "Asia/Kolkata", "Pacific/Auckland", "UTC")
+CURRENCIES = ("USD", "EUR")
+EDGES = ((10, 20), (10, 31), (11, 1), (11, 2), (11, 3), (11, 19))  # month ends; clocks go back on 2 November
+FIRST, LAST = date(2025, 10, 18), date(2025, 12, 5)
+NOW = datetime(2025, 12, 5, 9, 30, tzinfo=UTC)
+
+
+class Undo(Exception):
+    """Ends a transaction without a trace."""
+
+
+def without_a_roll_up(call: Callable[[], Any]) -> Any:
+    """What `call` returns where nothing has been counted."""
+    results = []
+    try:
+        with transaction.atomic():
+            FiguresState.objects.all().delete()
+            results.append(call())
+            raise Undo
+    except Undo:
+        return results[0]
+
+
+def rebuild(period: Period | None = None) -> list[date]:
+    return list(daily_figures.rebuild(period))
+
+
+class RollUpTestCase(ApiTestCase):
+    """Somebody buys, redeems and returns; `seen` is all that there is to see of it."""
+
+    maxDiff = None
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.customer, self.staff = make_customer(), make_staff()
+        self.users = [self.customer, make_other_customer(), self.staff]
+
+    def seen(self) -> dict[str, Any]:
+        """The figures of several periods for everybody, by the selectors that answer all pages."""
+        now = timezone.now()
+        seen: dict[str, Any] = {"active": selectors.vouchers_active(now)}
+        for currency in CURRENCIES:
+            seen[f"owed in {currency}"] = selectors.obligations(now=now, currency=currency)
+        for period, currency, owner in (
+            (Period(FIRST, LAST), "USD", None),
+            (Period(FIRST, LAST), "EUR", self.customer),
+            (Period(date(2025, 11, 2), date(2025, 11, 2)), "USD", None),
+        ):
+            report = selectors.figures_of(period=period, now=now, currency=currency, owner=owner)
+            parts = {
+                "totals": report.totals,
+                **{str(each.date): each.figures for each in report.by_day},
+                **{each.voucher_type.name: each.figures for each in report.by_type},
+            }
+            for part, figures in parts.items():
+                for name, value in vars(figures).items():
+                    if value:
+                        seen[f"{period.first}, {owner}, {part}: {name}"] = value
+        return seen
+
+    def assertSameAsTheRows(self, step: str = "") -> None:
+        with_it, without = self.seen(), without_a_roll_up(self.seen)
+        differences = {
+            key: (with_it.get(key), without.get(key))
+            for key in with_it.keys() | without.keys()
+            if with_it.get(key) != without.get(key)
+        }
+        self.assertEqual(differences, {}, step)
+
+
+class RollUpTests(RollUpTestCase):
+    def test_figures_are_the_same_with_a_roll_up_in_any_time_zone(self) -> None:
+        for seed, name in enumerate(ZONES):
+            chance, zone = random.Random(seed), ZoneInfo(name)
+            moments = [
+                datetime(2025, month, day, tzinfo=zone).astimezone(UTC) + timedelta(microseconds=off)
+                for month, day in EDGES
+                for off in (-1, 0)
+            ]
+            with self.subTest(name), override_settings(TIME_ZONE=name), time_machine.travel(NOW, tick=False):
+                fill_books(chance, users=self.users, moments=moments, now=NOW, purchases=12)
+                rebuild()
+                self.assertTrue(DailyFigures.objects.exists())
+                self.assertSameAsTheRows()
+
+    def test_an_owner_of_much_is_counted_apart(self) -> None:
+        with time_machine.travel(NOW, tick=False):
+            moments = [NOW - timedelta(days=days) for days in range(0, 40, 3)]
+            fill_books(random.Random(3), users=self.users, moments=moments, now=NOW, purchases=15)
+            self.count_apart(self.customer)
+            self.assertSameAsTheRows()
+
+    def count_apart(self, owner: User) -> None:
+        rebuild()
+        owners.count_owners([owner.pk])
+        self.assertTrue(CountedOwner.objects.get(owner=owner).daily_figures.exists())
+
+    def test_a_large_owner_is_noticed(self) -> None:
+        voucher_type = make_type()
+        with time_machine.travel(NOW, tick=False):
+            rebuild()
+            make_batch(owner=self.customer, voucher_type=voucher_type, quantity=owners.MOST_VOUCHERS)
+            daily_figures.update()
+            self.assertFalse(CountedOwner.objects.exists())
+            make_purchase(user=self.customer, voucher_type=voucher_type, at=NOW)
+            daily_figures.update()
+            self.assertEqual(CountedOwner.objects.get().owner_id, self.customer.pk)
+            self.assertSameAsTheRows()
+
+    def test_a_day_that_is_missing_is_counted_from_the_rows(self) -> None:
+        with time_machine.travel(NOW, tick=False):
+            moments = [NOW - timedelta(days=days) for days in range(0, 40, 3)]
+            fill_books(random.Random(4), users=self.users, moments=moments, now=NOW, purchases=15)
+            self.count_apart(self.customer)
+            for day in (date(2025, 11, 2), date(2025, 11, 20), date(2025, 12, 5)):
+                CountedDay.objects.filter(day=day).delete()
+                self.assertSameAsTheRows(str(day))
+            self.assertEqual(daily_figures.update(), 3)
+            self.assertEqual(CountedDay.objects.filter(day=date(2025, 11, 20)).count(), 1)
+            self.assertSameAsTheRows()
+            self.assertEqual(daily_figures.update(), 0)
+
+    def test_days_are_those_of_the_time_zone_of_today(self) -> None:
+        with time_machine.travel(NOW, tick=False):
+            make_purchase(user=self.customer, at=datetime(2025, 11, 2, 3, tzinfo=UTC))
+            rebuild()
+            with override_settings(TIME_ZONE="America/New_York"):
+                self.assertSameAsTheRows()
+                daily_figures.update()
+                self.assertSameAsTheRows()
+                self.assertEqual(DailyFigures.objects.get().day_id, date(2025, 11, 1))
+
+    def test_rebuilding_some_days_leaves_the_others(self) -> None:
+        with time_machine.travel(NOW, tick=False):
+            moments = [NOW - timedelta(days=days) for days in range(0, 40, 3)]
+            fill_books(random.Random(5), users=self.users, moments=moments, now=NOW, purchases=15)
+            self.count_apart(self.customer)
+            DailyFigures.objects.update(revenue=1, vouchers_active=7)
+            days = rebuild(Period(date(2025, 11, 1), date(2025, 11, 9)))
+            self.assertEqual((days[0], days[-1], len(days)), (date(2025, 11, 9), date(2025, 11, 1), 9))
+            kept = DailyFigures.objects.filter(day__lt=date(2025, 11, 1))
+            self.assertEqual({row.vouchers_active for row in kept}, {7})
+            rebuild()
+            self.assertSameAsTheRows()
+
+
+class History:
+    """Whatever may happen to vouchers and payments, each at the time that it is by the clock."""
+
+    def __init__(self, chance: random.Random, users: list[User], staff: User) -> None:
+        self.chance, self.users, self.staff = chance, users, staff
+        self.types = [
+            make_type(
+                name=f"{name} {chance.random()}", price=Decimal(price), currency=currency, max_uses=uses
+            )
+            for name, price, currency, uses in (
+                ("Exam", "9.99", "USD", 1),
+                ("School", "33.33", "USD", 7),
+                ("Free", "0.00", "USD", 2),
+                ("Abroad", "12.50", "EUR", 3),
+            )
+        ]
+
+    def step(self) -> str:
+        """One thing that happens; its name."""
+        name = self.chance.choice(
+            (
+                "buy",
+                "batch",
+                "redeem",
+                "redeem",
+                "redeem",
+                "reverse",
+                "refund",
+                "dispute",
+                "hold",
+                "extend",
+                "age",
+            )
+        )
+        getattr(self, name)()
+        return name
+
+    def kind(self) -> VoucherType:
+        return self.chance.choice(self.types)
+
+    def voucher(self) -> Voucher | None:
+        return Voucher.objects.order_by("?").first()
+
+    def buy(self) -> None:
+        quantity = self.chance.randint(1, 3)
+        paid = make_purchase(
+            user=self.chance.choice(self.users),
+            voucher_type=self.kind(),
+            at=timezone.now(),
+            quantity=quantity,
+        )
+        days = self.chance.choice((1, 3, 40))
+        Voucher.objects.filter(sale__transaction=paid).update(
+            expiry_date=timezone.now() + timedelta(days=days)
+        )
+
+    def batch(self) -> None:
+        make_batch(owner=self.chance.choice(self.users), voucher_type=self.kind(), quantity=2)
+
+    def redeem(self) -> None:
+        voucher = Voucher.objects.redeemable(timezone.now()).order_by("?").first()
+        if voucher:
+            use(voucher, by=self.chance.choice(self.users), at=timezone.now())
+
+    def reverse(self) -> None:
+        usage = VoucherUsage.objects.filter(reversal=None, voucher__is_active=True).order_by("?").first()
+        if usage:
+            give_back(usage, by=self.staff, at=timezone.now())
+            # As the service does.
+            usage.voucher.events.create(kind="reversed", at=timezone.now(), actor=self.staff)
+
+    def refund(self) -> None:
+        """One succeeds, or one that had succeeded fails after all."""
+        now = timezone.now()
+        ended = Refund.objects.filter(status=RefundStatus.SUCCEEDED).order_by("?").first()
+        if ended and self.chance.random() < 0.3:
+            ended.status, ended.finished_at = RefundStatus.FAILED, now
+            ended.save()
+            self.derive(ended.transaction)
+            return
+        paid = (
+            Transaction.objects.filter(status=TransactionStatus.COMPLETED, amount__gt=0).order_by("?").first()
+        )
+        if paid and paid.amount_left:
+            amount = min(paid.amount_left, Decimal(self.chance.choice(("1.00", "9.99", "50.00"))))
+            Refund.objects.create(
+                transaction=paid,
+                amount=amount,
+                status=RefundStatus.SUCCEEDED,
+                origin=RefundOrigin.STAFF,
+                finished_at=now,
+            )
+            self.derive(paid)
+
+    def dispute(self) -> None:
+        paid = (
+            Transaction.objects.filter(status=TransactionStatus.COMPLETED, amount__gt=0).order_by("?").first()
+        )
+        if paid:
+            Dispute.objects.create(
+                stripe_dispute_id=f"dp_{self.chance.random()}",
+                transaction=paid,
+                amount=paid.amount,
+                stripe_status="lost",
+                outcome=self.chance.choice((DisputeOutcome.LOST, DisputeOutcome.WON)),
+                opened_at=timezone.now(),
+                closed_at=timezone.now(),
+            )
+            self.derive(paid)
+
+    def derive(self, paid: Transaction) -> None:
+        refunded = sum((each.amount for each in paid.refunds.filter(status="succeeded")), Decimal(0))
+        lost = sum((each.amount for each in paid.disputes.filter(outcome="lost")), Decimal(0))
+        paid.amount_refunded = min(paid.amount, refunded + lost)
+        paid.amount_goodwill = min(paid.amount_refunded, Decimal("0.50"))
+        all_back = paid.amount_refunded == paid.amount
+        paid.status = TransactionStatus.REFUNDED if all_back else TransactionStatus.COMPLETED
+        paid.save()
+
+    def hold(self) -> None:
+        voucher = self.voucher()
+        if voucher:
+            by: dict[str, Any] = {"actor": self.staff, "reason": "Because"}
+            what = self.chance.choice(("suspend_vouchers", "release_vouchers", "void_vouchers"))
+            getattr(voucher_services, what)([voucher.pk], **by)
+
+    def extend(self) -> None:
+        voucher = Voucher.objects.filter(is_active=True).order_by("?").first()
+        if voucher:
+            until = timezone.localdate(max(voucher.expiry_date, timezone.now())) + timedelta(days=2)
+            voucher_services.extend_voucher(
+                voucher_id=voucher.pk, until=until, actor=self.staff, reason="Because"
+            )
+
+    def age(self) -> None:
+        pass
+
+
+class LateEventTests(RollUpTestCase):
+    """The roll-up is counted now and then, and what happens between is added to it."""
+
+    def test_whatever_happens_between_the_figures_are_those_of_the_rows(self) -> None:
+        with override_settings(TIME_ZONE="America/New_York"):
+            self.live_through(random.Random(1), datetime(2025, 10, 31, 20, tzinfo=UTC))
+
+    def live_through(self, chance: random.Random, at: datetime) -> None:
+        with time_machine.travel(at, tick=False) as clock:
+            history = History(chance, self.users, self.staff)
+            steps = []
+            while timezone.now() < NOW:
+                clock.shift(timedelta(minutes=chance.choice((1, 7, 50, 60 * 9, 60 * 40))))
+                steps.append(history.step())
+                if len(steps) == 30:
+                    rebuild()
+                    owners.count_owners([self.customer.pk])
+                elif chance.random() < 0.3:
+                    daily_figures.update()
+                    steps.append("count")
+                if len(steps) > 25 and chance.random() < 0.15:
+                    self.assertSameAsTheRows(f"{timezone.now()} {steps[-6:]}")
+            self.assertTrue(UsageReversal.objects.exists() and Refund.objects.exists())
+            daily_figures.update()
+            self.assertSameAsTheRows("at the end")
