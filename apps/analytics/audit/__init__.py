@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from . import figures, holds, money, timeliness, uses, vouchers
+from . import figures, holds, money, roll_up, timeliness, uses, vouchers
 from .rule import Finding, Rule
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -22,6 +22,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *holds.RULES,
     *timeliness.RULES,
     *figures.RULES,
+    *roll_up.RULES,
 )
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from django.utils import timezone
 
+from apps.analytics.services import daily_figures
+from apps.analytics.services.daily_figures import state
 from apps.payments import services
 from apps.payments.models import Refund, Transaction
 from apps.payments.services import withdrawal_refunds
@@ -14,6 +16,13 @@ from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Voucher, VoucherUsage
 from apps.vouchers.services import batches, withdrawal
 from apps.vouchers.tests.factories import make_type
+
+
+def count_until_now() -> None:
+    """Count everything, also what happened within the margin that the job leaves."""
+    for _ in daily_figures.rebuild():
+        pass
+    daily_figures.update(timezone.now() + state.MARGIN)
 
 
 class BooksTestCase(PaidTestCase):

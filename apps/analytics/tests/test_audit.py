@@ -14,6 +14,7 @@ from django.utils import timezone
 from post_office.models import STATUS, Email
 
 from apps.analytics.audit import RULES, audit
+from apps.analytics.models import CountedReturn, CountedVoucher, DailyFigures, UnusedValue
 from apps.payments import services
 from apps.payments.models import (
     Dispute,
@@ -32,7 +33,7 @@ from apps.vouchers.tests.factories import held, make_voucher
 from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase
 
-from .books import BooksTestCase
+from .books import BooksTestCase, count_until_now
 from .factories import fill_books
 
 
@@ -351,3 +352,13 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
         self.plant(
             "figures_shown", self.change(self.given, purchase_date=timezone.now() + timedelta(days=9)), None
         )
+        count_until_now()
+        self.plant("figures_shown", lambda: UnusedValue.objects.update(value=F("value") + 1), None)
+        for name in ("purchases", "revenue", "refunded", "vouchers_active", "redemptions", "refunds_paid"):
+            self.plant("daily_figures", lambda name=name: DailyFigures.objects.update(**{name: 1}), None)
+        self.plant("daily_figures", DailyFigures.objects.all().delete, None)
+        used = CountedVoucher.objects.filter(status="used")[0].voucher
+        self.plant("vouchers_noted", CountedVoucher.objects.filter(voucher=used).delete, used)
+        self.plant("vouchers_noted", self.change(used.counted, uses_remaining=9), used)
+        returned = CountedReturn.objects.all()[0]
+        self.plant("returns_noted", self.change(returned, amount=9), returned.transaction)

@@ -1,0 +1,166 @@
+"""The audit and the roll-up: a wrong one is noticed, and one command repairs it; what happens meanwhile is no fault."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+from unittest.mock import patch
+
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.utils import timezone
+
+from apps.analytics import audit
+from apps.analytics.models import (
+    CountedDay,
+    CountedOwner,
+    CountedReturn,
+    CountedVoucher,
+    DailyFigures,
+    FiguresState,
+    OwnerDailyFigures,
+    UnusedValue,
+)
+from apps.analytics.services import daily_figures
+from apps.analytics.services.daily_figures import jobs, owners
+from apps.payments.tests.money import PaidTestCase
+from apps.vouchers.tests.factories import make_type
+from tests.support.books import broken_rules
+from tests.support.cases import ApiTestCase, RaceTestCase
+
+from .books import BooksTestCase, count_until_now
+
+
+def rebuild(*arguments: str) -> str:
+    output = StringIO()
+    call_command("rebuild_daily_figures", *arguments, stdout=output)
+    return output.getvalue()
+
+
+class RepairTests(BooksTestCase, ApiTestCase):
+    def test_whatever_is_wrong_with_the_roll_up_one_command_repairs_it(self) -> None:
+        self.fill()
+        count_until_now()
+        owners.count_owners([self.customer.pk])
+        self.assertEqual(broken_rules(), {})
+        faults: list[Callable[[], Any]] = [
+            lambda: DailyFigures.objects.update(revenue=1),
+            DailyFigures.objects.all().delete,
+            lambda: OwnerDailyFigures.objects.update(vouchers_issued=7),
+            OwnerDailyFigures.objects.all().delete,
+            lambda: UnusedValue.objects.update(value=1),
+            UnusedValue.objects.all().delete,
+            lambda: CountedVoucher.objects.update(status="expired"),
+            CountedVoucher.objects.all().delete,
+            lambda: CountedReturn.objects.update(amount=1),
+        ]
+        for number, fault in enumerate(faults):
+            with self.subTest(number):
+                fault()
+                self.assertTrue(broken_rules())
+                rebuild()
+                self.assertEqual(broken_rules(), {})
+
+    def test_without_a_day_without_a_roll_up_and_while_it_is_rebuilt_figures_are_right(self) -> None:
+        self.fill()
+        count_until_now()
+        for gone in (CountedOwner, CountedDay, FiguresState):
+            gone.objects.all().delete()
+            self.assertEqual(broken_rules(), {})
+        for _ in daily_figures.rebuild():
+            self.assertEqual(broken_rules(), {})
+        self.assertEqual(broken_rules(), {})
+
+
+class CommandTests(ApiTestCase):
+    def test_it_counts_the_days_that_are_named(self) -> None:
+        today = timezone.localdate()
+        first, last = (f"{today - timedelta(days=days)}" for days in (3, 2))
+        self.assertIn("2 days", rebuild("--from", first, "--to", last))
+        self.assertEqual([f"{row}" for row in CountedDay.objects.order_by("day")], [first, last])
+        self.assertIn("3 days", rebuild("--from", last))
+        self.assertEqual(CountedDay.objects.count(), 4)
+
+    def test_it_refuses_days_that_make_no_sense(self) -> None:
+        today = timezone.localdate()
+        for arguments in (
+            ("--from", "yesterday"),
+            ("--from", "2026-02-30"),
+            ("--to", f"{today + timedelta(days=1)}"),
+            ("--from", f"{today}", "--to", f"{today - timedelta(days=1)}"),
+        ):
+            with self.subTest(arguments), self.assertRaises(CommandError):
+                rebuild(*arguments)
+        self.assertFalse(CountedDay.objects.exists())
+
+    def test_stopped_it_says_how_to_go_on(self) -> None:
+        today = timezone.localdate()
+        count, days = jobs.count_day, iter(range(3))
+
+        def stop(day: Any) -> None:
+            if next(days) == 2:
+                raise KeyboardInterrupt
+            count(day)
+
+        with patch.object(jobs, "count_day", stop), self.assertRaises(CommandError) as stopped:
+            rebuild("--from", f"{today - timedelta(days=9)}")
+        self.assertIn(f"--to {today - timedelta(days=2)}", str(stopped.exception))
+        self.assertEqual(CountedDay.objects.count(), 2)
+
+
+class CountingDuringBusinessTests(PaidTestCase, RaceTestCase):
+    """The roll-up is counted, and audited, while people buy, redeem and ask for refunds."""
+
+    def audits_during_business(self, number: int, broken: Any = None) -> list[set[str]]:
+        """What each of so many audits finds; with `broken` in place of the transactions of counting."""
+        self.type = make_type(max_uses=1000)
+        vouchers = list(self.buy(3).vouchers)
+        for _ in daily_figures.rebuild():
+            pass
+        closed = threading.Event()
+        self.turns = self.counted = 0
+
+        def redeem() -> None:
+            while not closed.is_set():
+                self.redeem(vouchers[self.turns % 2])
+                self.turns += 1
+
+        def sell() -> None:
+            while not closed.is_set():
+                self.ask(self.buy(2))
+
+        def count() -> None:
+            while not closed.is_set():
+                if self.counted % 3 == 2:
+                    jobs.count_day(timezone.localdate())
+                daily_figures.update()
+                self.counted += 1
+
+        def look() -> list[set[str]]:
+            findings: list[set[str]] = []
+            try:
+                while len(findings) < number and not any(findings):
+                    with audit.snapshot():
+                        findings.append(set(broken_rules("daily_figures", "figures_shown")))
+                return findings
+            finally:
+                closed.set()
+
+        with patch.object(jobs, "locked_state", broken or jobs.locked_state):
+            findings, *_ = self.together(look, redeem, sell, count)
+        return findings
+
+    def test_every_look_is_at_figures_that_are_right(self) -> None:
+        self.assertEqual(self.audits_during_business(self.rounds), [set()] * self.rounds)
+        self.assertGreater(self.counted, 2)
+        count_until_now()
+        self.assertEqual(broken_rules(), {})
+
+    def test_counting_that_is_no_transaction_is_caught(self) -> None:
+        @contextmanager
+        def not_locked() -> Iterator[FiguresState]:
+            yield FiguresState.objects.get()
+
+        self.assertTrue(any(self.audits_during_business(100, broken=not_locked)))
