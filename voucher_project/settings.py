@@ -393,7 +393,7 @@ UNFOLD = {
     "SITE_HEADER": "Voucher App",
     "SITE_SYMBOL": "confirmation_number",
     "SITE_URL": FRONTEND_URL,
-    "DASHBOARD_CALLBACK": "apps.analytics.admin_dashboard.dashboard_callback",
+    "DASHBOARD_CALLBACK": "apps.analytics.backoffice.front_page.dashboard_callback",
     "SIDEBAR": {"show_search": True, "navigation": "voucher_project.admin_navigation.sidebar"},
     "TABS": "voucher_project.admin_navigation.tabs",
     "LOGIN": {"form": "apps.authentication.forms.AdminLoginForm"},

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from apps.analytics.backoffice.revenue_page import revenue_page
 from apps.authentication import views as authentication
 from apps.core import mail_pages
 from apps.core import views as core
@@ -32,6 +33,7 @@ urlpatterns = [
     path("admin/login/", authentication.sign_in_to_admin, name="admin-login"),
     path("admin/password_change/", authentication.change_password_in_admin, name="admin-password-change"),
     path("admin/search/", admin.site.admin_view(search), name="admin-search"),  # in place of unfold's
+    path("admin/revenue/", admin.site.admin_view(revenue_page), name="admin-revenue"),
     path("admin/", admin.site.urls),
     re_path(
         rf"^{settings.MEDIA_URL.lstrip('/')}{pictures.FOLDER}/(?P<name>[0-9a-f]{{32}}\.(?:jpg|png|webp))\Z",

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -26,6 +26,8 @@ from .errors import VoucherNotFound
 from .models import (
     VIEW_VOUCHERS,
     Batch,
+    RefusalCount,
+    RefusalReason,
     UsageReversal,
     Voucher,
     VoucherEvent,
@@ -194,3 +196,33 @@ def _statistics(owner: Any, now: Any) -> QuerySet[Voucher, tuple[Any, ...]]:
 _STATISTICS: Final = PreparedQuery(
     lambda *columns: columns, _statistics, owner=BigAutoField(), now=DateTimeField()
 )
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """How many redemptions of a service were refused for a reason (RefusalReason, or the code of an answer)."""
+
+    service_type: str
+    reason: str
+    number: int
+
+    @property
+    def reason_name(self) -> str:
+        """The reason in words."""
+        return RefusalReason.name_of(self.reason)
+
+
+def refusals_on(first: date, last: date) -> list[Refusals]:
+    """Refused redemptions on the local days from the first to the last, most frequent first. One query.
+
+    What was refused in the last seconds may lack: see services.refusals. Days before KEEP_REFUSALS have none.
+    """
+    rows = (
+        RefusalCount.objects.filter(day__gte=first, day__lte=last)
+        .order_by()
+        .values_list("service_type", "reason")
+        .annotate(total=Sum("number"))
+    )
+    return sorted(
+        (Refusals(*row) for row in rows), key=lambda row: (-row.number, row.reason, row.service_type)
+    )

@@ -48,6 +48,7 @@ class PolicyTests(BrowserMixin, StaticLiveServerTestCase):
 
     def pages(self):
         yield reverse("admin:index")
+        yield reverse("admin-revenue")
         yield reverse("admin:password_change")
         for model, pk in (
             ("users_user", self.voucher.user_id),
