@@ -45,6 +45,11 @@ def dashboard_document(dashboard: Dashboard) -> dict[str, Any]:
     }
     if users := dashboard.users:
         document["users"] = {"total": users.total, "new": users.new, "active": users.active}
+    if dashboard.refusals is not None:
+        document["refusals"] = [
+            {"reason": each.reason, "service_type": each.service_type, "number": each.number}
+            for each in dashboard.refusals
+        ]
     return document
 
 

@@ -139,6 +139,12 @@ class UserFiguresOutput(serializers.Serializer[Any]):
     active = serializers.IntegerField(help_text="Bought, redeemed or last signed in in the period.")
 
 
+class RefusalsOutput(serializers.Serializer[Any]):
+    reason = serializers.CharField(help_text="The code of the answer or, of an inactive voucher, its reason.")
+    service_type = serializers.CharField(help_text="Empty if it is not known.")
+    number = serializers.IntegerField()
+
+
 class DashboardOutput(serializers.Serializer[Any]):
     scope = serializers.ChoiceField(choices=("platform", "personal"))
     currency = serializers.CharField()
@@ -148,11 +154,15 @@ class DashboardOutput(serializers.Serializer[Any]):
     by_voucher_type = TypeOutput(source="tally.by_type", many=True)
     recent = EventOutput(many=True, help_text="The last ten events of the period, newest first.")
     users = UserFiguresOutput(required=False, help_text="With scope platform only.")
+    refusals = RefusalsOutput(
+        many=True, required=False, help_text="Redemptions refused in the period, with scope platform only."
+    )
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         document: dict[str, Any] = super().to_representation(instance)
-        if document["users"] is None:
-            del document["users"]
+        for name in ("users", "refusals"):
+            if document[name] is None:
+                del document[name]
         return document
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from apps.analytics.periods import Period
 from apps.users.models import User
+from apps.vouchers.selectors import Refusals, refusals_on
 
 from .coverage import one_moment
 from .events import Event, recent_events
@@ -17,7 +18,7 @@ from .reports import figures_of
 
 @dataclass(frozen=True)
 class Dashboard:
-    """See the package. `users` is of the platform only."""
+    """See the package. `users` and `refusals` are of the platform only."""
 
     scope: Literal["platform", "personal"]
     currency: str
@@ -25,6 +26,7 @@ class Dashboard:
     tally: MetricsReport
     recent: list[Event]
     users: UserFigures | None
+    refusals: list[Refusals] | None
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ def dashboard(*, owner: User | None, period: Period, now: datetime, currency: st
             tally=figures_of(period=period, now=now, currency=currency, owner=owner),
             recent=recent_events(owner, period),
             users=user_figures(period) if owner is None else None,
+            refusals=refusals_on(period.first, period.last) if owner is None else None,
         )
 
 

@@ -327,8 +327,8 @@ class DashboardTests(ApiTestCase):
 
         def ask() -> None:
             # The session, what is counted, sales, vouchers, uses, what went back in three ways, types, two recent,
-            # users, active ones
-            with self.assertQueries(13):
+            # users, active ones, refusals
+            with self.assertQueries(14):
                 staff.get(DASHBOARD)
             with self.assertQueries(8):
                 customer.get(DASHBOARD)

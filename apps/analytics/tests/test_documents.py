@@ -13,7 +13,7 @@ from apps.analytics.periods import Period, days_until
 from apps.analytics.serializers import DashboardOutput
 from apps.users.models import User
 from apps.users.tests.factories import make_customer, make_other_customer, make_staff
-from apps.vouchers.models import VoucherType
+from apps.vouchers.models import RefusalCount, VoucherType
 from tests.support.cases import ApiTestCase
 
 from .factories import fill_books
@@ -27,6 +27,10 @@ class DashboardDocumentsTest(ApiTestCase):
         moments = [self.now - timedelta(days=days, minutes=1) for days in range(0, 60, 3)]
         people = [self.customer, make_other_customer()]
         fill_books(random.Random(7), users=people, moments=moments, now=self.now, purchases=60)
+        today = timezone.localdate(self.now)
+        for day, number in ((today, 7), (today - timedelta(days=90), 100), (today + timedelta(days=1), 100)):
+            RefusalCount.objects.create(day=day, service_type="exam", reason="voucher_expired", number=number)
+        RefusalCount.objects.create(day=today, service_type="", reason="code_malformed", number=3)
         for number, kind in enumerate(VoucherType.objects.all()):
             kind.name = f"{number} نتائج \u2028 <考试>"
             kind.save()
@@ -47,7 +51,14 @@ class DashboardDocumentsTest(ApiTestCase):
             own = self.assertSame(self.customer, f"user/{query}", self.customer, period)
             self.assertSame(self.customer, f"dashboard/{query}", self.customer, period)
             all_of_it = self.assertSame(self.staff, f"dashboard/{query}", None, period)
-            self.assertNotIn("users", own)
+            self.assertTrue({"users", "refusals"}.isdisjoint(own))
+            self.assertEqual(
+                all_of_it["refusals"],
+                [
+                    {"reason": "voucher_expired", "service_type": "exam", "number": 7},
+                    {"reason": "code_malformed", "service_type": "", "number": 3},
+                ],
+            )
             self.assertEqual(all_of_it["users"]["total"], 3)
         self.assertTrue(all_of_it["totals"]["other_currencies"])
         self.assertEqual({event["type"] for event in all_of_it["recent"]}, {"purchase", "redemption"})
