@@ -8,6 +8,7 @@ from django.db.models import Model
 from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 
+from apps.analytics.models import VIEW_FIGURES
 from apps.core.backoffice.attention import items_of, numbers_for
 
 
@@ -136,7 +137,11 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups and entries that the user may see, with how many rows of each need a person."""
     numbers = numbers_for(request)
     overview = {"title": "Overview", "icon": "space_dashboard", "link": reverse("admin:index")}
-    groups: list[dict[str, Any]] = [{"title": "", "items": [overview]}]
+    figures = [{"title": "Revenue", "icon": "monitoring", "link": reverse("admin-revenue")}]
+    may_view_figures = request.user.has_perm(VIEW_FIGURES)
+    groups: list[dict[str, Any]] = [
+        {"title": "", "items": [overview, *(figures if may_view_figures else [])]}
+    ]
     for title, entries in GROUPS:
         if items := [_link(entry, numbers) for entry in entries if entry.is_visible_to(request.user)]:
             groups.append({"title": title, "separator": True, "items": items})
