@@ -16,7 +16,7 @@ run: .venv/ready  ## the application with sample data, at http://127.0.0.1:8000/
 	env DEBUG=True .venv/bin/python manage.py demo
 
 test: .venv/ready  ## the tests, against a PostgreSQL and a Redis of their own (some: make test TESTS=apps.vouchers)
-	.venv/bin/python manage.py test --parallel 2 $(TESTS)
+	.venv/bin/python manage.py test --parallel 3 $(TESTS)
 
 coverage: .venv/ready  ## the tests, and which lines they reach
 	.venv/bin/coverage erase

@@ -6,6 +6,8 @@ import sys
 from django.test import SimpleTestCase
 from requests.utils import get_environ_proxies, should_bypass_proxies
 
+from tests.support.runner import Runner
+
 
 class SurroundingsTests(SimpleTestCase):
     def test_a_program_that_a_test_starts_keeps_the_bytecode_of_what_it_imports(self):
@@ -16,3 +18,20 @@ class SurroundingsTests(SimpleTestCase):
         for url in ("http://127.0.0.1:12111/v1/refunds", "http://localhost:8000/"):
             self.assertTrue(should_bypass_proxies(url, no_proxy=None), url)
             self.assertEqual(get_environ_proxies(url), {})
+
+
+class SelectionTests(SimpleTestCase):
+    def names(self, **options):
+        """The classes of these that a run with these options has tests of."""
+        labels = [
+            f"{__name__}.SurroundingsTests",
+            "local_stripe.tests.test_command_line",
+            "tests.test_repository.MigrationTests",
+            "tests.nowhere",
+        ]
+        return {type(test).__name__ for test in Runner(verbosity=0, **options).build_suite(labels)}
+
+    def test_what_is_let_into_no_database_is_left_out_and_nothing_else(self):
+        of_a_database = {"MigrationTests", "_FailedTest"}
+        self.assertEqual(self.names(), of_a_database | {"SurroundingsTests", "CommandLineTests"})
+        self.assertEqual(self.names(with_database=True), of_a_database)

@@ -3,6 +3,7 @@
 The last line of a run is `N passed, N failed, N skipped`; a run that found no test fails.
 """
 
+import argparse
 import multiprocessing
 import os
 import re
@@ -74,6 +75,12 @@ def _skip_if_only_a_tool_is_missing(test: unittest.TestCase) -> None:
     tools = (settings.BASE_DIR / "requirements-dev.in").read_text().replace("-", "_").splitlines()
     if missing and missing[1] in tools:
         test._exception = unittest.SkipTest(f"{missing[1]} comes with requirements-dev.txt")  # type: ignore[attr-defined]
+
+
+def _may_fail_by_database(test: unittest.TestCase) -> bool:
+    """Whether Django lets a test into a database, or it stands for a module that can't be imported."""
+    # Empty for a SimpleTestCase; the tests of local_stripe, which know nothing of Django, have no such attribute.
+    return bool(getattr(test, "databases", ())) or isinstance(test, unittest.loader._FailedTest)  # type: ignore[attr-defined]
 
 
 def _let_flush_past_triggers(operations: Any) -> None:
@@ -175,6 +182,26 @@ class Runner(django_runner.DiscoverRunner):
     """See the module."""
 
     parallel_test_suite = _ParallelSuite
+
+    def __init__(self, *arguments: Any, with_database: bool = False, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.with_database = with_database
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--with-database",
+            action="store_true",
+            help="Leave out the tests that Django lets into no database: they are the same beside any.",
+        )
+
+    def load_tests_for_label(self, label: str, discover_kwargs: dict[str, Any]) -> unittest.TestSuite:
+        suite = super().load_tests_for_label(label, discover_kwargs)
+        if not self.with_database:
+            return suite
+        tests = django_runner.iter_test_cases(suite)  # type: ignore[attr-defined]
+        return unittest.TestSuite(test for test in tests if _may_fail_by_database(test))
 
     def setup_test_environment(self, **options: Any) -> None:
         super().setup_test_environment(**options)
