@@ -6,8 +6,10 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
+from django.db.models import Model
+
 from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
-from apps.payments.tests.factories import make_transaction
+from apps.payments.tests.factories import make_transaction, transaction_row
 from apps.users.models import User
 from apps.vouchers.models import Hold, UsageReversal, Voucher, VoucherType, VoucherUsage
 from apps.vouchers.services import batches
@@ -40,9 +42,16 @@ def issue(*, user: User, voucher_type: VoucherType, at: datetime, **changes: Any
 
 def use(voucher: Voucher, *, by: User, at: datetime) -> VoucherUsage:
     """One use of a voucher at a moment."""
-    voucher.uses_remaining -= 1
+    usage = _use(voucher, by=by, at=at)
     voucher.save(update_fields=["uses_remaining"])
-    return VoucherUsage.objects.create(
+    usage.save()
+    return usage
+
+
+def _use(voucher: Voucher, *, by: User, at: datetime) -> VoucherUsage:
+    """One use, counted by the voucher; neither is saved."""
+    voucher.uses_remaining -= 1
+    return VoucherUsage(
         voucher=voucher,
         user=by,
         service_type=voucher.service_type,
@@ -53,10 +62,17 @@ def use(voucher: Voucher, *, by: User, at: datetime) -> VoucherUsage:
 
 def give_back(usage: VoucherUsage, *, by: User, at: datetime) -> UsageReversal:
     """The reversal of a use at a moment."""
+    reversal = _give_back(usage, by=by, at=at)
+    usage.voucher.save(update_fields=["uses_remaining", "uses_reversed"])
+    reversal.save()
+    return reversal
+
+
+def _give_back(usage: VoucherUsage, *, by: User, at: datetime) -> UsageReversal:
+    """The reversal of a use, counted by the voucher; neither is saved."""
     usage.voucher.uses_remaining += 1
     usage.voucher.uses_reversed += 1
-    usage.voucher.save(update_fields=["uses_remaining", "uses_reversed"])
-    return UsageReversal.objects.create(usage=usage, reversed_at=at, actor=by, reason="by mistake")
+    return UsageReversal(usage=usage, reversed_at=at, actor=by, reason="by mistake")
 
 
 def vouchers_of(paid: Transaction) -> list[Voucher]:
@@ -67,7 +83,10 @@ def vouchers_of(paid: Transaction) -> list[Voucher]:
 def fill_books(
     chance: random.Random, *, users: list[User], moments: list[datetime], now: datetime, purchases: int
 ) -> None:
-    """Purchases of every kind at these moments: paid, failed, pending, refunded; used, expired, inactive."""
+    """Purchases of every kind at these moments: paid, failed, pending, refunded; used, expired, inactive.
+
+    The rows are written at once: through the services, or one by one, it would take most of a test's time.
+    """
     types = [
         make_type(name=f"{name} {next(_numbers)}", price=Decimal(price), currency=currency, max_uses=uses)
         for name, price, currency, uses in (
@@ -85,34 +104,43 @@ def fill_books(
             voucher.save()
             if chance.random() < 0.5:
                 use(voucher, by=chance.choice(users), at=chance.choice(moments))
+    models: tuple[type[Model], ...] = (Transaction, Voucher, SoldVoucher, VoucherUsage, UsageReversal)
+    rows: list[Model] = []
     for _ in range(purchases):
         voucher_type = chance.choice(types)
         buyer = chance.choice(users)
         status = chance.choice([*TransactionStatus, TransactionStatus.COMPLETED, TransactionStatus.COMPLETED])
         if status in (TransactionStatus.PENDING, TransactionStatus.FAILED):
-            _unpaid(buyer, voucher_type, status, chance.choice(moments))
+            rows.append(_unpaid(buyer, voucher_type, status, chance.choice(moments)))
             continue
         quantity = chance.randint(1, 4)
         back = Decimal(1 if status == TransactionStatus.REFUNDED else chance.choice((0, 0, 0.3)))
-        paid = make_purchase(
+        at = chance.choice(moments)
+        amount = voucher_type.price * quantity
+        paid = transaction_row(
             user=buyer,
             voucher_type=voucher_type,
-            at=chance.choice(moments),
             quantity=quantity,
             status=status,
-            amount_refunded=(voucher_type.price * quantity * back).quantize(Decimal("0.01")),
-            amount_goodwill=(voucher_type.price * quantity * back / 2).quantize(Decimal("0.01")),
+            created_at=at,
+            completed_at=at,
+            amount_refunded=(amount * back).quantize(Decimal("0.01")),
+            amount_goodwill=(amount * back / 2).quantize(Decimal("0.01")),
         )
-        for voucher in vouchers_of(paid):
-            voucher.purchase_date = chance.choice(moments)
+        rows.append(paid)
+        for line_no in range(1, quantity + 1):
+            voucher = sold_voucher(owner=buyer, voucher_type=voucher_type, at=chance.choice(moments))
+            rows += [voucher, SoldVoucher(transaction=paid, line_no=line_no, voucher=voucher)]
             voucher.expiry_date = now + timedelta(days=chance.choice((-200, -1, 1, 300)))
             if chance.random() < 0.2:
                 voucher.set_holds(frozenset({chance.choice(list(Hold))}))
-            voucher.save()
             for _ in range(chance.randint(0, voucher.total_uses)):
-                usage = use(voucher, by=chance.choice(users), at=chance.choice(moments))
+                usage = _use(voucher, by=chance.choice(users), at=chance.choice(moments))
+                rows.append(usage)
                 if chance.random() < 0.2:
-                    give_back(usage, by=chance.choice(users), at=now)
+                    rows.append(_give_back(usage, by=chance.choice(users), at=now))
+    for model in models:
+        model._default_manager.bulk_create([row for row in rows if isinstance(row, model)])
 
 
 def make_batch(*, owner: User, voucher_type: VoucherType, quantity: int) -> list[Voucher]:
@@ -124,8 +152,8 @@ def make_batch(*, owner: User, voucher_type: VoucherType, quantity: int) -> list
     return list(batch.vouchers.order_by("pk"))
 
 
-def _unpaid(user: User, voucher_type: VoucherType, status: str, at: datetime) -> None:
-    make_transaction(
+def _unpaid(user: User, voucher_type: VoucherType, status: str, at: datetime) -> Transaction:
+    return transaction_row(
         user=user,
         voucher_type=voucher_type,
         status=status,
