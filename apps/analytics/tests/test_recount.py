@@ -43,9 +43,13 @@ class Recount:
 
     def __init__(self, zone: ZoneInfo, now: datetime, owner: User | None) -> None:
         self.zone, self.now = zone, now
-        paid = [row for row in Transaction.objects.all() if row.status in ("completed", "refunded")]
+        paid = [
+            row
+            for row in Transaction.objects.select_related("user")
+            if row.status in ("completed", "refunded")
+        ]
         self.sales = [row for row in paid if self.within(row.completed_at) and owner in (None, row.user)]
-        vouchers = [row for row in Voucher.objects.all() if owner in (None, row.user)]
+        vouchers = [row for row in Voucher.objects.select_related("user") if owner in (None, row.user)]
         self.vouchers = [row for row in vouchers if self.within(row.purchase_date)]
         self.all_vouchers = vouchers
         uses = VoucherUsage.objects.select_related("voucher__user").exclude(
