@@ -21,7 +21,7 @@ from tests.support.slow_clients import SlowClients
 from voucher_project import web_worker
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
-PATIENCE = 10  # seconds; without the remedy it is more than a minute
+PATIENCE = 20  # seconds; without the remedy it is more than a minute
 
 
 def get(port: int, path: str = "/api/vouchers/types/", patience: float = PATIENCE) -> int | None:

@@ -72,7 +72,7 @@ class LocalStripeTestCase(unittest.TestCase):
         telemetry = stripe.enable_telemetry
         stripe.enable_telemetry = False  # it would write a file into the home directory
         cls.addClassCleanup(setattr, stripe, "enable_telemetry", telemetry)
-        cls.server = LocalStripe(retry_delays=RETRY_DELAYS, delivery_timeout=2).start()
+        cls.server = LocalStripe(retry_delays=RETRY_DELAYS, delivery_timeout=30).start()
         cls.addClassCleanup(cls.server.stop)
         cls.client = client_of(cls.server)
 

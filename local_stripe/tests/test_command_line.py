@@ -89,7 +89,7 @@ class CommandLineTests(unittest.TestCase):
             with self.subTest(signal=number):
                 process, _ = self.run_it(stdin=subprocess.DEVNULL)
                 process.send_signal(number)
-                self.assertEqual(process.wait(5), 0)
+                self.assertEqual(process.wait(60), 0)
                 assert process.stderr is not None
                 self.assertEqual(process.stderr.read(), "")
 
@@ -98,7 +98,7 @@ class CommandLineTests(unittest.TestCase):
         self.assertEqual(call("GET", f"{url}/_control/requests").status, 200)
         assert process.stdin is not None and process.stderr is not None
         process.stdin.close()
-        self.assertEqual(process.wait(5), 0)
+        self.assertEqual(process.wait(60), 0)
         self.assertEqual(process.stderr.read(), "")
 
     def test_it_outlives_its_standard_input_otherwise(self) -> None:

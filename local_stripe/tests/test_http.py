@@ -83,7 +83,7 @@ class AnswerTests(LocalStripeTestCase):
         self.assertGreater(sizes[0], len(answer.body))
 
     def test_a_connection_serves_many_calls(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
         self.addCleanup(connection.close)
         ports = set()
         for path in ("/v1/payment_intents", "/v1/nothing", "/_control/requests", "/v1/events"):
@@ -131,7 +131,7 @@ class AnswerTests(LocalStripeTestCase):
 class GarbageTests(LocalStripeTestCase):
     def raw(self, data: bytes) -> tuple[int, Any]:
         """Send bytes; gives status and decoded body of the answer."""
-        with socket.create_connection(("127.0.0.1", self.server.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=30) as connection:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
@@ -215,7 +215,7 @@ class LifeTests(unittest.TestCase):
 
     def test_stop_closes_the_port_and_open_connections(self) -> None:
         with LocalStripe() as stripe_:
-            connection = http.client.HTTPConnection("127.0.0.1", stripe_.port, timeout=5)
+            connection = http.client.HTTPConnection("127.0.0.1", stripe_.port, timeout=30)
             self.addCleanup(connection.close)
             connection.request("GET", "/_control/requests")
             connection.getresponse().read()
@@ -238,7 +238,7 @@ class LifeTests(unittest.TestCase):
         while not stripe_.requests():
             self.assertLess(time.monotonic(), deadline, "the call still waits")
             threading.Event().wait(0.005)
-        caller.join(5)
+        caller.join(30)
 
     def test_two_do_not_know_each_other(self) -> None:
         form, key = b"amount=1000&currency=usd", {"Authorization": "Bearer sk_test_x"}

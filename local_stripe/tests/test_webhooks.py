@@ -153,7 +153,7 @@ class DeliveryTests(LocalStripeTestCase):
 
     def test_an_event_is_delivered_many_times_in_parallel(self) -> None:
         barrier = threading.Barrier(6)
-        with Endpoint(before=lambda: barrier.wait(2)) as endpoint:
+        with Endpoint(before=lambda: barrier.wait(20)) as endpoint:
             self.create()
             self.server.set_webhook_endpoint(endpoint.url, SECRET)
             params = {"event": self.server.events()[0]["id"], "times": 6, "parallel": True}

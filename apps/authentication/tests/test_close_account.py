@@ -302,17 +302,18 @@ class ClosingWhileChanging(RaceTestCase):
 
     def test_control_the_oracle_catches_a_save_that_does_not_look(self):
         customer = make_customer()
-        read = threading.Event()
+        read, closed = threading.Event(), threading.Event()
 
         def save():
             User.objects.get(pk=customer.pk, is_active=True)
             read.set()
-            time.sleep(0.2)
+            closed.wait(self.patience)
             UserProfile.objects.filter(user=customer).update(address="1 Main Street")
 
         def close():
-            read.wait(10)
+            read.wait(self.patience)
             users.close_account(user=User.objects.get(pk=customer.pk), password=PASSWORD)
+            closed.set()
 
         self.together(save, close)
         self.assertEqual(UserProfile.objects.get(user=customer).address, "1 Main Street")

@@ -123,7 +123,7 @@ class SendingInTheProcess(RaceTestCase):
             with transaction.atomic():
                 queue()
                 self.assertFalse(done.wait(0.05))
-            self.assertTrue(done.wait(10))
+            self.assertTrue(done.wait(self.patience))
         self.assertEqual(Slow.sent, ["carla@example.com"])
 
     def test_a_process_that_ends_waits_for_its_sender(self):

@@ -97,7 +97,7 @@ class TooLargeAnUpload(LiveServerTestCase):
     def answer_to(self, head, body=b""):
         """What the server answers to a request of which no more than this is ever sent."""
         parts = urlsplit(self.live_server_url)
-        with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
             connection.sendall(head.encode() + b"\r\n\r\n" + body)
             answer = b""
             while chunk := connection.recv(65536):
