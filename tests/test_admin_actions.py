@@ -66,8 +66,9 @@ def actions_in_the_admin() -> set[tuple[str, str]]:
     return found
 
 
-@skipUnless(find_spec("reportlab"), "comes with requirements.txt")
-class AdminActionsTests(PaidTestCase, ApiTestCase):
+class ActionRowsTestCase(PaidTestCase, ApiTestCase):
+    """`rows` has every action of the admin, each with a row on which it can be done. Nothing is allowed to `desk`."""
+
     client_class: Any = Client  # it speaks as a browser does
 
     def setUp(self):
@@ -125,7 +126,7 @@ class AdminActionsTests(PaidTestCase, ApiTestCase):
             Row("vouchers.VoucherType", "delete_selected", "vouchers.delete_vouchertype", unsold,
                 lambda: not VoucherType.objects.filter(pk=unsold.pk).exists(), {"post": "yes"}),
             Row("payments.Transaction", "refund_unused", "payments.make_refund", paid, refunded.exists),
-            Row("payments.Transaction", "mail_receipt", "payments.change_transaction", paid,
+            Row("payments.Transaction", "mail_receipt", "payments.resend_receipt", paid,
                 Email.objects.filter(subject__contains="Your vouchers").exists),
             Row("payments.Refund", "approve", "payments.decide_refund", self.asked,
                 refund(self.asked, "succeeded")),
@@ -176,6 +177,16 @@ class AdminActionsTests(PaidTestCase, ApiTestCase):
 
         return offered, requests
 
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """What the block does to the database is undone at its end."""
+        with transaction.atomic():
+            yield
+            transaction.set_rollback(True)
+
+
+@skipUnless(find_spec("reportlab"), "comes with requirements.txt")
+class AdminActionsTests(ActionRowsTestCase):
     def test_every_action_has_a_row(self):
         self.assertEqual({(row.model, row.action) for row in self.rows}, actions_in_the_admin())
         for row in self.rows:
@@ -207,10 +218,3 @@ class AdminActionsTests(PaidTestCase, ApiTestCase):
                     self.assertFalse(row.done())
                     self.assertIn(requests[way]().status_code, (200, 302))
                     self.assertTrue(row.done())
-
-    @contextmanager
-    def undone(self) -> Iterator[None]:
-        """What the block does to the database is undone at its end."""
-        with transaction.atomic():
-            yield
-            transaction.set_rollback(True)

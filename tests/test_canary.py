@@ -202,6 +202,7 @@ class FaultTests(CanaryTestCase):
             "audit": [[], ["--json"]],
             "create_demo_data": [["--users", "2", "--months", "1"]],
             "create_sample_vouchers": [[]],
+            "create_staff_groups": [[], ["--reset"]],
             "issue_vouchers": [[*issue, str(folder / "codes.csv"), "--force"], [*issue, "/nowhere/x.csv"]],
             "migrate": [["--verbosity", "0"]],
             "recalculate_payments": [["--apply"]],

@@ -45,7 +45,8 @@ class SessionAdmin(ReadOnly, ModelAdmin):
 
     @admin.action(description="End the selected sessions", permissions=["end"])
     def end(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
-        sessions = queryset.filter(ended_at=None).select_related("user")
+        out_of_reach = UserAdmin.out_of_reach(request)
+        sessions = queryset.filter(ended_at=None).exclude(user__in=out_of_reach).select_related("user")
         for session in sessions:
             services.revoke_session(user=session.user, sid=session.pk)
         messages.success(request, f"Ended: {len(sessions)}.")

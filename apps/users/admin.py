@@ -8,6 +8,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -22,6 +23,7 @@ from apps.core.backoffice.search import MOST_HITS, Finder, Hit, register
 from . import services
 from .current_user import current_user
 from .models import User, UserProfile
+from .permissions import MANAGE_STAFF, accounts_with_more_rights, grantable_groups
 
 YEAR_OR_LESS: Final = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
@@ -71,36 +73,58 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin):
         return [ProfileInline] if obj else []
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        """Rights are for superusers to change, one's own address for a colleague: links for a new password go there."""
+        """Who may manage staff makes others staff and chooses their groups; other powers are for superusers to give.
+
+        One's own address is for a colleague to change: links for a new password go there. That of staff is for
+        superusers, as whoever gets these links has their rights.
+        """
         fields = tuple(super().get_readonly_fields(request, obj))
-        if obj == request.user:
+        if request.user.is_superuser:
+            return (*fields, "email") if obj == request.user else fields
+        if obj is not None and obj.is_staff:
             fields += ("email",)
-        return fields if request.user.is_superuser else fields + POWERS
+        if obj == request.user or not request.user.has_perm(MANAGE_STAFF):
+            return fields + POWERS
+        return (*fields, "is_superuser", "user_permissions")
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        """Nobody gives a group that may do more than they do themselves."""
+        if db_field.name == "groups":
+            options["queryset"] = grantable_groups(current_user(request))
+        return super().formfield_for_manytomany(db_field, request, **options)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
-        """One's own password is changed on the page that asks for the old one."""
-        if self.get_object(request, unquote(id)) == request.user:
+        """One's own password is changed on the page that asks for the old one, that of staff by a link in a mail."""
+        user = self.get_object(request, unquote(id))
+        if user == request.user:
             return redirect("admin:password_change")
+        if user is not None and user.is_staff and not request.user.is_superuser:
+            raise PermissionDenied
         response: HttpResponse = super().user_change_password(request, id, form_url)
         return response
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Only superusers change other staff, whose address or password would be the way to their rights."""
+        """Nobody changes an account that may do more than they do, nor other staff unless they may manage staff."""
         allowed: bool = super().has_change_permission(request, obj)
         return allowed and (obj is None or obj not in self.out_of_reach(request))
 
     @staticmethod
     def out_of_reach(request: HttpRequest) -> QuerySet[User]:
-        """Whom this member of staff may not touch."""
-        if request.user.is_superuser:
-            return User.objects.none()
-        return User.objects.filter(Q(is_superuser=True) | Q(is_staff=True) & ~Q(pk=current_user(request).pk))
+        """Whom this member of staff may not touch: who has more rights, and without `manage_staff` all other staff."""
+        actor = current_user(request)
+        others = accounts_with_more_rights(actor)
+        if actor.has_perm(MANAGE_STAFF):
+            return others
+        return others | User.objects.filter(is_staff=True).exclude(pk=actor.pk)
 
     def within_reach(self, request: HttpRequest, queryset: QuerySet[User]) -> list[User]:
         """The chosen users whom this member of staff may touch; says how many others there are."""
         chosen = list(queryset.exclude(pk__in=self.out_of_reach(request)))
         if left_out := queryset.count() - len(chosen):
-            messages.error(request, f"Only superusers change other staff. Left as they are: {left_out}.")
+            messages.error(
+                request,
+                f"They may do more than you, or you may not change staff. Left as they are: {left_out}.",
+            )
         return chosen
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:

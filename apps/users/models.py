@@ -79,6 +79,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         ordering = ("-date_joined", "-id")
+        permissions = (
+            ("manage_staff", "Can make people staff, and give them groups of no more rights than their own"),
+        )
         constraints = (
             models.UniqueConstraint(
                 Lower("email"),

@@ -1,6 +1,16 @@
-"""Whether somebody may do what only staff with a permission may, outside the admin."""
+"""What staff may do: their permissions outside the admin, and whose rights they may give and change.
+
+Nobody gives, or gets hold of, more than they have: see `accounts_with_more_rights` and `grantable_groups`.
+"""
+
+from typing import Final
+
+from django.contrib.auth.models import Group, Permission
+from django.db.models import Q, QuerySet
 
 from .models import User
+
+MANAGE_STAFF: Final = "users.manage_staff"
 
 
 def has_staff_permission(user: User, permission: str) -> bool:
@@ -10,3 +20,28 @@ def has_staff_permission(user: User, permission: str) -> bool:
     A permission without the status of staff is worth nothing, as in the admin.
     """
     return user.is_staff and user.has_perm(permission)
+
+
+def accounts_with_more_rights(actor: User) -> QuerySet[User]:
+    """Superusers, and everybody with a permission that the actor lacks, staff or not: it would work once they are.
+
+    Nobody has more than a superuser.
+    """
+    if actor.is_superuser:
+        return User.objects.none()
+    lacking = _lacking(actor).values("pk")
+    by_group = User.groups.through.objects.filter(group__permissions__in=lacking).values("user_id")
+    directly = User.user_permissions.through.objects.filter(permission__in=lacking).values("user_id")
+    return User.objects.filter(Q(is_superuser=True) | Q(pk__in=by_group) | Q(pk__in=directly))
+
+
+def grantable_groups(actor: User) -> QuerySet[Group]:
+    """The groups that the actor may put others into: those without a permission that the actor lacks."""
+    if actor.is_superuser:
+        return Group.objects.all()
+    return Group.objects.exclude(permissions__in=_lacking(actor))
+
+
+def _lacking(actor: User) -> QuerySet[Permission]:
+    held = Permission.objects.filter(Q(user=actor) | Q(group__user=actor))
+    return Permission.objects.exclude(pk__in=held.values("pk"))

@@ -167,7 +167,7 @@ class TransactionAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
         messages.success(request, f"On their way: {len(mailed)}.")
 
     def has_mail_receipt_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("payments.change_transaction")
+        return request.user.has_perm("payments.resend_receipt")
 
     @admin.display(description="amount", ordering="amount")
     def amount_shown(self, transaction: Transaction) -> str:

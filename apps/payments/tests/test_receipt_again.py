@@ -89,7 +89,7 @@ class StaffSendIt(AdminTestCase):
         self.assertEqual(Email.objects.count(), 0)
 
     def test_staff_without_the_right_send_nothing(self) -> None:
-        self.desk.user_permissions.remove(*self.desk.user_permissions.filter(codename="change_transaction"))
+        self.desk.user_permissions.remove(*self.desk.user_permissions.filter(codename="resend_receipt"))
         self.client.force_login(self.desk)
         self.again(self.paid)
         self.assertEqual(Email.objects.count(), 0)
