@@ -11,7 +11,7 @@ import requests
 from django.conf import settings
 from django.test import TransactionTestCase, tag
 
-from apps.payments.management.commands.demo import STAFF
+from apps.payments.management import demo_accounts
 from tests.support.databases import database_copy
 from tests.support.server import answers, free_port
 
@@ -87,7 +87,8 @@ class DemoTests(TransactionTestCase):
         with requests.Session() as staff:
             staff.trust_env = False
             page = staff.get(f"{self.site}/admin/login/", timeout=START)
-            fields = {"username": STAFF[0], "password": STAFF[1], "next": "/admin/"}
+            [superuser] = [account for account in demo_accounts.ACCOUNTS if account.is_superuser]
+            fields = {"username": superuser.email, "password": superuser.password, "next": "/admin/"}
             staff.post(page.url, {**fields, "csrfmiddlewaretoken": staff.cookies["csrftoken"]}, timeout=START)
             decision = {
                 "action": "approve",
@@ -110,7 +111,8 @@ class DemoTests(TransactionTestCase):
         self.assertEqual(process.wait(START), 0)
         self.assertNothingRuns()
         output = process.stdout.read()
-        self.assertIn("demo@example.com", output)
+        for account in demo_accounts.ACCOUNTS:
+            self.assertRegex(output, f"{account.email} +password: {account.password}")
         self.assertIn("Created demo data: ", output)
         self.assertNotIn("Traceback", output)
 

@@ -8,18 +8,15 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 
 from apps.payments import local_stripe_import
-from apps.payments.management import demo_processes
+from apps.payments.management import demo_accounts, demo_processes
 from apps.payments.management.demo_processes import HOST, address_of
 
-BUYER = ("demo@example.com", "demo-voucher-pass")
-STAFF = ("staff@example.com", "staff-voucher-pass")
 USERS, MONTHS = 40, 6  # of the history that a new database gets
 DEFAULT_PORT = 8000
 ADVICE = "make run {}={{0}}, or manage.py demo --{} {{0}}"
@@ -33,8 +30,7 @@ BANNER = """
   Mail     {site}/mail/
   Stripe   {stripe}
 
-  Buyer    {buyer[0]}    password: {buyer[1]}
-  Staff    {staff[0]}   password: {staff[1]}
+{accounts}
 {pay}
   An edit of the code takes effect at once. Ctrl-C ends it.
 """
@@ -47,7 +43,7 @@ PAY = """
 
 
 class Command(BaseCommand):
-    help = "Runs the app with sample data, two users and the local Stripe. Only with DEBUG on."
+    help = "Runs the app with sample data, an account for each role and the local Stripe. Only with DEBUG on."
     requires_system_checks: list[str] = []  # migrate and runserver have them
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -97,8 +93,7 @@ class Command(BaseCommand):
         self.stdout.write(
             BANNER.format(
                 site=address_of(port),
-                buyer=BUYER,
-                staff=STAFF,
+                accounts=demo_accounts.accounts_text(),
                 stripe=stripe or settings.STRIPE_API_BASE,
                 pay=pay,
             )
@@ -112,8 +107,7 @@ class Command(BaseCommand):
         with open(os.devnull, "w") as nowhere:
             call_command("migrate", verbosity=0, stdout=nowhere)
             call_command("create_sample_vouchers", stdout=nowhere)
-        for (email, password), is_staff in ((BUYER, False), (STAFF, True)):
-            _user(email, password, is_staff=is_staff)
+        demo_accounts.create_accounts()
         if users:
             self._create_history(users)
 
@@ -149,17 +143,6 @@ def _check_database() -> None:
             f"The database {name} is of a newer version: this one does not know its {unknown[-1]}."
             " Update the code, or move the database away and run this again."
         )
-
-
-def _user(email: str, password: str, *, is_staff: bool) -> None:
-    """The user, with that password whatever happened to it in an earlier run."""
-    users = get_user_model().objects
-    user = users.filter(email=email).first() or users.create_user(email=email, password=password)
-    if not user.check_password(password):
-        user.set_password(password)
-    user.first_name, user.last_name = ("Sefa", "Staff") if is_staff else ("Demo", "Buyer")
-    user.is_active, user.is_staff, user.is_superuser = True, is_staff, is_staff
-    user.save()
 
 
 def addresses(port: int) -> dict[str, str]:
