@@ -25,12 +25,14 @@ from apps.users.tests.factories import make_staff, make_user
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import (
     BatchExport,
+    CodeExportRequest,
     UsageReversal,
     Voucher,
     VoucherEvent,
     VoucherType,
     VoucherUsage,
 )
+from apps.vouchers.services import code_exports
 from apps.vouchers.tests.factories import make_batch_vouchers, make_type
 from tests.support.cases import ApiTestCase
 
@@ -86,6 +88,7 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
             transaction=paid, amount=1, origin="stripe", status="failed", finished_at=timezone.now()
         )
         batch: Any = make_batch_vouchers(owner=self.customer, quantity=2)[0].batch
+        wanted_codes = code_exports.request_code_export(batch=batch, actor=self.staff, reason="x")
         unsold, group = make_type(), Group.objects.create(name="Desk")
         authentication.open_session(user=self.customer)
         session = Session.objects.latest("created_at")
@@ -123,6 +126,10 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
                 UsageReversal.objects.exists),
             Row("vouchers.Batch", "export_codes", "vouchers.export_codes", batch, exported),
             Row("vouchers.Batch", "print_sheets", "vouchers.export_codes", batch, exported),
+            Row("vouchers.CodeExportRequest", "approve", "vouchers.decide_code_export", wanted_codes,
+                CodeExportRequest.objects.filter(status="approved").exists),
+            Row("vouchers.CodeExportRequest", "reject", "vouchers.decide_code_export", wanted_codes,
+                CodeExportRequest.objects.filter(status="rejected").exists),
             Row("vouchers.VoucherType", "delete_selected", "vouchers.delete_vouchertype", unsold,
                 lambda: not VoucherType.objects.filter(pk=unsold.pk).exists(), {"post": "yes"}),
             Row("payments.Transaction", "refund_unused", "payments.make_refund", paid, refunded.exists),

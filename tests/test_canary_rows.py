@@ -11,6 +11,7 @@ from contextlib import redirect_stderr, suppress
 from importlib import import_module
 from pathlib import Path
 from smtplib import SMTPDataError
+from typing import Any
 from unittest.mock import patch
 
 from django.apps import apps
@@ -28,8 +29,9 @@ from apps.core.api.problems import LONGEST_QUOTE
 from apps.payments.models import Refund, Transaction
 from apps.payments.tests.money import REDEEM, REFUND, REFUNDS
 from apps.vouchers import codes
-from apps.vouchers.models import Batch, Voucher, VoucherEvent, VoucherUsage
-from apps.vouchers.tests.factories import make_type, make_voucher
+from apps.vouchers.models import Batch, CodeExportRequest, Voucher, VoucherEvent, VoucherUsage
+from apps.vouchers.services import code_exports
+from apps.vouchers.tests.factories import make_batch_vouchers, make_type, make_voucher
 from tests.support.canary import CanaryTestCase, accepted, tells
 
 # Where codes stand by design: what is sold, the answers that clients get again, mails on their way, and what whoever
@@ -46,7 +48,7 @@ KEEP_CODES = {
     "post_office.Email.message",
     "post_office.Email.html_message",
 }
-SCREENS = (Refund, Transaction, Voucher, VoucherUsage, VoucherEvent, Batch)
+SCREENS = (Refund, Transaction, Voucher, VoucherUsage, VoucherEvent, Batch, CodeExportRequest)
 TEXTS = (models.CharField, models.TextField, models.JSONField)
 
 # Each place that masks, how often it does, and what tells a code if it does not.
@@ -64,6 +66,10 @@ PLACES = {
     "apps.payments.services.refunds.requests": (2, {"payments.Refund.reason", "payments.Refund.notes"}),
     "apps.vouchers.backoffice.history": (1, {"page of VoucherUsage"}),
     "apps.vouchers.services.batches": (1, {"vouchers.Batch.label"}),
+    "apps.vouchers.services.code_exports": (
+        2,
+        {"vouchers.CodeExportRequest.reason", "vouchers.CodeExportRequest.decision_note"},
+    ),
 }
 
 
@@ -113,6 +119,7 @@ class RowsTests(CanaryTestCase):
         self.act(Voucher, "suspend", self.voucher.pk, reason=text)
         with suppress(CommandError):  # it takes no reason with a control character
             self.withdraw(text)
+        self.ask_for_codes(text)
         self.write_in_the_history_of_the_admin(text)
         self.fail_to_mail(text)
         self.log(text)
@@ -121,6 +128,11 @@ class RowsTests(CanaryTestCase):
         options = {"type": self.type.name, "reason": text, "apply": True, "stdout": io.StringIO()}
         call_command("withdraw_service", hold=True, **options)
         call_command("withdraw_service", release=True, **options)
+
+    def ask_for_codes(self, text):
+        batch: Any = make_batch_vouchers(owner=self.customer, quantity=1)[0].batch
+        request = code_exports.request_code_export(batch=batch, actor=self.staff, reason=text)
+        code_exports.approve_code_export(request_id=request.pk, actor=self.customer, note=text)
 
     def write_in_the_history_of_the_admin(self, text):
         types = [make_type(name=f"{number} {text}") for number in range(2)]

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from decimal import Decimal
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,12 @@ UNREADABLE = [
     ("DEFAULT_CURRENCY", "dollars"),
     ("INSTALLATION", "x" * 101),
     ("REVERSAL_WINDOW_DAYS", "perhaps"),
+    ("SECOND_PERSON_REFUNDS", "500"),
+    ("SECOND_PERSON_REFUNDS", "USD:-1"),
+    ("SECOND_PERSON_REFUNDS", "USD:0.005"),
+    ("SECOND_PERSON_REFUNDS", "USD:500,usd:600"),
+    ("SECOND_PERSON_CODE_EXPORTS", "USD:NaN"),
+    ("SECOND_PERSON_CODE_EXPORTS", "dollars:500"),
     ("TIME_ZONE", "Mars/Olympus"),
     ("LOG_LEVEL", "LOUD"),
     ("LOG_FORM", "prose"),
@@ -246,6 +253,12 @@ class ProductionTests(SimpleTestCase):
         self.assertLessEqual(
             {"SESSION_COOKIE_DOMAIN", "SESSION_COOKIE_PATH", "CSRF_COOKIE_PATH"} & loaded.keys(), set()
         )
+
+    def test_amounts_are_by_currency_in_its_usual_unit_and_none_by_default(self):
+        loaded = load(SECOND_PERSON_REFUNDS="USD:500, eur:450.50,JPY:0")
+        amounts = {"USD": Decimal(500), "EUR": Decimal("450.50"), "JPY": Decimal(0)}
+        self.assertEqual(loaded["SECOND_PERSON_REFUNDS"], amounts)
+        self.assertEqual(loaded["SECOND_PERSON_CODE_EXPORTS"], {})
 
     def test_a_proxy_is_believed_only_where_there_is_one(self):
         self.assertNotIn("SECURE_PROXY_SSL_HEADER", load())

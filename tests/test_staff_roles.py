@@ -17,7 +17,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 from django.http import Http404
 from django.test import RequestFactory
-from django.urls import resolve
+from django.urls import resolve, reverse
 
 from apps.core.models import JobResult
 from apps.payments.models import Dispute, DisputeOutcome, StripeEvent
@@ -49,6 +49,7 @@ SCREENS: Final = {
     "post_office.Email": who(D + M),
     "users.User": who(D + F + C + M),
     "vouchers.Batch": who(C + M),
+    "vouchers.CodeExportRequest": who(C + M),
     "vouchers.Voucher": who(D + F + M),
     "vouchers.VoucherEvent": who(D + F + M),
     "vouchers.VoucherType": who(D + F + C + M),
@@ -97,6 +98,8 @@ ACTIONS: Final = {
     "users.User send_password_reset": who(M),
     "vouchers.Batch export_codes": who(C + M),
     "vouchers.Batch print_sheets": who(C + M),
+    "vouchers.CodeExportRequest approve": who(M),
+    "vouchers.CodeExportRequest reject": who(M),
     "vouchers.Voucher extend": who(D + M),
     "vouchers.Voucher refund": who(F + M),
     "vouchers.Voucher reissue": who(M),
@@ -107,6 +110,7 @@ ACTIONS: Final = {
     "vouchers.VoucherUsage reverse": who(D + M),
 }
 # Who sees more in the API than one's own; the addresses of staff's powers are those of tests/test_access.py.
+PAGES: Final = {"payments_approvals": who(F + M)}  # of no single model
 POWERS: Final = {
     "figures of the platform": who(F + M),
     "vouchers of others": who(D + F + M),
@@ -131,7 +135,7 @@ class StaffRolesTests(ActionRowsTestCase):
         super().setUp()
         staff_groups.create_staff_groups()
         self.people = {name: self.member(name) for name in PEOPLE}
-        paid = next(row.chosen for row in self.rows if row.model == "payments.Transaction")
+        paid: Any = next(row.chosen for row in self.rows if row.model == "payments.Transaction")
         dispute = Dispute.objects.create(
             stripe_dispute_id="dp_1",
             transaction=paid,
@@ -211,7 +215,7 @@ class StaffRolesTests(ActionRowsTestCase):
             "auth_user_password_change",
             "/admin/(?P<url>.*)$",
         }
-        self.assertEqual(others, SITE | of_rows)
+        self.assertEqual(others, SITE | of_rows | PAGES.keys())
 
     def pattern_of(self, model: str, rest: str) -> str:
         path = f"/admin/{model.lower().replace('.', '/')}/"
@@ -229,6 +233,14 @@ class StaffRolesTests(ActionRowsTestCase):
                 with self.subTest(name, link=model):
                     self.assertEqual(
                         f'href="{self.page(model, "changelist")}"' in front_page, expected == 200
+                    )
+
+    def test_each_sees_the_other_pages_of_their_role(self):
+        for name in PEOPLE:
+            for page, allowed in PAGES.items():
+                with self.subTest(name, page=page):
+                    self.assertEqual(
+                        self.visit(name, reverse(f"admin:{page}"))[0], 200 if name in allowed else 403
                     )
 
     def test_each_has_the_forms_of_their_role_with_these_fields_and_no_others(self):

@@ -56,6 +56,17 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
             ),
             Entry("History", "history", "vouchers.voucherevent"),
             Entry("Batches", "inventory_2", "vouchers.batch"),
+            Entry(
+                "Exports of codes",
+                "approval",
+                "vouchers.codeexportrequest",
+                (
+                    ("To decide", "attention=exports_requested"),
+                    ("Approved", "status__exact=approved"),
+                    ("Exported", "status__exact=exported"),
+                    ("Rejected", "status__exact=rejected"),
+                ),
+            ),
         ),
     ),
     (

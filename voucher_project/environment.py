@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -63,6 +64,17 @@ def days(text: str) -> list[int]:
     if max(offsets) > 3650:
         raise ValueError("Ten years at most.")
     return offsets
+
+
+def amounts(text: str) -> dict[str, Decimal]:
+    """Amounts by currency, in its usual unit and with commas between, such as "USD:500, EUR:450.50"."""
+    pairs: dict[str, Decimal] = {}
+    for part in text.split(","):
+        match = re.fullmatch(r"([A-Za-z]{3}):(\d{1,10}(?:\.\d{1,2})?)", part.strip(), re.ASCII)
+        if not match or match[1].upper() in pairs:
+            raise ValueError("Such as USD:500,EUR:450.50, each currency once.")
+        pairs[match[1].upper()] = Decimal(match[2])
+    return pairs
 
 
 def currency(text: str) -> str:

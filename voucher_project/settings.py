@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .database import connection_options
 from .environment import (
+    amounts,
     count,
     currency,
     days,
@@ -288,6 +289,10 @@ if DEBUG and not STRIPE_SECRET_KEY:
 
 # Stands in the metadata of payments: installations that share a Stripe account know theirs by it.
 INSTALLATION = read("INSTALLATION", urlsplit(API_URL).netloc, cast=label)
+
+# Above these amounts by currency, refunds and exports of codes need a second person; empty: none does.
+SECOND_PERSON_REFUNDS = read("SECOND_PERSON_REFUNDS", {}, cast=amounts)
+SECOND_PERSON_CODE_EXPORTS = read("SECOND_PERSON_CODE_EXPORTS", {}, cast=amounts)
 
 # A purchase that nobody paid is canceled at Stripe, and then marked as failed.
 ABANDONED_AFTER = timedelta(hours=read("ABANDONED_AFTER_HOURS", 24, cast=count))

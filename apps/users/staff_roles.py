@@ -51,6 +51,7 @@ CATALOGUE: Final = (
     "vouchers.add_batch",
     "vouchers.view_batchexport",
     "vouchers.export_codes",
+    "vouchers.view_codeexportrequest",
     "users.view_user",  # the owner of a batch is looked for
 )
 MANAGER: Final = (
@@ -59,6 +60,7 @@ MANAGER: Final = (
     *CATALOGUE,
     "vouchers.void_voucher",
     "vouchers.reissue_voucher",
+    "vouchers.decide_code_export",
     "users.add_user",
     "users.change_user",
     "users.view_userprofile",

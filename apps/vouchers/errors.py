@@ -9,6 +9,9 @@ __all__ = [
     "BatchDiffers",
     "BatchIncomplete",
     "CodeMalformed",
+    "ExportDecided",
+    "ExportRequestNotFound",
+    "ExportRequested",
     "ExtensionBackwards",
     "OwnerInactive",
     "ReasonInvalid",
@@ -100,6 +103,21 @@ class BatchDiffers(ConflictError):
 class BatchIncomplete(ConflictError):
     code = "batch_incomplete"
     detail = "This batch is not complete yet: its codes can be exported once all are issued."
+
+
+class ExportRequested(ConflictError):
+    code = "export_requested"
+    detail = "You have asked for these codes before, and it is not decided yet."
+
+
+class ExportDecided(ConflictError):
+    code = "export_decided"
+    detail = "This request was decided before."
+
+
+class ExportRequestNotFound(NotFoundError):
+    code = "export_request_not_found"
+    detail = "There is no such request."
 
 
 class OwnerInactive(ConflictError):

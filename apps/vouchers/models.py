@@ -15,6 +15,8 @@ from django.utils import timezone
 from apps.core.errors import DomainError
 
 from . import codes, price_checks, states
+from .code_export_models import CodeExportRequest as CodeExportRequest
+from .code_export_models import CodeExportStatus as CodeExportStatus
 from .lookups import LastFour
 from .refusal_models import RefusalCount as RefusalCount
 from .refusal_models import RefusalWriter as RefusalWriter

@@ -41,10 +41,12 @@ def ask_for_refund(
     voucher_ids: list[int] | None,
     reason: str,
 ) -> str:
-    """Ask for a refund, and approve it too if who asks may decide about refunds. Raises as the services do."""
+    """Ask for a refund, and approve it too if who asks may decide about it. Raises as the services do."""
     refund = services.request_refund_by_staff(
         transaction_id=transaction_id, actor=current_user(request), reason=reason, voucher_ids=voucher_ids
     )
+    if refund.needs_second_person:
+        return "Refund asked for; it is above the set amount, so somebody else has to approve it"
     if request.user.has_perm("payments.decide_refund"):
         return approve(screen, request, refund, rows, note="")
     return "Refund asked for"

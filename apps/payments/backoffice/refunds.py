@@ -1,11 +1,13 @@
 """Refunds, for staff: decided on, and sent again."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import path
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
@@ -20,6 +22,7 @@ from apps.core.backoffice.confirmed_actions import (
 )
 from apps.core.backoffice.read_only import ReadOnlyAdmin
 from apps.payments import services
+from apps.payments.backoffice.approvals import approvals_view
 from apps.payments.backoffice.columns import OfTransaction, VoucherLines, money
 from apps.payments.backoffice.refund_actions import REFUNDS_AT_ONCE, STAYS_APPROVED, approve, outcome
 from apps.payments.errors import PaymentProviderUnavailable
@@ -77,8 +80,9 @@ class RefundAdmin(OfTransaction, FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdm
         "transaction_link",
         "created_at",
     )
-    list_filter = (AttentionFilter, "status", "origin", "created_at")
+    list_filter = (AttentionFilter, "status", "origin", "needs_second_person", "created_at")
     list_select_related = ("transaction__user", "requested_by")
+    list_before_template = "payments/approvals_link.html"
     code_field = "lines__voucher__code"
     search_fields = ("=id", "=transaction__id", "=stripe_refund_id", "transaction__user__email")
     search_help_text = (
@@ -90,14 +94,36 @@ class RefundAdmin(OfTransaction, FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdm
             None,
             {"fields": (("status_shown", "amount_shown"), ("transaction_link", "buyer"))},
         ),
-        ("Request", {"fields": (("origin", "created_at"), "requested_by", "reason", "notes")}),
+        (
+            "Request",
+            {
+                "fields": (
+                    ("origin", "created_at"),
+                    ("requested_by", "needs_second_person"),
+                    "reason",
+                    "notes",
+                )
+            },
+        ),
         ("Decision", {"fields": (("decided_by", "decided_at"), "decision_note")}),
         ("Stripe", {"fields": (("stripe_refund_id", "failure_reason"), ("reference", "finished_at"))}),
     )
-    readonly_fields = ("status_shown", "amount_shown", "transaction_link", "buyer", "reference")
+    readonly_fields = (
+        "needs_second_person",
+        "status_shown",
+        "amount_shown",
+        "transaction_link",
+        "buyer",
+        "reference",
+    )
     inlines: ClassVar = [RefundedVoucherInline]
     actions = ("approve", "reject", "send_again", "acknowledge_failure")
     actions_detail = actions
+
+    def get_urls(self) -> list[Any]:
+        """With the page of what waits for a second person."""
+        view = self.admin_site.admin_view(partial(approvals_view, site=self.admin_site))
+        return [path("approvals/", view, name="payments_approvals"), *super().get_urls()]
 
     @confirmed_action(
         permission="payments.decide_refund",

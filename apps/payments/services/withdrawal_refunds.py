@@ -9,6 +9,7 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from apps.core.batching import id_chunks
+from apps.core.second_person import SecondPersonNeeded
 from apps.payments.errors import NothingToRefund, PaymentDisputed, RefundDecided
 from apps.payments.models import Refund, RefundStatus, SoldVoucher, Transaction
 from apps.users.models import User
@@ -63,6 +64,7 @@ class Refunded:
     under_way: int = 0
     failed: int = 0
     disputed_payments: int = 0
+    waiting_for_second_person: int = 0
 
 
 def refund_unused(
@@ -77,7 +79,9 @@ def refund_unused(
     Refunds of such payments that wait for a decision, the buyers' own too, are approved with them; those that
     were approved and not heard of go on. One payment after the other, so that it can be stopped and called
     again; `on_progress` hears how many are done. Vouchers without a payment, expired or used ones, those that staff
-    stopped, and payments in dispute are left alone. Raises PaymentProviderUnavailable.
+    stopped, and payments in dispute are left alone; refunds that somebody else has to approve wait.
+
+    Raises PaymentProviderUnavailable.
     """
     outcome = Refunded()
     for number, transaction_id in enumerate(_payments(voucher_type), start=1):
@@ -112,7 +116,11 @@ def _refund_payment(
     for refund in open_ones.order_by("pk"):
         vouchers = refund.lines.count()
         if refund.status == RefundStatus.REQUESTED:
-            refund = approve_refund(refund_id=refund.pk, actor=actor, note=reason)
+            try:
+                refund = approve_refund(refund_id=refund.pk, actor=actor, note=reason)
+            except SecondPersonNeeded:
+                outcome.waiting_for_second_person += vouchers
+                continue
         else:
             refund = execute_refund(refund.pk)
         match refund.status:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from apps.vouchers.models import Voucher
@@ -61,6 +61,10 @@ class RefundQuerySet(models.QuerySet["Refund"]):
         waiting = Q(status=RefundStatus.PENDING, updated_at__lt=now - PENDING_AFTER)
         return self.filter(unsent | waiting)
 
+    def waiting_for_second_person(self) -> "RefundQuerySet":
+        """Requests that somebody else than who asked has to approve."""
+        return self.filter(status=RefundStatus.REQUESTED, needs_second_person=True)
+
 
 class Refund(models.Model):
     """Money on its way back. `reference` names it to Stripe: as idempotency key and in its metadata."""
@@ -88,6 +92,12 @@ class Refund(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(auto_now=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    needs_second_person = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Above the set amount: who asked for it may not approve it.",
+    )
     acknowledged_at = models.DateTimeField(
         null=True,
         blank=True,
@@ -130,6 +140,15 @@ class Refund(models.Model):
                 condition=Q(status__in=UNDER_WAY, finished_at__isnull=True)
                 | (~Q(status__in=UNDER_WAY) & Q(finished_at__isnull=False)),
                 name="payments_refund_finished_if_ended",
+            ),
+            # Who asked for it may take it back by rejecting it.
+            models.CheckConstraint(
+                condition=Q(needs_second_person=False)
+                | Q(status=RefundStatus.REJECTED)
+                | Q(decided_by__isnull=True)
+                | Q(requested_by__isnull=True)
+                | ~Q(decided_by=F("requested_by")),
+                name="payments_refund_second_person",
             ),
         )
 

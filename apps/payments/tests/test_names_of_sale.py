@@ -23,7 +23,7 @@ from apps.users.tests.factories import PASSWORD, make_customer, make_staff, make
 from apps.vouchers import batch_csv
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Batch, Voucher, VoucherType
-from apps.vouchers.services import batches
+from apps.vouchers.services import batches, code_exports
 from apps.vouchers.tests.factories import make_type
 from tests.support.cases import ApiTestCase, RaceTestCase
 
@@ -131,7 +131,7 @@ class NamesOfSaleTests(ApiTestCase):
         batch = Batch.objects.get(pk=batch.pk)
         batches.issue_remaining(batch=batch)
         self.assertEqual({voucher.sold_as for voucher in batch.vouchers.all()}, {OLD})
-        text = "".join(batch_csv.lines(batch, batches.export_codes(batch=batch)))
+        text = "".join(batch_csv.lines(batch, code_exports.export_codes_by_operator(batch=batch)))
         self.assertEqual({row["type"] for row in csv.DictReader(io.StringIO(text, newline=""))}, {OLD})
 
     def test_rows_from_before_show_what_type_and_buyer_are_called_today(self):

@@ -24,8 +24,9 @@ from apps.core.errors import DomainError
 from apps.users.current_user import current_user
 from apps.users.models import User
 from apps.vouchers import batch_csv, selectors, voucher_pdf
+from apps.vouchers.backoffice.code_exports import ask_for_approval
 from apps.vouchers.models import Batch, BatchExport, Voucher, VoucherType
-from apps.vouchers.services import batches
+from apps.vouchers.services import batches, code_exports
 
 MAX_VOUCHERS: Final = 5000  # about two seconds: more than that is for the command
 PRINTED_AT_ONCE: Final = 200  # about three seconds, for which other PDFs wait
@@ -282,9 +283,11 @@ class BatchAdmin(ReadOnlyAdmin):
                 request, f"At most {at_most} from here. For more there is: manage.py issue_vouchers --pdf"
             )
             return back
+        if (approval := ask_for_approval(self, request, batch, title)) is not None:
+            return approval
         if request.method == "POST":
             try:
-                vouchers = batches.export_codes(batch=batch, actor=current_user(request), note=title)
+                vouchers = code_exports.export_codes(batch=batch, actor=current_user(request), note=title)
             except DomainError as error:
                 messages.error(request, error.detail)
                 return back

@@ -4,18 +4,17 @@ A batch is issued in chunks, each a transaction of its own that locks the batch'
 So a run that was killed can be followed by another, and of several at once none goes over the quantity.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from apps.core.batching import row_chunks
 from apps.core.logs import redact
 from apps.users.models import User
-from apps.vouchers.errors import BatchDiffers, BatchIncomplete, OwnerInactive, VoucherTypeNotFound
-from apps.vouchers.models import Batch, BatchExport, Voucher, VoucherType
+from apps.vouchers.errors import BatchDiffers, OwnerInactive, VoucherTypeNotFound
+from apps.vouchers.models import Batch, Voucher, VoucherType
 
 from .issuance import Terms, issue_vouchers, terms_of
 
@@ -131,24 +130,6 @@ def _issue_chunk(batch_id: int, at_most: int) -> tuple[int, int]:
         batch.completed_at = timezone.now()
         batch.save(update_fields=("completed_at",))
     return max(more, 0), issued
-
-
-def export_codes(*, batch: Batch, actor: User | None = None, note: str = "") -> Iterator[Voucher]:
-    """The vouchers of a complete batch with their type, in the order of their issue, for a file with their codes.
-
-    The actor is recorded first, with how many codes they get; `note` says by which way. Raises BatchIncomplete.
-    """
-    if batch.completed_at is None:
-        raise BatchIncomplete
-    BatchExport.objects.create(batch=batch, actor=actor, codes=batch.quantity, note=note)
-    return _vouchers_of(batch)
-
-
-def _vouchers_of(batch: Batch, page: int = 5000) -> Iterator[Voucher]:
-    for vouchers in row_chunks(Voucher.objects.filter(batch=batch), page):
-        for voucher in vouchers:
-            voucher.voucher_type = batch.voucher_type
-            yield voucher
 
 
 def _check(voucher_type: VoucherType, owner: User) -> None:

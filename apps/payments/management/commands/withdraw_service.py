@@ -148,7 +148,8 @@ class Command(BaseCommand):
             )
         self.stdout.write(
             f"Refunded {outcome.succeeded:,} vouchers; on their way {outcome.under_way:,}; failed {outcome.failed:,}; "
-            f"payments in dispute, left alone: {outcome.disputed_payments:,}."
+            f"payments in dispute, left alone: {outcome.disputed_payments:,}; "
+            f"for somebody else to approve {outcome.waiting_for_second_person:,}."
         )
 
 

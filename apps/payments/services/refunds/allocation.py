@@ -14,9 +14,11 @@ from collections.abc import Collection, Iterable, Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from apps.core import second_person
 from apps.payments.models import (
     UNDER_WAY,
     DisputeOutcome,
@@ -62,13 +64,26 @@ def refundable_amount(paid: Transaction, vouchers: int) -> Decimal:
     return min(paid.unit_price * vouchers, paid.amount_left)
 
 
+def going_back(paid: Transaction) -> Decimal:
+    """What of a payment went back by refunds, and is on its way or asked for."""
+    return total(paid.refunds.filter(status__in=COUNTING).values_list("amount", flat=True))
+
+
+def amount_needs_second_person(paid: Transaction, amount: Decimal) -> bool:
+    """Whether somebody else than who asked has to approve that so much of a payment goes back in all.
+
+    With what went back and is on its way counts the whole, so that no refund becomes small by being cut into several.
+    """
+    return second_person.is_needed(settings.SECOND_PERSON_REFUNDS, [(amount, paid.currency)])
+
+
 def fit_requests(paid: Transaction, *, reason: str) -> None:
     """Lower refunds that were not decided yet until all that goes back fits into what was paid, the newest first.
 
     One of which nothing is left is canceled. If that is not enough beside the other refunds, those that were approved
     and that Stripe does not know are canceled too.
     """
-    excess = _going_back(paid) + _lost(paid) - paid.amount
+    excess = going_back(paid) + _lost(paid) - paid.amount
     for refund in paid.refunds.filter(status=RefundStatus.REQUESTED).order_by("-pk"):
         if excess <= 0:
             break
@@ -76,7 +91,7 @@ def fit_requests(paid: Transaction, *, reason: str) -> None:
         excess -= cut
         refund.transaction = paid
         _lower(refund, refund.amount - cut, reason)
-    excess = _going_back(paid) - paid.amount
+    excess = going_back(paid) - paid.amount
     unsent = paid.refunds.filter(status=RefundStatus.APPROVED, stripe_refund_id=None)
     for refund in unsent.order_by("-pk"):
         if excess <= 0:
@@ -184,10 +199,6 @@ def _completing(refunds: Iterable[Refund], unit_price: Decimal) -> Iterator[Refu
 
 def _rounded_up(amount: Decimal, paid: Transaction) -> int:
     return int((amount / paid.unit_price).to_integral_value(ROUND_CEILING)) if paid.unit_price else 0
-
-
-def _going_back(paid: Transaction) -> Decimal:
-    return total(paid.refunds.filter(status__in=COUNTING).values_list("amount", flat=True))
 
 
 def _lost(paid: Transaction) -> Decimal:

@@ -11,6 +11,7 @@ from django.db import transaction as database
 from django.db.models import F
 from django.utils import timezone
 
+from apps.core.second_person import SecondPersonNeeded
 from apps.payments import gateway
 from apps.payments.errors import (
     PaymentDisputed,
@@ -23,7 +24,7 @@ from apps.payments.services import emails, fulfilment
 from apps.payments.services.recalculation import lock_transaction, recalculate
 from apps.users.models import User
 
-from .allocation import end_refund
+from .allocation import amount_needs_second_person, end_refund, going_back
 from .stripe_sync import apply_refund
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 def approve_refund(*, refund_id: int, actor: User, note: str = "") -> Refund:
     """Approve a refund and execute it at Stripe. Raises RefundNotFound, RefundDecided, PaymentDisputed.
+
+    Above the set amount (SECOND_PERSON_REFUNDS, when it was asked for or now) who asked for it may not, and
+    SecondPersonNeeded is raised.
 
     Raises PaymentProviderUnavailable when it is not known whether Stripe executed it: it stays approved, and
     `execute_refund` goes on with it.
@@ -41,9 +45,15 @@ def approve_refund(*, refund_id: int, actor: User, note: str = "") -> Refund:
             raise RefundDecided
         if refund.transaction.disputes.blocking().exists():
             raise PaymentDisputed
+        paid = refund.transaction
+        if amount_needs_second_person(paid, going_back(paid)):
+            refund.needs_second_person = True
+        if refund.needs_second_person and refund.requested_by == actor:
+            raise SecondPersonNeeded
         _decide(refund, actor, note)
         refund.status = RefundStatus.APPROVED
-        refund.save(update_fields=("status", "decided_by", "decided_at", "decision_note", "updated_at"))
+        decision = ("status", "decided_by", "decided_at", "decision_note")
+        refund.save(update_fields=(*decision, "needs_second_person", "updated_at"))
     return _send(refund)
 
 

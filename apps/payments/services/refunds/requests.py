@@ -16,7 +16,7 @@ from apps.payments.services.recalculation import lock_transaction, lock_vouchers
 from apps.users.models import User
 from apps.vouchers.models import Hold, Voucher
 
-from .allocation import refundable_amount
+from .allocation import amount_needs_second_person, going_back, refundable_amount
 
 # A dispute that is no mere inquiry is refused before.
 _UNREFUNDABLE: Final = frozenset(Hold) - {Hold.WITHDRAWN, Hold.DISPUTED}
@@ -146,6 +146,7 @@ def _record(
         requested_by=by,
         reason=redact(reason),  # staff read them, and no code in full
         notes=redact(notes),
+        needs_second_person=amount_needs_second_person(paid, going_back(paid) + amount),
     )
     RefundedVoucher.objects.bulk_create(
         RefundedVoucher(refund=refund, voucher=voucher) for voucher in vouchers

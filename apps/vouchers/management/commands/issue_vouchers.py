@@ -20,7 +20,7 @@ from apps.users.models import User
 from apps.vouchers import batch_csv, voucher_pdf
 from apps.vouchers.management.arguments import staff_called, type_called, user_called
 from apps.vouchers.models import Batch, Voucher
-from apps.vouchers.services import batches
+from apps.vouchers.services import batches, code_exports
 
 INTERRUPTED: Final = 130  # as shells say of SIGINT
 
@@ -122,7 +122,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Issued {issued} vouchers" + (f"; {before} were there before." if before else "."))
 
     def _exported(self, batch: Batch, actor: User | None, way: str) -> Iterator[Voucher]:
-        return batches.export_codes(batch=batch, actor=actor, note=self._note(way))
+        return code_exports.export_codes_by_operator(batch=batch, actor=actor, note=self._note(way))
 
     def _note(self, way: str = "") -> str:
         return f"{' '.join(filter(None, ('issue_vouchers', way)))}, run by {_os_user()}"[:200]
