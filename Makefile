@@ -61,7 +61,7 @@ requirements: .venv/ready  ## the pinned requirements anew, from requirements.in
 	$(PIP) --requirement .venv/uv.txt \
 		&& .venv/bin/uv pip install --quiet --python .venv --require-hashes --requirement requirements-dev.txt \
 		|| $(PIP) --requirement requirements-dev.txt
-	@rm .venv/installing
+	@rm -f .venv/installing
 	@touch $@
 
 .PHONY: help run test coverage lint format types ci bench requirements

@@ -96,7 +96,7 @@ def serve(port: int, environment: Mapping[str, str], on_ready: Callable[[], obje
     `on_ready` is called once, when it answers for the first time.
     """
     alive, ours = os.pipe()
-    with open(ours, "wb"):
+    with open(alive, "rb"), open(ours, "wb"):
         command = [sys.executable, "-m", "apps.payments.management.demo_server", str(alive), f"{HOST}:{port}"]
         return run_anew(command, port, {**environment, **_RELOADED}, on_ready, pass_fds=(alive,))
 
