@@ -7,9 +7,11 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 STRIPE: Final = "https://api.stripe.com"
+MAIL_PAGE: Final = "apps.core.mail.page_backend.EmailBackend"
 STRIPE_JS: Final = "https://js.stripe.com"
 
 # Styles and scripts come from files alone. `img-src` has the pictures that a person chose but has not sent yet (blob:).
@@ -25,7 +27,9 @@ def page(request: HttpRequest) -> HttpResponse:
     if not settings.REFERENCE_SHOP:
         raise Http404("The reference shop is off.")
     local_stripe = local_stripe_origin()
-    context = {"local_stripe": local_stripe, "version": settings.VERSION}
+    in_development = settings.DEBUG and settings.EMAIL_BACKEND == MAIL_PAGE
+    mail_page = reverse("mail-list") if in_development else ""  # where all mail goes
+    context = {"local_stripe": local_stripe, "mail_page": mail_page}
     response = render(request, "shop/page.html", context)
     response["Content-Security-Policy"] = policy(local_stripe)
     # Never compared with what a browser has: a 304 would come with the policy of any address, which lets nothing load.

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from django.test import SimpleTestCase, override_settings
+from django.test import TestCase, override_settings
 from django.urls import reverse
 
-from shop import urls
+from shop import urls, views
 
 ADDRESSES = ["/", *(f"/{name}" for name in urls.VIEWS)]
 STATIC = Path(__file__).parent.parent / "static/shop"
@@ -16,7 +16,7 @@ REAL = {
 }
 
 
-class PageTests(SimpleTestCase):
+class PageTests(TestCase):
     def policy(self):
         """The page's Content-Security-Policy, as {directive: its sources}."""
         text = self.client.get("/").headers["Content-Security-Policy"]
@@ -40,6 +40,12 @@ class PageTests(SimpleTestCase):
             r'^  "(/[a-z-]*)": \(\) => import', (STATIC / "router.js").read_text(), re.MULTILINE
         )
         self.assertEqual(sorted(routes), sorted(ADDRESSES))
+
+    def test_in_development_it_leads_to_the_page_of_all_mails(self):
+        self.assertContains(self.client.get("/"), 'data-mail-page=""')
+        with override_settings(DEBUG=True, EMAIL_BACKEND=views.MAIL_PAGE):
+            self.assertEqual(self.client.get("/mail/").status_code, 200)
+            self.assertContains(self.client.get("/"), 'data-mail-page="/mail/"')
 
     def test_its_icon_is_where_browsers_look_for_one(self):
         self.assertRedirects(

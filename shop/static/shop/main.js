@@ -51,9 +51,11 @@ function drawFoot() {
     document.querySelector(".foot select").focus();
     await router.render({ first: true });
   });
+  const { mailPage } = document.documentElement.dataset;
+  const mails = mailPage && h("a", { href: mailPage }, t("foot.mails"));
   const staff = session.currentUser()?.is_staff && h("a", { href: "/admin/" }, t("foot.admin"));
   document.querySelector(".foot").replaceChildren(
-    h("div", { class: "foot-inner" }, h("p", {}, t("foot.about")), h("p", {}, h("a", { href: "/api/docs/" }, t("foot.docs")), staff || null), choice),
+    h("div", { class: "foot-inner" }, h("p", {}, t("foot.about")), h("p", {}, h("a", { href: "/api/docs/" }, t("foot.docs")), mails || null, staff || null), choice),
   );
 }
 
