@@ -132,7 +132,12 @@ class Returns:
         self.disputes.append(dispute)
         self.timeline.rows.disputes.append(dispute)
         self._recalculate(at, dispute, "Dispute {} open")
+        self.timeline.after(at, (24 * 2, 24 * 8), lambda then: self._answer(dispute))
         self.timeline.after(at, (24 * 12, 24 * 45), lambda then: self._close(dispute, then))
+
+    def _answer(self, dispute: Dispute) -> None:
+        """Staff send their evidence in time."""
+        dispute.stripe_status = "under_review"
 
     def _close(self, dispute: Dispute, at: datetime) -> None:
         outcome = self.random.choice((DisputeOutcome.WON, DisputeOutcome.LOST))
