@@ -3,14 +3,14 @@
 Every rule is a few queries over whole tables. No voucher code is read.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError
 from django.utils import timezone
+
+from apps.core.snapshots import snapshot
 
 from . import figures, holds, money, roll_up, timeliness, uses, vouchers
 from .rule import Finding, Rule
@@ -64,34 +64,3 @@ def audit() -> Report:
     except DatabaseError as error:
         raise NotChecked(f"The database failed at {name}: {type(error).__name__}.") from error
     return Report(at, results)
-
-
-@contextmanager
-def snapshot() -> Iterator[None]:
-    """A read-only transaction in which every query sees the same moment, and which keeps nobody from writing.
-
-    Inside a transaction already, that one is used as it is.
-    """
-    if connection.in_atomic_block:
-        yield
-        return
-    if connection.vendor == "postgresql":
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            # These limits are for requests. The queries of an audit read whole tables, and sort them.
-            cursor.execute("SET LOCAL statement_timeout = 0")
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-            cursor.execute("SET LOCAL work_mem = '64MB'")
-            yield
-        return
-    connection.ensure_connection()
-    sqlite: Any = connection
-    mode, sqlite.transaction_mode = (
-        sqlite.transaction_mode,
-        "DEFERRED",
-    )  # IMMEDIATE would keep writers waiting
-    try:
-        with transaction.atomic():
-            yield
-    finally:
-        sqlite.transaction_mode = mode
