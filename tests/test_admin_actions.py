@@ -18,6 +18,7 @@ from post_office.models import STATUS, Email
 
 from apps.authentication import services as authentication
 from apps.authentication.models import Session
+from apps.core.models import DataExport
 from apps.payments.models import Refund, RefundedVoucher, RefundStatus
 from apps.payments.tests.money import PaidTestCase
 from apps.users.models import User
@@ -104,9 +105,13 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
         def exported() -> bool:
             return BatchExport.objects.exists()
 
+        def list_exported() -> bool:
+            return DataExport.objects.exists()
+
         def refund(wanted: Refund, status: str) -> Callable[[], bool]:
             return Refund.objects.filter(pk=wanted.pk, status=status).exists
 
+        as_csv = {"file_type": "csv"}
         opened = {"opened_at": time.time()}
         usage = VoucherUsage.objects.get(voucher=self.used)
         refunded = RefundedVoucher.objects.filter(voucher=self.voucher)
@@ -122,6 +127,10 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
             Row("vouchers.Voucher", "void", "vouchers.void_voucher", self.voucher,
                 event(self.voucher, "voided")),
             Row("vouchers.Voucher", "refund", "payments.make_refund", self.voucher, refunded.exists),
+            Row("vouchers.Voucher", "export", "vouchers.export_voucher", self.voucher, list_exported, as_csv),
+            Row("vouchers.VoucherUsage", "export", "vouchers.export_usage", usage, list_exported, as_csv),
+            Row("payments.Transaction", "export", "payments.export_transaction", paid, list_exported, as_csv),
+            Row("payments.Refund", "export", "payments.export_refund", self.asked, list_exported, as_csv),
             Row("vouchers.VoucherUsage", "reverse", "vouchers.reverse_usage", usage,
                 UsageReversal.objects.exists),
             Row("vouchers.Batch", "export_codes", "vouchers.export_codes", batch, exported),
@@ -175,6 +184,10 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
             path = f"{address}{row.chosen.pk}/{getattr(screen, row.action).url_path}/"
             offers.append((f"{address}{row.chosen.pk}/change/", f'href="{path}"'))
             requests.append(lambda: self.client.post(path, answers))
+        if row.action in screen.actions_list:
+            path = f"{address}{getattr(screen, row.action).url_path}/"
+            offers.append((address, f'href="{path}"'))
+            requests.append(lambda: self.read(self.client.post(path, answers)))
         self.assertTrue(offers, f"{row} stands nowhere")
 
         def offered() -> bool:
@@ -183,6 +196,11 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
             return everywhere
 
         return offered, requests
+
+    def read(self, response):
+        """The response, after all of it was taken: files are written as they are taken."""
+        response.getvalue()
+        return response
 
     @contextmanager
     def undone(self) -> Iterator[None]:

@@ -203,6 +203,16 @@ class FaultTests(CanaryTestCase):
             "create_demo_data": [["--users", "2", "--months", "1"]],
             "create_sample_vouchers": [[]],
             "create_staff_groups": [[], ["--reset"]],
+            "export_refunds": [
+                [],
+                ["--from", "2000-01-01", "--format", "xlsx", "--output", str(folder / "r.xlsx"), "--force"],
+            ],
+            "export_transactions": [[]],
+            "export_usages": [[]],
+            "export_vouchers": [
+                [],
+                ["--separator", "semicolon", "--output", str(folder / "v.csv"), "--force"],
+            ],
             "issue_vouchers": [[*issue, str(folder / "codes.csv"), "--force"], [*issue, "/nowhere/x.csv"]],
             "migrate": [["--verbosity", "0"]],
             "recalculate_payments": [["--apply"]],

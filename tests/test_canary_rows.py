@@ -56,6 +56,8 @@ PLACES = {
     "apps.core.apps": (2, {"admin.LogEntry.object_repr", "admin.LogEntry.change_message"}),
     "apps.core.logs.handlers": (2, {"text", "json"}),
     "apps.core.logs.redaction": (2, {"printed"}),  # the second masks the ends of a long text
+    "apps.core.exports.service": (1, {"core.DataExport.criteria"}),
+    "apps.core.exports.tables": (1, {"export of Voucher"}),
     "apps.core.mail.delivery": (1, {"post_office.Log.message"}),
     "apps.core.api.problems": (1, {"answer"}),
     "apps.core.backoffice.confirmed_actions": (
@@ -121,6 +123,7 @@ class RowsTests(CanaryTestCase):
             self.withdraw(text)
         self.ask_for_codes(text)
         self.write_in_the_history_of_the_admin(text)
+        self.export(text)
         self.fail_to_mail(text)
         self.log(text)
 
@@ -141,6 +144,19 @@ class RowsTests(CanaryTestCase):
             self.act(type(rows[0]), "delete_selected", [row.pk for row in rows])
             self.assertFalse(type(rows[0]).objects.filter(pk__in=[row.pk for row in rows]).exists())
         LogEntry.objects.log_actions(self.staff.pk, [self.type], CHANGE, change_message=text)
+
+    def export(self, text):
+        """The list of vouchers, filtered by a type with such a name, which is gone afterwards: pages show names."""
+        kind = make_type(name=f"3 {text}")
+        filtered = f"{reverse('admin:vouchers_voucher_export')}?voucher_type__id__exact={kind.pk}"
+        with transaction.atomic():
+            make_voucher(owner=self.customer, voucher_type=kind)
+            response = self.desk.post(filtered, {"file_type": "csv"})
+            self.assertEqual(response["Content-Type"], "text/csv; charset=utf-8")
+            self.other["export of Voucher"] = response.getvalue().decode()
+            transaction.set_rollback(True)
+        self.desk.post(filtered, {"file_type": "csv"}).getvalue()
+        kind.delete()
 
     def fail_to_mail(self, text):
         def refuse(backend, messages):

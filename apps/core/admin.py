@@ -1,4 +1,4 @@
-"""The mail queue and the results of jobs, for staff: what went out when, never what it says."""
+"""The mail queue, results of jobs, and which tables left in files, for staff; never what a mail says."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from unfold.admin import ModelAdmin
 
 from apps.core.backoffice.attention import AttentionFilter, AttentionItem, register
 from apps.core.backoffice.read_only import ReadOnly, ReadOnlyAdmin
-from apps.core.models import JobResult
+from apps.core.models import DataExport, JobResult
 
 for model in (Email, EmailTemplate, Log, Attachment):
     admin.site.unregister(model)  # its own screens show bodies, and these hold working links
@@ -95,3 +95,15 @@ register(
         lambda now: Email.objects.filter(status=STATUS.failed).exclude(to=""),
     ),
 )
+
+
+@admin.register(DataExport)
+class DataExportAdmin(ReadOnlyAdmin):
+    """Which tables left in files, and who took them."""
+
+    list_display = ("at", "table", "file_type", "actor", "criteria", "rows", "note")
+    list_filter = ("table", "at")
+    list_select_related = ("actor",)
+    search_fields = ("actor__email",)
+    search_help_text = "An e-mail address"
+    fields = (("table", "file_type"), ("at", "finished_at"), ("actor", "note"), "criteria", "rows")

@@ -1,9 +1,10 @@
-"""What the background jobs that check something have to say."""
+"""What no app owns and is stored: how background jobs ended, and which tables left in files."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -61,3 +62,48 @@ class JobResult(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class DataExport(models.Model):
+    """Rows of a table left in a file: who exported them, when, by which criteria, and how many.
+
+    Written before anything leaves, and changed only to note the end.
+    """
+
+    LONGEST_CRITERIA: Final = 500
+    LONGEST_NOTE: Final = 200
+
+    table = models.CharField(max_length=50)
+    file_type = models.CharField("file", max_length=10)
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        db_index=False,
+    )
+    criteria = models.CharField(
+        max_length=LONGEST_CRITERIA,
+        blank=True,
+        help_text="By what the rows were chosen; empty: all. A text that was searched for is not kept: it may name a"
+        " person.",
+    )
+    note = models.CharField(max_length=LONGEST_NOTE, blank=True, help_text="By which way.")
+    rows = models.PositiveIntegerField(
+        null=True, blank=True, help_text="How many rows the file has. Empty: it did not come to its end."
+    )
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-at", "-id")
+        verbose_name = "export"
+
+    def __str__(self) -> str:
+        return f"Export {self.pk} of {self.table}"
+
+    def finish(self, *, rows: int) -> None:
+        """Note that the whole file was taken, with so many rows."""
+        self.rows, self.finished_at = rows, timezone.now()
+        self.save(update_fields=("rows", "finished_at"))

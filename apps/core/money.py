@@ -15,9 +15,12 @@ def decimal_places(currency: str) -> int:
     return 3 if currency in THREE_DECIMAL else 2
 
 
-def format_amount(amount: Decimal, currency: str) -> str:
+def round_to_currency(amount: Decimal, currency: str) -> Decimal:
     """The amount with as many places as its currency has, or two where it has a fraction that these don't hold."""
-    places = decimal_places(currency)
-    if amount != round(amount, places):
-        places = 2
-    return f"{amount:,.{places}f}\N{NO-BREAK SPACE}{currency}"
+    rounded = round(amount, decimal_places(currency))
+    return rounded if rounded == amount else round(amount, 2)
+
+
+def format_amount(amount: Decimal, currency: str) -> str:
+    """The amount as `round_to_currency` has it, with its currency."""
+    return f"{round_to_currency(amount, currency):,f}\N{NO-BREAK SPACE}{currency}"

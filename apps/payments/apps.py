@@ -27,6 +27,7 @@ class PaymentsConfig(AppConfig):
         from .backoffice.attention import register_attention
         from .backoffice.search import register_search
         from .backoffice.vouchers import extend_voucher_screen
+        from .exports import extend_exported_vouchers
 
         def erase_purchases(user: "User") -> None:
             services.erase_buyer(user=user)
@@ -35,6 +36,7 @@ class PaymentsConfig(AppConfig):
         extend_voucher_screen()
         register_attention()
         register_search()
+        extend_exported_vouchers()
         mail.register_attachment(services.RECEIPT, services.receipt_attachment)
         price_checks.register(lambda price, currency: gateway.check_price(price, 1, currency))
         personal_data.register(

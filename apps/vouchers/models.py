@@ -209,6 +209,7 @@ class Voucher(WithTypeName):
             ("suspend_voucher", "Can suspend and release vouchers"),
             ("void_voucher", "Can void vouchers"),
             ("reissue_voucher", "Can give vouchers a new code"),
+            ("export_voucher", "Can export vouchers to a file, without their codes"),
         )
         indexes: ClassVar = [
             # A user's list in its two orders, and what it can be narrowed by: counting and skipping read no row, but
@@ -317,7 +318,10 @@ class VoucherUsage(models.Model):
 
     class Meta:
         ordering = ("-used_at", "-id")
-        permissions = (("reverse_usage", "Can give uses back"),)
+        permissions = (
+            ("reverse_usage", "Can give uses back"),
+            ("export_usage", "Can export uses to a file"),
+        )
         indexes: ClassVar = [
             models.Index(fields=("user", "-used_at", "-id", "service_type"), name="usages_list_by_time"),
             models.Index(fields=("-used_at", "-id"), name="usages_newest_first"),

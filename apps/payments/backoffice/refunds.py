@@ -20,12 +20,14 @@ from apps.core.backoffice.confirmed_actions import (
     ReasonForm,
     confirmed_action,
 )
+from apps.core.backoffice.exports import ExportableAdmin
 from apps.core.backoffice.read_only import ReadOnlyAdmin
 from apps.payments import services
 from apps.payments.backoffice.approvals import approvals_view
 from apps.payments.backoffice.columns import OfTransaction, VoucherLines, money
 from apps.payments.backoffice.refund_actions import REFUNDS_AT_ONCE, STAYS_APPROVED, approve, outcome
 from apps.payments.errors import PaymentProviderUnavailable
+from apps.payments.exports import REFUNDS
 from apps.payments.models import Refund, RefundedVoucher
 from apps.users.current_user import current_user
 from apps.vouchers.backoffice.code_search import FoundByCode
@@ -69,7 +71,8 @@ def amounts(refunds: Iterable[Refund]) -> list[ActionTarget]:
     ]
 
 
-class RefundAdmin(OfTransaction, FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
+class RefundAdmin(OfTransaction, FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, ReadOnlyAdmin):
+    export_table = REFUNDS
     list_display = (
         "id",
         "status_shown",

@@ -10,10 +10,12 @@ from unfold.enums import ActionVariant
 
 from apps.core.backoffice.attention import AttentionFilter
 from apps.core.backoffice.confirmed_actions import ConfirmedActionsAdmin, confirmed_action
+from apps.core.backoffice.exports import ExportableAdmin
 from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, link_to
 from apps.payments import services
 from apps.payments.backoffice.columns import OfTransaction, VoucherLines, money
 from apps.payments.backoffice.refund_actions import REFUNDS_AT_ONCE, RefundForm, ask_for_refund, unused
+from apps.payments.exports import TRANSACTIONS
 from apps.payments.models import Dispute, Refund, SoldVoucher, Transaction
 from apps.vouchers.backoffice.code_search import FoundByCode
 
@@ -75,7 +77,8 @@ class DisputeInline(OfTransaction, ReadOnlyInline):
         return link_to(dispute, dispute.pk)
 
 
-class TransactionAdmin(FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
+class TransactionAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, ReadOnlyAdmin):
+    export_table = TRANSACTIONS
     list_display = (
         "id",
         "created_at",

@@ -112,6 +112,7 @@ class Refund(models.Model):
         permissions = (
             ("decide_refund", "Can approve and reject refunds, and send them again"),
             ("make_refund", "Can refund vouchers without a request of the buyer"),
+            ("export_refund", "Can export refunds to a file"),
         )
         indexes: ClassVar = [
             models.Index(

@@ -97,7 +97,10 @@ class Transaction(WithTypeName):
 
     class Meta:
         ordering = ("-created_at", "-id")
-        permissions = (("resend_receipt", "Can mail receipts again"),)
+        permissions = (
+            ("resend_receipt", "Can mail receipts again"),
+            ("export_transaction", "Can export transactions to a file"),
+        )
         indexes: ClassVar = [
             models.Index(fields=("user", "-created_at", "-id"), name="payments_of_user_by_time"),
             models.Index(fields=("completed_at",), name="payments_by_completion"),

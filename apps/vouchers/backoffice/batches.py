@@ -18,9 +18,11 @@ from django.urls import reverse
 from django.utils import timezone
 from unfold.decorators import action
 from unfold.views import ChangeList
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, is_row_number, link_to
 from apps.core.errors import DomainError
+from apps.core.exports import FILE_TYPES
 from apps.users.current_user import current_user
 from apps.users.models import User
 from apps.vouchers import batch_csv, selectors, voucher_pdf
@@ -54,6 +56,24 @@ class BatchForm(forms.ModelForm):
         if value is not None and value < 0:
             raise forms.ValidationError("0 or more.", code="min_value")
         return value
+
+
+class SeparatorForm(forms.Form):
+    """What separates the cells of the file; the comma if nobody says."""
+
+    separator = forms.ChoiceField(
+        label="Format",
+        required=False,
+        choices=[
+            (name, file_type.label)
+            for name, file_type in ((each.separator, each) for each in FILE_TYPES.values())
+            if name
+        ],
+        widget=UnfoldAdminSelectWidget,
+    )
+
+    def clean_separator(self) -> str:
+        return self.cleaned_data["separator"] or "comma"
 
 
 class Counted(ChangeList):
@@ -235,11 +255,15 @@ class BatchAdmin(ReadOnlyAdmin):
     def export_codes(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Asks on GET; on POST sends the codes as CSV."""
 
-        def table(batch: Batch, vouchers: Iterable[Voucher]) -> HttpResponseBase:
-            lines = batch_csv.lines(batch, vouchers)
-            return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+        form = SeparatorForm(request.POST if request.method == "POST" else None)
 
-        return self._export(request, object_id, "Export codes", f"batch-{object_id}-codes.csv", table)
+        def table(batch: Batch, vouchers: Iterable[Voucher]) -> HttpResponseBase:
+            parts = batch_csv.parts(batch, vouchers, separator=form.cleaned_data["separator"])
+            return StreamingHttpResponse(parts, content_type=FILE_TYPES["csv"].media_type)
+
+        return self._export(
+            request, object_id, "Export codes", f"batch-{object_id}-codes.csv", table, form=form
+        )
 
     @action(
         description="Print sheets (PDF)",
@@ -271,6 +295,7 @@ class BatchAdmin(ReadOnlyAdmin):
         rendered: Callable[[Batch, Iterable[Voucher]], HttpResponseBase],
         *,
         at_most: int | None = None,
+        form: forms.Form | None = None,
     ) -> HttpResponseBase:
         """The page that asks; on POST what `rendered` makes of the batch, recorded as an export."""
         batch: Batch | None = self.get_object(request, object_id)
@@ -285,7 +310,7 @@ class BatchAdmin(ReadOnlyAdmin):
             return back
         if (approval := ask_for_approval(self, request, batch, title)) is not None:
             return approval
-        if request.method == "POST":
+        if request.method == "POST" and (form is None or form.is_valid()):
             try:
                 vouchers = code_exports.export_codes(batch=batch, actor=current_user(request), note=title)
             except DomainError as error:
@@ -302,6 +327,7 @@ class BatchAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "object": batch,
             "original": batch,
+            "form": form,
             "exports": batch.exports.select_related("actor")[:20],
         }
         return TemplateResponse(request, "admin/vouchers/batch/export_codes.html", context)

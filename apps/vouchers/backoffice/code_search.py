@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import IntegerField, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from apps.core.backoffice.read_only import is_row_number
@@ -18,15 +18,14 @@ class FoundByCode(ModelAdmin):
     code_field = "code"
     search_help_text = "A code, its last four symbols, or an e-mail address"
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Keeps a code that was searched for out of the page: only its last four symbols come back."""
         if code := codes.parse_or_none(request.GET.get(SEARCH_VAR, "")):
             request.sought_code = code  # type: ignore[attr-defined]
             params = request.GET.copy()
             params[SEARCH_VAR] = code[-4:]
             request.GET = params  # type: ignore[assignment]
-        response: HttpResponse = super().changelist_view(request, extra_context)
-        return response
+        return super().get_changelist_instance(request)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

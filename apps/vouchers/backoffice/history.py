@@ -14,11 +14,13 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 
 from apps.core.backoffice.confirmed_actions import ActionTarget, ConfirmedActionsAdmin, confirmed_action
+from apps.core.backoffice.exports import ExportableAdmin
 from apps.core.backoffice.read_only import ReadOnlyAdmin
 from apps.core.logs import redact
 from apps.users.current_user import current_user
 from apps.vouchers import codes, selectors, services
 from apps.vouchers.backoffice.code_search import FoundByCode
+from apps.vouchers.exports import USAGES
 from apps.vouchers.models import VoucherEvent, VoucherEventKind, VoucherUsage
 
 
@@ -89,7 +91,10 @@ def numbered(usages: Iterable[VoucherUsage]) -> list[ActionTarget]:
     return [ActionTarget([each], f"Use {each.use_no} of {each.voucher}, by {each.user}") for each in usages]
 
 
-class VoucherUsageAdmin(OfVoucher, OfUsage, FoundByCode, ConfirmedActionsAdmin, ReadOnlyAdmin):
+class VoucherUsageAdmin(
+    OfVoucher, OfUsage, FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, ReadOnlyAdmin
+):
+    export_table = USAGES
     list_display = ("used_at", "masked_code", "voucher_type", "use_no", "user", "service_type", "given_back")
     list_filter = ("voucher__voucher_type", GivenBackFilter)
     list_select_related = ("voucher__voucher_type", "user", "reversal__actor")

@@ -23,12 +23,14 @@ from apps.core.backoffice.confirmed_actions import (
     ReasonForm,
     confirmed_action,
 )
+from apps.core.backoffice.exports import ExportableAdmin
 from apps.core.backoffice.extensible import ExtensibleAdmin
 from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, link_to
 from apps.users.current_user import current_user
 from apps.vouchers import codes, services
 from apps.vouchers.backoffice.code_search import FoundByCode
 from apps.vouchers.backoffice.history import OfEvent, OfUsage
+from apps.vouchers.exports import VOUCHERS
 from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherStatus, VoucherUsage, status_condition
 
 LONGEST_EXTENSION: Final = timedelta(days=36_500)  # as long as a type may be valid
@@ -112,7 +114,8 @@ def named(vouchers: Iterable[Voucher]) -> list[ActionTarget]:
     return [ActionTarget([each], f"{each}, {each.voucher_type}, {each.user}") for each in vouchers]
 
 
-class VoucherAdmin(FoundByCode, ConfirmedActionsAdmin, ExtensibleAdmin, ReadOnlyAdmin):
+class VoucherAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, ExtensibleAdmin, ReadOnlyAdmin):
+    export_table = VOUCHERS
     list_display = ("masked_code", "voucher_type", "user", "status", "uses", "purchase_date", "expiry_date")
     list_filter = (StatusFilter, "voucher_type", "inactive_reason")
     list_select_related = ("voucher_type", "user")

@@ -210,6 +210,15 @@ class ExportTests(BatchAdminTestCase):
         )
         self.assertEqual({(row["type"], row["batch"]) for row in rows}, {("'+1", "Class")})
 
+    def test_cells_may_be_separated_by_semicolons(self) -> None:
+        self.assertContains(self.page(self.export), "semicolons")
+        text = self.client.post(self.export, {"separator": "semicolon"}).getvalue().decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=";"))
+        self.assertEqual({(row["type"], row["uses"]) for row in rows}, {("'+1", "1")})
+        response = self.client.post(self.export, {"separator": "tab"})
+        self.assertContains(response, "Select a valid choice")
+        self.assertEqual(BatchExport.objects.count(), 1)
+
     @skipUnless(find_spec("pypdfium2") and find_spec("zxingcpp"), "comes with requirements-dev.txt")
     def test_it_asks_first_and_then_sends_sheets_to_print(self) -> None:
         from tests.support.paper import links_in, pages_of

@@ -1,21 +1,19 @@
 """`manage.py issue_vouchers`: many vouchers at once for one owner, and their codes in a file, or on paper."""
 
 import contextlib
-import os
-import pwd
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 from tqdm import tqdm
 
 from apps.core.errors import DomainError
+from apps.core.exports.csv_file import SEPARATORS
+from apps.core.management.private_files import PrivateFile, os_user
 from apps.users.models import User
 from apps.vouchers import batch_csv, voucher_pdf
 from apps.vouchers.management.arguments import staff_called, type_called, user_called
@@ -23,6 +21,9 @@ from apps.vouchers.models import Batch, Voucher
 from apps.vouchers.services import batches, code_exports
 
 INTERRUPTED: Final = 130  # as shells say of SIGINT
+ADVICE: Final = (
+    "The vouchers are issued; the same command, with this --label and another file, writes their codes."
+)
 
 
 class Command(BaseCommand):
@@ -36,6 +37,9 @@ class Command(BaseCommand):
         parser.add_argument("--owner", required=True, metavar="EMAIL", help="who gets them")
         parser.add_argument("--count", required=True, metavar="N", help="how many")
         parser.add_argument("--csv", metavar="FILE", help="write the full codes there, for you alone to read")
+        parser.add_argument(
+            "--separator", choices=tuple(SEPARATORS), default="comma", help="of the cells of the CSV (comma)"
+        )
         parser.add_argument(
             "--pdf",
             metavar="FILE",
@@ -55,6 +59,7 @@ class Command(BaseCommand):
         owner: str,
         count: str | int,
         csv: str | None,
+        separator: str,
         pdf: str | None,
         force: bool,
         label: str | None,
@@ -74,7 +79,7 @@ class Command(BaseCommand):
         actor = staff_called(by) if by else None
         with contextlib.ExitStack() as stack:
             table, sheets = (
-                stack.enter_context(PrivateFile(Path(name), overwrite=force)) if name else None
+                stack.enter_context(PrivateFile(Path(name), overwrite=force, advice=ADVICE)) if name else None
                 for name in (csv, pdf)
             )
             try:
@@ -92,7 +97,7 @@ class Command(BaseCommand):
                     self._issue(batch)
                     if table:
                         vouchers = self._exported(batch, actor, "--csv")
-                        table.write(line.encode() for line in batch_csv.lines(batch, vouchers))
+                        table.write(batch_csv.parts(batch, vouchers, separator=separator))
                         self.stdout.write(f"Wrote {batch.quantity} codes to {csv}.")
                     if sheets:
                         vouchers = self._exported(batch, actor, "--pdf")
@@ -125,73 +130,12 @@ class Command(BaseCommand):
         return code_exports.export_codes_by_operator(batch=batch, actor=actor, note=self._note(way))
 
     def _note(self, way: str = "") -> str:
-        return f"{' '.join(filter(None, ('issue_vouchers', way)))}, run by {_os_user()}"[:200]
+        return f"{' '.join(filter(None, ('issue_vouchers', way)))}, run by {os_user()}"[:200]
 
 
 def progress_bar(total: int, each: Iterable[Voucher] | None = None) -> Any:
     """A progress bar on a terminal and nothing elsewhere; moved by iteration over `each`, or by its `update`."""
     return tqdm(each, total=total, unit=" vouchers", file=sys.stderr, disable=None, leave=False)
-
-
-class PrivateFile:
-    """A file that appears at its path whole or not at all, with mode 0600, and overwrites none unasked.
-
-    Whether it can be written is tried on entering, so that nothing is issued for want of a place for the codes.
-    """
-
-    def __init__(self, path: Path, *, overwrite: bool) -> None:
-        self.path = path
-        self.overwrite = overwrite
-
-    def __enter__(self) -> Self:
-        if self.path.is_dir():
-            raise CommandError(f"{self.path} is a folder.")
-        if not self.overwrite and os.path.lexists(self.path):
-            raise CommandError(f"{self.path} exists. Choose another name, or --force to overwrite it.")
-        try:
-            self.descriptor, self.temporary = tempfile.mkstemp(
-                prefix=f".{self.path.name[:100]}.", suffix=".part", dir=self.path.parent
-            )
-        except OSError as error:
-            raise CommandError(f"{self.path} can't be written: {error.strerror}.") from error
-        return self
-
-    def write(self, parts: Iterable[bytes]) -> None:
-        """Write all parts, then give the file its name. Raises CommandError."""
-        try:
-            with open(self.descriptor, "wb", closefd=False) as file:
-                file.writelines(parts)
-                file.flush()
-                os.fsync(self.descriptor)
-            if self.overwrite:
-                os.replace(self.temporary, self.path)
-            else:
-                self._name()
-        except OSError as error:
-            raise CommandError(
-                f"{self.path} can't be written: {error.strerror}. The vouchers are issued; the same command, "
-                "with this --label and another file, writes their codes."
-            ) from error
-
-    def _name(self) -> None:
-        """Give the file its name, or raise FileExistsError if there is one by now."""
-        try:
-            os.link(self.temporary, self.path)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links: for a moment there is an empty file
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
-            os.replace(self.temporary, self.path)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        os.close(self.descriptor)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.temporary)
 
 
 def _count(text: str) -> int:
@@ -217,10 +161,3 @@ def _amount(text: str) -> Decimal:
     except InvalidOperation:
         pass
     raise CommandError("--face-value is an amount such as 10.00.")
-
-
-def _os_user() -> str:
-    try:
-        return f"{pwd.getpwuid(os.getuid()).pw_name} (uid {os.getuid()})"
-    except KeyError:  # nobody's number, as in containers
-        return f"uid {os.getuid()}"

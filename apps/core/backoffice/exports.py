@@ -1,0 +1,214 @@
+"""Exporting a list of the admin as it is filtered at the moment: a button above it, a page that asks how, a file."""
+
+from collections.abc import Generator, Iterator
+from threading import BoundedSemaphore
+from typing import Any, ClassVar, Final
+
+from django import forms
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from unfold.admin import ModelAdmin
+from unfold.decorators import action
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from apps.core.backoffice.read_only import is_row_number
+from apps.core.dates import zone_name
+from apps.core.exports import FILE_TYPES, DaysInvalid, FileType, Table, export_file
+
+# A file of more rows is for the command. A streamed one keeps a thread for about ten seconds at this size; of another
+# nothing is sent until all of it is written, and the proxy waits for a minute at most.
+MAX_STREAMED_ROWS: Final = 200_000
+MAX_WRITTEN_ROWS: Final = 50_000
+EXPORTS_AT_ONCE: Final = 2  # in this process: the other threads are for other requests
+BUSY: Final = "Other exports are being written. Try again in a minute."
+
+_slots = BoundedSemaphore(EXPORTS_AT_ONCE)
+
+
+class ExportForm(forms.Form):
+    """Which of the rows, and as which type of file."""
+
+    days = forms.ChoiceField(
+        label="Rows by the day on which they were", required=False, widget=UnfoldAdminSelectWidget
+    )
+    first = forms.DateField(
+        label="First day", required=False, widget=UnfoldAdminTextInputWidget(attrs={"type": "date"})
+    )
+    last = forms.DateField(
+        label="Last day", required=False, widget=UnfoldAdminTextInputWidget(attrs={"type": "date"})
+    )
+    file_type = forms.ChoiceField(
+        label="File",
+        choices=[(name, each.label) for name, each in FILE_TYPES.items()],
+        widget=UnfoldAdminSelectWidget,
+    )
+
+    def __init__(self, data: Any, *, table: Table, queryset: QuerySet[Any]) -> None:
+        super().__init__(data)
+        self.table = table
+        self.queryset = queryset
+        self.fields["days"].choices = [(each.name, each.name) for each in table.days]  # type: ignore[attr-defined]
+        for name, which in (("first", "From the start"), ("last", "To the end")):
+            self.fields[name].help_text = f"{which} of this day, {zone_name()} time. Empty: without a bound."
+
+    @property
+    def chosen_type(self) -> FileType:
+        return FILE_TYPES[self.cleaned_data["file_type"]]
+
+    @property
+    def words(self) -> str:
+        """The days as the record has them; empty if all."""
+        first, last = self.cleaned_data["first"], self.cleaned_data["last"]
+        bounds = [f"{word} {day}" for word, day in (("from", first), ("to", last)) if day]
+        return " ".join([self.cleaned_data["days"], *bounds]) if bounds else ""
+
+    def clean(self) -> None:
+        """Choose the rows, and refuse more than this way is for."""
+        data = self.cleaned_data
+        if self.errors:
+            return
+        data["days"] = data["days"] or self.table.days[0].name
+        [days] = [each for each in self.table.days if each.name == data["days"]]
+        try:
+            self.queryset = days.choose(self.queryset, data["first"], data["last"])
+        except DaysInvalid as error:
+            raise forms.ValidationError(str(error), code="days") from error
+        at_most = MAX_STREAMED_ROWS if self.chosen_type.is_streamed else MAX_WRITTEN_ROWS
+        rows = self.queryset.order_by().count()
+        if rows > at_most:
+            raise forms.ValidationError(
+                f"{rows:,} rows; from here at most {at_most:,} as {self.chosen_type.extension.upper()}. Choose"
+                f" fewer days, or have somebody run manage.py {self.table.command}, which takes any number.",
+                code="too_many",
+            )
+
+
+class ExportableAdmin(ModelAdmin):
+    """A list that whoever has the permission of its `export_table` can export as it is filtered."""
+
+    export_table: ClassVar[Table]
+    actions_list = ("export",)
+
+    def has_export_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm(self.export_table.permission)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """The button leads on with the filters of the list."""
+        response: HttpResponse = super().changelist_view(request, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data and request.GET:
+            address = self._address("export")
+            for entry in response.context_data.get("actions_list", ()):
+                if entry.get("path") == address:
+                    entry["path"] = f"{address}?{request.GET.urlencode()}"
+        return response
+
+    @action(description="Export", url_path="export", permissions=["view", "export"], icon="download")
+    def export(self, request: HttpRequest) -> HttpResponseBase:
+        """Asks on GET how the rows are to be exported; on POST sends the file."""
+        try:
+            changes = self.get_changelist_instance(request)
+        except IncorrectLookupParameters:
+            return redirect(self._address("changelist"))
+        form = ExportForm(
+            request.POST if request.method == "POST" else None,
+            table=self.export_table,
+            queryset=changes.queryset,
+        )
+        if form.is_valid():
+            if _slots.acquire(blocking=False):
+                return self._file(
+                    request, form, "; ".join([*_criteria(changes), *filter(None, [form.words])])
+                )
+            form.add_error(None, BUSY)
+        query = request.GET.urlencode()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Export {self.opts.verbose_name_plural}",
+            "opts": self.opts,
+            "form": form,
+            "number": changes.result_count,
+            "names": self.opts.verbose_name if changes.result_count == 1 else self.opts.verbose_name_plural,
+            "criteria": _criteria(changes, searched=changes.query),
+            "back": f"{self._address('changelist')}{'?' if query else ''}{query}",
+        }
+        return TemplateResponse(request, "core/export.html", context)
+
+    def _file(self, request: HttpRequest, form: ExportForm, criteria: str) -> HttpResponseBase:
+        """The answer that is the file. The caller has taken a slot."""
+        try:
+            exported = export_file(
+                self.export_table,
+                form.queryset,
+                form.chosen_type,
+                actor=request.user,
+                criteria=criteria,
+                note="Admin",
+            )
+            parts = _Parts(exported.parts)
+        except BaseException:
+            _slots.release()
+            raise
+        name = f"{self.export_table.slug}-{timezone.localdate()}.{form.chosen_type.extension}"
+        return StreamingHttpResponse(
+            parts,
+            content_type=form.chosen_type.media_type,
+            headers={
+                "Content-Disposition": f'attachment; filename="{name}"',
+                "Cache-Control": "private, no-store",
+                "X-Content-Type-Options": "nosniff",
+            },
+        )
+
+    def _address(self, view: str) -> str:
+        return reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{view}")
+
+
+class _Parts:
+    """The parts of a file, the first of them made at once: what fails before it is answered as an error.
+
+    The slot is given back when the file was taken, or whoever took it went away. Django and the server close it.
+    """
+
+    def __init__(self, parts: Generator[bytes, None, None]) -> None:
+        self.parts = parts
+        self.first = next(parts, b"")
+        self.is_open = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.first
+        yield from self.parts
+        self.close()
+
+    def close(self) -> None:
+        if self.is_open:
+            self.is_open = False
+            self.parts.close()
+            _slots.release()
+
+
+def _criteria(changes: Any, *, searched: str = "") -> list[str]:
+    """By what a list is filtered, in words for people.
+
+    Of what was searched for, the record has no more than a number: anything else may name a person.
+    """
+    words = []
+    used = set()
+    for spec in changes.filter_specs:
+        used.update(spec.expected_parameters())
+        if spec.used_parameters:
+            chosen = [str(choice["display"]) for choice in spec.choices(changes) if choice["selected"]]
+            words += [f"{spec.title}: {', '.join(chosen)}"] if chosen else []
+    words += [
+        f"{name}: {', '.join(map(str, values))}"
+        for name, values in changes.get_filters_params().items()
+        if name not in used
+    ]
+    if changes.query:
+        term = changes.query if searched or is_row_number(changes.query) else "a text"
+        words.append(f"search: {term}")
+    return words
