@@ -20,10 +20,10 @@ from apps.core.backoffice.read_only import is_row_number
 from apps.core.dates import zone_name
 from apps.core.exports import FILE_TYPES, DaysInvalid, FileType, Table, export_file
 
-# A file of more rows is for the command. A streamed one keeps a thread for about ten seconds at this size; of another
-# nothing is sent until all of it is written, and the proxy waits for a minute at most.
-MAX_STREAMED_ROWS: Final = 200_000
-MAX_WRITTEN_ROWS: Final = 50_000
+# A file of more rows is for the command. A streamed one computes for about ten seconds at this size; of another nothing
+# is sent until all of it is written, and proxies wait for half a minute at the least.
+MAX_STREAMED_ROWS: Final = 100_000
+MAX_WRITTEN_ROWS: Final = 20_000
 EXPORTS_AT_ONCE: Final = 2  # in this process: the other threads are for other requests
 BUSY: Final = "Other exports are being written. Try again in a minute."
 

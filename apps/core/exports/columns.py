@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any
 
 from django.db.models.expressions import Combinable
 from django.utils import timezone
@@ -49,8 +50,14 @@ class Column:
 
 def utc_offset(moment: datetime) -> str:
     """How far local time was from UTC at a moment, such as UTC-05:00: in autumn an hour comes twice."""
-    offset: Final = f"{timezone.localtime(moment):%z}"
-    return f"UTC{offset[:3]}:{offset[3:5]}"
+    return _offset_name(moment.astimezone(timezone.get_current_timezone()).utcoffset())
+
+
+@lru_cache(64)
+def _offset_name(offset: timedelta | None) -> str:
+    sign, distance = ("-", -offset) if offset and offset < timedelta(0) else ("+", offset or timedelta(0))
+    hours, minutes = divmod(distance // timedelta(minutes=1), 60)
+    return f"UTC{sign}{hours:02}:{minutes:02}"
 
 
 def moment_columns(title: str, source: str) -> tuple[Column, Column]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from django.utils import timezone
 
 from .columns import Column, Kind
-from .text import escape_formula, printable
+from .text import escape_formula, is_plain, printable
 
 BYTE_ORDER_MARK: Final = "\ufeff"
 SEPARATORS: Final = {"comma": ",", "semicolon": ";"}
@@ -48,14 +48,14 @@ def _writer(kind: Kind, *, decimal_comma: bool) -> Callable[[Any], str]:
         case Kind.AMOUNT:
             return _amount_with_comma if decimal_comma else _amount
         case Kind.MOMENT:
-            return _moment
+            return _moment_writer()
         case Kind.DAY:
             return date.isoformat
     return _text
 
 
 def _text(value: str) -> str:
-    return escape_formula(printable(value))
+    return value if is_plain(value) else escape_formula(printable(value))
 
 
 def _amount(value: Decimal) -> str:
@@ -66,6 +66,7 @@ def _amount_with_comma(value: Decimal) -> str:
     return f"{value:f}".replace(".", ",")
 
 
-def _moment(value: datetime) -> str:
-    """Such as 2026-11-29 23:59:59, which spreadsheets take for a time."""
-    return timezone.localtime(value).replace(tzinfo=None).isoformat(" ", "seconds")
+def _moment_writer() -> Callable[[datetime], str]:
+    """Writes local times such as 2026-11-29 23:59:59, which spreadsheets take for a time."""
+    zone = timezone.get_current_timezone()
+    return lambda value: value.astimezone(zone).replace(tzinfo=None).isoformat(" ", "seconds")

@@ -11,6 +11,13 @@ _FORMULA_START: Final = re.compile(rf"(^ *|[;\t\r\n] *){_START}")
 _IS_FORMULA: Final = re.compile(rf" *{_START}")
 # No XML can hold these (XML 1.0, section 2.2), and in a CSV they end a cell early, or confuse whoever reads it.
 _UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+# Most texts, as one look tells: they begin with a letter or digit, and have nothing that the other patterns look for.
+_PLAIN: Final = re.compile(r"\w[\w .,:/@()'+-]{0,1000}")
+
+
+def is_plain(text: str) -> bool:
+    """Whether `escape_formula` and `printable` surely leave the text as it is; many cells are asked for it."""
+    return _PLAIN.fullmatch(text) is not None
 
 
 def escape_formula(text: str) -> str:

@@ -1,7 +1,7 @@
 """XLSX (ISO/IEC 29500), with real dates and numbers, written row by row to temporary files in little memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,11 +11,15 @@ import xlsxwriter
 from django.utils import timezone
 
 from .columns import Column, Kind
-from .text import looks_like_formula, printable
+from .text import is_plain, looks_like_formula, printable
 
 ROWS_OF_A_SHEET: Final = 1_048_576  # with the header; the format has no more
 _PART: Final = 64 * 1024  # bytes that are sent at a time
 _WIDTHS: Final = {Kind.TEXT: 24, Kind.INTEGER: 12, Kind.AMOUNT: 14, Kind.MOMENT: 20, Kind.DAY: 12}
+
+# Workbooks count days, and times as parts of days (from 1900-03-01 on, the 1st of January 1900 is 1).
+_DAY_ZERO: Final = datetime(1899, 12, 30)  # noqa: DTZ001 - of local times
+_DAY: Final = timedelta(days=1)
 
 Write = Callable[[int, int, Any], Any]
 
@@ -71,6 +75,7 @@ class _Sheet:
             self.sheet.set_column(place, place, _WIDTHS[column.kind])
             self.sheet.write_string(0, place, column.header, formats.header)
         self.length = 1
+        self.zone = timezone.get_current_timezone()
         self.formats = formats
         self.writers = [self._writer(column.kind) for column in columns]
 
@@ -99,6 +104,9 @@ class _Sheet:
 
     def _write_text(self, row: int, place: int, value: str) -> None:
         """As text whatever it looks like; what looks like a formula stays text also after somebody edits it."""
+        if is_plain(value):
+            self.sheet.write_string(row, place, value)
+            return
         text = printable(value)
         kept = self.formats.text if looks_like_formula(text) else None
         self.sheet.write_string(row, place, text, kept)
@@ -112,8 +120,8 @@ class _Sheet:
         self.sheet.write_number(row, place, float(value), self.formats.amount(places))
 
     def _write_moment(self, row: int, place: int, value: datetime) -> None:
-        local = timezone.localtime(value).replace(tzinfo=None, microsecond=0)
-        self.sheet.write_datetime(row, place, local, self.formats.moment)
+        local = value.astimezone(self.zone).replace(tzinfo=None, microsecond=0)
+        self.sheet.write_number(row, place, (local - _DAY_ZERO) / _DAY, self.formats.moment)
 
     def _write_day(self, row: int, place: int, value: Any) -> None:
         self.sheet.write_datetime(row, place, value, self.formats.day)

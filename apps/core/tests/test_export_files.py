@@ -18,7 +18,7 @@ from django.test import SimpleTestCase, override_settings
 from apps.core.exports import FILE_TYPES, Column, Kind
 from apps.core.exports.columns import utc_offset
 from apps.core.exports.csv_file import csv_parts
-from apps.core.exports.text import escape_formula
+from apps.core.exports.text import escape_formula, is_plain, printable
 from apps.core.exports.xlsx_file import xlsx_parts
 
 COLUMNS = (
@@ -107,6 +107,37 @@ class CsvTests(SimpleTestCase):
                 self.assertEqual(escape_formula(f"{before}{start}1+1"), f"{before}'{start}1+1")
         for harmless in ("", "Exam", "a=b", "'=1", "3-4", "Ω", " Exam", "a; b"):
             self.assertEqual(escape_formula(harmless), harmless)
+
+    def test_what_passes_at_one_look_would_be_left_as_it_is(self) -> None:
+        for text in (
+            *AWKWARD,
+            "Exam",
+            "a@b.example",
+            "····-AB12",
+            "2026-01-02 x",
+            "a\tb",
+            "a;b",
+            "\uff1d",
+            "\u200e=1",
+        ):
+            if is_plain(text):
+                self.assertEqual(escape_formula(printable(text)), text)
+        self.assertTrue(is_plain("Große Klasse (2027), a@b.example"))
+        for text in (
+            "",
+            "=1",
+            "-1",
+            "+1",
+            "@x",
+            " =1",
+            "a;=1",
+            "a\n=1",
+            "a\t=1",
+            "\uff1d1",
+            "a\0",
+            "x" * 40_000,
+        ):
+            self.assertFalse(is_plain(text), text[:10])
 
     def test_awkward_texts_survive(self) -> None:
         for separator, sign in (("comma", ","), ("semicolon", ";")):
