@@ -203,6 +203,7 @@ class FaultTests(CanaryTestCase):
             "create_demo_data": [["--users", "2", "--months", "1"]],
             "create_sample_vouchers": [[]],
             "create_staff_groups": [[], ["--reset"]],
+            "export_daily_figures": [[]],
             "export_refunds": [
                 [],
                 ["--from", "2000-01-01", "--format", "xlsx", "--output", str(folder / "r.xlsx"), "--force"],

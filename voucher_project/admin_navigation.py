@@ -138,6 +138,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
             ),
             Entry("Mail", "mail", "post_office.email", (("Failed", "attention=mail_failed"),)),
             Entry("Job results", "fact_check", "core.jobresult"),
+            Entry("Exports", "download", "core.dataexport"),
         ),
     ),
 )

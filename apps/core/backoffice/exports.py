@@ -34,7 +34,10 @@ class ExportForm(forms.Form):
     """Which of the rows, and as which type of file."""
 
     days = forms.ChoiceField(
-        label="Rows by the day on which they were", required=False, widget=UnfoldAdminSelectWidget
+        label="Date",
+        required=False,
+        widget=UnfoldAdminSelectWidget,
+        help_text="Which date of a row lies in the days below. Without days all rows are exported.",
     )
     first = forms.DateField(
         label="First day", required=False, widget=UnfoldAdminTextInputWidget(attrs={"type": "date"})

@@ -14,7 +14,7 @@ from django.db import DatabaseError
 from tqdm import tqdm
 
 from apps.core.dates import zone_name
-from apps.core.exports import FILE_TYPES, DaysInvalid, FileType, Table, export_file
+from apps.core.exports import FILE_TYPES, Days, DaysInvalid, FileType, Table, export_file
 from apps.core.exports.csv_file import SEPARATORS
 from apps.core.management.private_files import PrivateFile, os_user
 
@@ -33,13 +33,14 @@ class ExportCommand(BaseCommand):
             "--from", type=_day, metavar="DATE", dest="first", help="the first day, YYYY-MM-DD, local time"
         )
         parser.add_argument("--to", type=_day, metavar="DATE", dest="last", help="the last day, all of it")
-        parser.add_argument(
-            "--date",
-            choices=days,
-            default=days[0],
-            dest="days",
-            help=f"which date is in these days ({days[0]})",
-        )
+        if len(days) > 1:
+            parser.add_argument(
+                "--date",
+                choices=days,
+                default=days[0],
+                dest="days",
+                help=f"which date is in these days ({days[0]})",
+            )
         parser.add_argument("--format", choices=("csv", "xlsx"), default="csv", help="of the file (csv)")
         parser.add_argument(
             "--separator",
@@ -59,24 +60,25 @@ class ExportCommand(BaseCommand):
         *arguments: Any,
         first: date | None,
         last: date | None,
-        days: str,
         format: str,
         separator: str | None,
         output: str,
         force: bool,
+        days: str = "",
         **options: Any,
     ) -> None:
         file_type = _file_type(format, separator)
+        days = days or self.table.days[0].name
         [by] = [each for each in self.table.days if each.name == days]
         try:
-            rows = by.choose(self.table.model._default_manager.all(), first, last)
+            rows = self.choose(by, first, last)
         except DaysInvalid as error:
             raise CommandError(str(error)) from error
         words = _words(days, first, last)
         with contextlib.ExitStack() as stack:
             write = self._writer(stack, output, file_type, force=force)
             try:
-                total = rows.order_by().count() if sys.stderr.isatty() else None
+                total = self.count(rows) if sys.stderr.isatty() else None
                 bar = stack.enter_context(
                     tqdm(total=total, unit=f" {self.table.name}", file=sys.stderr, disable=None, leave=False)
                 )
@@ -100,6 +102,15 @@ class ExportCommand(BaseCommand):
         place = "the standard output" if output == STANDARD_OUTPUT else output
         what = f"{exported.record.rows:,} {self.table.name}"
         self.stderr.write(f"Wrote {what}{f', {words} ({zone_name()} time),' if words else ''} to {place}.")
+
+    def choose(self, days: Days, first: date | None, last: date | None) -> Any:
+        """The rows of these days, as the table reads them. Raises DaysInvalid."""
+        return days.choose(self.table.model._default_manager.all(), first, last)
+
+    def count(self, rows: Any) -> int | None:
+        """How many rows these are, for the progress bar; None if that is not known before."""
+        number: int = rows.order_by().count()
+        return number
 
     def _writer(
         self, stack: contextlib.ExitStack, output: str, file_type: FileType, *, force: bool

@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0012_disputes_due_and_failed_refunds'),
+        ('payments', '0013_indexes_by_change'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('vouchers', '0013_refusals'),
+        ('vouchers', '0014_indexes_by_change'),
     ]
 
     operations = [
