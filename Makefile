@@ -1,4 +1,6 @@
 PYTHON ?= python3
+PORT ?=
+STRIPE_PORT ?=
 TESTS ?=
 QUICK ?=
 ONLY ?=
@@ -12,8 +14,8 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*##/ {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
-run: .venv/ready  ## the application with sample data, at http://127.0.0.1:8000/
-	env DEBUG=True .venv/bin/python manage.py demo
+run: .venv/ready  ## the application with sample data, at http://127.0.0.1:8000/ (elsewhere: PORT=8001 STRIPE_PORT=12112)
+	@env DEBUG=True .venv/bin/python manage.py demo $(if $(PORT),--port $(PORT)) $(if $(STRIPE_PORT),--stripe-port $(STRIPE_PORT))
 
 test: .venv/ready  ## the tests, against a PostgreSQL and a Redis of their own (some: make test TESTS=apps.vouchers)
 	.venv/bin/python manage.py test --parallel 3 $(TESTS)

@@ -10,17 +10,22 @@ from unittest import skipUnless
 from django.conf import settings
 from django.test import SimpleTestCase
 
-# In place of Python: notes how it is called. `-m venv` makes .venv, with itself as Python; $BREAK fails.
+# In place of Python and uv: notes how it is called. `-m venv` makes .venv, with itself as Python and uv; $BREAK fails.
 PYTHON = """#!/bin/sh
 echo "$*" >> "$NOTES"
 case "$*" in *"$BREAK"*) exit 1;; esac
 case "$*" in
-    "-m venv --clear .venv") rm -rf .venv && mkdir -p .venv/bin && cp "$0" .venv/bin/python;;
+    "-m venv --clear .venv")
+        rm -rf .venv && mkdir -p .venv/bin && cp "$0" .venv/bin/python && cp "$0" .venv/bin/uv;;
 esac
 """
 NOTHING = "(breaks nothing)"
 VENV = "-m venv --clear .venv"
-INSTALL = "-m pip install --quiet --disable-pip-version-check --no-compile --requirement requirements-dev.txt"
+PIP = "-m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement"
+INSTALL = (
+    f"{PIP} .venv/uv.txt",
+    "pip install --quiet --python .venv --require-hashes --requirement requirements-dev.txt",
+)
 
 
 @skipUnless(shutil.which("make"), "needs make")
@@ -28,7 +33,7 @@ class EnvironmentTests(SimpleTestCase):
     def setUp(self):
         self.folder = Path(self.enterContext(TemporaryDirectory()))
         shutil.copy(Path(settings.BASE_DIR, "Makefile"), self.folder)
-        Path(self.folder, "requirements-dev.txt").touch()
+        Path(self.folder, "requirements-dev.txt").write_text("uv==1.0 \\\n    --hash=sha256:0\nruff==1\n")
         self.python = Path(self.folder, "python")
         self.python.write_text(PYTHON)
         self.python.chmod(0o755)
@@ -55,12 +60,13 @@ class EnvironmentTests(SimpleTestCase):
         return [line for line in lines if not line.startswith("-c ")]
 
     def test_a_new_environment_is_made_once(self):
-        self.assertEqual(self.make("run"), [VENV, INSTALL, "manage.py demo"])
+        self.assertEqual(self.make("run"), [VENV, *INSTALL, "manage.py demo"])
         self.assertEqual(self.make("run"), ["manage.py demo"])
 
     def test_an_installation_that_was_interrupted_is_begun_anew(self):
-        self.assertEqual(self.make("run", breaks="pip install", status=2), [VENV, INSTALL])
-        self.assertEqual(self.make("run"), [VENV, INSTALL, "manage.py demo"])
+        calls = self.make("run", breaks="pip install", status=2)
+        self.assertEqual(calls, [VENV, INSTALL[0], f"{PIP} requirements-dev.txt"])
+        self.assertEqual(self.make("run"), [VENV, *INSTALL, "manage.py demo"])
         self.assertEqual(self.make("run"), ["manage.py demo"])
 
     def test_a_half_made_or_broken_environment_is_made_anew(self):
@@ -71,15 +77,20 @@ class EnvironmentTests(SimpleTestCase):
             self.make("run")
             damage()
             Path(self.folder, ".venv/ready").unlink()
-            self.assertEqual(self.make("run"), [VENV, INSTALL, "manage.py demo"])
+            self.assertEqual(self.make("run"), [VENV, *INSTALL, "manage.py demo"])
         Path(self.folder, ".venv/ready").unlink()
-        self.assertEqual(self.make("run", breaks="import pip"), [VENV, INSTALL, "manage.py demo"])
+        self.assertEqual(self.make("run", breaks="import pip"), [VENV, *INSTALL, "manage.py demo"])
 
     def test_one_that_is_whole_is_brought_up_to_date_and_kept(self):
         self.make("run")
         later = Path(self.folder, ".venv/ready").stat().st_mtime + 10
         os.utime(self.folder / "requirements-dev.txt", (later, later))
-        self.assertEqual(self.make("run"), [INSTALL, "manage.py demo"])
+        self.assertEqual(self.make("run"), [*INSTALL, "manage.py demo"])
+
+    def test_where_uv_fails_pip_installs(self):
+        calls = self.make("run", breaks="--python .venv")
+        self.assertEqual(calls, [VENV, *INSTALL, f"{PIP} requirements-dev.txt", "manage.py demo"])
+        self.assertEqual(self.make("run"), ["manage.py demo"])
 
     def test_the_demo_gets_the_ports(self):
         self.make("run")
