@@ -48,7 +48,7 @@ class KilledTests(ReconcileTestCase, CommittingTestCase):
     def kill_while_stripe_answers(self, call, path, body, **headers):
         """The server is killed when Stripe has done what this call asks for and has not answered yet."""
         method, address = call
-        self.stripe.add_fault(method=method, path=address, effect_then_delay=4)
+        self.stripe.add_fault(method=method, path=address, effect_then_delay=60)  # nobody waits for its end
         thread, answers = self.send(path, body, **headers)
         self.wait_until(lambda: not self.stripe.faults())
         time.sleep(0.1)
