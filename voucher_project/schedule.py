@@ -4,6 +4,7 @@ from typing import Final
 
 CELERY_BEAT_SCHEDULE: Final[dict[str, dict[str, object]]] = {
     "update daily figures": {"task": "analytics.update_daily_figures", "schedule": 5 * 60.0},
+    "audit the books": {"task": "analytics.audit", "schedule": 24 * 3600.0},
     "apply waiting Stripe events": {"task": "payments.apply_waiting_events", "schedule": 60.0},
     "send waiting mail": {"task": "core.send_queued_mail", "schedule": 60.0},
     "remove old mail": {"task": "core.remove_old_mail", "schedule": 3600.0},

@@ -1,11 +1,36 @@
 """Background jobs of analytics. Without them figures are as right, but no longer cheap."""
 
+from datetime import timedelta
+
 from celery import shared_task
 
+from apps.core.models import JobResult
+
+from . import audit
 from .services import daily_figures
+
+AUDITED_WITHIN = timedelta(hours=36)  # it runs daily
 
 
 @shared_task(name="analytics.update_daily_figures", soft_time_limit=3600, time_limit=3700)
 def update_daily_figures() -> int:
     """Count what happened since the last time; how many days were counted anew because they were missing."""
     return daily_figures.update()
+
+
+@shared_task(name="analytics.audit", soft_time_limit=3600, time_limit=3700)
+def audit_books() -> int:
+    """Check every rule of the books and store the result for the admin's front page; how many do not hold.
+
+    An audit that could not be done is stored as such.
+    """
+    try:
+        broken = audit.audit().broken
+    except audit.NotChecked as error:
+        JobResult.objects.record(
+            "Audit", problems=0, details=[str(error)], complete=False, next_within=AUDITED_WITHIN
+        )
+        return 0
+    details = [f"{result.rule.name}: {result.finding.number}" for result in broken]
+    JobResult.objects.record("Audit", problems=len(broken), details=details, next_within=AUDITED_WITHIN)
+    return len(broken)

@@ -5,11 +5,15 @@ import os
 import subprocess
 import sys
 from io import StringIO
+from unittest.mock import patch
 
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
-from apps.analytics.audit import RULES
+from apps.analytics.audit import RULES, NotChecked
+from apps.analytics.tasks import audit_books
+from apps.core.models import JobResult
 from apps.vouchers.models import Voucher
 from tests.support.cases import ApiTestCase
 from tests.support.runner import home
@@ -54,6 +58,22 @@ class CommandTests(BooksTestCase, ApiTestCase):
         self.assertRegex(text, r"25 found: voucher (\d+, ){19}\d+ and 5 more")
         self.assertIn(f"1 found: voucher {self.given.pk}\n", text)
         self.assertTrue(text.endswith(f"3 of {len(RULES)} rules do not hold."), text[-100:])
+
+    def test_the_scheduled_audit_stores_what_came_of_it(self):
+        self.assertEqual(audit_books(), 0)
+        result = JobResult.objects.get(name="Audit")
+        self.assertEqual((result.problems, result.details, result.complete), (0, [], True))
+        self.assertFalse(JobResult.objects.needing_attention(timezone.now()).exists())
+        self.spoil()
+        self.assertEqual(audit_books(), 3)
+        result.refresh_from_db()
+        self.assertEqual(result.problems, 3)
+        self.assertIn("voucher_origin: 25", result.details)
+        with patch("apps.analytics.tasks.audit.audit", side_effect=NotChecked("The database failed.")):
+            audit_books()
+        result.refresh_from_db()
+        self.assertEqual((result.complete, result.details), (False, ["The database failed."]))
+        self.assertTrue(JobResult.objects.needing_attention(timezone.now()).exists())
 
     def test_json_has_every_rule_with_what_was_found(self):
         status, text = run("--json")
