@@ -21,7 +21,7 @@ def dashboard_document(dashboard: Dashboard) -> dict[str, Any]:
                 "date": day.date.isoformat(),
                 "purchases": day.figures.purchases,
                 "revenue": money_text(day.figures.revenue),
-                "other_currencies": _sales(day.figures.other_currencies),
+                "other_currencies": _sales(day.figures.other_sales),
                 "vouchers_issued": day.figures.vouchers_issued,
                 "redemptions": day.figures.redemptions,
             }
@@ -36,7 +36,7 @@ def dashboard_document(dashboard: Dashboard) -> dict[str, Any]:
                 },
                 "sold": each.figures.vouchers_issued,
                 "revenue": money_text(each.figures.revenue),
-                "other_currencies": _sales(each.figures.other_currencies),
+                "other_currencies": _sales(each.figures.other_sales),
                 "redeemed": each.figures.redemptions,
             }
             for each in tally.by_type
@@ -59,13 +59,18 @@ def _totals(figures: Metrics) -> dict[str, Any]:
         "revenue": money_text(figures.revenue),
         "refunded": money_text(figures.refunded),
         "goodwill": money_text(figures.goodwill),
-        "other_currencies": _sales(figures.other_currencies),
+        "net": money_text(figures.net),
+        "other_currencies": _sales(figures.other_sales),
         "vouchers_issued": figures.vouchers_issued,
+        "vouchers_free": figures.vouchers_free,
+        "vouchers_redeemed": figures.vouchers_redeemed,
+        "redemption_rate": None if (rate := figures.redemption_rate) is None else str(rate),
         "vouchers_active": figures.vouchers_active,
         "vouchers_used": figures.vouchers_used,
         "vouchers_expired": figures.vouchers_expired,
         "vouchers_inactive": figures.vouchers_inactive,
         "redemptions": figures.redemptions,
+        "seconds_to_first_use": figures.seconds_to_first_use,
     }
 
 
@@ -76,6 +81,7 @@ def _sales(currencies: Iterable[CurrencySales]) -> list[dict[str, str]]:
             "revenue": money_text(sales.revenue),
             "refunded": money_text(sales.refunded),
             "goodwill": money_text(sales.goodwill),
+            "net": money_text(sales.net),
         }
         for sales in currencies
     ]

@@ -72,6 +72,14 @@ class TotalField(serializers.DecimalField):
         super().__init__(max_digits=None, decimal_places=2, **options)
 
 
+class RateField(serializers.DecimalField):
+    """A share from 0 to 1 as a string with four places; null of nothing."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("help_text", "The share of the vouchers issued that were redeemed, from 0 to 1.")
+        super().__init__(**{"max_digits": None, "decimal_places": 4, "allow_null": True, **options})
+
+
 class PeriodOutput(serializers.Serializer[Period]):
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         return {
@@ -91,6 +99,7 @@ class CurrencySalesOutput(serializers.Serializer[Any]):
     revenue = TotalField()
     refunded = TotalField()
     goodwill = TotalField()
+    net = TotalField()
 
 
 class FiguresOutput(serializers.Serializer[Any]):
@@ -98,20 +107,30 @@ class FiguresOutput(serializers.Serializer[Any]):
     revenue = TotalField(help_text="What was paid, in the default currency.")
     refunded = TotalField(help_text="What of the revenue was given back since.")
     goodwill = TotalField(help_text="The part of refunded that no voucher is void for.")
-    other_currencies = CurrencySalesOutput(many=True, help_text="The same in each other currency, if any.")
+    net = TotalField(help_text="Revenue less refunded.")
+    other_currencies = CurrencySalesOutput(
+        source="other_sales", many=True, help_text="The same in each other currency, if any."
+    )
     vouchers_issued = serializers.IntegerField()
+    vouchers_free = serializers.IntegerField(help_text="Of these: issued in batches, for which nobody paid.")
+    vouchers_redeemed = serializers.IntegerField(help_text="Of those issued: redeemed, once at least.")
+    redemption_rate = RateField()
     vouchers_active = serializers.IntegerField(help_text="Of those issued in the period, as they are now.")
     vouchers_used = serializers.IntegerField()
     vouchers_expired = serializers.IntegerField()
     vouchers_inactive = serializers.IntegerField()
     redemptions = serializers.IntegerField(help_text="Personal: uses of the caller's vouchers, by whomever.")
+    seconds_to_first_use = serializers.IntegerField(
+        allow_null=True,
+        help_text="From issue to the first use of a voucher, on average over the first uses of the period.",
+    )
 
 
 class DayOutput(serializers.Serializer[Any]):
     date = serializers.DateField()
     purchases = serializers.IntegerField(source="figures.purchases")
     revenue = TotalField(source="figures.revenue")
-    other_currencies = CurrencySalesOutput(source="figures.other_currencies", many=True)
+    other_currencies = CurrencySalesOutput(source="figures.other_sales", many=True)
     vouchers_issued = serializers.IntegerField(source="figures.vouchers_issued")
     redemptions = serializers.IntegerField(source="figures.redemptions")
 
@@ -120,7 +139,7 @@ class TypeOutput(serializers.Serializer[Any]):
     voucher_type = SoldTypeOutput()
     sold = serializers.IntegerField(source="figures.vouchers_issued", help_text="Vouchers issued.")
     revenue = TotalField(source="figures.revenue")
-    other_currencies = CurrencySalesOutput(source="figures.other_currencies", many=True)
+    other_currencies = CurrencySalesOutput(source="figures.other_sales", many=True)
     redeemed = serializers.IntegerField(source="figures.redemptions")
 
 
@@ -172,6 +191,8 @@ class CurrencyNetSalesOutput(serializers.Serializer[Any]):
     refunded = TotalField()
     goodwill = TotalField()
     net = TotalField()
+    refunds_paid = TotalField()
+    disputes_lost = TotalField()
 
 
 class SalesOutput(serializers.Serializer[Any]):
@@ -182,6 +203,12 @@ class SalesOutput(serializers.Serializer[Any]):
         source="figures.goodwill", help_text="The part of refunded that no voucher is void for."
     )
     net = TotalField(source="figures.net")
+    refunds_paid = TotalField(
+        source="figures.refunds_paid", help_text="Refunds that were paid on the day, of whichever sales."
+    )
+    disputes_lost = TotalField(
+        source="figures.disputes_lost", help_text="What banks took back on the day, of whichever sales."
+    )
     other_currencies = CurrencyNetSalesOutput(source="figures.other_currencies", many=True)
 
 
@@ -199,6 +226,10 @@ class SalesTotalsOutput(serializers.Serializer[Any]):
     refunded = TotalField()
     goodwill = TotalField()
     net = TotalField()
+    refunds_paid = TotalField()
+    disputes_lost = TotalField()
+    redemption_rate = RateField()
+    seconds_to_first_use = serializers.IntegerField(allow_null=True)
     other_currencies = CurrencyNetSalesOutput(many=True, help_text="The same in each other currency, if any.")
 
 

@@ -1,6 +1,6 @@
 """The figures of a period as people look at them: the dashboard, the report on revenue."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -42,26 +42,26 @@ class Revenue:
 
 def dashboard(*, owner: User | None, period: Period, now: datetime, currency: str) -> Dashboard:
     """The figures of one owner, or of the platform if it is None, with the last events of the period."""
-    with one_moment():
-        return Dashboard(
-            scope="platform" if owner is None else "personal",
-            currency=currency,
-            period=period,
-            tally=figures_of(period=period, now=now, currency=currency, owner=owner),
-            recent=recent_events(owner, period),
-            users=user_figures(period) if owner is None else None,
-            refusals=refusals_on(period.first, period.last) if owner is None else None,
-        )
+    return Dashboard(
+        scope="platform" if owner is None else "personal",
+        currency=currency,
+        period=period,
+        tally=figures_of(period=period, now=now, currency=currency, owner=owner),
+        recent=recent_events(owner, period),
+        users=user_figures(period) if owner is None else None,
+        refusals=refusals_on(period.first, period.last) if owner is None else None,
+    )
 
 
 def revenue(*, period: Period, now: datetime, currency: str) -> Revenue:
     """The platform's sales in the period, and what it owes now."""
     with one_moment():
         first, *others = obligations(now=now, currency=currency)
+        tally = figures_of(period=period, now=now, currency=currency)
         return Revenue(
             currency=currency,
             period=period,
-            tally=figures_of(period=period, now=now, currency=currency),
+            tally=replace(tally, by_type=[each for each in tally.by_type if each.figures.has_sales]),
             obligations=first,
             other_currencies=others,
         )

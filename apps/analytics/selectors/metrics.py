@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any, Final
 
 from apps.vouchers.models import VoucherStatus, VoucherType
 
 CENT: Final = Decimal("0.01")
 ZERO: Final = Decimal("0.00")
+RATE: Final = Decimal("0.0001")
 
 # Figures by name. A name in MONEY is a sum in one currency, one in COUNTS a number over all of them.
 MONEY: Final = ("revenue", "refunded", "goodwill", "refunds_paid", "disputes_lost")
@@ -77,6 +77,11 @@ class Metrics:
         return bool(self.beside) or any(getattr(self, name) for name in NAMES)
 
     @property
+    def has_sales(self) -> bool:
+        """Whether something was sold, or went back."""
+        return bool(self.beside or self.purchases or self.refunds_paid or self.disputes_lost)
+
+    @property
     def net(self) -> Decimal:
         return self.revenue - self.refunded
 
@@ -86,14 +91,23 @@ class Metrics:
         return [self.beside[currency] for currency in sorted(self.beside)]
 
     @property
-    def redemption_rate(self) -> Fraction | None:
-        """The share of the vouchers issued that were redeemed, once at least; None where none was issued."""
-        return Fraction(self.vouchers_redeemed, self.vouchers_issued) if self.vouchers_issued else None
+    def other_sales(self) -> list[CurrencySales]:
+        """Those of them with revenue, and not only with money that went back of the sales of other days."""
+        return [sales for sales in self.other_currencies if sales.revenue]
 
     @property
-    def time_to_first_use(self) -> timedelta | None:
+    def redemption_rate(self) -> Decimal | None:
+        """The share of the vouchers issued that were redeemed, once at least; None where none was issued."""
+        if not self.vouchers_issued:
+            return None
+        return (Decimal(self.vouchers_redeemed) / self.vouchers_issued).quantize(RATE)
+
+    @property
+    def seconds_to_first_use(self) -> int | None:
         """From issue to first use, on average over the first uses; None where there was none."""
-        return self.first_use_time / self.first_uses if self.first_uses else None
+        return (
+            round(self.first_use_time / self.first_uses / timedelta(seconds=1)) if self.first_uses else None
+        )
 
     def add(self, row: Row) -> None:
         """Add those figures that the row has. What is free has no currency to stand beside another."""

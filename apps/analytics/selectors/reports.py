@@ -12,16 +12,20 @@ from apps.users.models import User
 from apps.vouchers.models import Voucher, VoucherType
 
 from . import changes, rows
-from .coverage import Coverage, coverage_of, one_moment
+from .coverage import Coverage, coverage_of, is_counted_apart, one_moment
 from .metrics import MONEY, NAMES, OF_OWNER, DayFigures, Metrics, MetricsReport, Row, TypeFigures, cents
 from .rows import Books
 
 
 def figures_of(*, period: Period, now: datetime, currency: str, owner: User | None = None) -> MetricsReport:
     """All figures of the platform, or of one owner, in the days of the period."""
+    books = Books(owner)
+    if owner is not None and not is_counted_apart(owner):
+        # All from the rows: there is nothing that these would have to be of one moment with.
+        live = rows.all_figures(books, [(period.start, period.end)], now)
+        return _report([], [], live, period, currency)
     with one_moment():
-        coverage = coverage_of(period, owner)
-        books = Books(owner)
+        coverage = coverage_of(period)
         live = [*rows.all_figures(books, coverage.live_ranges, now), *figures_since(books, coverage, now)]
         by_day, by_type = _counted(owner, coverage)
         return _report(by_day, by_type, live, period, currency)

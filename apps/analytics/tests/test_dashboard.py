@@ -21,13 +21,18 @@ NOTHING = {
     "revenue": "0.00",
     "refunded": "0.00",
     "goodwill": "0.00",
+    "net": "0.00",
     "other_currencies": [],
     "vouchers_issued": 0,
+    "vouchers_free": 0,
+    "vouchers_redeemed": 0,
+    "redemption_rate": None,
     "vouchers_active": 0,
     "vouchers_used": 0,
     "vouchers_expired": 0,
     "vouchers_inactive": 0,
     "redemptions": 0,
+    "seconds_to_first_use": None,
 }
 
 
@@ -89,10 +94,14 @@ class DashboardTests(ApiTestCase):
                 **NOTHING,
                 "purchases": 1,
                 "revenue": "25.00",
+                "net": "25.00",
                 "vouchers_issued": 2,
+                "vouchers_redeemed": 1,
+                "redemption_rate": "0.5000",
                 "vouchers_active": 1,
                 "vouchers_used": 1,
                 "redemptions": 1,
+                "seconds_to_first_use": 2 * 24 * 3600,
             },
         )
         columns = ("purchases", "revenue", "vouchers_issued", "redemptions")
@@ -157,6 +166,8 @@ class DashboardTests(ApiTestCase):
             statuses,
             {
                 "vouchers_issued": 5,
+                "vouchers_free": 0,
+                "vouchers_redeemed": 4,
                 "vouchers_active": 1,
                 "vouchers_used": 1,
                 "vouchers_expired": 1,
@@ -179,15 +190,27 @@ class DashboardTests(ApiTestCase):
                 amount_goodwill=Decimal(50),
             )
         make_purchase(user=self.customer, voucher_type=free, at=self.now)
-        euros = {"currency": "EUR", "revenue": "8.00", "refunded": "0.00", "goodwill": "0.00"}
-        yens = {"currency": "JPY", "revenue": "1050.00", "refunded": "50.00", "goodwill": "50.00"}
+        euros = {"currency": "EUR", "revenue": "8.00", "refunded": "0.00", "goodwill": "0.00", "net": "8.00"}
+        yens = {
+            "currency": "JPY",
+            "revenue": "1050.00",
+            "refunded": "50.00",
+            "goodwill": "50.00",
+            "net": "1000.00",
+        }
         for user, address in ((self.customer, DASHBOARD), (self.customer, PERSONAL), (self.staff, DASHBOARD)):
             answer = self.figures(user, address, days=2)
             totals = answer["totals"]
             self.assertEqual(
                 (totals["purchases"], totals["revenue"], totals["vouchers_issued"]), (5, "10.00", 5)
             )
-            both_days = {"currency": "JPY", "revenue": "2100.00", "refunded": "100.00", "goodwill": "100.00"}
+            both_days = {
+                "currency": "JPY",
+                "revenue": "2100.00",
+                "refunded": "100.00",
+                "goodwill": "100.00",
+                "net": "2000.00",
+            }
             self.assertEqual(totals["other_currencies"], [euros, both_days])
             self.assertEqual([day["other_currencies"] for day in answer["series"]], [[yens], [euros, yens]])
             by_type = {row["voucher_type"]["name"]: row for row in answer["by_voucher_type"]}

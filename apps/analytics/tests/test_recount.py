@@ -80,7 +80,8 @@ class Recount:
                 "refunded": _text(back),
                 "goodwill": _text(goodwill),
             }
-            found.append({**sums, "net": _text(paid - back)} if net else sums)
+            on_the_day = {"refunds_paid": "0.00", "disputes_lost": "0.00"} if net else {}
+            found.append({**sums, "net": _text(paid - back), **on_the_day})
         return found
 
     def days(self) -> list[date]:
@@ -99,19 +100,28 @@ class Recount:
 
     def dashboard(self) -> dict[str, Any]:
         statuses = Counter(self.status(voucher) for voucher in self.vouchers)
+        redeemed = [row for row in self.vouchers if row.uses_remaining < row.total_uses]
+        first = [
+            (row.used_at - row.voucher.purchase_date).total_seconds() for row in self.uses if row.use_no == 1
+        ]
         return {
             "totals": {
                 "purchases": len(self.sales),
                 "revenue": _text(self.money(self.sales, "amount")),
                 "refunded": _text(self.money(self.sales, "amount_refunded")),
                 "goodwill": _text(self.money(self.sales, "amount_goodwill")),
+                "net": _text(self.money(self.sales, "amount") - self.money(self.sales, "amount_refunded")),
                 "other_currencies": self.beside(self.sales, "revenue"),
                 "vouchers_issued": len(self.vouchers),
+                "vouchers_free": sum(row.batch_id is not None for row in self.vouchers),
+                "vouchers_redeemed": len(redeemed),
+                "redemption_rate": f"{Decimal(len(redeemed)) / len(self.vouchers):.4f}",
                 **{
                     f"vouchers_{status}": statuses[status]
                     for status in ("active", "used", "expired", "inactive")
                 },
                 "redemptions": len(self.uses),
+                "seconds_to_first_use": round(sum(first, 0) / len(first)) if first else None,
             },
             "series": [
                 {
@@ -155,9 +165,12 @@ class Recount:
                 "refunded": _text(refunded),
                 "goodwill": _text(self.money(rows, "amount_goodwill")),
                 "net": _text(gross - refunded),
+                "refunds_paid": "0.00",
+                "disputes_lost": "0.00",
                 "other_currencies": self.beside(rows, "gross", net=True),
             }
 
+        totals = self.dashboard()["totals"]
         return {
             "daily": [
                 {
@@ -170,7 +183,10 @@ class Recount:
                 type_id: figures([row for row in self.sales if row.voucher_type_id == type_id])
                 for type_id in {row.voucher_type_id for row in self.sales}
             },
-            "totals": figures(self.sales),
+            "totals": {
+                **figures(self.sales),
+                **{name: totals[name] for name in ("redemption_rate", "seconds_to_first_use")},
+            },
             **self.obligations("USD"),
             "other_currencies": [{"currency": "EUR", **self.obligations("EUR")}],
         }

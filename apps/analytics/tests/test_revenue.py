@@ -68,6 +68,8 @@ class RevenueTests(ApiTestCase):
                         "refunded": "0.00",
                         "goodwill": "0.00",
                         "net": "20.00",
+                        "refunds_paid": "0.00",
+                        "disputes_lost": "0.00",
                         "other_currencies": [],
                     },
                     {
@@ -77,6 +79,8 @@ class RevenueTests(ApiTestCase):
                         "refunded": "5.50",
                         "goodwill": "1.50",
                         "net": "44.50",
+                        "refunds_paid": "0.00",
+                        "disputes_lost": "0.00",
                         "other_currencies": [],
                     },
                 ],
@@ -88,6 +92,8 @@ class RevenueTests(ApiTestCase):
                         "refunded": "0.00",
                         "goodwill": "0.00",
                         "net": "20.00",
+                        "refunds_paid": "0.00",
+                        "disputes_lost": "0.00",
                         "other_currencies": [],
                     },
                     {
@@ -97,6 +103,8 @@ class RevenueTests(ApiTestCase):
                         "refunded": "5.50",
                         "goodwill": "1.50",
                         "net": "44.50",
+                        "refunds_paid": "0.00",
+                        "disputes_lost": "0.00",
                         "other_currencies": [],
                     },
                 ],
@@ -106,6 +114,10 @@ class RevenueTests(ApiTestCase):
                     "refunded": "5.50",
                     "goodwill": "1.50",
                     "net": "64.50",
+                    "refunds_paid": "0.00",
+                    "disputes_lost": "0.00",
+                    "redemption_rate": "0.0000",
+                    "seconds_to_first_use": None,
                     "other_currencies": [],
                 },
                 "breakage": "0.00",
@@ -161,6 +173,8 @@ class RevenueTests(ApiTestCase):
             "refunded": "50.00",
             "goodwill": "50.00",
             "net": "1000.00",
+            "refunds_paid": "0.00",
+            "disputes_lost": "0.00",
         }
         self.assertEqual(
             (answer["totals"]["gross"], answer["totals"]["other_currencies"]), ("0.00", [beside])
