@@ -208,7 +208,17 @@ SCENARIOS: Final = (
     Scenario("history", "payment history", _same("GET", "/api/payments/history/", "buyer20")),
     Scenario("stats", "voucher stats", _same("GET", "/api/vouchers/stats/", "buyer20")),
     Scenario("dashboard", "personal dashboard", _same("GET", "/api/analytics/user/", "buyer20")),
+    Scenario(
+        "dashboard-100k",
+        "personal dashboard, 100,000 owned",
+        _same("GET", "/api/analytics/user/", "buyer100k"),
+    ),
     Scenario("platform", "platform dashboard", _same("GET", "/api/analytics/dashboard/", "staff")),
+    Scenario(
+        "platform-366",
+        "platform dashboard, 366 days",
+        _same("GET", "/api/analytics/dashboard/?days=366", "staff"),
+    ),
     Scenario("login", "login", _same("POST", "/api/auth/login/", body=_credentials)),
     Scenario("refresh", "refresh", _same("POST", "/api/auth/refresh/", body=_refresh)),
     # A floor answers at every address: these are in the fast lane of the web process, as what they are compared with.

@@ -3,7 +3,7 @@
 from datetime import datetime, time, timedelta
 
 from django.conf import settings
-from django.db.models import Count, Q, Sum
+from django.db.models import Avg, Count, DurationField, F, Q, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
@@ -48,19 +48,29 @@ def totals(sales, vouchers, usages):
     sold = sales.aggregate(purchases=Count("id"), revenue=Sum("amount"), refunded=Sum("amount_refunded"))
     issued = vouchers.aggregate(
         vouchers_issued=Count("id"),
+        vouchers_redeemed=Count("id", filter=Q(uses_remaining__lt=F("total_uses"))),
         vouchers_active=Count("id", filter=status_q("active")),
         vouchers_used=Count("id", filter=status_q("used")),
         vouchers_expired=Count("id", filter=status_q("expired")),
         vouchers_inactive=Count("id", filter=status_q("inactive")),
     )
+    first_use = usages.filter(use_no=1).aggregate(
+        time=Avg(F("used_at") - F("voucher__purchase_date"), output_field=DurationField())
+    )["time"]
     return {
         "purchases": sold["purchases"],
         "revenue": money(sold["revenue"]),
         "refunded": money(sold["refunded"]),
         "goodwill": money(0),
+        "net": money((sold["revenue"] or 0) - (sold["refunded"] or 0)),
         "other_currencies": [],
         **issued,
+        "vouchers_free": 0,
+        "redemption_rate": f"{issued['vouchers_redeemed'] / issued['vouchers_issued']:.4f}"
+        if issued["vouchers_issued"]
+        else None,
         "redemptions": usages.count(),
+        "seconds_to_first_use": round(first_use.total_seconds()) if first_use else None,
     }
 
 
