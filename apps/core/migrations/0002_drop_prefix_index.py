@@ -1,0 +1,19 @@
+"""The index for prefixes of the results of jobs: outside a transaction it was made after it had been dropped."""
+
+from django.db import migrations
+
+from apps.core.index_operations import LIFT_TIME_LIMITS, RESTORE_TIME_LIMITS, DropPrefixIndex
+
+
+class Migration(migrations.Migration):
+    atomic = False
+
+    dependencies = [
+        ('core', '0001_job_results'),
+    ]
+
+    operations = [
+        LIFT_TIME_LIMITS,
+        DropPrefixIndex('jobresult', 'name'),
+        RESTORE_TIME_LIMITS,
+    ]
