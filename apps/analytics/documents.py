@@ -64,7 +64,7 @@ def _totals(figures: Metrics) -> dict[str, Any]:
         "vouchers_issued": figures.vouchers_issued,
         "vouchers_free": figures.vouchers_free,
         "vouchers_redeemed": figures.vouchers_redeemed,
-        "redemption_rate": None if (rate := figures.redemption_rate) is None else str(rate),
+        "redemption_rate": None if (rate := figures.redemption_share) is None else str(rate),
         "vouchers_active": figures.vouchers_active,
         "vouchers_used": figures.vouchers_used,
         "vouchers_expired": figures.vouchers_expired,

@@ -114,7 +114,7 @@ class FiguresOutput(serializers.Serializer[Any]):
     vouchers_issued = serializers.IntegerField()
     vouchers_free = serializers.IntegerField(help_text="Of these: issued in batches, for which nobody paid.")
     vouchers_redeemed = serializers.IntegerField(help_text="Of those issued: redeemed, once at least.")
-    redemption_rate = RateField()
+    redemption_rate = RateField(source="redemption_share")
     vouchers_active = serializers.IntegerField(help_text="Of those issued in the period, as they are now.")
     vouchers_used = serializers.IntegerField()
     vouchers_expired = serializers.IntegerField()
@@ -228,7 +228,7 @@ class SalesTotalsOutput(serializers.Serializer[Any]):
     net = TotalField()
     refunds_paid = TotalField()
     disputes_lost = TotalField()
-    redemption_rate = RateField()
+    redemption_rate = RateField(source="redemption_share")
     seconds_to_first_use = serializers.IntegerField(allow_null=True)
     other_currencies = CurrencyNetSalesOutput(many=True, help_text="The same in each other currency, if any.")
 

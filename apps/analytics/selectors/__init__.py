@@ -30,7 +30,7 @@ What the figures mean, for the platform or for one owner:
   redemptions are the uses of the vouchers that they own, whoever redeemed them, as in the voucher statistics.
   `reversals` were made on the day, of whichever uses.
 * What went back on a day and `reversals` are counted for the platform only.
-* `first_uses` are the redemptions that were the first use of their voucher, and `seconds_to_first_use` is how long
+* `first_uses` are the redemptions that were the first use of their voucher, and `time_to_first_use` is how long
   after its issue that was, on average.
 * Money is counted by currency; purchases, vouchers and redemptions are counted in all of them.
 * Days are those of the project's time zone, from their first moment up to the first of the next.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
 
 from apps.vouchers.models import VoucherStatus, VoucherType
@@ -42,6 +43,10 @@ class CurrencySales:
     goodwill: Decimal = ZERO
     refunds_paid: Decimal = ZERO
     disputes_lost: Decimal = ZERO
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to tell."""
+        return any(getattr(self, name) for name in MONEY)
 
     @property
     def net(self) -> Decimal:
@@ -96,18 +101,31 @@ class Metrics:
         return [sales for sales in self.other_currencies if sales.revenue]
 
     @property
-    def redemption_rate(self) -> Decimal | None:
+    def redemption_rate(self) -> Fraction | None:
         """The share of the vouchers issued that were redeemed, once at least; None where none was issued."""
-        if not self.vouchers_issued:
+        return Fraction(self.vouchers_redeemed, self.vouchers_issued) if self.vouchers_issued else None
+
+    @property
+    def redemption_share(self) -> Decimal | None:
+        """The same to four places."""
+        if self.redemption_rate is None:
             return None
         return (Decimal(self.vouchers_redeemed) / self.vouchers_issued).quantize(RATE)
 
     @property
-    def seconds_to_first_use(self) -> int | None:
+    def time_to_first_use(self) -> timedelta | None:
         """From issue to first use, on average over the first uses; None where there was none."""
-        return (
-            round(self.first_use_time / self.first_uses / timedelta(seconds=1)) if self.first_uses else None
-        )
+        return self.first_use_time / self.first_uses if self.first_uses else None
+
+    @property
+    def seconds_to_first_use(self) -> int | None:
+        """The same to the second."""
+        time = self.time_to_first_use
+        return None if time is None else round(time.total_seconds())
+
+    def drop_empty_currencies(self) -> None:
+        """Forget currencies in which sums have come to nothing."""
+        self.beside = {currency: sales for currency, sales in self.beside.items() if sales}
 
     def add(self, row: Row) -> None:
         """Add those figures that the row has. What is free has no currency to stand beside another."""

@@ -100,6 +100,8 @@ def _report(
         # Clamped because the database may know other rules for the time zone than Python does.
         days[period.clamp(row["day"])].add(row)
         types.setdefault(row["type_id"], Metrics(currency)).add(row)
+    for figures in (totals, *days.values(), *types.values()):
+        figures.drop_empty_currencies()
     kinds = VoucherType.objects.filter(pk__in=types).order_by("name", "id")
     return MetricsReport(
         totals=totals,
