@@ -27,7 +27,7 @@ from .rule import MAX_LISTED, Finding, Rule, rule
 
 def _check(now: datetime) -> Finding:
     coverage = coverage_of(ALL_DAYS)
-    notes = []
+    notes: list[str] = []
     if coverage.since is not None and coverage.counted:
         notes += _differences(Books(), DailyFigures, NAMES, coverage, now)
         owners = CountedOwner.objects.order_by().values("owner")

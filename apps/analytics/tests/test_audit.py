@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.apps import apps
@@ -355,7 +356,7 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
         count_until_now()
         self.plant("figures_shown", lambda: UnusedValue.objects.update(value=F("value") + 1), None)
         for name in ("purchases", "revenue", "refunded", "vouchers_active", "redemptions", "refunds_paid"):
-            self.plant("daily_figures", lambda name=name: DailyFigures.objects.update(**{name: 1}), None)
+            self.plant("daily_figures", partial(DailyFigures.objects.update, **{name: 1}), None)
         self.plant("daily_figures", DailyFigures.objects.all().delete, None)
         used = CountedVoucher.objects.filter(status="used")[0].voucher
         self.plant("vouchers_noted", CountedVoucher.objects.filter(voucher=used).delete, used)
