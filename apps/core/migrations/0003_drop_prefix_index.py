@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('core', '0001_job_results'),
+        ('core', '0002_data_exports'),
     ]
 
     operations = [
