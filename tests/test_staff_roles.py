@@ -17,9 +17,9 @@ from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 from django.http import Http404
 from django.test import RequestFactory
-from django.urls import resolve, reverse
+from django.urls import get_resolver, resolve, reverse
 
-from apps.core.models import JobResult
+from apps.core.models import DataExport, JobResult
 from apps.payments.models import Dispute, DisputeOutcome, StripeEvent
 from apps.users import staff_groups
 from apps.users.tests.factories import make_staff, make_user
@@ -41,6 +41,7 @@ ONLY_SUPERUSERS, NOBODY = who(""), frozenset[str]()
 SCREENS: Final = {
     "auth.Group": who(M),
     "authentication.Session": who(M),
+    "core.DataExport": who(F + M),
     "core.JobResult": who(F + M),
     "payments.Dispute": who(F + M),
     "payments.Refund": who(D + F + M),
@@ -88,8 +89,10 @@ ACTIONS: Final = {
     "authentication.Session end": who(M),
     "payments.Refund acknowledge_failure": who(F + M),
     "payments.Refund approve": who(F + M),
+    "payments.Refund export": who(F + M),
     "payments.Refund reject": who(F + M),
     "payments.Refund send_again": who(F + M),
+    "payments.Transaction export": who(F + M),
     "payments.Transaction mail_receipt": who(D + F + M),
     "payments.Transaction refund_unused": who(F + M),
     "post_office.Email send_again": who(D + M),
@@ -100,6 +103,7 @@ ACTIONS: Final = {
     "vouchers.Batch print_sheets": who(C + M),
     "vouchers.CodeExportRequest approve": who(M),
     "vouchers.CodeExportRequest reject": who(M),
+    "vouchers.Voucher export": who(F + M),
     "vouchers.Voucher extend": who(D + M),
     "vouchers.Voucher refund": who(F + M),
     "vouchers.Voucher reissue": who(M),
@@ -107,21 +111,36 @@ ACTIONS: Final = {
     "vouchers.Voucher suspend": who(D + M),
     "vouchers.Voucher void": who(M),
     "vouchers.VoucherType delete_selected": who(C + M),
+    "vouchers.VoucherUsage export": who(F + M),
     "vouchers.VoucherUsage reverse": who(D + M),
 }
 # Who sees more in the API than one's own; the addresses of staff's powers are those of tests/test_access.py.
-PAGES: Final = {"payments_approvals": who(F + M)}  # of no single model
+# Pages of no single model.
+PAGES: Final = {"admin:payments_approvals": who(F + M), "admin-revenue": who(F + M)}
 POWERS: Final = {
     "figures of the platform": who(F + M),
     "vouchers of others": who(D + F + M),
 }
 # Pages of the site, for all staff: none has rows of its own.
-SITE: Final = {"index", "search", "login", "logout", "password_change", "password_change_done", "jsi18n"}
+SITE: Final = {
+    "index",
+    "search",
+    "login",
+    "logout",
+    "password_change",
+    "password_change_done",
+    "jsi18n",
+    "admin-login",
+    "admin-password-change",
+    "admin-search",
+}
 
 
-def addresses(patterns: Any = None, prefix: str = "/admin/") -> Iterator[tuple[str, str]]:
-    """Every address of the admin, with its name."""
-    for pattern in admin.site.get_urls() if patterns is None else patterns:
+def addresses(patterns: Any = None, prefix: str = "/") -> Iterator[tuple[str, str]]:
+    """Every address under /admin/, with its name."""
+    if patterns is None:
+        patterns = [each for each in get_resolver().url_patterns if str(each.pattern).startswith("admin/")]
+    for pattern in patterns:
         here = prefix + str(pattern.pattern)
         if hasattr(pattern, "url_patterns"):
             yield from addresses(pattern.url_patterns, here)
@@ -152,6 +171,7 @@ class StaffRolesTests(ActionRowsTestCase):
         # A row of each model.
         self.row_of: dict[str, models.Model] = {
             **{row.model: row.chosen for row in self.rows},
+            "core.DataExport": DataExport.objects.create(table="x", file_type="csv"),
             "core.JobResult": job,
             "payments.Dispute": dispute,
             "payments.StripeEvent": event,
@@ -206,7 +226,8 @@ class StaffRolesTests(ActionRowsTestCase):
         known |= {self.pattern_of(model, f"<path:object_id>/{view}") for model in screens for view in views}
         for entry in ACTIONS:
             model, action = entry.split()
-            known.add(self.pattern_of(model, f"<path:object_id>/{action.replace('_', '-')}"))
+            for place in ("", "<path:object_id>/"):  # a button of the list, or of the page of a row
+                known.add(self.pattern_of(model, f"{place}{action.replace('_', '-')}"))
         others = {name or address for address, name in addresses() if address not in known}
         of_rows = {
             "autocomplete",
@@ -215,7 +236,7 @@ class StaffRolesTests(ActionRowsTestCase):
             "auth_user_password_change",
             "/admin/(?P<url>.*)$",
         }
-        self.assertEqual(others, SITE | of_rows | PAGES.keys())
+        self.assertEqual(others, SITE | of_rows | {page.rpartition(":")[2] for page in PAGES})
 
     def pattern_of(self, model: str, rest: str) -> str:
         path = f"/admin/{model.lower().replace('.', '/')}/"
@@ -239,9 +260,7 @@ class StaffRolesTests(ActionRowsTestCase):
         for name in PEOPLE:
             for page, allowed in PAGES.items():
                 with self.subTest(name, page=page):
-                    self.assertEqual(
-                        self.visit(name, reverse(f"admin:{page}"))[0], 200 if name in allowed else 403
-                    )
+                    self.assertEqual(self.visit(name, reverse(page))[0], 200 if name in allowed else 403)
 
     def test_each_has_the_forms_of_their_role_with_these_fields_and_no_others(self):
         for name in PEOPLE:
@@ -292,12 +311,15 @@ class StaffRolesTests(ActionRowsTestCase):
             request.user = user
             for row in self.rows:
                 screen: Any = admin.site._registry[type(row.chosen)]
-                detail = screen.get_actions_detail(request, row.chosen.pk)
+                buttons = (
+                    *screen.get_actions_list(request),
+                    *screen.get_actions_detail(request, row.chosen.pk),
+                )
                 offered = {
                     *screen.get_actions(request),
                     *(
                         action.method.__name__ if hasattr(action.method, "__name__") else action.method.name
-                        for action in detail
+                        for action in buttons
                     ),
                 }
                 with self.subTest(name, action=str(row)):
@@ -328,6 +350,17 @@ class StaffRolesTests(ActionRowsTestCase):
                 for view in ("", "pdf/", "qr/"):
                     status = api.get(f"/api/vouchers/detail/{code}/{view}").status_code
                     self.assertEqual(status, 200 if others else 404)
+
+    def test_the_search_answers_with_what_the_role_may_look_up(self):
+        for name, user in self.people.items():
+            self.client.force_login(user)
+            page = self.client.post("/admin/search/", {"q": self.customer.email}, follow=True)
+            with self.subTest(name):
+                self.assertEqual(
+                    f"/admin/users/user/{self.customer.pk}/change/"
+                    in page.content.decode() + str(page.redirect_chain),
+                    name in SCREENS["users.User"],
+                )
 
     def test_figures_and_names_are_not_seen_on_the_pages_for_all_staff(self):
         for name, user in self.people.items():

@@ -40,6 +40,11 @@ FINANCE: Final = (
     "payments.make_refund",
     "payments.decide_refund",
     "payments.resend_receipt",
+    "payments.export_transaction",
+    "payments.export_refund",
+    "vouchers.export_voucher",
+    "vouchers.export_usage",
+    "core.view_dataexport",  # who exported what
     "analytics.view_figures",
 )
 CATALOGUE: Final = (
