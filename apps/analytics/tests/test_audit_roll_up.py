@@ -12,7 +12,6 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from apps.analytics import audit
 from apps.analytics.models import (
     CountedDay,
     CountedOwner,
@@ -25,6 +24,7 @@ from apps.analytics.models import (
 )
 from apps.analytics.services import daily_figures
 from apps.analytics.services.daily_figures import jobs, owners, state
+from apps.core.snapshots import snapshot
 from apps.payments.tests.money import PaidTestCase
 from apps.vouchers.tests.factories import make_type
 from tests.support.books import broken_rules
@@ -142,7 +142,7 @@ class CountingDuringBusinessTests(PaidTestCase, RaceTestCase):
             findings: list[set[str]] = []
             try:
                 while len(findings) < number and not any(findings):
-                    with audit.snapshot():
+                    with snapshot():
                         findings.append(set(broken_rules("daily_figures", "figures_shown")))
                 return findings
             finally:

@@ -28,7 +28,9 @@ class ApprovalsTests(StaffTestCase):
         self.large = self.buy(3)
         self.colleague = make_user(is_staff=True)
         self.colleague.user_permissions.set(Permission.objects.filter(codename__in=(*REFUND, *EXPORT)))
-        self.batch: Any = make_batch_vouchers(owner=self.customer, quantity=2)[0].batch
+        batch = make_batch_vouchers(owner=self.customer, quantity=2)[0].batch
+        assert batch
+        self.batch = batch
         self.large_refund = services.request_refund_by_staff(
             transaction_id=self.large.pk, actor=self.desk, reason="Sold <b>twice</b>"
         )
