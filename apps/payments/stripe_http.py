@@ -4,6 +4,7 @@ Of the library's own clients, the one for `requests` reads the proxies and `.net
 connections of its own in each thread. Both took more time than the rest of a call.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -11,6 +12,8 @@ from urllib.request import getproxies_environment, proxy_bypass_environment  # t
 
 import stripe
 import urllib3
+
+log = logging.getLogger(__name__)
 
 _COMPRESSED: Final = {"Accept-Encoding": "gzip, deflate"}
 
@@ -21,6 +24,7 @@ class PooledClient(stripe.HTTPClient):
     `timeouts` are the seconds to connect and to wait for the answer, `connections` how many are kept open. A proxy is
     the one that the environment names for `base` when the client is created (HTTPS_PROXY, HTTP_PROXY, NO_PROXY).
     Certificates are checked against those that Stripe's library brings. Redirects are not followed: Stripe has none.
+    Raises stripe.APIConnectionError for a proxy's address that can't be used.
     """
 
     name = "urllib3"
@@ -34,7 +38,13 @@ class PooledClient(stripe.HTTPClient):
             "retries": False,  # the library has its own
             "ca_certs": stripe.ca_bundle_path,
         }
-        self._pool = _pool(_proxy_for(base), options)
+        try:
+            self._pool = _pool(_proxy_for(base), options)
+        except ValueError:  # urllib3's are some too; they quote the address, and so maybe its password
+            log.error(
+                "The environment's proxy for Stripe can't be used: it is no http://user:password@host:port"
+            )
+            raise stripe.APIConnectionError("No usable proxy", should_retry=False) from None
 
     def request(
         self,
@@ -83,6 +93,7 @@ def _pool(proxy: str | None, options: dict[str, Any]) -> urllib3.PoolManager:
     address = urlsplit(proxy)
     headers = None
     if address.username is not None:
-        user = f"{unquote(address.username)}:{unquote(address.password or '')}"
+        # In the header there are the bytes that are meant by %XX, whatever their encoding is (latin-1 keeps them).
+        user = f"{unquote(address.username, 'latin-1')}:{unquote(address.password or '', 'latin-1')}"
         headers = urllib3.make_headers(proxy_basic_auth=user)
     return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)

@@ -6,6 +6,7 @@ import os
 import ssl
 import subprocess
 import tempfile
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -152,6 +153,32 @@ class StripeHttpTests(SimpleTestCase):
         self.environment(all_proxy=f"127.0.0.1:{proxy.server_port}")
         self.fetch("http://stripe.test")
         self.assertEqual(len(proxy.requests), 1)
+
+    def test_a_password_of_the_proxy_may_have_any_characters(self):
+        proxy = self.serve()
+        self.environment(HTTP_PROXY=f"http://kofi:%E2%82%AC@127.0.0.1:{proxy.server_port}")
+        self.fetch("http://stripe.test")
+        [(_, header)] = proxy.requests
+        self.assertEqual(header["Proxy-Authorization"], "Basic a29maTrigqw=")  # kofi:€ in UTF-8
+
+    def test_a_proxy_that_cannot_be_used_is_no_500_and_its_password_in_no_log(self):
+        for proxy in (
+            "socks5://kofi:opensesame@127.0.0.1:1080",
+            "http://kofi:opensesame#1@127.0.0.1:3128",
+            "http://kofi:opensesame/1@127.0.0.1:3128",
+            "http://kofi:opensesame€@127.0.0.1:3128",
+            "http://[opensesame@127.0.0.1",
+        ):
+            self.environment(HTTP_PROXY=proxy)
+            with (
+                self.subTest(proxy),
+                self.assertLogs("apps.payments", "ERROR") as logs,
+                self.assertRaises(PaymentProviderUnavailable) as raised,
+            ):
+                self.fetch("http://stripe.test")
+            self.assertIn("proxy for Stripe", logs.output[0])
+            text = "".join([*logs.output, *traceback.format_exception(raised.exception)])
+            self.assertNotIn("opensesame", text)
 
     def test_it_asks_the_proxy_for_a_tunnel_where_the_connection_is_encrypted(self):
         proxy = self.serve()
