@@ -116,7 +116,11 @@ ACTIONS: Final = {
 }
 # Who sees more in the API than one's own; the addresses of staff's powers are those of tests/test_access.py.
 # Pages of no single model.
-PAGES: Final = {"admin:payments_approvals": who(F + M), "admin-revenue": who(F + M)}
+PAGES: Final = {
+    "admin:payments_approvals": who(F + M),
+    "admin-revenue": who(F + M),
+    "admin-revenue-export": who(F + M),
+}
 POWERS: Final = {
     "figures of the platform": who(F + M),
     "vouchers of others": who(D + F + M),

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from apps.analytics.backoffice.daily_figures_export import export_daily_figures
 from apps.analytics.backoffice.revenue_page import revenue_page
 from apps.authentication import views as authentication
 from apps.core import mail_pages
@@ -34,6 +35,7 @@ urlpatterns = [
     path("admin/password_change/", authentication.change_password_in_admin, name="admin-password-change"),
     path("admin/search/", admin.site.admin_view(search), name="admin-search"),  # in place of unfold's
     path("admin/revenue/", admin.site.admin_view(revenue_page), name="admin-revenue"),
+    path("admin/revenue/export/", admin.site.admin_view(export_daily_figures), name="admin-revenue-export"),
     path("admin/", admin.site.urls),
     re_path(
         rf"^{settings.MEDIA_URL.lstrip('/')}{pictures.FOLDER}/(?P<name>[0-9a-f]{{32}}\.(?:jpg|png|webp))\Z",

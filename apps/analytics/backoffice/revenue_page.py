@@ -11,6 +11,7 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.views.decorators.http import require_safe
@@ -70,6 +71,7 @@ def revenue_page(request: HttpRequest) -> HttpResponse:
             _refusals(refusals),
         ],
         "zone": zone_name(),
+        "export": selection.address_of(reverse("admin-revenue-export")),
     }
     return TemplateResponse(request, "analytics/revenue_page.html", context)
 

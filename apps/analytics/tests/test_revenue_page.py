@@ -1,5 +1,6 @@
 """The page on revenue: the figures of the API, to the cent."""
 
+from csv import DictReader
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import time_machine
 from django.contrib.auth.models import Permission
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from apps.core.models import DataExport
 from apps.core.money import format_amount
 from apps.users.tests.factories import make_customer, make_staff, make_user
 from apps.vouchers.models import RefusalCount, Voucher
@@ -22,7 +25,7 @@ NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 MOST_QUERIES = 25
 
 
-class RevenuePageTests(ApiTestCase):
+class RevenueTestCase(ApiTestCase):
     def setUp(self) -> None:
         super().setUp()
         clock = time_machine.travel(NOON, tick=False)
@@ -57,6 +60,8 @@ class RevenuePageTests(ApiTestCase):
         self.assertEqual(response.status_code, 200)
         return response
 
+
+class RevenuePageTests(RevenueTestCase):
     def table(self, name: str, query: str = "") -> list[dict[str, str]]:
         """The rows of a table, by its headers, which may have a currency."""
         [table] = [each for each in self.page(query).context["tables"] if each.title == name]
@@ -192,3 +197,37 @@ class RevenuePageTests(ApiTestCase):
             make_purchase(user=self.customer, voucher_type=self.exam, at=NOON - timedelta(days=number))
         for query in ("days=30", "days=1", "days=366"):
             self.assertLessEqual(count(query), MOST_QUERIES, query)
+
+
+class ExportTests(RevenueTestCase):
+    """The button for the days that are shown."""
+
+    client_class: Any = Client  # it sends forms, as a browser does
+
+    def test_it_has_the_days_and_figures_of_the_page(self) -> None:
+        query = "from=2026-03-05&to=2026-03-10"
+        address = f"{URL}export/?{query}"
+        self.assertContains(self.page(query), f'href="{address.replace("&", "&amp;")}"')
+        self.assertContains(self.client.get(address), "5 March 2026 – 10 March 2026")
+        answer: Any = self.client.post(address, {"file_type": "csv"})
+        self.assertEqual(answer.status_code, 200)
+        text = b"".join(answer).decode("utf-8-sig")
+        rows = list(DictReader(text.splitlines()))
+        self.assertEqual({row["day (UTC)"] for row in rows}, {f"2026-03-{day:02d}" for day in range(5, 11)})
+        revenue = {row["currency"]: Decimal(0) for row in rows}
+        for row in rows:
+            revenue[row["currency"]] += Decimal(row["revenue"])
+        self.assertEqual(revenue, {"USD": Decimal("62.50"), "JPY": Decimal(3150)})
+        record = DataExport.objects.get()
+        self.assertEqual((record.actor, record.rows), (self.staff, len(rows)))
+        self.assertEqual(record.criteria, "from 2026-03-05 to 2026-03-10")
+
+    def test_a_type_of_file_that_is_none_is_refused(self) -> None:
+        page = self.client.post(f"{URL}export/", {"file_type": "pdf"})
+        self.assertContains(page, "Select a valid choice")
+        self.assertFalse(DataExport.objects.exists())
+
+    def test_it_needs_the_permission_to_view_figures(self) -> None:
+        self.client.force_login(make_user(is_staff=True))
+        self.assertEqual(self.client.post(f"{URL}export/", {"file_type": "csv"}).status_code, 403)
+        self.assertFalse(DataExport.objects.exists())

@@ -25,12 +25,32 @@ from apps.core.exports import FILE_TYPES, DaysInvalid, FileType, Table, export_f
 MAX_STREAMED_ROWS: Final = 100_000
 MAX_WRITTEN_ROWS: Final = 20_000
 EXPORTS_AT_ONCE: Final = 2  # in this process: the other threads are for other requests
-BUSY: Final = "Other exports are being written. Try again in a minute."
 
 _slots = BoundedSemaphore(EXPORTS_AT_ONCE)
 
 
-class ExportForm(forms.Form):
+class ExportsBusy(Exception):
+    """As many exports are being written as this process writes at once."""
+
+    def __str__(self) -> str:
+        return "Other exports are being written. Try again in a minute."
+
+
+class FileTypeForm(forms.Form):
+    """As which type of file."""
+
+    file_type = forms.ChoiceField(
+        label="File",
+        choices=[(name, each.label) for name, each in FILE_TYPES.items()],
+        widget=UnfoldAdminSelectWidget,
+    )
+
+    @property
+    def chosen_type(self) -> FileType:
+        return FILE_TYPES[self.cleaned_data["file_type"]]
+
+
+class ExportForm(FileTypeForm):
     """Which of the rows, and as which type of file."""
 
     days = forms.ChoiceField(
@@ -45,11 +65,7 @@ class ExportForm(forms.Form):
     last = forms.DateField(
         label="Last day", required=False, widget=UnfoldAdminTextInputWidget(attrs={"type": "date"})
     )
-    file_type = forms.ChoiceField(
-        label="File",
-        choices=[(name, each.label) for name, each in FILE_TYPES.items()],
-        widget=UnfoldAdminSelectWidget,
-    )
+    field_order = ("days", "first", "last", "file_type")
 
     def __init__(self, data: Any, *, table: Table, queryset: QuerySet[Any]) -> None:
         super().__init__(data)
@@ -58,10 +74,6 @@ class ExportForm(forms.Form):
         self.fields["days"].choices = [(each.name, each.name) for each in table.days]  # type: ignore[attr-defined]
         for name, which in (("first", "From the start"), ("last", "To the end")):
             self.fields[name].help_text = f"{which} of this day, {zone_name()} time. Empty: without a bound."
-
-    @property
-    def chosen_type(self) -> FileType:
-        return FILE_TYPES[self.cleaned_data["file_type"]]
 
     @property
     def words(self) -> str:
@@ -123,52 +135,55 @@ class ExportableAdmin(ModelAdmin):
             queryset=changes.queryset,
         )
         if form.is_valid():
-            if _slots.acquire(blocking=False):
-                return self._file(
-                    request, form, "; ".join([*_criteria(changes), *filter(None, [form.words])])
+            criteria = "; ".join([*_criteria(changes), *filter(None, [form.words])])
+            try:
+                return file_response(
+                    request, self.export_table, form.queryset, form.chosen_type, criteria=criteria
                 )
-            form.add_error(None, BUSY)
+            except ExportsBusy as error:
+                form.add_error(None, str(error))
         query = request.GET.urlencode()
+        names = self.opts.verbose_name if changes.result_count == 1 else self.opts.verbose_name_plural
         context = {
             **self.admin_site.each_context(request),
             "title": f"Export {self.opts.verbose_name_plural}",
             "opts": self.opts,
             "form": form,
-            "number": changes.result_count,
-            "names": self.opts.verbose_name if changes.result_count == 1 else self.opts.verbose_name_plural,
+            "summary": f"{changes.result_count} {names} in the list",
             "criteria": _criteria(changes, searched=changes.query),
             "back": f"{self._address('changelist')}{'?' if query else ''}{query}",
         }
         return TemplateResponse(request, "core/export.html", context)
 
-    def _file(self, request: HttpRequest, form: ExportForm, criteria: str) -> HttpResponseBase:
-        """The answer that is the file. The caller has taken a slot."""
-        try:
-            exported = export_file(
-                self.export_table,
-                form.queryset,
-                form.chosen_type,
-                actor=request.user,
-                criteria=criteria,
-                note="Admin",
-            )
-            parts = _Parts(exported.parts)
-        except BaseException:
-            _slots.release()
-            raise
-        name = f"{self.export_table.slug}-{timezone.localdate()}.{form.chosen_type.extension}"
-        return StreamingHttpResponse(
-            parts,
-            content_type=form.chosen_type.media_type,
-            headers={
-                "Content-Disposition": f'attachment; filename="{name}"',
-                "Cache-Control": "private, no-store",
-                "X-Content-Type-Options": "nosniff",
-            },
-        )
-
     def _address(self, view: str) -> str:
         return reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{view}")
+
+
+def file_response(
+    request: HttpRequest, table: Table, rows: Any, file_type: FileType, *, criteria: str
+) -> StreamingHttpResponse:
+    """The answer that is the file with these rows of the table, recorded with the `criteria` that chose them.
+
+    Raises ExportsBusy while as many exports as may be are being written.
+    """
+    if not _slots.acquire(blocking=False):
+        raise ExportsBusy
+    try:
+        exported = export_file(table, rows, file_type, actor=request.user, criteria=criteria, note="Admin")
+        parts = _Parts(exported.parts)
+    except BaseException:
+        _slots.release()
+        raise
+    name = f"{table.slug}-{timezone.localdate()}.{file_type.extension}"
+    return StreamingHttpResponse(
+        parts,
+        content_type=file_type.media_type,
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Cache-Control": "private, no-store",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
 
 
 class _Parts:
