@@ -91,7 +91,8 @@ class ExportCommand(BaseCommand):
                     unlimited=True,
                     on_progress=lambda done: bar.update(done - bar.n),
                 )
-                write(exported.parts)
+                # Closed while the database still is there to close its cursor with, also where nobody reads on.
+                write(stack.enter_context(contextlib.closing(exported.parts)))
             except KeyboardInterrupt:
                 self.stderr.write("Stopped.")
                 sys.exit(INTERRUPTED)
