@@ -104,9 +104,12 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin):
         return response
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Nobody changes an account that may do more than they do, nor other staff unless they may manage staff."""
+        """Nobody changes an account that may do more than they do, nor other staff unless they may manage staff.
+
+        A closed account stays closed and nobody's, also for a page that was opened before.
+        """
         allowed: bool = super().has_change_permission(request, obj)
-        return allowed and (obj is None or obj not in self.out_of_reach(request))
+        return allowed and (obj is None or not (obj.is_closed or obj in self.out_of_reach(request)))
 
     @staticmethod
     def out_of_reach(request: HttpRequest) -> QuerySet[User]:
@@ -129,8 +132,12 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin):
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Mail to an address that is theirs no more goes with it: it holds links to this account."""
-        if change and "email" in form.changed_data:
-            mail.erase_address(User.objects.get(pk=obj.pk).email)
+        if change:
+            stored = User.objects.select_for_update(no_key=True).get(pk=obj.pk)
+            if stored.is_closed:  # since this request began: all fields are written, also what was erased
+                raise PermissionDenied
+            if "email" in form.changed_data:
+                mail.erase_address(stored.email)
         super().save_model(request, obj, form, change)
 
     @admin.action(description="Deactivate: every session ends at once", permissions=["change"])

@@ -105,9 +105,14 @@ class User(AbstractBaseUser, PermissionsMixin):
         return salted_hmac("users.User.sessions", signed, secret=secret, algorithm="sha256").hexdigest()
 
     @property
+    def is_closed(self) -> bool:
+        """Whether the account was closed, and what says whose it was erased (see services.close_account)."""
+        return self.email.endswith(f"@{CLOSED_DOMAIN}")
+
+    @property
     def mail_address(self) -> str:
         """Where mail reaches them; empty once the account is closed, as the address was erased."""
-        return "" if self.email.endswith(f"@{CLOSED_DOMAIN}") else self.email
+        return "" if self.is_closed else self.email
 
     @property
     def full_name(self) -> str:

@@ -1,7 +1,11 @@
+from unittest import mock
+
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from post_office.models import Email
 
+from apps.users import services
+from apps.users.admin import UserAdmin
 from apps.users.models import User, UserProfile
 from apps.users.tests.factories import PASSWORD, UNMAILABLE, make_customer, make_staff, make_user
 from tests.support.cases import ApiTestCase
@@ -124,6 +128,19 @@ class PeopleInTheAdmin(ApiTestCase):
         )
         self.assertTrue(User.objects.get(pk=self.customer.pk).check_password(new))
         self.assertProblem(api.get("/api/users/profile/"), 401, "token_invalid")
+
+    def test_a_closed_account_gets_neither_a_person_nor_a_password_again(self):
+        body = self.body(is_active="on")  # of a page that was opened before
+        services.close_account(user=self.customer, password=PASSWORD)
+        closed = User.objects.values().get(pk=self.customer.pk)
+        self.assertNotContains(self.client.get(self.page(self.customer)), 'name="_save"')
+        self.assertEqual(self.post(self.page(self.customer), **body).status_code, 403)
+        new = {"password1": "a new pass phrase", "password2": "a new pass phrase", "usable_password": "true"}
+        self.assertEqual(self.post(f"{LIST}{self.customer.pk}/password/", **new).status_code, 403)
+        # Closed between the check of the permission and the write, which writes all fields:
+        with mock.patch.object(UserAdmin, "has_change_permission", return_value=True):
+            self.assertEqual(self.post(self.page(self.customer), **body).status_code, 403)
+        self.assertEqual(User.objects.values().get(pk=self.customer.pk), closed)
 
     def test_nobody_is_deleted(self):
         self.assertEqual(self.client.get(f"{LIST}{self.customer.pk}/delete/").status_code, 403)
