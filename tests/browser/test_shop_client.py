@@ -70,6 +70,10 @@ class RealAccountTests(SignedInTestCase):
         self.visit(f"/payment?payment_intent={intent}&redirect_status=succeeded")
         self.at("/purchase")
         self.shows("Thank you! Your vouchers are ready.")
+        self.visit(f"/buy?type={self.type.pk}")  # in the same tab
+        self.click("Continue to payment")
+        self.shows("Pay $10.00")
+        self.assertEqual(Transaction.objects.count(), 2)
 
 
 # The answer to one request of this method gets lost on its way, though the API has served it.

@@ -83,7 +83,8 @@ async function startPurchase(type, quantity) {
   }
 }
 
-function forgetKey({ voucher_type: type, quantity }) {
+/** Forget the key of a purchase that is paid: the next one has a key of its own. */
+export function forgetKey({ voucher_type: type, quantity }) {
   save(`purchase-${type.id}-${quantity}`, null, tab);
 }
 

@@ -5,12 +5,14 @@ import { fragment, h } from "../dom.js";
 import { t } from "../i18n.js";
 import { payments } from "../resources.js";
 import { go } from "../router.js";
+import { forgetKey } from "./buy.js";
 
 export async function show({ query }) {
   const intent = query.get("payment_intent");
   if (!intent) return outcome("nothing");
   try {
     const { transaction } = await payments.confirm(intent);
+    forgetKey(transaction); // buying the same again is a new purchase
     notify(t("buy.done"));
     // After this view is shown: the address leads on to the purchase.
     queueMicrotask(() => go(`/purchase?id=${transaction.id}`, { replace: true }));
