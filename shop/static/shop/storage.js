@@ -1,4 +1,5 @@
-// What the browser keeps for the shop. Nothing secret: the tokens are in cookies that no script can read.
+// What the browser keeps for the shop. No token: these are in cookies that no script can read. The code of a link to
+// redeem, followed by somebody who has to sign in first, is kept for the tab until then (router.js).
 
 const PREFIX = "shop.";
 
