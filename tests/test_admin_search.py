@@ -48,6 +48,11 @@ class SearchTests(PaidTestCase, ApiTestCase):
         ):
             self.assertLeadsTo(text, self.voucher)
 
+    def test_no_page_sends_what_is_typed_in_an_address(self):
+        page = self.client.get("/admin/")
+        self.assertContains(page, f'<form action="{SEARCH}" method="post"')
+        self.assertNotContains(page, f'hx-get="{SEARCH}')  # of unfold's own search, by Ctrl-K
+
     def test_a_mistyped_code_is_called_so_and_an_unknown_one_too(self):
         code = self.voucher.code
         wrong = ("2" if code[0] != "2" else "3") + code[1:]
