@@ -1,7 +1,7 @@
 """The pages /mail/: what would have been sent, to read while developing. They show links and codes, as the mails do.
 
-They are there only with DEBUG on, where no mail really goes out, and only to this machine; elsewhere they are a 404 as
-any unknown address.
+They are there only with DEBUG on, where no mail really goes out, and only to this machine, not to whom a proxy or a
+tunnel on it lets in; elsewhere they are a 404 as any unknown address.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,8 @@ from post_office.models import Email
 
 from apps.core.mail import Attachment, attachment_of
 
+# What proxies and tunnels say of whom they call for: then the connection from this machine is not the developer's.
+FORWARDED: Final = frozenset({"HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED"})
 BACKEND: Final = "apps.core.mail.page_backend.EmailBackend"
 NEWEST: Final = 100  # mails on the list
 
@@ -24,19 +26,22 @@ View = Callable[..., HttpResponse]
 
 def is_shown_to(request: HttpRequest) -> bool:
     """Whether the pages are there for who sent the request."""
-    is_local = request.META.get("REMOTE_ADDR") in settings.INTERNAL_IPS
+    is_local = (
+        request.META.get("REMOTE_ADDR") in settings.INTERNAL_IPS and not FORWARDED & request.META.keys()
+    )
     return bool(settings.DEBUG and settings.EMAIL_BACKEND == BACKEND and is_local)
 
 
 def development_page(view: View) -> View:
     """A page for reading, never kept by a browser, that is there for the developer alone."""
 
-    @require_safe
+    readable = require_safe(view)
+
     @wraps(view)
     def guarded(request: HttpRequest, **arguments: Any) -> HttpResponse:
         if not is_shown_to(request):
             raise Http404("No such page.")
-        response = view(request, **arguments)
+        response: HttpResponse = readable(request, **arguments)
         response["Cache-Control"] = "no-store"
         return response
 

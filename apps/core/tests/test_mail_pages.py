@@ -90,14 +90,19 @@ class MailPageTests(TestCase):
     def test_nobody_else_sees_them(self):
         email = queue()
         addresses = ("/mail/", f"/mail/{email.pk}/", f"/mail/{email.pk}/attachment/")
-        for settings, address in (
-            ({"DEBUG": False}, "127.0.0.1"),
-            ({"EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend"}, "127.0.0.1"),
-            ({}, "203.0.113.7"),
+        here = {"REMOTE_ADDR": "127.0.0.1"}
+        for settings, sender in (
+            ({"DEBUG": False}, here),
+            ({"EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend"}, here),
+            ({}, {"REMOTE_ADDR": "203.0.113.7"}),
+            ({}, here | {"HTTP_X_FORWARDED_FOR": "203.0.113.7"}),  # by a proxy or a tunnel on this machine
+            ({}, here | {"HTTP_X_FORWARDED_FOR": "127.0.0.1"}),
+            ({}, here | {"HTTP_FORWARDED": "for=203.0.113.7"}),
         ):
             for path in addresses:
-                with self.subTest(settings, path=path), override_settings(**settings):
-                    self.assertEqual(self.client.get(path, REMOTE_ADDR=address).status_code, 404)
+                with self.subTest(settings, path=path, sender=sender), override_settings(**settings):
+                    self.assertEqual(self.client.get(path, **sender).status_code, 404)
+                    self.assertEqual(self.client.post(path, **sender).status_code, 404)
 
     def test_a_mail_counts_as_sent_and_one_line_says_where_it_is(self):
         email = queue()
