@@ -1,5 +1,7 @@
 """The one page of the shop. All else it gets from the public API, as any client does."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,11 +23,25 @@ POLICY: Final = (
 )
 
 
-@require_safe
+View = Callable[[HttpRequest], HttpResponse]
+
+
+def shop_view(view: View) -> View:
+    """A view for reading. Where the shop is off (REFERENCE_SHOP) its address is unknown, whatever the method."""
+    readable = require_safe(view)
+
+    @wraps(view)
+    def guarded(request: HttpRequest) -> HttpResponse:
+        if not settings.REFERENCE_SHOP:
+            raise Http404("The reference shop is off.")
+        return readable(request)
+
+    return guarded
+
+
+@shop_view
 def page(request: HttpRequest) -> HttpResponse:
-    """The shop's page, with where to pay. Raises Http404 where the shop is off (REFERENCE_SHOP)."""
-    if not settings.REFERENCE_SHOP:
-        raise Http404("The reference shop is off.")
+    """The shop's page, with where to pay."""
     local_stripe = local_stripe_origin()
     in_development = settings.DEBUG and settings.EMAIL_BACKEND == MAIL_PAGE
     mail_page = reverse("mail-list") if in_development else ""  # where all mail goes
@@ -37,11 +53,9 @@ def page(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@require_safe
+@shop_view
 def favicon(request: HttpRequest) -> HttpResponse:
     """The shop's icon for whatever has none of its own: browsers ask for it here, also beside JSON and the admin."""
-    if not settings.REFERENCE_SHOP:
-        raise Http404("The reference shop is off.")
     return redirect(static("shop/icon.svg"))
 
 

@@ -51,17 +51,16 @@ class PageTests(TestCase):
         self.assertRedirects(
             self.client.get("/favicon.ico"), "/static/shop/icon.svg", fetch_redirect_response=False
         )
-        with override_settings(REFERENCE_SHOP=False):
-            self.assertEqual(self.client.get("/favicon.ico").status_code, 404)
 
     def test_no_other_address_has_it(self):
         self.assertEqual(self.client.get("/nothing").status_code, 404)
 
     @override_settings(REFERENCE_SHOP=False)
     def test_it_can_be_off(self):
-        for address in ADDRESSES:
+        for address in (*ADDRESSES, "/favicon.ico"):
             with self.subTest(address):
                 self.assertEqual(self.client.get(address).status_code, 404)
+                self.assertEqual(self.client.post(address).status_code, 404)
         self.assertEqual(self.client.get("/api/").status_code, 200)
 
     def test_a_browser_never_compares_it_with_an_older_one(self):
