@@ -69,7 +69,8 @@ class PooledClient(stripe.HTTPClient):
             for_good = (urllib3.exceptions.SSLError, urllib3.exceptions.DecodeError)
             message = f"No answer from Stripe: {type(error).__name__}"
             raise stripe.APIConnectionError(message, should_retry=not isinstance(error, for_good)) from error
-        return answer.data, answer.status, answer.headers
+        # As text: of bytes that are no UTF-8, such as a proxy's page, the library would raise an error not its own.
+        return answer.data.decode(errors="replace"), answer.status, answer.headers
 
     def close(self) -> None:
         """Close all connections."""

@@ -45,7 +45,7 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
         server.requests.append((f"{self.command} {self.path}", self.headers))
-        body = json.dumps(INTENT).encode()
+        body = server.body
         self.send_response(server.status)
         if server.compresses:
             body = gzip.compress(body)
@@ -68,6 +68,7 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     status, location, closes, compresses = 200, "", False, False
+    body = json.dumps(INTENT).encode()
     connections = 0
 
     def __init__(self):
@@ -125,6 +126,12 @@ class StripeHttpTests(SimpleTestCase):
         self.server.compresses = True
         self.assertEqual(self.fetch().id, "pi_1")
         self.assertIn("gzip", self.server.requests[0][1]["Accept-Encoding"])
+
+    def test_a_page_in_another_encoding_is_an_answer_that_makes_no_sense(self):
+        self.server.body = "<p>Der Server ist überlastet".encode("latin-1")  # as of something between
+        for status in (502, 200):
+            self.server.status = status
+            self.assertUnavailable()
 
     def test_all_threads_share_the_connections(self):
         with override_settings(STRIPE_API_BASE=self.address(self.server)):
