@@ -45,6 +45,9 @@ ci:  ## everything that must hold, as on a fresh machine
 bench: .venv/ready  ## the product beside a textbook twin: QUICK=1 (five minutes), ONLY=redeem,types, SIZES=10000,1000000
 	.venv/bin/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(SIZES),--sizes $(SIZES)) $(if $(SAVE),--save-baseline)
 
+pictures: .venv/ready  ## the pictures of README.md anew, by Chromium and chromedriver
+	.venv/bin/python -m tests.browser.pictures
+
 requirements: .venv/ready  ## the pinned requirements anew, from requirements.in and requirements-dev.in
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements.in --output-file requirements.txt
 	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements-dev.in --output-file requirements-dev.txt
@@ -66,4 +69,4 @@ requirements: .venv/ready  ## the pinned requirements anew, from requirements.in
 	@rm -f .venv/installing
 	@touch $@
 
-.PHONY: help run test coverage lint format types ci bench requirements
+.PHONY: help run test coverage lint format types ci bench pictures requirements

@@ -72,6 +72,13 @@ APPS = {
 
 
 @skipUnless((ROOT / ".git").exists(), "not a clone")
+class ChangelogTests(TestCase):
+    def test_its_newest_release_is_the_version_that_the_api_answers(self):
+        changelog = Path(settings.BASE_DIR, "CHANGELOG.md").read_text()
+        releases = re.findall(r"^## (\d+\.\d+\.\d+) - \d{4}-\d{2}-\d{2}$", changelog, re.MULTILINE)
+        self.assertEqual(releases[0], settings.VERSION)
+
+
 class NameTests(TestCase):
     """A path may be short (`gateway.py`, `vouchers/codes.py`), and so may a name (`payments.SoldVoucher`)."""
 

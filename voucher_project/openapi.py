@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-VERSION: Final = "1.0.0"
+VERSION: Final = "1.1.0"
 
 SPECTACULAR_SETTINGS: Final[dict[str, Any]] = {
     "TITLE": "Voucher App API",

@@ -3,7 +3,10 @@
 import shutil
 import tempfile
 import unittest
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
+from typing import Any
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 SELENIUM = find_spec("selenium")
@@ -13,23 +16,30 @@ FLAGS = (
 )
 
 
+@contextmanager
+def new_browser() -> Iterator[Any]:
+    """A new browser; `get_log("browser")` has its console, `get_log("performance")` its network."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    options.binary_location = str(CHROMIUM)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        for flag in [*FLAGS.split(), f"--user-data-dir={profile}"]:
+            options.add_argument(flag)
+        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+        try:
+            yield driver
+        finally:
+            driver.quit()
+
+
 @unittest.skipUnless(CHROMIUM and DRIVER and SELENIUM, "needs chromium, chromedriver and selenium")
 class BrowserMixin(unittest.TestCase):
     """Before a test case with a live server."""
 
     def browser(self):
-        """A new browser; `get_log("browser")` has its console, `get_log("performance")` its network."""
-        from selenium import webdriver
-        from selenium.webdriver.chrome.options import Options
-        from selenium.webdriver.chrome.service import Service
-
-        options = Options()
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        options.binary_location = str(CHROMIUM)
-        profile = tempfile.mkdtemp()
-        self.addCleanup(shutil.rmtree, profile, ignore_errors=True)
-        for flag in [*FLAGS.split(), f"--user-data-dir={profile}"]:
-            options.add_argument(flag)
-        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-        self.addCleanup(driver.quit)
-        return driver
+        """A new browser, which ends with the test."""
+        return self.enterContext(new_browser())

@@ -107,7 +107,7 @@ class UtilityTests(ApiTestCase):
 
     def test_test_says_the_version(self):
         self.assertEqual(
-            self.api.get("/api/test/").json(), {"message": "API is working!", "version": "1.0.0"}
+            self.api.get("/api/test/").json(), {"message": "API is working!", "version": settings.VERSION}
         )
 
     def test_the_documentation_is_served_without_other_hosts(self):
