@@ -1,15 +1,21 @@
-"""What `celery beat` starts, and how often in seconds."""
+"""What `celery beat` starts: how often in seconds, and when daily (UTC).
+
+Daily jobs have a time of day: beat forgets when it began where its file does not outlast a restart, as on platforms
+that start every process anew each day, and 24 hours would then never be over.
+"""
 
 from typing import Final
 
+from celery.schedules import crontab
+
 CELERY_BEAT_SCHEDULE: Final[dict[str, dict[str, object]]] = {
     "update daily figures": {"task": "analytics.update_daily_figures", "schedule": 5 * 60.0},
-    "audit the books": {"task": "analytics.audit", "schedule": 24 * 3600.0},
+    "audit the books": {"task": "analytics.audit", "schedule": crontab(hour=2, minute=10)},
     "apply waiting Stripe events": {"task": "payments.apply_waiting_events", "schedule": 60.0},
     "send waiting mail": {"task": "core.send_queued_mail", "schedule": 60.0},
     "remove old mail": {"task": "core.remove_old_mail", "schedule": 3600.0},
     "send expiry reminders": {"task": "vouchers.send_expiry_reminders", "schedule": 3600.0},
-    "remove old refusals": {"task": "vouchers.remove_old_refusals", "schedule": 24 * 3600.0},
+    "remove old refusals": {"task": "vouchers.remove_old_refusals", "schedule": crontab(hour=3, minute=20)},
     "reconcile with Stripe": {
         "task": "payments.reconcile",
         "schedule": 15 * 60.0,
@@ -17,13 +23,19 @@ CELERY_BEAT_SCHEDULE: Final[dict[str, dict[str, object]]] = {
     },
     "reconcile four days with Stripe": {
         "task": "payments.reconcile",
-        "schedule": 24 * 3600.0,
+        "schedule": crontab(hour=1, minute=40),
         "kwargs": {"hours": 96},
     },
     "remove old idempotency keys": {
         "task": "payments.remove_old_idempotency_keys",
         "schedule": 3600.0,
     },
-    "remove old Stripe events": {"task": "payments.remove_old_events", "schedule": 24 * 3600.0},
-    "remove old sessions": {"task": "authentication.remove_old_sessions", "schedule": 24 * 3600.0},
+    "remove old Stripe events": {
+        "task": "payments.remove_old_events",
+        "schedule": crontab(hour=3, minute=30),
+    },
+    "remove old sessions": {
+        "task": "authentication.remove_old_sessions",
+        "schedule": crontab(hour=3, minute=40),
+    },
 }

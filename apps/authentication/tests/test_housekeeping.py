@@ -1,6 +1,8 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import time_machine
 from celery import current_app
+from celery.beat import ScheduleEntry
 from django.conf import settings
 from django.utils import timezone
 
@@ -44,3 +46,15 @@ class TheSchedule(ApiTestCase):
         self.assertLessEqual(
             {"core.send_queued_mail", "core.remove_old_mail", "authentication.remove_old_sessions"}, names
         )
+
+    def test_a_daily_job_comes_though_the_schedule_begins_anew_each_hour(self):
+        app = current_app._get_current_object()
+        start = datetime(2026, 3, 1, tzinfo=UTC)
+        for name, entry in settings.CELERY_BEAT_SCHEDULE.items():
+            with self.subTest(name), time_machine.travel(start, tick=False) as clock:
+                due = 0
+                for _ in range(24):
+                    begun = ScheduleEntry(name=name, task=entry["task"], schedule=entry["schedule"], app=app)
+                    clock.shift(timedelta(hours=1))
+                    due += begun.is_due().is_due
+                self.assertGreaterEqual(due, 1)
