@@ -5,6 +5,7 @@ from datetime import timedelta
 from celery import shared_task
 
 from apps.core.models import JobResult
+from apps.core.tasks import LONG_JOB
 
 from . import audit
 from .services import daily_figures
@@ -12,13 +13,13 @@ from .services import daily_figures
 AUDITED_WITHIN = timedelta(hours=36)  # it runs daily
 
 
-@shared_task(name="analytics.update_daily_figures", soft_time_limit=3600, time_limit=3700)
+@shared_task(name="analytics.update_daily_figures", **LONG_JOB)
 def update_daily_figures() -> int:
     """Count what happened since the last time; how many days were counted anew because they were missing."""
     return daily_figures.update()
 
 
-@shared_task(name="analytics.audit", soft_time_limit=3600, time_limit=3700)
+@shared_task(name="analytics.audit", **LONG_JOB)
 def audit_books() -> int:
     """Check every rule of the books and store the result for the admin's front page; how many do not hold.
 

@@ -1,9 +1,16 @@
 """Background jobs that no app owns. Each may run twice, also at once."""
 
+from typing import Any, Final
+
 from celery import shared_task
 from django.utils import timezone
 
 from . import mail
+
+# Options of jobs that may take longer than `visibility_timeout` (CELERY_BROKER_TRANSPORT_OPTIONS): meanwhile the broker
+# would hand one that is acknowledged at its end to a second worker, and to a third. One that is lost with its worker is
+# made up for by the next.
+LONG_JOB: Final[dict[str, Any]] = {"acks_late": False, "soft_time_limit": 3600, "time_limit": 3700}
 
 
 @shared_task(name="core.send_queued_mail")

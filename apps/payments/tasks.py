@@ -6,6 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from apps.core.models import JobResult
+from apps.core.tasks import LONG_JOB
 
 from . import services, webhooks
 from .services import reconciliation
@@ -23,7 +24,7 @@ def cancel_open_purchases(user_id: int) -> int:
     return services.cancel_open_purchases(user_id=user_id)
 
 
-@shared_task(name="payments.remove_old_events", soft_time_limit=3600, time_limit=3700)
+@shared_task(name="payments.remove_old_events", **LONG_JOB)
 def remove_old_events() -> int:
     """Delete Stripe events that were applied long ago; how many."""
     return webhooks.remove_old_events(timezone.now())
@@ -35,7 +36,7 @@ def remove_old_idempotency_keys() -> int:
     return services.remove_old_keys(timezone.now())
 
 
-@shared_task(name="payments.reconcile", soft_time_limit=3600, time_limit=3700)
+@shared_task(name="payments.reconcile", **LONG_JOB)
 def reconcile(hours: int) -> int:
     """Bring the books in line with Stripe, so many hours back; how many differences a person must look at."""
     now = timezone.now()

@@ -47,6 +47,16 @@ class TheSchedule(ApiTestCase):
             {"core.send_queued_mail", "core.remove_old_mail", "authentication.remove_old_sessions"}, names
         )
 
+    def test_no_job_takes_longer_than_the_broker_waits_before_it_hands_it_out_again(self):
+        app = current_app._get_current_object()
+        app.loader.import_default_modules()
+        visible_after = settings.CELERY_BROKER_TRANSPORT_OPTIONS["visibility_timeout"]
+        for entry in settings.CELERY_BEAT_SCHEDULE.values():
+            job = app.tasks[entry["task"]]
+            if job.acks_late:
+                with self.subTest(job.name):
+                    self.assertLess(job.time_limit or settings.CELERY_TASK_TIME_LIMIT, visible_after)
+
     def test_a_daily_job_comes_though_the_schedule_begins_anew_each_hour(self):
         app = current_app._get_current_object()
         start = datetime(2026, 3, 1, tzinfo=UTC)
