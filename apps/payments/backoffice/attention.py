@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
-from django.db.models import DateTimeField, QuerySet, Subquery, Value
+from django.db.models import DateTimeField, ExpressionWrapper, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -40,14 +40,18 @@ def stuck(now: datetime) -> QuerySet[Transaction]:
 
 
 def without_webhooks(now: datetime) -> QuerySet[Transaction]:
-    """Payments of the last day since which no webhook came at all: its address or secret may be wrong."""
+    """Payments of the last day since which no webhook came at all: its address or secret may be wrong.
+
+    The webhook that completes a payment comes a little before that.
+    """
     newest = StripeEvent.objects.order_by("-pk").values("received_at")[:1]
     last_event = Coalesce(Subquery(newest), Value(LONG_AGO), output_field=DateTimeField())
+    applied_by = ExpressionWrapper(last_event + EVENTS_APPLIED_WITHIN, output_field=DateTimeField())
     paid = Transaction.objects.paid().filter(amount__gt=0)
     return paid.filter(
         completed_at__gt=now - WEBHOOKS_LOOKED_FOR,
         completed_at__lt=now - WEBHOOK_DELAY,
-        completed_at__gte=last_event,
+        completed_at__gte=applied_by,
     )
 
 

@@ -15,6 +15,7 @@ from post_office.models import STATUS, Email
 from apps.core.backoffice import attention
 from apps.core.models import JobResult
 from apps.payments import services
+from apps.payments.backoffice.attention import without_webhooks
 from apps.payments.models import Dispute, Refund, StripeEvent, Transaction
 from apps.payments.tasks import reconcile
 from apps.users.tests.factories import make_staff, make_user
@@ -22,6 +23,7 @@ from apps.users.tests.factories import make_staff, make_user
 from .factories import make_transaction
 from .staff import REFUNDS, StaffTestCase
 
+PAID = "payment_intent.succeeded"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -101,6 +103,19 @@ class AttentionTests(StaffTestCase):
                 number, address = self.shown()[label]
                 self.assertEqual((number, self.rows_at(address)), ("1", [row.pk]))
         self.assertContains(self.client.get("/admin/"), "the first is due by")
+
+    def test_a_payment_that_the_last_webhook_completed_is_none_since_it(self):
+        intent_id = self.start(1).json()["payment_intent_id"]
+        self.stripe.pay(intent_id)
+        [event] = [each for each in self.stripe.events(PAID) if each["data"]["object"]["id"] == intent_id]
+        self.assertEqual(self.deliver(event["id"]).status_code, 200)
+        paid = Transaction.objects.get(stripe_payment_intent_id=intent_id)
+        received = StripeEvent.objects.get(stripe_id=event["id"])
+        self.assertGreater(paid.completed_at, received.received_at)
+        later = self.now + 2 * HOUR
+        self.assertEqual(list(without_webhooks(later)), [])
+        StripeEvent.objects.update(received_at=self.now - HOUR)
+        self.assertIn(paid, without_webhooks(later))
 
     def test_who_may_not_see_the_rows_sees_no_number(self):
         Refund.objects.create(transaction=self.paid, amount=1, origin="staff", status="requested")
