@@ -5,18 +5,21 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest import skipUnless
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import time_machine
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import override_settings
 from django.utils import timezone
 
 from apps.analytics import selectors
-from apps.analytics.models import CountedDay, CountedOwner, DailyFigures, FiguresState
+from apps.analytics.models import CountedDay, CountedOwner, CountedVoucher, DailyFigures, FiguresState
 from apps.analytics.periods import Period
 from apps.analytics.services import daily_figures
-from apps.analytics.services.daily_figures import owners
+from apps.analytics.services.daily_figures import owners, voucher_notes
+from apps.analytics.services.daily_figures.state import locked_state
 from apps.payments.models import (
     Dispute,
     DisputeOutcome,
@@ -156,6 +159,30 @@ class RollUpTests(RollUpTestCase):
             self.assertEqual(CountedDay.objects.filter(day=date(2025, 11, 20)).count(), 1)
             self.assertSameAsTheRows()
             self.assertEqual(daily_figures.update(), 0)
+
+    def test_many_that_changed_are_noted_in_portions(self) -> None:
+        with time_machine.travel(NOW, tick=False) as clock, patch.object(voucher_notes, "PORTION", 2):
+            rebuild()
+            clock.shift(timedelta(hours=1))
+            make_batch(owner=self.customer, voucher_type=make_type(), quantity=5)
+            self.assertEqual(
+                [len(portion) for portion in voucher_notes.changed_notes(timezone.now(), timezone.now())],
+                [2, 2, 1],
+            )
+            daily_figures.update()
+            self.assertEqual(CountedVoucher.objects.count(), 5)
+            self.assertSameAsTheRows()
+
+    @skipUnless(connection.vendor == "postgresql", "SQLite has no such limits")
+    def test_no_limit_of_requests_ends_a_counting(self) -> None:
+        limits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+        with connection.cursor() as cursor:
+            for limit in limits:
+                cursor.execute(f"SET LOCAL {limit} = '10s'")  # as in use; tests have none of the last
+            with locked_state():
+                for limit in limits:
+                    cursor.execute(f"SHOW {limit}")
+                    self.assertEqual(cursor.fetchone(), ("0",), limit)
 
     def test_days_are_those_of_the_time_zone_of_today(self) -> None:
         with time_machine.travel(NOW, tick=False):

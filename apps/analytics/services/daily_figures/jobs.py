@@ -158,27 +158,25 @@ def _facts(books: Books, span: tuple[datetime, datetime]) -> Iterator[Row]:
 def _add_vouchers(sums: Sums, coverage: Coverage, since: datetime, now: datetime) -> set[int]:
     """Note how vouchers of counted days are now, and add the difference; the owners of those that changed."""
     counted_owners = set(CountedOwner.objects.values_list("owner", flat=True))
-    notes: list[CountedVoucher] = []
     unused: dict[UnusedKey, Decimal] = defaultdict(Decimal)
     owners = set()
-    for voucher in changed_notes(since, now):
-        if not coverage.has(voucher.day) or voucher.new == voucher.old:
-            continue
-        owners.add(voucher.owner_id)
-        for row in voucher.differences():
-            sums.add(row)
-            if voucher.owner_id in counted_owners:
-                sums.add({**row, "owner_id": voucher.owner_id})
-        for key, value in voucher.unused_differences():
-            unused[key] += value
-        notes.append(voucher.note())
-    CountedVoucher.objects.bulk_create(
-        notes,
-        batch_size=CHUNK,
-        update_conflicts=True,
-        unique_fields=("voucher",),
-        update_fields=("status", "uses_remaining", "expires_on"),
-    )
+    for portion in changed_notes(since, now):
+        changed = [each for each in portion if coverage.has(each.day) and each.new != each.old]
+        for voucher in changed:
+            owners.add(voucher.owner_id)
+            for row in voucher.differences():
+                sums.add(row)
+                if voucher.owner_id in counted_owners:
+                    sums.add({**row, "owner_id": voucher.owner_id})
+            for key, value in voucher.unused_differences():
+                unused[key] += value
+        CountedVoucher.objects.bulk_create(
+            [each.note() for each in changed],
+            batch_size=CHUNK,
+            update_conflicts=True,
+            unique_fields=("voucher",),
+            update_fields=("status", "uses_remaining", "expires_on"),
+        )
     add_unused(unused)
     return owners - counted_owners
 

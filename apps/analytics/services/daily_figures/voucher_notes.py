@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from django.db.models import Q
 
@@ -15,6 +15,7 @@ from apps.analytics.selectors.obligations import WITH_VALUE
 from apps.analytics.selectors.rows import flag, local_day
 from apps.vouchers.models import Voucher
 
+PORTION: Final = 2000  # vouchers that are in memory at a time
 UnusedKey = tuple[date, int, str, int, bool]  # as the unique constraint of UnusedValue
 
 
@@ -65,9 +66,15 @@ class ChangedVoucher:
         return int(note.uses_remaining < self.total_uses)
 
 
-def changed_notes(since: datetime, now: datetime) -> Iterator[ChangedVoucher]:
-    """All vouchers that may have changed since, as they are at `now`, in one query."""
-    vouchers = Voucher.objects.filter(pk__in=changes.changed_vouchers(since, now)).order_by()
+def changed_notes(since: datetime, now: datetime) -> Iterator[list[ChangedVoucher]]:
+    """All vouchers that may have changed since, as they are at `now`, in portions: a batch may have a million."""
+    ids = sorted(pk for (pk,) in changes.changed_vouchers(since, now))
+    for start in range(0, len(ids), PORTION):
+        yield list(_with_notes(ids[start : start + PORTION], now))
+
+
+def _with_notes(ids: list[int], now: datetime) -> Iterator[ChangedVoucher]:
+    vouchers = Voucher.objects.filter(pk__in=ids).order_by()
     columns = vouchers.values_list(
         "pk",
         "user_id",
