@@ -18,7 +18,7 @@ from apps.analytics import selectors
 from apps.analytics.models import CountedDay, CountedOwner, CountedVoucher, DailyFigures, FiguresState
 from apps.analytics.periods import Period
 from apps.analytics.services import daily_figures
-from apps.analytics.services.daily_figures import owners, voucher_notes
+from apps.analytics.services.daily_figures import jobs, owners, voucher_notes
 from apps.analytics.services.daily_figures.state import locked_state
 from apps.payments.models import (
     Dispute,
@@ -146,6 +146,17 @@ class RollUpTests(RollUpTestCase):
             daily_figures.update()
             self.assertEqual(CountedOwner.objects.get().owner_id, self.customer.pk)
             self.assertSameAsTheRows()
+
+    def test_owners_that_were_large_before_there_was_a_roll_up_are_noticed(self) -> None:
+        with patch.object(owners, "MOST_VOUCHERS", 2), patch.object(jobs, "DAYS_PER_RUN", 3):
+            with time_machine.travel(NOW - timedelta(days=5), tick=False):
+                make_batch(owner=self.customer, voucher_type=make_type(), quantity=3)
+            with time_machine.travel(NOW, tick=False):
+                self.assertEqual(daily_figures.update(), 3)
+                self.assertFalse(CountedOwner.objects.exists())
+                self.assertEqual(daily_figures.update(), 3)
+                self.assertEqual(CountedOwner.objects.get().owner_id, self.customer.pk)
+                self.assertSameAsTheRows()
 
     def test_a_day_that_is_missing_is_counted_from_the_rows(self) -> None:
         with time_machine.travel(NOW, tick=False):

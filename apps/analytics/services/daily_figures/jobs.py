@@ -49,11 +49,14 @@ DAY: Final = timedelta(days=1)
 def update(now: datetime | None = None) -> int:
     """Count what happened since the last time, and some of the days that are missing; how many of these.
 
-    Cheap where nothing is missing: it looks at nothing but what happened since.
+    Cheap where nothing is missing: it looks at nothing but what happened since. With the last that was missing, it
+    looks for owners to be counted apart among all, and not only those of vouchers that changed.
     """
     missing = list(islice(missing_days(), DAYS_PER_RUN))
     for day in missing:
         count_day(day)
+    if missing and next(missing_days(), None) is None:
+        count_owners(owners_to_count())
     add_changes(now or timezone.now())
     return len(missing)
 

@@ -9,6 +9,7 @@ from apps.analytics.models import CountedOwner
 from apps.analytics.periods import ALL_DAYS
 from apps.analytics.selectors.coverage import coverage_of
 from apps.analytics.selectors.rows import Books
+from apps.core.snapshots import snapshot
 from apps.vouchers.models import Voucher
 
 from .counting import Sums, figures_until
@@ -28,8 +29,9 @@ def owners_to_count(among: Iterable[int] | None = None) -> list[int]:
         number=Count("pk"), uses=Sum(F("total_uses") - F("uses_remaining") + F("uses_reversed"))
     )
     large = of_owners.filter(Q(number__gt=MOST_VOUCHERS) | Q(uses__gt=MOST_USES))
-    counted = set(CountedOwner.objects.values_list("owner", flat=True))
-    return [owner for owner, *_ in large if owner not in counted]
+    with snapshot():  # of all vouchers, it takes longer than a request may
+        counted = set(CountedOwner.objects.values_list("owner", flat=True))
+        return [owner for owner, *_ in large if owner not in counted]
 
 
 def count_owners(owners: Iterable[int]) -> None:
