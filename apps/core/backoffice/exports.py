@@ -205,8 +205,10 @@ class _Parts:
     def close(self) -> None:
         if self.is_open:
             self.is_open = False
-            self.parts.close()
-            _slots.release()
+            try:
+                self.parts.close()
+            finally:  # also where the database has gone
+                _slots.release()
 
 
 def _criteria(changes: Any, *, searched: str = "") -> list[str]:

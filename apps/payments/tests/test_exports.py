@@ -3,6 +3,8 @@
 import csv
 import io
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib.util import find_spec
@@ -263,6 +265,24 @@ class RecordTests(ExportTestCase):
             next(iter(response))
             response._iterator.close()  # as the server does when the client has gone
         self.assertEqual(set(DataExport.objects.values_list("rows", "finished_at")), {(None, None)})
+
+    def test_one_that_fails_while_it_is_broken_off_leaves_its_place(self) -> None:
+        @contextmanager
+        def failing(**options: Any) -> Iterator[None]:
+            try:
+                yield
+            finally:
+                raise OperationalError("away")
+
+        for _ in range(screens.EXPORTS_AT_ONCE):
+            with (
+                patch("apps.core.exports.service.snapshot", failing),
+                patch("apps.core.exports.csv_file._PART", 1),
+            ):
+                response = self.export(VOUCHERS)
+                next(iter(response))
+                response._iterator.close()
+        self.assertTrue(self.exported(VOUCHERS))
 
     def test_one_that_fails_before_it_began_is_an_error_and_leaves_its_place(self) -> None:
         for _ in range(screens.EXPORTS_AT_ONCE + 1):
