@@ -13,6 +13,7 @@ from typing import Final
 from django.db import transaction
 from django.utils import timezone
 
+from apps.analytics.models import FiguresState
 from apps.core.dates import end_of_day, start_of_day
 from apps.payments.models import Transaction
 from apps.users.models import User
@@ -65,7 +66,9 @@ def create(
     """
     if any(model._default_manager.exists() for model in (Transaction, Batch, Voucher)):
         raise NotEmpty
-    RefusalCount.objects.all().delete()  # of attempts before there were vouchers
+    # Of before there were vouchers: attempts, and a roll-up that takes what happened until then for counted.
+    RefusalCount.objects.all().delete()
+    FiguresState.objects.all().delete()
     rows = _history(users, months, seed, until)
     rows.write(on_progress)
     return Summary(

@@ -13,6 +13,8 @@ from django.db.models import F, Sum
 from django.test import override_settings
 from django.utils import timezone
 
+from apps.analytics.models import FiguresState
+from apps.analytics.services import daily_figures
 from apps.payments.models import Dispute, Refund, SoldVoucher, Transaction
 from apps.payments.services import reconciliation
 from apps.payments.services.refunds.decisions import approve_refund
@@ -164,7 +166,11 @@ class CreationTests(ApiTestCase):
         self.assertTrue(RefusalCount.objects.exists())
 
     def test_one_until_today_has_nothing_of_the_future(self):
+        daily_figures.update()
         create(users=10, months=1, seed=2)
+        self.assertFalse(
+            FiguresState.objects.exists(), "a roll-up of before, which lacks the history of today"
+        )
         now = timezone.now()
         for rows, moment in (
             (User, "date_joined"),
