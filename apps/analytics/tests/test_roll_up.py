@@ -195,6 +195,20 @@ class RollUpTests(RollUpTestCase):
                     cursor.execute(f"SHOW {limit}")
                     self.assertEqual(cursor.fetchone(), ("0",), limit)
 
+    def test_a_clock_that_was_wrong_leaves_nothing_out(self) -> None:
+        with time_machine.travel(NOW - timedelta(hours=1), tick=False):
+            make_purchase(user=self.customer, at=timezone.now())
+            rebuild()
+        with time_machine.travel(NOW + timedelta(days=1), tick=False):
+            daily_figures.update()
+        with time_machine.travel(NOW, tick=False) as clock:
+            make_purchase(user=self.customer, at=timezone.now())
+            self.assertSameAsTheRows("before a clock that is right has counted")
+            clock.shift(timedelta(minutes=5))
+            daily_figures.update()
+            self.assertSameAsTheRows("after it")
+            self.assertLess(FiguresState.objects.get().counted_until, timezone.now())
+
     def test_days_are_those_of_the_time_zone_of_today(self) -> None:
         with time_machine.travel(NOW, tick=False):
             make_purchase(user=self.customer, at=datetime(2025, 11, 2, 3, tzinfo=UTC))

@@ -28,7 +28,8 @@ MARGIN: Final = timedelta(minutes=10)
 def locked_state() -> Iterator[FiguresState]:
     """A transaction that alone writes to the roll-up.
 
-    A roll-up begins where there is none yet, and anew where it is one of another time zone's days.
+    A roll-up begins where there is none yet, and anew where it is one of another time zone's days, or one that a wrong
+    clock counted until a moment to come: it has left out what happened since.
     """
     with transaction.atomic():
         if connection.vendor == "postgresql":
@@ -39,9 +40,10 @@ def locked_state() -> Iterator[FiguresState]:
                 cursor.execute("SET LOCAL lock_timeout = 0")
                 cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         zone = timezone.get_default_timezone_name()
-        start = {"counted_until": timezone.now() - MARGIN, "time_zone": zone}
+        now = timezone.now()
+        start = {"counted_until": now - MARGIN, "time_zone": zone}
         state, created = FiguresState.objects.select_for_update().get_or_create(pk=1, defaults=start)
-        if created or state.time_zone != zone:
+        if created or state.time_zone != zone or state.counted_until > now:
             clear()
             FiguresState.objects.filter(pk=1).update(**start)
             state.refresh_from_db()
