@@ -59,7 +59,7 @@ def _refunds(user: User) -> dict[str, Any]:
 def _exports(user: User) -> dict[str, Any]:
     waiting = CodeExportRequest.objects.filter(status=CodeExportStatus.REQUESTED)
     waiting = waiting.order_by("requested_at", "pk")
-    exports = list(waiting.select_related("batch", "requested_by")[: SHOWN + 1])
+    exports = list(waiting.select_related("batch__voucher_type", "requested_by")[: SHOWN + 1])
     rows = (
         (
             link_to(export, f"Request {export.pk}"),

@@ -96,8 +96,12 @@ def ask_for_approval(
 
 
 def value_of(batch: Batch) -> str:
-    """What the vouchers of a batch cost together, as people read it."""
-    return format_amount(batch.face_value * batch.quantity, batch.currency)
+    """What the vouchers of a batch cost together, for people: at today's price too, where that may be what counts."""
+    (own, currency), (today, currency_today) = code_exports.values_of(batch)
+    text = format_amount(own, currency)
+    if currency_today == currency and today <= own:
+        return text
+    return f"{text}, {format_amount(today, currency_today)} at today's price"
 
 
 def codes_of(requests: Iterable[CodeExportRequest]) -> list[ActionTarget]:
@@ -133,7 +137,7 @@ class CodeExportRequestAdmin(ConfirmedActionsAdmin, ReadOnlyAdmin):
         "decided_at",
     )
     list_filter = (AttentionFilter, "status", "requested_at")
-    list_select_related = ("batch", "requested_by", "decided_by")
+    list_select_related = ("batch__voucher_type", "requested_by", "decided_by")
     search_fields = ("batch__label", "requested_by__email")
     search_help_text = "Part of a batch's label, or of the address of who asked"
     fieldsets = (

@@ -5,6 +5,7 @@ above its limit: a batch that was issued for nothing redeems as much as any othe
 """
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -41,12 +42,16 @@ def export_codes_by_operator(*, batch: Batch, actor: User | None = None, note: s
 
 def needs_second_person(batch: Batch) -> bool:
     """Whether the codes of the batch are worth more than one person may take alone (SECOND_PERSON_CODE_EXPORTS)."""
+    return second_person.is_needed(settings.SECOND_PERSON_CODE_EXPORTS, values_of(batch))
+
+
+def values_of(batch: Batch) -> tuple[tuple[Decimal, str], tuple[Decimal, str]]:
+    """What the vouchers of a batch cost together, at their own price and at that of their type today: with currency."""
     of_type = batch.voucher_type
-    values = [
+    return (
         (batch.face_value * batch.quantity, batch.currency),
         (of_type.price * batch.quantity, of_type.currency),
-    ]
-    return second_person.is_needed(settings.SECOND_PERSON_CODE_EXPORTS, values)
+    )
 
 
 def request_code_export(*, batch: Batch, actor: User, reason: str) -> CodeExportRequest:

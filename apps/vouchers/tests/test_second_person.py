@@ -158,6 +158,8 @@ class SecondPersonExports(ApiTestCase):
 
     def test_a_batch_that_was_issued_for_nothing_counts_at_the_price_of_its_type(self):
         free = make_batch(face_value=Decimal(0))
+        page = self.client.get(f"/admin/vouchers/batch/{free.pk}/export-codes/")
+        self.assertContains(page, "4 codes, 0.00\u00a0USD, 40.00\u00a0USD at today&#x27;s price")
         self.assertTrue(code_exports.needs_second_person(free))
         VoucherType.objects.filter(pk=free.voucher_type_id).update(price=1)
         self.assertFalse(code_exports.needs_second_person(Batch.objects.get(pk=free.pk)))
