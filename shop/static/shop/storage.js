@@ -1,5 +1,5 @@
-// What the browser keeps for the shop. No token: these are in cookies that no script can read. The code of a link to
-// redeem, followed by somebody who has to sign in first, is kept for the tab until then (router.js).
+// What the browser keeps for the shop. No token: these are in cookies that no script can read. A code is kept for the tab
+// while somebody has to sign in before they redeem it (router.js), and until a redemption is answered (views/redeem.js).
 
 const PREFIX = "shop.";
 

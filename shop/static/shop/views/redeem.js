@@ -7,6 +7,7 @@ import { field, form, showFieldErrors } from "../forms.js";
 import { moment } from "../format.js";
 import { t } from "../i18n.js";
 import { vouchers } from "../resources.js";
+import { load, save, tab } from "../storage.js";
 
 // What is wrong with the code itself is said beside it.
 const ABOUT_THE_CODE = ["code_malformed", "voucher_not_found", "voucher_expired", "voucher_used_up", "voucher_inactive", "service_mismatch"];
@@ -21,7 +22,6 @@ export async function show({ fragment }) {
 }
 
 function redeemForm(section, code) {
-  let intent = null; // {code, key}: one press of the button, however often its request is sent
   return [
     h("h1", {}, t("redeem.title")),
     h("p", { class: "lead" }, code ? t("redeem.lead_link") : t("redeem.lead")),
@@ -42,18 +42,28 @@ function redeemForm(section, code) {
       ],
       button: t("redeem.button"),
       submit: async (values, element) => {
-        if (intent?.code !== values.code) intent = { code: values.code, key: newKey() };
+        const key = keyFor(values.code);
         try {
-          showDone(section, await vouchers.redeem(values.code, intent.key));
+          const done = await vouchers.redeem(values.code, key);
+          save("redemption", null, tab);
+          showDone(section, done);
         } catch (problem) {
           // Refused for certain: pressing again is a new attempt. Of anything else the same key may have been served.
-          if (problem.status >= 400 && problem.status < 500 && problem.code !== "request_in_progress") intent = null;
+          if (problem.status >= 400 && problem.status < 500 && problem.code !== "request_in_progress") save("redemption", null, tab);
           if (!ABOUT_THE_CODE.includes(problem.code)) throw problem;
           showFieldErrors(element, { code: problemText(problem) });
         }
       },
     }),
   ];
+}
+
+/** The key of one redemption, however often it is sent: kept for the tab until its answer is there, also over a reload. */
+function keyFor(code) {
+  const kept = load("redemption", tab);
+  const redemption = kept?.code === code ? kept : { code, key: newKey() };
+  save("redemption", redemption, tab);
+  return redemption.key;
 }
 
 function showDone(section, { voucher, usage }) {
