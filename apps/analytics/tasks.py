@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
+from apps.core.locks import try_lock
 from apps.core.models import JobResult
 from apps.core.tasks import LONG_JOB
 
@@ -15,8 +16,12 @@ AUDITED_WITHIN = timedelta(hours=36)  # it runs daily
 
 @shared_task(name="analytics.update_daily_figures", **LONG_JOB)
 def update_daily_figures() -> int:
-    """Count what happened since the last time; how many days were counted anew because they were missing."""
-    return daily_figures.update()
+    """Count what happened since the last time; how many days were counted anew because they were missing.
+
+    Does nothing where another is at it still: it would wait for that, and keep a worker from other jobs.
+    """
+    with try_lock("daily figures") as mine:
+        return daily_figures.update() if mine else 0
 
 
 @shared_task(name="analytics.audit", **LONG_JOB)

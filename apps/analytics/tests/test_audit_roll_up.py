@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from apps.analytics import tasks
 from apps.analytics.models import (
     CountedDay,
     CountedOwner,
@@ -24,6 +25,7 @@ from apps.analytics.models import (
 )
 from apps.analytics.services import daily_figures
 from apps.analytics.services.daily_figures import jobs, owners, state
+from apps.core.locks import try_lock
 from apps.core.snapshots import snapshot
 from apps.payments.tests.money import PaidTestCase
 from apps.vouchers.tests.factories import make_type
@@ -108,6 +110,15 @@ class CommandTests(ApiTestCase):
             rebuild("--from", f"{today - timedelta(days=9)}")
         self.assertIn(f"--to {today - timedelta(days=2)}", str(stopped.exception))
         self.assertEqual(CountedDay.objects.count(), 2)
+
+
+class JobTests(RaceTestCase):
+    def test_a_second_one_at_the_same_time_leaves_it_to_the_first(self) -> None:
+        with try_lock("daily figures") as mine:
+            self.assertTrue(mine)
+            self.assertEqual(self.together(tasks.update_daily_figures), [0])
+            self.assertFalse(CountedDay.objects.exists())
+        self.assertEqual(tasks.update_daily_figures(), 1)
 
 
 class CountingDuringBusinessTests(PaidTestCase, RaceTestCase):
