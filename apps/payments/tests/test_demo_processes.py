@@ -5,6 +5,7 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -85,6 +86,15 @@ class RefusalTests(SimpleTestCase):
     def test_it_refuses_to_run_where_debug_is_off(self):
         with self.assertRaisesRegex(CommandError, "^The demo .*DEBUG=True.$"):
             call_command("demo", port=free_port())
+
+    def test_it_gives_nobody_a_public_password_where_payments_are_real(self):
+        for key in ("sk_live_0123456789", "rk_live_0123456789"):
+            with (
+                override_settings(DEBUG=True, STRIPE_SECRET_KEY=key),
+                mock.patch.object(demo.Command, "_prepare", side_effect=AssertionError("prepared")),
+                self.assertRaisesRegex(CommandError, "^The demo .*live Stripe key.$"),
+            ):
+                call_command("demo", port=free_port())
 
 
 class DatabaseTests(TestCase):

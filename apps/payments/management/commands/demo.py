@@ -14,6 +14,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 
 from apps.payments import local_stripe_import
+from apps.payments.checks import LIVE_KEYS
 from apps.payments.management import demo_accounts, demo_processes
 from apps.payments.management.demo_processes import HOST, address_of
 
@@ -67,6 +68,8 @@ class Command(BaseCommand):
     def handle(self, *, port: int, stripe_port: int, users: int, **options: Any) -> None:
         if not settings.DEBUG:
             raise CommandError("The demo has public passwords: it runs only with DEBUG=True.")
+        if settings.STRIPE_SECRET_KEY.startswith(LIVE_KEYS):  # `make run` turns DEBUG on, whatever .env says
+            raise CommandError("The demo has public passwords: it does not run with a live Stripe key.")
         local = local_stripe_import.is_used()
         demo_processes.check_free(port, "--port", ADVICE.format("PORT", "port"))
         if local:
