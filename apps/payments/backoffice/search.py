@@ -48,19 +48,13 @@ def refunds(text: str) -> Iterable[Hit]:
     if number != text.lower() and is_row_number(number):
         wanted = Q(pk=int(number))
     rows = Refund.objects.filter(wanted).select_related("transaction__user")
-    return [
-        Hit(row, f"Refund {row.pk}", f"{money(row.amount, row.transaction)}, {row.transaction.user}")
-        for row in rows
-    ]
+    return [Hit(row, f"Refund {row.pk}", _amount_and_buyer(row)) for row in rows]
 
 
 def disputes(text: str) -> Iterable[Hit]:
     """By the id at Stripe."""
     rows = Dispute.objects.filter(stripe_dispute_id=text).select_related("transaction__user")
-    return [
-        Hit(row, f"Dispute {row.pk}", f"{money(row.amount, row.transaction)}, {row.transaction.user}")
-        for row in rows
-    ]
+    return [Hit(row, f"Dispute {row.pk}", _amount_and_buyer(row)) for row in rows]
 
 
 def register_search() -> None:
