@@ -2,12 +2,14 @@
 
 import re
 from html import unescape
+from unittest.mock import patch
 
 from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.test import Client, TestCase
 from django.utils import timezone
 
+from apps.core.backoffice import attention
 from apps.payments.models import Dispute, Refund
 from apps.payments.tests.factories import make_completed_transaction
 from apps.users.tests.factories import make_staff, make_user
@@ -61,6 +63,8 @@ class NavigationTests(TestCase):
         self.assertEqual(
             badges, {"Refunds": "2", "Disputes": "1"}
         )  # a refund after the failed one is under way
+        with patch.object(attention, "MAX_COUNTED", 1):
+            self.assertEqual(self.sidebar()["Refunds"][1], "1+")
 
 
 class TabTests(TestCase):

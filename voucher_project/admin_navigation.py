@@ -9,7 +9,7 @@ from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 
 from apps.analytics.models import VIEW_FIGURES
-from apps.core.backoffice.attention import items_of, numbers_for
+from apps.core.backoffice.attention import items_of, numbers_for, shown_number
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _link(entry: Entry, numbers: dict[str, int]) -> dict[str, Any]:
     link = {"title": entry.title, "icon": entry.icon, "link": entry.address}
     waiting = [item for item in items_of(entry.model_class) if numbers.get(item.name)]
     if waiting:
-        link["badge"] = str(sum(numbers[item.name] for item in waiting))
+        link["badge"] = shown_number(sum(numbers[item.name] for item in waiting))
         link["badge_variant"] = "danger" if any(item.urgent for item in waiting) else "warning"
     return link
 

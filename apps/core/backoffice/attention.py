@@ -57,7 +57,7 @@ class Attention:
     @property
     def count(self) -> str:
         """The number, for people."""
-        return f"{MAX_COUNTED}+" if self.number > MAX_COUNTED else str(self.number)
+        return shown_number(self.number)
 
 
 _items: list[AttentionItem] = []
@@ -93,6 +93,11 @@ def attention_for(request: HttpRequest) -> list[Attention]:
         Attention(item, numbers[item.name], item.note(now) if item.note else "")
         for item in sorted(shown, key=lambda item: not item.urgent)
     ]
+
+
+def shown_number(number: int) -> str:
+    """A number of rows for people, as of more than MAX_COUNTED it is not known how many there are."""
+    return f"{MAX_COUNTED}+" if number > MAX_COUNTED else str(number)
 
 
 def _count(items: Iterable[AttentionItem], now: datetime) -> dict[str, int]:
