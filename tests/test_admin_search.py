@@ -1,9 +1,13 @@
 """The one search of the admin: whatever somebody has in front of them leads to its page."""
 
+import re
 from typing import Any
+from unittest.mock import patch
 
 from django.contrib.auth.models import Permission
+from django.db import OperationalError, connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.payments import services
 from apps.payments.tests.money import PaidTestCase
@@ -89,6 +93,37 @@ class SearchTests(PaidTestCase, ApiTestCase):
         for text, row in ((batch.label, batch), ("nora@example.net", nora), ("n'ko NORA", nora)):
             with self.subTest(text):
                 self.assertLeadsTo(text, row)
+
+    def test_what_names_one_row_is_not_looked_for_in_the_names_of_all_people(self):
+        refund = self.refund(self.buy(1))
+        for text in (
+            self.voucher.code,
+            str(self.paid.reference),
+            self.paid.stripe_payment_intent_id,
+            refund.stripe_refund_id,
+            self.customer.email.upper(),
+        ):
+            with self.subTest(text), CaptureQueriesContext(connection) as queries:
+                self.assertEqual(self.search(text).status_code, 302)
+            self.assertFalse(self.looked_into_names(queries))
+        with CaptureQueriesContext(connection) as queries:
+            self.search("Nora")
+        self.assertTrue(self.looked_into_names(queries))
+
+    @staticmethod
+    def looked_into_names(queries):
+        return any(re.search(r'"first_name"[^,]* LIKE ', each["sql"]) for each in queries)
+
+    def test_people_whom_the_database_did_not_find_in_time_hide_no_other_hit(self):
+        make_batch_vouchers(owner=self.customer, quantity=1)
+        Batch.objects.update(label="Nora's shop")
+        with (
+            patch("apps.users.admin.Q", side_effect=OperationalError("canceling statement")),
+            self.assertLogs("apps.core.backoffice.search", "WARNING"),
+        ):
+            page = self.search("Nora")
+        self.assertContains(page, "People could not be searched in time")
+        self.assertContains(page, "Nora&#x27;s shop")
 
     def test_several_hits_are_listed_and_none_says_so(self):
         page = self.search("@example.")

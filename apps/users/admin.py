@@ -173,12 +173,14 @@ class GroupAdmin(LogsEachRow, DjangoGroupAdmin, ModelAdmin):
 
 
 def people(text: str) -> list[Hit]:
-    """The accounts with this text in their e-mail address, and those of whom each word is in a name.
+    """The account with this e-mail address; else those with this text in it, and those of whom each word is in a name.
 
     None for a number alone, which is that of a payment.
     """
     if is_row_number(text):
         return []
+    if owner := User.objects.filter(email=text).first():
+        return [Hit(owner, owner.email, owner.full_name, is_certain=True)]
     named = Q()
     for word in text.split()[:5]:
         named &= Q(first_name__icontains=word) | Q(last_name__icontains=word)
@@ -186,4 +188,4 @@ def people(text: str) -> list[Hit]:
     return [Hit(row, row.email, row.full_name) for row in rows]
 
 
-register(Finder("People", "person", "users.view_user", people))
+register(Finder("People", "person", "users.view_user", people, reads_all=True))

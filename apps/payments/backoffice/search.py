@@ -36,6 +36,7 @@ def transactions(text: str) -> Iterable[Hit] | str:
             row,
             f"Transaction {row.pk}",
             f"{row.quantity} × {row.sold_as}, {money(row.amount, row)}, {row.user}",
+            is_certain=not is_row_number(text),  # which may be the end of a code too
         )
         for row in rows
     ]
@@ -48,13 +49,13 @@ def refunds(text: str) -> Iterable[Hit]:
     if number != text.lower() and is_row_number(number):
         wanted = Q(pk=int(number))
     rows = Refund.objects.filter(wanted).select_related("transaction__user")
-    return [Hit(row, f"Refund {row.pk}", _amount_and_buyer(row)) for row in rows]
+    return [Hit(row, f"Refund {row.pk}", _amount_and_buyer(row), is_certain=True) for row in rows]
 
 
 def disputes(text: str) -> Iterable[Hit]:
     """By the id at Stripe."""
     rows = Dispute.objects.filter(stripe_dispute_id=text).select_related("transaction__user")
-    return [Hit(row, f"Dispute {row.pk}", _amount_and_buyer(row)) for row in rows]
+    return [Hit(row, f"Dispute {row.pk}", _amount_and_buyer(row), is_certain=True) for row in rows]
 
 
 def register_search() -> None:

@@ -19,7 +19,7 @@ def vouchers(text: str) -> Iterable[Hit] | str:
     """The voucher with a code, in whatever spelling; those that end in four symbols; or what is wrong with the code."""
     code = codes.parse_or_none(text)
     if code is not None:
-        return list(_hits(Voucher.objects.filter(code=code))) or UNKNOWN
+        return list(_hits(Voucher.objects.filter(code=code), is_certain=True)) or UNKNOWN
     if any(len(symbols) == LENGTH for symbols in readings(text)):
         return MISTYPED
     ending = text.strip("·- ").upper()
@@ -42,8 +42,9 @@ def register_search() -> None:
     )
 
 
-def _hits(rows: QuerySet[Voucher]) -> Iterable[Hit]:
+def _hits(rows: QuerySet[Voucher], *, is_certain: bool = False) -> Iterable[Hit]:
     now = timezone.now()
     for voucher in rows.select_related("voucher_type", "user").order_by("-pk")[: MOST_HITS + 1]:
         status = voucher.status_at(now).label
-        yield Hit(voucher, f"Voucher {voucher}", f"{voucher.voucher_type}, {voucher.user}, {status}")
+        detail = f"{voucher.voucher_type}, {voucher.user}, {status}"
+        yield Hit(voucher, f"Voucher {voucher}", detail, is_certain=is_certain)
