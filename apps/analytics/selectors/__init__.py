@@ -36,7 +36,8 @@ What the figures mean, for the platform or for one owner:
 * Days are those of the project's time zone, from their first moment up to the first of the next.
 """
 
-from .coverage import one_moment as one_moment
+from apps.core.snapshots import one_moment as one_moment
+
 from .dashboards import Dashboard as Dashboard
 from .dashboards import Revenue as Revenue
 from .dashboards import dashboard as dashboard

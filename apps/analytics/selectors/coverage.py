@@ -1,12 +1,10 @@
 """Which days of a period are in the roll-up, and until when. What happened since, and other days, are counted live."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from django.db import connection, transaction
 from django.db.models import Aggregate, BigAutoField, Count, Max, Min, QuerySet, Subquery, Value
 from django.utils import timezone
 
@@ -109,28 +107,3 @@ def _gaps(runs: Iterable[Period], period: Period) -> Iterator[Period]:
         first = run.last + DAY
     if first <= period.last:
         yield Period(first, period.last)
-
-
-@contextmanager
-def one_moment() -> Iterator[None]:
-    """A transaction in which every query sees the same moment: roll-up and rows must not be read from two.
-
-    It keeps nobody from writing. Inside a transaction already, that one is used as it is.
-    """
-    if connection.in_atomic_block:
-        yield
-        return
-    if connection.vendor == "postgresql":
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield
-        return
-    connection.ensure_connection()
-    sqlite: Any = connection
-    # IMMEDIATE would keep writers waiting.
-    mode, sqlite.transaction_mode = sqlite.transaction_mode, "DEFERRED"
-    try:
-        with transaction.atomic():
-            yield
-    finally:
-        sqlite.transaction_mode = mode

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Literal
 
 from apps.analytics.periods import Period
+from apps.core.snapshots import one_moment
 from apps.users.models import User
 from apps.vouchers.selectors import Refusals, refusals_on
 
-from .coverage import one_moment
 from .events import Event, recent_events
 from .metrics import MetricsReport
 from .obligations import Obligations, obligations

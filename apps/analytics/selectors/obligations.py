@@ -14,10 +14,11 @@ from django.utils import timezone
 
 from apps.analytics.models import UnusedValue
 from apps.analytics.periods import ALL_DAYS, start_of
+from apps.core.snapshots import one_moment
 from apps.vouchers.models import Voucher, VoucherStatus
 
 from .changes import changed_vouchers
-from .coverage import Coverage, coverage_of, one_moment
+from .coverage import Coverage, coverage_of
 from .metrics import cents
 from .rows import flag
 

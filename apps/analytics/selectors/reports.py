@@ -8,11 +8,12 @@ from django.db.models import QuerySet, Sum
 
 from apps.analytics.models import DailyFigures, OwnerDailyFigures
 from apps.analytics.periods import ALL_DAYS, Period
+from apps.core.snapshots import one_moment
 from apps.users.models import User
 from apps.vouchers.models import Voucher, VoucherType
 
 from . import changes, rows
-from .coverage import Coverage, coverage_of, is_counted_apart, one_moment
+from .coverage import Coverage, coverage_of, is_counted_apart
 from .metrics import MONEY, NAMES, OF_OWNER, DayFigures, Metrics, MetricsReport, Row, TypeFigures, cents
 from .rows import Books
 
