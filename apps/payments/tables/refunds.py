@@ -50,10 +50,25 @@ class RefundQuerySet(models.QuerySet["Refund"]):
         return waiting.exclude(transaction__in=Dispute.objects.blocking().values("transaction"))
 
     def failed_unacknowledged(self) -> "RefundQuerySet":
-        """Refunds that failed, after which no other of the payment was begun and nobody has said that it is settled."""
-        failed = self.filter(status=RefundStatus.FAILED, acknowledged_at=None)
-        later = Refund.objects.filter(transaction=OuterRef("transaction"), pk__gt=OuterRef("pk"))
-        return failed.exclude(Exists(later.filter(status__in=(*UNDER_WAY, RefundStatus.SUCCEEDED))))
+        """Refunds that failed, until another is for their vouchers or somebody says that it is settled.
+
+        One that is for no vouchers waits until another of the payment is begun after it.
+        """
+        later = Refund.objects.filter(
+            transaction=OuterRef("transaction"),
+            pk__gt=OuterRef("pk"),
+            status__in=(*UNDER_WAY, RefundStatus.SUCCEEDED),
+        )
+        refunded_again = RefundedVoucher.objects.filter(voucher=OuterRef("voucher"), live=True)
+        # From the failed ones to their vouchers: the other way round, all vouchers ever refunded would be read.
+        not_refunded = RefundedVoucher.objects.filter(
+            ~Exists(refunded_again), refund__status=RefundStatus.FAILED, refund__acknowledged_at=None
+        )
+        return self.filter(
+            ~Exists(later) | Q(pk__in=not_refunded.values("refund")),
+            status=RefundStatus.FAILED,
+            acknowledged_at=None,
+        )
 
     def overdue(self, now: datetime) -> "RefundQuerySet":
         """Refunds that were approved and did not reach Stripe, or that wait for a bank for longer than usual."""

@@ -21,7 +21,7 @@ from apps.payments.tasks import reconcile
 from apps.users.tests.factories import make_staff, make_user
 
 from .factories import make_transaction
-from .staff import REFUNDS, StaffTestCase
+from .staff import REFUNDS, VOUCHERS, StaffTestCase
 
 PAID = "payment_intent.succeeded"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -111,6 +111,7 @@ class AttentionTests(StaffTestCase):
         self.assertEqual(self.deliver(event["id"]).status_code, 200)
         paid = Transaction.objects.get(stripe_payment_intent_id=intent_id)
         received = StripeEvent.objects.get(stripe_id=event["id"])
+        assert paid.completed_at
         self.assertGreater(paid.completed_at, received.received_at)
         later = self.now + 2 * HOUR
         self.assertEqual(list(without_webhooks(later)), [])
@@ -180,6 +181,22 @@ class FailedRefundTests(StaffTestCase):
         self.assertEqual(self.waiting(), set())
         services.reject_refund(refund_id=another.pk, actor=self.staff, note="")
         self.assertEqual(self.waiting(), {self.failed})
+
+    def test_it_waits_though_another_voucher_of_the_payment_is_refunded(self):
+        paid = self.buy(2)
+        first, second = paid.vouchers
+        self.allow("make_refund")
+        refunds = []
+        for voucher, outcome in ((first, "failed"), (second, "succeeded"), (first, "succeeded")):
+            self.choose(VOUCHERS, "refund", voucher, confirmed="1", reason="Unused")
+            refund = Refund.objects.filter(transaction=paid).latest("pk")
+            if outcome == "failed":
+                self.stripe.settle_refund(refund.stripe_refund_id, "failed")
+                services.sync_refund(refund.stripe_refund_id)
+            refund.refresh_from_db()
+            self.assertEqual(refund.status, outcome)
+            refunds.append(refund)
+            self.assertEqual(refunds[0] in self.waiting(), len(refunds) < 3)
 
     def test_it_waits_until_somebody_says_that_it_is_settled(self):
         said = self.messages_after(
