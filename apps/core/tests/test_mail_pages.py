@@ -1,5 +1,6 @@
 """The pages /mail/, which show a developer what would have been sent."""
 
+from typing import Any
 from unittest import mock
 
 from django.core.mail import EmailMessage, get_connection
@@ -90,7 +91,7 @@ class MailPageTests(TestCase):
     def test_nobody_else_sees_them(self):
         email = queue()
         addresses = ("/mail/", f"/mail/{email.pk}/", f"/mail/{email.pk}/attachment/")
-        here = {"REMOTE_ADDR": "127.0.0.1"}
+        here: dict[str, Any] = {"REMOTE_ADDR": "127.0.0.1"}
         for settings, sender in (
             ({"DEBUG": False}, here),
             ({"EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend"}, here),
