@@ -191,6 +191,7 @@ class FailedRefundTests(StaffTestCase):
             self.choose(VOUCHERS, "refund", voucher, confirmed="1", reason="Unused")
             refund = Refund.objects.filter(transaction=paid).latest("pk")
             if outcome == "failed":
+                assert refund.stripe_refund_id
                 self.stripe.settle_refund(refund.stripe_refund_id, "failed")
                 services.sync_refund(refund.stripe_refund_id)
             refund.refresh_from_db()
