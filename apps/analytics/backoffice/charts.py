@@ -101,7 +101,7 @@ def chart(
     }
     return Chart(
         title=title,
-        summary=f"{title}. {y_title} by: {x_title}.",
+        summary=f"{title}. {y_title}{' by: ' if x_title else ''}{x_title}.",
         kind=kind,
         data=json.dumps({"labels": list(labels), "datasets": datasets}),
         options=json.dumps(options),

@@ -218,6 +218,9 @@ class FrontPageTests(TestCase):
         self.assertEqual(sales[0]["datasets"][0]["data"], ["30.00", *["0.00"] * 5, "10.00"])
         self.assertEqual([each["label"] for each in uses[0]["datasets"]], ["Vouchers issued", "Redemptions"])
         self.assertEqual(uses[0]["datasets"][0]["data"], ["3", *["0"] * 5, "1"])
+        self.assertContains(
+            self.page("days=7"), '"Refused redemptions by reason. Number of refused redemptions."'
+        )
         self.assertEqual(refusals[0]["labels"], ["No name yet", "Mistyped code"])
         self.assertEqual(refusals[0]["datasets"][0]["data"], ["9", "5"])
 
