@@ -216,6 +216,7 @@ class FaultTests(CanaryTestCase):
             ],
             "issue_vouchers": [[*issue, str(folder / "codes.csv"), "--force"], [*issue, "/nowhere/x.csv"]],
             "migrate": [["--verbosity", "0"]],
+            "rebuild_daily_figures": [[]],
             "recalculate_payments": [["--apply"]],
             "reconcile_payments": [["--apply"]],
             "send_expiry_reminders": [[]],

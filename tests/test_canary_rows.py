@@ -64,6 +64,7 @@ PLACES = {
         1,
         {"vouchers.VoucherEvent.reason", "payments.Refund.decision_note"},
     ),
+    "apps.core.backoffice.search": (1, {"search"}),
     "apps.payments.management.commands.withdraw_service": (1, {"vouchers.VoucherEvent.reason"}),
     "apps.payments.services.refunds.requests": (2, {"payments.Refund.reason", "payments.Refund.notes"}),
     "apps.vouchers.backoffice.history": (1, {"page of VoucherUsage"}),
@@ -119,6 +120,7 @@ class RowsTests(CanaryTestCase):
         self.assertEqual(unknown.status_code, 400, unknown.content)
         self.other["answer"] = unknown.content.decode()
         self.act(Voucher, "suspend", self.voucher.pk, reason=text)
+        self.other["search"] = self.desk.post("/admin/search/", {"q": f"{text}, please"}).content.decode()
         with suppress(CommandError):  # it takes no reason with a control character
             self.withdraw(text)
         self.ask_for_codes(text)
