@@ -8,5 +8,10 @@ class AnalyticsConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib import admin
 
+        from apps.users import personal_data
+
+        from .services import daily_figures
+
         # By name, because a template of ours called admin/index.html would stand behind unfold's.
         admin.site.index_template = "analytics/front_page.html"
+        personal_data.register_erasure(daily_figures.note_erased_sign_in)

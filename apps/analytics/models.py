@@ -11,9 +11,12 @@ Two kinds of facts stand in the figures of a day:
   transaction was counted (CountedVoucher, CountedReturn). The difference between that and how it is now is what a visit
   adds, and what the next counting writes. So it does not matter whether one that changed has been counted already:
   looking at more of them than changed is never wrong.
+
+A person counts once in a period, however many days they were active on: so the days of each are noted (ActiveDay), and
+summed up so that any period can be read from the sums (ActiveGap).
 """
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import ClassVar, Final
 
 from django.conf import settings
@@ -42,6 +45,10 @@ class FiguresState(models.Model):
 
     counted_until = models.DateTimeField(help_text="What happened before this moment is counted.")
     time_zone = models.CharField(max_length=64, help_text="Whose days were counted.")
+    active_until = models.DateTimeField(
+        null=True,
+        help_text="Until when ActiveDay is counted; empty if it is not. All days of it are counted at once.",
+    )
 
     class Meta:
         default_permissions = ()
@@ -220,3 +227,86 @@ class UnusedValue(models.Model):
 
     def __str__(self) -> str:
         return f"Unused until {self.expires_on}, type {self.voucher_type_id}, {self.currency}"
+
+
+BEFORE_ALL_DAYS: Final = date.min
+AFTER_ALL_DAYS: Final = date.max
+
+
+class ActiveDay(models.Model):
+    """A local day on which a user was active: bought, redeemed, or signed in for the last time."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,  # as above
+    )
+    day = models.DateField()
+    events = models.IntegerField(help_text="How many there were, without uses that were reversed.")
+
+    class Meta:
+        default_permissions = ()
+        constraints = (models.UniqueConstraint(fields=("user", "day"), name="analytics_active_day_once"),)
+
+    def __str__(self) -> str:
+        return f"User {self.user_id} on {self.day}"
+
+
+class ActiveGap(models.Model):
+    """How many users were active on two days, and on none between them.
+
+    A user's first gap begins with BEFORE_ALL_DAYS, the last ends with AFTER_ALL_DAYS. So everybody who was active in a
+    period has exactly one gap that begins before the period and ends in it, and one that begins in it and ends after.
+    """
+
+    previous_day = models.DateField()
+    next_day = models.DateField()
+    users = models.IntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=("next_day", "previous_day"), name="analytics_active_gap_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.users} users from {self.previous_day} to {self.next_day}"
+
+
+class CountedSignIn(models.Model):
+    """The day of a user's last sign-in, as it stands in ActiveDay."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="counted_sign_in",
+        db_constraint=False,  # as above
+    )
+    day = models.DateField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"User {self.user_id} signed in on {self.day}"
+
+
+class ErasedSignIn(models.Model):
+    """A user whose last sign-in was erased, as the account was closed; until the roll-up has taken it back."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="+",
+        db_constraint=False,  # as above
+    )
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"User {self.user_id}"

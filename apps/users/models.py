@@ -89,6 +89,7 @@ class User(AbstractBaseUser, PermissionsMixin):
                 violation_error_message="There is an account with this e-mail address.",
             ),
         )
+        indexes: ClassVar = [models.Index(fields=("last_login",), name="users_by_last_login")]
 
     def __str__(self) -> str:
         return self.email

@@ -21,6 +21,7 @@ class Part:
 
 
 _parts: dict[str, Part] = {}
+_also_erase: list[Callable[[User], None]] = []
 
 
 def register(
@@ -28,6 +29,11 @@ def register(
 ) -> None:
     """Add the part `name`, from the `ready` of an AppConfig. Without `erase`, nothing in it says who it was."""
     _parts[name] = Part(export, erase)
+
+
+def register_erasure(erase: Callable[[User], None]) -> None:
+    """Add what else has to be done when an account closes, for an app that only derives figures from other parts."""
+    _also_erase.append(erase)
 
 
 def names() -> tuple[str, ...]:
@@ -45,3 +51,5 @@ def erase(user: User) -> None:
     for part in _parts.values():
         if part.erase:
             part.erase(user)
+    for erase_derived in _also_erase:
+        erase_derived(user)

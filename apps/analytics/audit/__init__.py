@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.core.snapshots import snapshot
 
-from . import figures, holds, money, roll_up, timeliness, uses, vouchers
+from . import active_days, figures, holds, money, roll_up, timeliness, uses, vouchers
 from .rule import Finding, Rule
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -23,6 +23,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *timeliness.RULES,
     *figures.RULES,
     *roll_up.RULES,
+    *active_days.RULES,
 )
 
 

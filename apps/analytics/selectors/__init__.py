@@ -9,6 +9,7 @@ To show figures, call
   period, in order) and `by_type` (voucher types by name), each with the Metrics below;
 * `obligations(now=, currency=)`: what is owed for unused uses now, and what expired, for each currency;
 * `dashboard(...)` and `revenue(...)`: these two together with users and last events, as the API answers them;
+* `user_figures(period)`: how many people there are, and how many of them were active;
 * `vouchers_active(now)`: how many vouchers can be redeemed.
 
 `period` is a `periods.Period` of local days (`days_until(today, 30)`), `currency` the one whose money stands in the
@@ -52,5 +53,6 @@ from .metrics import TypeFigures as TypeFigures
 from .obligations import Obligations as Obligations
 from .obligations import obligations as obligations
 from .people import UserFigures as UserFigures
+from .people import user_figures as user_figures
 from .reports import figures_of as figures_of
 from .reports import vouchers_active as vouchers_active

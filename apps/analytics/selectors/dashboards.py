@@ -1,5 +1,6 @@
 """The figures of a period as people look at them: the dashboard, the report on revenue."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -42,15 +43,16 @@ class Revenue:
 
 def dashboard(*, owner: User | None, period: Period, now: datetime, currency: str) -> Dashboard:
     """The figures of one owner, or of the platform if it is None, with the last events of the period."""
-    return Dashboard(
-        scope="platform" if owner is None else "personal",
-        currency=currency,
-        period=period,
-        tally=figures_of(period=period, now=now, currency=currency, owner=owner),
-        recent=recent_events(owner, period),
-        users=user_figures(period) if owner is None else None,
-        refusals=refusals_on(period.first, period.last) if owner is None else None,
-    )
+    with one_moment() if owner is None else nullcontext():
+        return Dashboard(
+            scope="platform" if owner is None else "personal",
+            currency=currency,
+            period=period,
+            tally=figures_of(period=period, now=now, currency=currency, owner=owner),
+            recent=recent_events(owner, period),
+            users=user_figures(period) if owner is None else None,
+            refusals=refusals_on(period.first, period.last) if owner is None else None,
+        )
 
 
 def revenue(*, period: Period, now: datetime, currency: str) -> Revenue:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from django.db.models import Count
 
 from apps.analytics.periods import Period
+from apps.core.snapshots import one_moment
 from apps.users.models import User
-from apps.vouchers.selectors import without_reversed
 
-from .rows import Books, within
+from .active_users import active_users
+from .rows import within
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,10 @@ class UserFigures:
 
 
 def user_figures(period: Period) -> UserFigures:
-    """Active users as a union of ids: sub-selects under OR that are large would be read again for each user."""
-    books, ranges = Books(), [(period.start, period.end)]
-    was_here = User.objects.order_by().filter(within("last_login", ranges)).values("pk")
-    buyers = books.transactions.filter(within("completed_at", ranges)).values("user")
-    redeemers = without_reversed(books.usages.filter(within("used_at", ranges))).values("user")
-    return UserFigures(
-        **User.objects.aggregate(total=Count("pk"), new=Count("pk", filter=within("date_joined", ranges))),
-        active=was_here.union(buyers, redeemers).count(),
-    )
+    """The users of the platform."""
+    created = within("date_joined", [(period.start, period.end)])
+    with one_moment():
+        return UserFigures(
+            **User.objects.aggregate(total=Count("pk"), new=Count("pk", filter=created)),
+            active=active_users(period),
+        )

@@ -154,7 +154,7 @@ class CountingDuringBusinessTests(PaidTestCase, RaceTestCase):
             try:
                 while len(findings) < number and not any(findings):
                     with snapshot():
-                        findings.append(set(broken_rules("daily_figures", "figures_shown")))
+                        findings.append(set(broken_rules("daily_figures", "figures_shown", "active_days")))
                 return findings
             finally:
                 closed.set()

@@ -30,7 +30,8 @@ from apps.payments.models import (
     TransactionStatus,
 )
 from apps.users.models import User
-from apps.users.tests.factories import make_customer, make_other_customer, make_staff
+from apps.users.services import close_account
+from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_staff, make_user
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import UsageReversal, Voucher, VoucherType, VoucherUsage
 from apps.vouchers.tests.factories import make_type
@@ -96,6 +97,15 @@ class RollUpTestCase(ApiTestCase):
                 for name, value in vars(figures).items():
                     if value:
                         seen[f"{period.first}, {owner}, {part}: {name}"] = value
+        for first, last in (
+            (FIRST, LAST),
+            (LAST, LAST),
+            (date(2025, 11, 2), date(2025, 11, 2)),
+            (date(2025, 10, 20), date(2025, 11, 18)),
+            (date(2025, 11, 20), date(2025, 12, 4)),
+            (date(2025, 1, 1), date(2026, 1, 1)),
+        ):
+            seen[f"active from {first} to {last}"] = selectors.user_figures(Period(first, last)).active
         return seen
 
     def assertSameAsTheRows(self, step: str = "") -> None:
@@ -119,6 +129,8 @@ class RollUpTests(RollUpTestCase):
             ]
             with self.subTest(name), override_settings(TIME_ZONE=name), time_machine.travel(NOW, tick=False):
                 fill_books(chance, users=self.users, moments=moments, now=NOW, purchases=12)
+                for user in self.users:
+                    User.objects.filter(pk=user.pk).update(last_login=chance.choice(moments))
                 rebuild()
                 self.assertTrue(DailyFigures.objects.exists())
                 self.assertSameAsTheRows()
@@ -238,6 +250,7 @@ class History:
 
     def __init__(self, chance: random.Random, users: list[User], staff: User) -> None:
         self.chance, self.users, self.staff = chance, users, staff
+        self.people = [*(make_user() for _ in range(4))]
         self.types = [
             make_type(
                 name=f"{name} {chance.random()}", price=Decimal(price), currency=currency, max_uses=uses
@@ -265,6 +278,9 @@ class History:
                 "hold",
                 "extend",
                 "age",
+                "sign_in",
+                "sign_in",
+                "leave",
             )
         )
         getattr(self, name)()
@@ -366,6 +382,17 @@ class History:
             voucher_services.extend_voucher(
                 voucher_id=voucher.pk, until=until, actor=self.staff, reason="Because"
             )
+
+    def sign_in(self) -> None:
+        User.objects.filter(pk=self.chance.choice(self.people).pk).update(last_login=timezone.now())
+
+    def leave(self) -> None:
+        """Somebody closes their account, who may have bought something; others join."""
+        person = self.people.pop(self.chance.randrange(len(self.people)))
+        close_account(user=User.objects.get(pk=person.pk), password=PASSWORD)
+        self.people.append(make_user())
+        if self.chance.random() < 0.5:
+            make_purchase(user=self.people[-1], voucher_type=self.kind(), at=timezone.now())
 
     def age(self) -> None:
         pass

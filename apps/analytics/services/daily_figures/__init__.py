@@ -5,6 +5,7 @@ the roll-up has of them. Both may run beside each other, beside themselves, and 
 transactions locks the one row of FiguresState, and a visit reads the roll-up as it is between two of them.
 """
 
+from .active_days import note_erased_sign_in as note_erased_sign_in
 from .jobs import days_to_rebuild as days_to_rebuild
 from .jobs import first_day as first_day
 from .jobs import rebuild as rebuild

@@ -27,6 +27,7 @@ from apps.analytics.selectors.rows import Books
 from apps.payments.models import Transaction
 from apps.vouchers.models import Voucher, VoucherUsage
 
+from .active_days import count_active_days
 from .counting import (
     CHUNK,
     Sums,
@@ -64,13 +65,15 @@ def update(now: datetime | None = None) -> int:
 def rebuild(period: Period | None = None) -> Iterator[date]:
     """Count the days of the period anew, or all; each is yielded when it is done, the last day first.
 
-    What is not of one day, the worth of unused uses and which owners are counted apart, is counted anew at the end.
+    What is not of one day, the worth of unused uses, the days of each user and which owners are counted apart, is
+    counted anew at the end.
     """
     for day in days_to_rebuild(period):
         count_day(day)
         yield day
-    with locked_state():
+    with locked_state() as state:
         recount_unused()
+        count_active_days(state, state.counted_until, anew=True)
     count_owners(owners_to_count())
     add_changes(timezone.now())
 
@@ -145,6 +148,7 @@ def add_changes(now: datetime) -> None:
         owners = _add_vouchers(sums, coverage, since, now)
         _add_returns(sums, coverage, since)
         sums.add_to_the_roll_up()
+        count_active_days(state, until)
         FiguresState.objects.filter(pk=state.pk).update(counted_until=until)
     if owners:
         count_owners(owners_to_count(owners))

@@ -9,11 +9,15 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from apps.analytics.models import (
+    ActiveDay,
+    ActiveGap,
     CountedDay,
     CountedOwner,
     CountedReturn,
+    CountedSignIn,
     CountedVoucher,
     DailyFigures,
+    ErasedSignIn,
     FiguresState,
     OwnerDailyFigures,
     UnusedValue,
@@ -45,7 +49,7 @@ def locked_state() -> Iterator[FiguresState]:
         state, created = FiguresState.objects.select_for_update().get_or_create(pk=1, defaults=start)
         if created or state.time_zone != zone or state.counted_until > now:
             clear()
-            FiguresState.objects.filter(pk=1).update(**start)
+            FiguresState.objects.filter(pk=1).update(**start, active_until=None)
             state.refresh_from_db()
         yield state
 
@@ -60,6 +64,10 @@ def clear() -> None:
         CountedReturn,
         CountedVoucher,
         UnusedValue,
+        ErasedSignIn,
+        CountedSignIn,
+        ActiveDay,
+        ActiveGap,
     ):
         model.objects.all().delete()
 
