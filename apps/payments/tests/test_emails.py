@@ -30,8 +30,10 @@ from .money import CONFIRM, PURCHASE, PaidTestCase
 NBSP = "\N{NO-BREAK SPACE}"
 
 
-def subjects():
-    return list(Email.objects.order_by("id").values_list("subject", flat=True))
+def subjects(to=None):
+    """The subjects of all mails, or of those to one person, in order."""
+    mails = Email.objects.filter(to=to.email) if to else Email.objects.all()
+    return list(mails.order_by("id").values_list("subject", flat=True))
 
 
 class ReceiptsByHttp(PaidTestCase, ApiTestCase):
@@ -111,7 +113,7 @@ class ReceiptsByHttp(PaidTestCase, ApiTestCase):
             self.stripe.settle_refund(refund.stripe_refund_id, outcome)
             for _ in range(2):
                 services.sync_refund(refund.stripe_refund_id)
-            self.assertEqual(subjects()[2:], [f"Your refund {words}" for words in told])
+            self.assertEqual(subjects(self.customer)[2:], [f"Your refund {words}" for words in told])
 
     def test_what_is_refunded_at_stripe_is_told_once(self):
         paid = self.buy(1)
