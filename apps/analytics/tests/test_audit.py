@@ -15,7 +15,7 @@ from django.utils import timezone
 from post_office.models import STATUS, Email
 
 from apps.analytics.audit import RULES, audit
-from apps.analytics.models import CountedReturn, CountedVoucher, DailyFigures, UnusedValue
+from apps.analytics.models import ActiveGap, CountedReturn, CountedVoucher, DailyFigures, UnusedValue
 from apps.payments import services
 from apps.payments.models import (
     Dispute,
@@ -361,5 +361,6 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
         used = CountedVoucher.objects.filter(status="used")[0].voucher
         self.plant("vouchers_noted", CountedVoucher.objects.filter(voucher=used).delete, used)
         self.plant("vouchers_noted", self.change(used.counted, uses_remaining=9), used)
+        self.plant("active_days", lambda: ActiveGap.objects.update(users=F("users") + 1), None)
         returned = CountedReturn.objects.all()[0]
         self.plant("returns_noted", self.change(returned, amount=9), returned.transaction)
