@@ -38,6 +38,7 @@ from .openapi import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from .openapi import VERSION as VERSION
 from .refusals import refusals
 from .schedule import CELERY_BEAT_SCHEDULE as CELERY_BEAT_SCHEDULE  # a setting
+from .unfold_settings import unfold_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -384,25 +385,13 @@ CSRF_COOKIE_NAME = read(
 )
 X_FRAME_OPTIONS = "DENY"
 
-# --- Logs -----------------------------------------------------------------------------------------------------
+# --- Logs, and the look of the admin --------------------------------------------------------------------------
 
 LOG_LEVEL = read("LOG_LEVEL", "INFO", cast=one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOG_FORM = read("LOG_FORM", "text", cast=one_of("text", "json"))
 LOG_FILE = read("LOG_FILE", str(BASE_DIR / "logs" / "django.log"))
 LOGGING = logging_config(level=LOG_LEVEL, form=LOG_FORM, file=LOG_FILE)
-
-# --- Admin ----------------------------------------------------------------------------------------------------
-
-UNFOLD = {
-    "SITE_TITLE": "Voucher App",
-    "SITE_HEADER": "Voucher App",
-    "SITE_SYMBOL": "confirmation_number",
-    "SITE_URL": FRONTEND_URL,
-    "DASHBOARD_CALLBACK": "apps.analytics.backoffice.front_page.dashboard_callback",
-    "SIDEBAR": {"show_search": True, "navigation": "voucher_project.admin_navigation.sidebar"},
-    "TABS": "voucher_project.admin_navigation.tabs",
-    "LOGIN": {"form": "apps.authentication.forms.AdminLoginForm"},
-}
+UNFOLD = unfold_settings(FRONTEND_URL)
 
 if not DEBUG and (_problems := refusals(globals())):
     raise ImproperlyConfigured(
