@@ -82,7 +82,7 @@ class FilteredListTests(ExportTestCase):
             (TRANSACTIONS, ""),
             (TRANSACTIONS, "status__exact=pending"),
             (TRANSACTIONS, "currency=EUR"),
-            (TRANSACTIONS, f"q={self.paid.pk}"),
+            (TRANSACTIONS, f"q={self.paid.stripe_payment_intent_id}"),
             (TRANSACTIONS, f"q={self.used.code}"),
             (REFUNDS, ""),
             (REFUNDS, "status__exact=requested"),
@@ -154,7 +154,7 @@ class FilteredListTests(ExportTestCase):
                 self.assertContains(response, f"2 rows; from here at most {at_most}")
                 self.assertContains(response, "manage.py export_transactions")
             self.assertEqual(DataExport.objects.count(), 0)
-            self.assertEqual(len(self.exported(TRANSACTIONS, f"q={self.paid.pk}")), 1)
+            self.assertEqual(len(self.exported(TRANSACTIONS, f"q={self.paid.stripe_payment_intent_id}")), 1)
 
     def test_it_asks_the_database_as_often_for_many_rows_as_for_few(self) -> None:
         def queries() -> int:
