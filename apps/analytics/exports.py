@@ -5,17 +5,16 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
-from django.db.models import Min
 from django.utils import timezone
 
 from apps.core.exports import Column, Days, DaysInvalid, Kind, Table
 from apps.core.money import round_to_currency
 from apps.payments.models import Transaction
-from apps.vouchers.models import Voucher, VoucherUsage
 
 from . import selectors
 from .models import VIEW_FIGURES
 from .periods import MOST_DAYS, Period
+from .services.daily_figures import first_day
 
 # The figures of a day in all currencies, by the titles of their columns.
 COUNTS: Final = {
@@ -85,20 +84,10 @@ def period_of(first: date | None, last: date | None) -> Period:
     """
     today = timezone.localdate()
     last = min(last or today, today)
-    first = first or min(_first_day(), last)
+    first = first or min(first_day(), last)
     if first > last or first.year < 1970:
         raise DaysInvalid
     return Period(first, last)
-
-
-def _first_day() -> date:
-    """The first local day on which anything was paid, issued or used; today if nothing was."""
-    moments = [
-        Transaction.objects.aggregate(first=Min("completed_at"))["first"],
-        Voucher.objects.aggregate(first=Min("purchase_date"))["first"],
-        VoucherUsage.objects.aggregate(first=Min("used_at"))["first"],
-    ]
-    return min(timezone.localdate(moment) for moment in (*filter(None, moments), timezone.now()))
 
 
 def _parts(period: Period) -> Iterator[Period]:
