@@ -40,7 +40,7 @@ class Refund:
     @property
     def reference_uuid(self) -> UUID | None:
         """The reference, if it can be one of ours."""
-        return _parse_uuid(self.reference)
+        return parse_uuid(self.reference)
 
     def counts(self) -> bool:
         """Whether it went back or is on its way, and did not come to nothing."""
@@ -85,7 +85,7 @@ class Intent:
     @property
     def order_uuid(self) -> UUID | None:
         """The order id, if it can be one of ours."""
-        return _parse_uuid(self.order_id)
+        return parse_uuid(self.order_id)
 
     @property
     def succeeded(self) -> bool:
@@ -165,7 +165,8 @@ def id_of(reference: object) -> str:
     return str(object_id)
 
 
-def _parse_uuid(text: str) -> UUID | None:
+def parse_uuid(text: str) -> UUID | None:
+    """The UUID that a text is, or None."""
     try:
         return UUID(text)
     except ValueError:

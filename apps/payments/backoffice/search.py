@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from typing import Final
-from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
@@ -12,6 +11,7 @@ from apps.payments import gateway
 from apps.payments.backoffice.columns import money
 from apps.payments.errors import PaymentProviderUnavailable
 from apps.payments.models import Dispute, Refund, Transaction
+from apps.payments.stripe_objects import parse_uuid
 
 UNREACHABLE: Final = "Stripe does not answer: charges can't be looked up now."
 
@@ -21,7 +21,7 @@ def transactions(text: str) -> Iterable[Hit] | str:
     wanted = Q(stripe_payment_intent_id=text)
     if is_row_number(text):
         wanted = Q(pk=int(text))
-    elif reference := _uuid(text):
+    elif reference := parse_uuid(text):
         wanted = Q(reference=reference)
     elif text.startswith(("ch_", "py_")):
         try:
@@ -69,10 +69,3 @@ def register_search() -> None:
 
 def _amount_and_buyer(row: Refund | Dispute) -> str:
     return f"{money(row.amount, row.transaction)}, {row.transaction.user}"
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
