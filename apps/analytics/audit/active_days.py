@@ -51,8 +51,8 @@ def _sign_ins(until: datetime) -> Iterator[str]:
     users = User.objects.exclude(pk__in=ErasedSignIn.objects.values("user"))
     before = users.filter(last_login__gte=ALL_DAYS.start, last_login__lt=until)
     same = before.filter(counted_sign_in__day=local_day("last_login"))
-    gone = users.filter(last_login=None, counted_sign_in__isnull=False)
-    for wrong in (before.exclude(pk__in=same.values("pk")), gone):
+    removed_sign_ins = users.filter(last_login=None, counted_sign_in__isnull=False)
+    for wrong in (before.exclude(pk__in=same.values("pk")), removed_sign_ins):
         for pk in wrong.order_by("pk").values_list("pk", flat=True):
             yield f"user {pk}: the last sign-in is noted wrongly"
 

@@ -151,8 +151,8 @@ class Timeline:
 
         Those that MONEY_HOLDS leave get back the days that they lost, as in `sync_money_holds`.
         """
-        for voucher, wanted in targets:
-            before, after = voucher.held_for, frozenset(wanted)
+        for voucher, holds in targets:
+            before, after = voucher.held_for, frozenset(holds)
             if before == after:
                 continue
             voucher.set_holds(after)

@@ -163,7 +163,7 @@ def reversed_uses(books: Books, ranges: Ranges, use_ranges: Ranges) -> list[Row]
     """The uses that were given back in the ranges, as what they take from the figures of the day of the use."""
     rows = books.reversals.filter(within("reversed_at", ranges), within("usage__used_at", use_ranges))
     first = Q(usage__use_no=1)
-    taken = books.by_day(rows, "usage__used_at", "usage__voucher__").annotate(
+    reversals = books.by_day(rows, "usage__used_at", "usage__voucher__").annotate(
         redemptions=-Count("pk"),
         first_uses=-Count("pk", filter=first),
         first_use_time=Sum(
@@ -172,7 +172,7 @@ def reversed_uses(books: Books, ranges: Ranges, use_ranges: Ranges) -> list[Row]
             output_field=DurationField(),
         ),
     )
-    return list(taken)
+    return list(reversals)
 
 
 def all_figures(books: Books, ranges: Ranges, now: datetime) -> list[Row]:

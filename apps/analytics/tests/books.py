@@ -48,17 +48,17 @@ class BooksTestCase(PaidTestCase):
         return intent_id
 
     def give_back(self) -> None:
-        self.refunded, self.in_part, self.asked = self.buy(1), self.buy(2), self.buy(2)
+        self.refunded, self.in_part, self.requested = self.buy(1), self.buy(2), self.buy(2)
         self.redeem(self.in_part.vouchers[0])
         for paid in (self.refunded, self.in_part):
             services.approve_refund(refund_id=self.ask(paid).json()["id"], actor=self.staff)
-        self.ask(self.asked)
+        self.ask(self.requested)
         rejected = self.ask(self.buy(1)).json()["id"]
         services.reject_refund(refund_id=rejected, actor=self.staff, note="No")
         self.goodwill = self.buy(3)
         assert self.goodwill.stripe_payment_intent_id
-        made = self.stripe.refund(self.goodwill.stripe_payment_intent_id, 1500)
-        services.sync_refund(made["id"])
+        refund = self.stripe.refund(self.goodwill.stripe_payment_intent_id, 1500)
+        services.sync_refund(refund["id"])
 
     def dispute(self) -> None:
         self.disputed, self.won, self.lost = self.buy(2), self.buy(1), self.buy(2)
@@ -106,7 +106,7 @@ class BooksTestCase(PaidTestCase):
             voucher_type=self.type, owner=make_user(), quantity=3, label="A school"
         )
         batches.issue_remaining(batch=self.batch)
-        self.given = Voucher.objects.filter(batch=self.batch).order_by("pk")[0]
+        self.free_voucher = Voucher.objects.filter(batch=self.batch).order_by("pk")[0]
 
     def withdraw(self) -> None:
         """A service ends: one use of three was made of one of its vouchers, the others go back."""

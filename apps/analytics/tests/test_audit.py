@@ -90,10 +90,10 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
             changed = write()
             self.assertNotIn(changed, (0, (0, {})))
             expected = [row.pk] if row else []
-            found = broken_rules(*rules)
-            self.assertIn(rule, found)
+            broken = broken_rules(*rules)
+            self.assertIn(rule, broken)
             if expected:
-                self.assertEqual(found[rule], expected)
+                self.assertEqual(broken[rule], expected)
             transaction.set_rollback(True)
 
     def drop(self, constraint: str) -> None:
@@ -122,7 +122,7 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
 
     def untold_voucher(self) -> Voucher:
         """One whose history does not tell how it came to be."""
-        voucher = Voucher.objects.get(pk=self.given.pk)
+        voucher = Voucher.objects.get(pk=self.free_voucher.pk)
         voucher.pk, voucher.code = None, codes.make()
         voucher.save()
         return voucher
@@ -134,15 +134,15 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
 
     def let_go_by_half(self) -> Voucher:
         """A voucher that was held for two reasons, of which one has ended."""
-        voucher_services.suspend_vouchers([self.asked.vouchers[0].pk], actor=self.staff, reason="Odd")
-        refund = self.refund_of(self.asked)
+        voucher_services.suspend_vouchers([self.requested.vouchers[0].pk], actor=self.staff, reason="Odd")
+        refund = self.refund_of(self.requested)
         services.reject_refund(refund_id=refund.pk, actor=self.staff, note="No")
-        return self.asked.vouchers[0]
+        return self.requested.vouchers[0]
 
     def given_up_for_closed_account(self) -> int:
         """The refund of a payment that came too late, which the bank refused."""
-        User.objects.filter(pk=self.asked.user_id).update(is_active=False)
-        refunds = self.asked.refunds.filter(pk=self.refund_of(self.asked).pk)
+        User.objects.filter(pk=self.requested.user_id).update(is_active=False)
+        refunds = self.requested.refunds.filter(pk=self.refund_of(self.requested).pk)
         return int(refunds.update(origin="automatic", status="failed", finished_at=timezone.now()))
 
     def change(self, row: Any, **fields: Any) -> Callable[[], int]:
@@ -169,25 +169,25 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
         self.plant("vouchers_per_transaction", self.one_more_voucher, whole)
         self.plant(
             "vouchers_per_transaction",
-            lambda: SoldVoucher.objects.create(transaction=pending, line_no=1, voucher=self.given),
+            lambda: SoldVoucher.objects.create(transaction=pending, line_no=1, voucher=self.free_voucher),
             pending,
         )
         self.plant("voucher_origin", SoldVoucher.objects.filter(pk=sold.pk).delete, sold.voucher)
         self.plant("voucher_origin", self.change(sold.voucher, batch=self.batch), sold.voucher)
         self.plant(
             "voucher_origin",
-            lambda: SoldVoucher.objects.create(transaction=pending, line_no=1, voucher=self.given),
-            self.given,
+            lambda: SoldVoucher.objects.create(transaction=pending, line_no=1, voucher=self.free_voucher),
+            self.free_voucher,
         )
         self.plant("batch_size", self.change(self.batch, quantity=2), self.batch)
         self.plant("batch_size", self.change(self.batch, quantity=4), self.batch)
         self.plant(
             "one_issue",
-            lambda: VoucherEvent.objects.create(voucher=self.given, kind="issued"),
-            self.given,
+            lambda: VoucherEvent.objects.create(voucher=self.free_voucher, kind="issued"),
+            self.free_voucher,
         )
         self.plant("one_issue", self.untold_voucher, None)
-        for voucher in (sold.voucher, self.given):
+        for voucher in (sold.voucher, self.free_voucher):
             for changes in (
                 {"face_value": 11},
                 {"currency": "CHF"},
@@ -231,7 +231,7 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
         self.plant("uses_while_held", lambda: self.use_at(self.let_go_by_half(), later), None)
 
     def plant_in_money(self) -> None:
-        whole, in_part, asked, refunded = self.whole, self.in_part, self.asked, self.refunded
+        whole, in_part, requested, refunded = self.whole, self.in_part, self.requested, self.refunded
         self.plant(
             "amount_of_transaction",
             self.change(whole, amount=31),
@@ -260,25 +260,25 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
         self.plant("paid_at_stripe", self.change(whole, stripe_payment_intent_id=None), whole)
         self.plant(
             "refunds_within_amount",
-            self.change(asked, amount_refunding=21),
-            asked,
+            self.change(requested, amount_refunding=21),
+            requested,
             past=["payments_refunded_within_amount"],
         )
-        for row, amount in ((asked, 10), (asked, 0), (whole, 10)):
+        for row, amount in ((requested, 10), (requested, 0), (whole, 10)):
             self.plant("refunds_under_way", self.change(row, amount_refunding=amount), row)
-        self.plant("refunds_under_way", self.change(self.refund_of(asked), amount=5), asked)
+        self.plant("refunds_under_way", self.change(self.refund_of(requested), amount=5), requested)
         for row, amount in ((in_part, 5), (in_part, 0), (whole, 10), (self.lost, 5), (self.lost, 0)):
             self.plant("refunds_done", self.change(row, amount_refunded=amount, status="completed"), row)
         self.plant("refunds_done", self.change(self.refund_of(in_part), amount=4), in_part)
         (line,) = RefundedVoucher.objects.filter(refund__transaction=in_part)
-        for row in (asked, self.lost):
+        for row in (requested, self.lost):
             self.plant("redeemable_value", self.change(row.vouchers[1], **held()), row)
         self.plant("redeemable_value", self.change(self.goodwill, amount_refunded=20), self.goodwill)
         self.plant("refunded_vouchers", self.change(line, live=False), line)
         self.plant("refunded_vouchers", self.change(line, voucher=whole.vouchers[0]), line)
         dead = RefundedVoucher.objects.get(refund__status="rejected")
         self.plant("refunded_vouchers", self.change(dead, live=True), dead)
-        several = self.refund_of(asked)  # of two vouchers, and not of what one costs
+        several = self.refund_of(requested)  # of two vouchers, and not of what one costs
         self.plant("refund_of_vouchers", self.change(several, amount=10), several)
         self.plant("refund_of_vouchers", self.change(dead.refund, amount=11), dead.refund)
         paid_back = RefundedVoucher.objects.get(refund__transaction=self.goodwill)
@@ -302,7 +302,7 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
             {"is_active": False, "holds": "suspended voided", "inactive_reason": "by_staff"},
         ):
             self.plant("holds_told", self.change(free, **changes), free, past=[odd])
-        waiting = self.asked.vouchers[0]
+        waiting = self.requested.vouchers[0]
         for rule, hold, row in (
             ("held_for_refund", "refund_pending", waiting),
             ("held_as_refunded", "refunded", self.refunded.vouchers[0]),
@@ -330,7 +330,7 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
         self.plant("keys_answered", self.change(key, running_until=now + timedelta(hours=1)), key)
         pending = Transaction.objects.filter(status="pending")[0]
         self.plant("transactions_ended", self.change(pending, created_at=now - timedelta(hours=27)), pending)
-        refund = self.refund_of(self.asked)
+        refund = self.refund_of(self.requested)
         self.plant(
             "refunds_sent",
             self.change(refund, status="approved", decided_at=now - timedelta(minutes=61)),
@@ -341,7 +341,7 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
             self.change(refund, origin="automatic", created_at=now - timedelta(minutes=61)),
             refund,
         )
-        self.plant("closed_accounts_refunded", self.given_up_for_closed_account, self.asked)
+        self.plant("closed_accounts_refunded", self.given_up_for_closed_account, self.requested)
 
     def plant_in_figures(self) -> None:
         self.plant(
@@ -351,7 +351,9 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
             past=["payments_completed_at_if_paid"],
         )
         self.plant(
-            "figures_shown", self.change(self.given, purchase_date=timezone.now() + timedelta(days=9)), None
+            "figures_shown",
+            self.change(self.free_voucher, purchase_date=timezone.now() + timedelta(days=9)),
+            None,
         )
         count_until_now()
         self.plant("figures_shown", lambda: UnusedValue.objects.update(value=F("value") + 1), None)

@@ -38,11 +38,11 @@ class CommandTests(BooksTestCase, ApiTestCase):
 
     def spoil(self):
         """More faults than are listed: 25 vouchers of no sale; and one of a value that it was not sold for."""
-        voucher = Voucher.objects.get(pk=self.given.pk)
+        voucher = Voucher.objects.get(pk=self.free_voucher.pk)
         for number in range(25):
             voucher.pk, voucher.code, voucher.batch = None, f"{number:016d}", None
             voucher.save()
-        Voucher.objects.filter(pk=self.given.pk).update(face_value=99)
+        Voucher.objects.filter(pk=self.free_voucher.pk).update(face_value=99)
 
     def test_it_says_that_all_rules_hold(self):
         status, text = run()
@@ -56,7 +56,7 @@ class CommandTests(BooksTestCase, ApiTestCase):
         self.assertEqual(status, 1)
         self.assertIn("BROKEN  voucher_origin: A voucher was sold by one paid transaction", text)
         self.assertRegex(text, r"25 found: voucher (\d+, ){19}\d+ and 5 more")
-        self.assertIn(f"1 found: voucher {self.given.pk}\n", text)
+        self.assertIn(f"1 found: voucher {self.free_voucher.pk}\n", text)
         self.assertTrue(text.endswith(f"3 of {len(RULES)} rules do not hold."), text[-100:])
 
     def test_the_scheduled_audit_stores_what_came_of_it(self):
@@ -94,7 +94,7 @@ class CommandTests(BooksTestCase, ApiTestCase):
                 "rule": next(rule.description for rule in RULES if rule.name == "terms_of_sale"),
                 "about": "voucher",
                 "found": 1,
-                "ids": [self.given.pk],
+                "ids": [self.free_voucher.pk],
                 "notes": [],
             },
         )

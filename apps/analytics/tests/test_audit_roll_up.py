@@ -68,8 +68,8 @@ class RepairTests(BooksTestCase, ApiTestCase):
     def test_without_a_day_without_a_roll_up_and_while_it_is_rebuilt_figures_are_right(self) -> None:
         self.fill()
         count_until_now()
-        for gone in (CountedOwner, CountedDay, FiguresState):
-            gone.objects.all().delete()
+        for model in (CountedOwner, CountedDay, FiguresState):
+            model.objects.all().delete()
             self.assertEqual(broken_rules(), {})
         for _ in daily_figures.rebuild():
             self.assertEqual(broken_rules(), {})

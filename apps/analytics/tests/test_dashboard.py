@@ -130,7 +130,7 @@ class DashboardTests(ApiTestCase):
         for voucher in vouchers_of(bought):
             given_back = use(voucher, by=redeemer, at=self.now - timedelta(days=1))
             give_back(given_back, by=self.staff, at=self.now)
-        kept = use(vouchers_of(bought)[0], by=self.other_customer, at=self.now)
+        reversed_use = use(vouchers_of(bought)[0], by=self.other_customer, at=self.now)
         for user in (self.customer, self.staff):
             answer = self.figures(user, days=2)
             totals = answer["totals"]
@@ -140,7 +140,7 @@ class DashboardTests(ApiTestCase):
             self.assertEqual([event["type"] for event in answer["recent"]], ["purchase", "redemption"])
         # Who bought, and who redeemed.
         self.assertEqual(self.figures(self.staff, days=2)["users"]["active"], 2)
-        give_back(kept, by=self.staff, at=self.now)
+        give_back(reversed_use, by=self.staff, at=self.now)
         answer = self.figures(self.customer)
         self.assertEqual((answer["totals"]["redemptions"], len(answer["recent"])), (0, 1))
         statistics = self.signed_in(self.customer).get("/api/vouchers/stats/").json()

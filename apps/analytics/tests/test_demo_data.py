@@ -41,7 +41,7 @@ def create(**options):
 
 def history():
     """What the rows tell, numbers and codes apart; beside it the codes."""
-    told = [
+    rows = [
         list(User.objects.order_by("id").values_list("email", "first_name", "last_name", "date_joined")),
         list(
             Transaction.objects.order_by("id").values_list(
@@ -59,7 +59,7 @@ def history():
         list(Dispute.objects.order_by("id").values_list("stripe_dispute_id", "outcome")),
         list(RefusalCount.objects.order_by("id").values_list("day", "service_type", "reason", "number")),
     ]
-    return told, set(Voucher.objects.values_list("code", flat=True))
+    return rows, set(Voucher.objects.values_list("code", flat=True))
 
 
 class HistoryTests(ApiTestCase):
@@ -145,9 +145,9 @@ class CreationTests(ApiTestCase):
         """The history of a run that is undone."""
         with transaction.atomic():
             create(**options)
-            told = history()
+            rows = history()
             transaction.set_rollback(True)
-        return told
+        return rows
 
     def test_the_same_seed_gives_the_same_history_with_other_codes(self):
         options = {"users": 8, "months": 2, "until": UNTIL}

@@ -69,7 +69,7 @@ class Recount:
 
     def beside(self, rows: list[Transaction], gross: str, *, net: bool = False) -> list[dict[str, str]]:
         """The sums in each other currency, by its code, under the names that they have in the answer."""
-        found = []
+        months = []
         for currency in sorted({row.currency for row in rows} - {"USD"}):
             paid, back, goodwill = (
                 self.money(rows, name, currency) for name in ("amount", "amount_refunded", "amount_goodwill")
@@ -81,8 +81,8 @@ class Recount:
                 "goodwill": _text(goodwill),
             }
             on_the_day = {"refunds_paid": "0.00", "disputes_lost": "0.00"} if net else {}
-            found.append({**sums, "net": _text(paid - back), **on_the_day})
-        return found
+            months.append({**sums, "net": _text(paid - back), **on_the_day})
+        return months
 
     def days(self) -> list[date]:
         return [FIRST + timedelta(days=number) for number in range((LAST - FIRST).days + 1)]

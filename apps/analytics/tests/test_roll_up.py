@@ -231,8 +231,8 @@ class RollUpTests(RollUpTestCase):
             DailyFigures.objects.update(revenue=1, vouchers_active=7)
             days = rebuild(Period(date(2025, 11, 1), date(2025, 11, 9)))
             self.assertEqual((days[0], days[-1], len(days)), (date(2025, 11, 9), date(2025, 11, 1), 9))
-            kept = DailyFigures.objects.filter(day__lt=date(2025, 11, 1))
-            self.assertEqual({row.vouchers_active for row in kept}, {7})
+            earlier_days = DailyFigures.objects.filter(day__lt=date(2025, 11, 1))
+            self.assertEqual({row.vouchers_active for row in earlier_days}, {7})
             rebuild()
             self.assertSameAsTheRows()
 
