@@ -283,14 +283,14 @@ def change_password_in_admin(request: HttpRequest) -> HttpResponseBase:
         return page(request)
     try:
         session = str(request.session.session_key)
-        taken = hit(*password_attempts(request, request.user.email, device=session))
+        hits = hit(*password_attempts(request, request.user.email, device=session))
     except TooManyAttempts as error:
         text = f"{error.detail}\n"
         headers = {"Retry-After": str(error.retry_after)}
         return HttpResponse(text, status=429, content_type="text/plain", headers=headers)
     response = page(request)
     if response.status_code == 302:  # done
-        undo(taken)
+        undo(hits)
     return response
 
 

@@ -34,17 +34,17 @@ def create_staff_groups(*, reset: bool = False) -> list[GroupChanges]:
 
 
 def _bring_up_to_date(name: str, codenames: Iterable[str], reset: bool) -> GroupChanges:
-    wanted = set(codenames)
-    existing = _permissions(wanted)
+    expected = set(codenames)
+    existing = _permissions(expected)
     group, is_new = Group.objects.get_or_create(name=name)
     Group.objects.select_for_update().get(pk=group.pk)  # two runs at once report each change once
     held = {_codename(each): each for each in group.permissions.select_related("content_type")}
     added = existing.keys() - held.keys()
-    removed = held.keys() - wanted if reset else set()
+    removed = held.keys() - expected if reset else set()
     group.permissions.add(*(existing[each] for each in added))
     group.permissions.remove(*(held[each] for each in removed))
     return GroupChanges(
-        name, is_new, sorted(added), sorted(removed), missing=sorted(wanted - existing.keys())
+        name, is_new, sorted(added), sorted(removed), missing=sorted(expected - existing.keys())
     )
 
 

@@ -25,7 +25,7 @@ class ChangingOnesPassword(ApiTestCase):
         self.assertTrue(User.objects.get(pk=self.customer.pk).check_password(PASSWORD))
         self.assertEqual(Session.objects.filter(ended_at=None).count(), 2)
         self.assertEqual(self.status(self.elsewhere.access), 200)
-        return {name: [error["code"] for error in found] for name, found in document["errors"].items()}
+        return {name: [error["code"] for error in errors] for name, errors in document["errors"].items()}
 
     def test_it_ends_every_session_and_opens_a_new_one(self):
         stranger = services.open_session(user=make_other_customer())
@@ -53,9 +53,9 @@ class ChangingOnesPassword(ApiTestCase):
         self.assertEqual(self.refused(old_password="wrong"), {"old_password": ["password_incorrect"]})
 
     def test_it_refuses_a_weak_new_password(self):
-        found = self.refused(new_password="12345678", confirm_password="12345678")
-        self.assertEqual(found.keys(), {"new_password"})
-        self.assertIn("password_too_short", found["new_password"])
+        errors = self.refused(new_password="12345678", confirm_password="12345678")
+        self.assertEqual(errors.keys(), {"new_password"})
+        self.assertIn("password_too_short", errors["new_password"])
         similar = self.refused(new_password="carla@example.com", confirm_password="carla@example.com")
         self.assertEqual(similar, {"new_password": ["password_too_similar"]})
 

@@ -217,17 +217,17 @@ class ClosingWhileChanging(RaceTestCase):
         """A redemption under way while its account is closed: both answers, and what is kept of what was written."""
         owner, desk = make_user(), make_user()
         body = {"code": make_voucher(owner=owner).code, "details": {"name": "Jane Doe"}}
-        taken, redeem = threading.Event(), self.signed_in(desk).post
+        use_taken, redeem = threading.Event(), self.signed_in(desk).post
         take_use = redemption._take_use
 
         def slow_take_use(**request):
             usage = take_use(**request)
-            taken.set()
+            use_taken.set()
             time.sleep(0.7)
             return usage
 
         def close():
-            taken.wait(20)
+            use_taken.wait(20)
             return closing.delete(URL, {"password": PASSWORD})
 
         closing = self.signed_in(desk)
@@ -236,8 +236,8 @@ class ClosingWhileChanging(RaceTestCase):
             mock.patch.object(redemption, "_take_use", slow_take_use),
         ):
             answers = self.together(lambda: redeem("/api/vouchers/redeem/", body), close)
-        kept = VoucherUsage.objects.filter(user=desk).values_list("details", flat=True)
-        return [answer.status_code for answer in answers], list(kept)
+        details = VoucherUsage.objects.filter(user=desk).values_list("details", flat=True)
+        return [answer.status_code for answer in answers], list(details)
 
     def test_what_is_being_written_while_the_account_is_closed_is_erased_with_it(self):
         self.assertEqual(self.race_of_a_slow_redemption(), ([200, 204], [{}]))
@@ -264,8 +264,8 @@ class ClosingWhileChanging(RaceTestCase):
                 let_go()
 
             answers = self.together(lambda: redeem("/api/vouchers/redeem/", body), close, release)
-        kept = VoucherUsage.objects.filter(user=desk).values_list("details", flat=True)
-        return [answer.status_code for answer in answers[:2]], list(kept)
+        details = VoucherUsage.objects.filter(user=desk).values_list("details", flat=True)
+        return [answer.status_code for answer in answers[:2]], list(details)
 
     @skipUnless(connection.vendor == "postgresql", "one statement redeems on PostgreSQL alone")
     def test_what_one_statement_writes_while_the_account_is_closed_is_erased_with_it(self):

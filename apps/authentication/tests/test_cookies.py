@@ -198,7 +198,7 @@ class SignedInByCookie(ApiTestCase):
 
     def test_signing_out_ends_the_session_and_clears_the_cookies(self):
         self.sign_in()
-        kept = {cookie.name: self.browser.cookies[cookie.name].value for cookie in BOTH}
+        values = {cookie.name: self.browser.cookies[cookie.name].value for cookie in BOTH}
         self.assertProblem(self.browser.post(LOGOUT), 403, "csrf_failed")
         self.assertIsNone(Session.objects.get().ended_at)
         response = self.browser.post(LOGOUT, headers=self.csrf())
@@ -208,7 +208,7 @@ class SignedInByCookie(ApiTestCase):
             self.assertEqual((cookie.value, cookie["max-age"], cookie["path"]), ("", 0, path))
             self.assertTrue(cookie["secure"])  # else a browser keeps what has a prefix
         self.assertIsNotNone(Session.objects.get().ended_at)
-        for name, value in kept.items():
+        for name, value in values.items():
             self.browser.cookies[name] = value
         self.assertProblem(self.browser.get(PROFILE), 401, "not_authenticated")
         self.assertProblem(self.browser.post(REFRESH, headers=self.csrf()), 401, "token_invalid")

@@ -16,12 +16,12 @@ class SigningOut(ApiTestCase):
 
     def works(self, tokens):
         """Whether each of the two tokens works."""
-        found = []
+        accepted = []
         for token in (tokens.access, tokens.refresh):
             response = self.client_class().post("/api/auth/token/verify/", {"token": token})
-            found.append(response.status_code == 200)
-        self.assertEqual(found[0], found[1])
-        return found[0]
+            accepted.append(response.status_code == 200)
+        self.assertEqual(accepted[0], accepted[1])
+        return accepted[0]
 
     def test_it_ends_the_session_of_the_refresh_token(self):
         response = self.api.post(URL, {"refresh": self.tokens.refresh})

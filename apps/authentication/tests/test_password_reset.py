@@ -53,8 +53,8 @@ class AskingForALink(ApiTestCase):
     def test_an_address_that_can_never_be_mailed_is_refused_whether_or_not_there_is_an_account(self):
         for email in UNMAILABLE:
             User.objects.filter(pk=self.customer.pk).update(email=email)
-            for asked in (email, email.replace("nora", "nobody")):
-                self.assertProblem(self.ask(asked), 400, "validation_error")
+            for address in (email, email.replace("nora", "nobody")):
+                self.assertProblem(self.ask(address), 400, "validation_error")
         self.assertEqual(Email.objects.count(), 0)
 
     def test_it_goes_out_by_the_queue_and_to_the_address_as_it_is_kept(self):

@@ -21,7 +21,7 @@ class Registering(ApiTestCase):
         before = User.objects.count()
         document = self.assertProblem(self.api.post(URL, {**BODY, **body}), 400, "validation_error")
         self.assertEqual((User.objects.count(), Session.objects.count()), (before, 0))
-        return {name: [error["code"] for error in found] for name, found in document["errors"].items()}
+        return {name: [error["code"] for error in errors] for name, errors in document["errors"].items()}
 
     def test_it_makes_an_account_and_signs_in(self):
         response = self.api.post(URL, {**BODY, "phone_number": "+1 555 0100"})
@@ -102,9 +102,9 @@ class Registering(ApiTestCase):
         }
         for password, codes in cases.items():
             with self.subTest(password):
-                found = self.refused(password=password, password_confirm=password)
-                self.assertEqual(found.keys(), {"password"})
-                self.assertLessEqual(set(codes), set(found["password"]))
+                errors = self.refused(password=password, password_confirm=password)
+                self.assertEqual(errors.keys(), {"password"})
+                self.assertLessEqual(set(codes), set(errors["password"]))
 
     def test_it_refuses_an_endless_password_unread(self):
         for length in (129, 100_000):

@@ -77,14 +77,14 @@ class MakingASuperuser(ApiTestCase):
         self.assertEqual(User.objects.count(), 0)
 
     def test_by_answering_it_asks_for_address_and_password_only(self):
-        asked = []
+        prompts = []
 
         def answer(prompt=""):
-            asked.append(str(prompt))
+            prompts.append(str(prompt))
             return "root@example.com"
 
         def answer_unseen(prompt="Password: "):
-            asked.append(prompt)
+            prompts.append(prompt)
             return PASSWORD
 
         class Terminal(StringIO):
@@ -97,7 +97,7 @@ class MakingASuperuser(ApiTestCase):
         ):
             self.make(interactive=True, stdin=Terminal())
         self.assertSuperuser(PASSWORD)
-        self.assertEqual(len(asked), 3, asked)
+        self.assertEqual(len(prompts), 3, prompts)
 
     def test_changing_a_password_by_command_ends_all_sessions(self):
         customer = make_customer()

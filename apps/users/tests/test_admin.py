@@ -197,8 +197,8 @@ class PeopleInTheAdmin(ApiTestCase):
         self.assertTrue(User.objects.get(pk=self.customer.pk).is_active)
 
     def test_staff_send_a_link_for_a_new_password_without_seeing_it(self):
-        gone = make_user(is_active=False)
-        response = self.act("send_password_reset", self.customer, gone)
+        inactive = make_user(is_active=False)
+        response = self.act("send_password_reset", self.customer, inactive)
         self.assertEqual(response.status_code, 302)
         email = Email.objects.get()
         self.assertEqual(email.to, ["carla@example.com"])

@@ -45,9 +45,9 @@ class ExportingOnesData(ApiTestCase):
         self.assertEqual(response.status_code, 200, response.content)
         self.assertEqual(response["Content-Disposition"], 'attachment; filename="my-data.json"')
         self.assertEqual(response["Cache-Control"], "no-store")
-        found = response.json()
+        document = response.json()
         self.assertEqual(
-            found.keys(),
+            document.keys(),
             {
                 "exported_at",
                 "profile",
@@ -61,15 +61,15 @@ class ExportingOnesData(ApiTestCase):
                 "refunds",
             },
         )
-        self.assertEqual(found["profile"]["email"], "carla@example.com")
-        self.assertEqual(found["profile"]["address"], "1 Main Street")
-        self.assertEqual(len(found["sessions"]), 2)
-        self.assertEqual(len(found["vouchers"]), 2)
-        self.assertEqual({voucher["code"] for voucher in found["vouchers"]}, self.codes())
-        self.assertEqual([usage["details"] for usage in found["usages"]], [{"index": "0123"}])
-        self.assertEqual({paid["status"] for paid in found["transactions"]}, {"completed", "pending"})
-        self.assertIn("Set a new password", [mail["subject"] for mail in found["mails"]])
-        self.assertEqual(found["mails"][0].keys(), {"subject", "created_at", "status"})
+        self.assertEqual(document["profile"]["email"], "carla@example.com")
+        self.assertEqual(document["profile"]["address"], "1 Main Street")
+        self.assertEqual(len(document["sessions"]), 2)
+        self.assertEqual(len(document["vouchers"]), 2)
+        self.assertEqual({voucher["code"] for voucher in document["vouchers"]}, self.codes())
+        self.assertEqual([usage["details"] for usage in document["usages"]], [{"index": "0123"}])
+        self.assertEqual({paid["status"] for paid in document["transactions"]}, {"completed", "pending"})
+        self.assertIn("Set a new password", [mail["subject"] for mail in document["mails"]])
+        self.assertEqual(document["mails"][0].keys(), {"subject", "created_at", "status"})
 
     def codes(self):
         return {voucher.shown_code for voucher in Voucher.objects.all()}
@@ -93,9 +93,11 @@ class ExportingOnesData(ApiTestCase):
         make_completed_transaction(user=other)
         vouchers.redeem_voucher(code=Voucher.objects.get().code, user=other)
         password_reset_links.send(other)
-        found = self.api.get(URL).json()
-        self.assertEqual([found[part] for part in ("vouchers", "usages", "transactions", "mails")], [[]] * 4)
-        self.assertNotIn("otto", json.dumps(found))
+        document = self.api.get(URL).json()
+        self.assertEqual(
+            [document[part] for part in ("vouchers", "usages", "transactions", "mails")], [[]] * 4
+        )
+        self.assertNotIn("otto", json.dumps(document))
 
     def test_however_much_it_is_it_takes_the_same_queries(self):
         self.fill()
@@ -124,13 +126,13 @@ class ExportingOnesData(ApiTestCase):
 
     def test_every_time_is_in_utc(self):
         self.fill()
-        found = self.api.get(URL).json()
+        document = self.api.get(URL).json()
         for moment in (
-            found["exported_at"],
-            found["profile"]["date_joined"],
-            found["sessions"][0]["created_at"],
-            found["mails"][0]["created_at"],
-            found["vouchers"][0]["expiry_date"],
+            document["exported_at"],
+            document["profile"]["date_joined"],
+            document["sessions"][0]["created_at"],
+            document["mails"][0]["created_at"],
+            document["vouchers"][0]["expiry_date"],
         ):
             self.assertRegex(moment, r"\A\d{4}-\d\d-\d\dT[\d:.]+Z\Z")
 

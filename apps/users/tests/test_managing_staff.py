@@ -114,9 +114,9 @@ class ManagingStaff(ApiTestCase):
         self.assertEqual(
             self.save(colleague, "Finance", is_staff="on", email="mine@example.com").status_code, 302
         )
-        kept = User.objects.get(pk=colleague.pk)
-        self.assertEqual(kept.email, colleague.email)
-        self.assertTrue(kept.check_password(PASSWORD))
+        unchanged = User.objects.get(pk=colleague.pk)
+        self.assertEqual(unchanged.email, colleague.email)
+        self.assertTrue(unchanged.check_password(PASSWORD))
         self.client.post(
             LIST, {"action": "send_password_reset", "_selected_action": [colleague.pk]}, format="multipart"
         )

@@ -43,7 +43,7 @@ class OnesOwnProfile(ApiTestCase):
         before = self.stored()
         document = self.assertProblem(self.api.patch(URL, body), 400, "validation_error")
         self.assertEqual(self.stored(), before)
-        return {name: [error["code"] for error in found] for name, found in document["errors"].items()}
+        return {name: [error["code"] for error in errors] for name, errors in document["errors"].items()}
 
     def test_reading_takes_two_queries(self):
         for url in ADDRESSES:
