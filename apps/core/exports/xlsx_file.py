@@ -108,8 +108,8 @@ class _Sheet:
             self.sheet.write_string(row, place, value)
             return
         text = printable(value)
-        kept = self.formats.text if looks_like_formula(text) else None
-        self.sheet.write_string(row, place, text, kept)
+        text_format = self.formats.text if looks_like_formula(text) else None
+        self.sheet.write_string(row, place, text, text_format)
 
     def _write_integer(self, row: int, place: int, value: int) -> None:
         self.sheet.write_number(row, place, value, self.formats.integer)

@@ -91,13 +91,13 @@ def _send(email: Email) -> bool:
         }
         with transaction.atomic():
             # The update locks the row, so that nobody deletes the mail before its log is written (see queue.py).
-            kept = mine.update(
+            updated = mine.update(
                 status=STATUS.requeued if again else STATUS.failed,
                 scheduled_time=timezone.now() + settings.MAIL_RETRY_AFTER,
                 number_of_retries=tried,
                 last_updated=timezone.now(),
             )
-            if kept:
+            if updated:
                 Log.objects.update_or_create(email=email, defaults=failure)  # the last one tells enough
         return False
     mine.update(status=STATUS.sent, last_updated=timezone.now())

@@ -79,14 +79,14 @@ def cleaned(text: str) -> str:
 
     Formatting characters go, among them those that turn the direction of what follows them.
     """
-    kept = []
+    characters = []
     for character in unicodedata.normalize("NFC", text[:_LONGEST]):
         category = unicodedata.category(character)
         if category in ("Cc", "Zl", "Zp", "Zs"):
-            kept.append(" ")
+            characters.append(" ")
         elif category not in ("Cf", "Cs") and not "\ufe00" <= character <= "\ufe0f":  # variation selectors
-            kept.append(character)
-    return " ".join("".join(kept).split())
+            characters.append(character)
+    return " ".join("".join(characters).split())
 
 
 def _first_line(text: str, room: float, wide: Any) -> str:

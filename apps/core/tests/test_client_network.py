@@ -12,8 +12,10 @@ class NetworkTests(SimpleTestCase):
     def test_an_ipv6_network_counts_in_the_48_around_it_too(self):
         def counters(address):
             request = RequestFactory().get("/", REMOTE_ADDR=address)
-            found = rate_limits.per_network("LIMIT_REGISTER", request, "x", refuses=Refuses.REPEATERS)
-            return [(counter.who, counter.refuses, counter.rate[0]) for counter in found]
+            counters_of_network = rate_limits.per_network(
+                "LIMIT_REGISTER", request, "x", refuses=Refuses.REPEATERS
+            )
+            return [(counter.who, counter.refuses, counter.rate[0]) for counter in counters_of_network]
 
         repeaters = Refuses.REPEATERS
         with override_settings(LIMIT_REGISTER=(3, 600), LIMIT_WIDE_NETWORK_TIMES=4):

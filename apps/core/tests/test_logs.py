@@ -141,7 +141,7 @@ class LogTests(TestCase):
                 self.assertEqual(record.getMessage(), "Oh: /api/vouchers/detail/<str:code>/")
 
     def test_what_a_garbled_request_said_is_cut_off(self):
-        for said, kept in (
+        for said, message in (
             (
                 "Invalid request from ip=10.0.0.1: Invalid HTTP Version: 'X8KV 5U96/'",
                 "Invalid request from ip=10.0.0.1",
@@ -151,7 +151,7 @@ class LogTests(TestCase):
         ):
             record = self.record(said)
             logs.WithoutAddresses().filter(record)
-            self.assertEqual(record.getMessage(), kept)
+            self.assertEqual(record.getMessage(), message)
 
     def test_an_exception_is_masked_too(self):
         try:

@@ -58,12 +58,14 @@ class MailPageTests(TestCase):
         self.assertIn('<a href="https://x.example/?a=1&amp;b=', text.partition("<pre>")[2])
 
     def test_what_goes_with_a_mail_is_made_when_it_is_looked_at(self):
-        made = Attachment("receipt.pdf", b"%PDF-1.7", "application/pdf")
-        with mock.patch.dict(messages._makers, {"receipt": lambda number: made}):
+        attachment = Attachment("receipt.pdf", b"%PDF-1.7", "application/pdf")
+        with mock.patch.dict(messages._makers, {"receipt": lambda number: attachment}):
             email = queue(attach=("receipt", {"number": 5}))
             self.assertContains(self.page(f"/mail/{email.pk}/"), f'href="/mail/{email.pk}/attachment/"')
             response = self.page(f"/mail/{email.pk}/attachment/")
-        self.assertEqual((response.content, response["Content-Type"]), (made.content, made.media_type))
+        self.assertEqual(
+            (response.content, response["Content-Type"]), (attachment.content, attachment.media_type)
+        )
         self.assertEqual(response["Content-Disposition"], 'inline; filename="receipt.pdf"')
         self.page(f"/mail/{queue().pk}/attachment/", 404)
 

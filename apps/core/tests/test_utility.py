@@ -166,8 +166,8 @@ class ErrorTests(ApiTestCase):
             self.api.get("/api/health/", headers={"X-Request-ID": "abc-1"})["X-Request-ID"], "abc-1"
         )
         for bad in ("x" * 65, "a b", 'a"b'):
-            made = self.api.get("/api/health/", headers={"X-Request-ID": bad})["X-Request-ID"]
-            self.assertRegex(made, r"^[0-9a-f]{32}$")
+            request_id = self.api.get("/api/health/", headers={"X-Request-ID": bad})["X-Request-ID"]
+            self.assertRegex(request_id, r"^[0-9a-f]{32}$")
 
     @override_settings(ROOT_URLCONF=__name__)
     def test_an_accident_of_ours_tells_nothing(self):
