@@ -23,8 +23,8 @@ def status_of_voucher(at: datetime) -> Case:
 
 def sold_as(prefix: str = "") -> Coalesce:
     """The name under which a row was sold or issued, as a column; `prefix` is a path to the row."""
-    kept = NullIf(F(f"{prefix}type_name"), Value(""))
-    return Coalesce(kept, F(f"{prefix}voucher_type__name"))
+    sold_name = NullIf(F(f"{prefix}type_name"), Value(""))
+    return Coalesce(sold_name, F(f"{prefix}voucher_type__name"))
 
 
 def hold_labels(holds: str) -> str:

@@ -70,17 +70,17 @@ def void_vouchers(voucher_ids: Iterable[int], *, actor: User, reason: str) -> in
 
 def change_holds(
     vouchers: Iterable[Voucher],
-    wanted: Callable[[Voucher], frozenset[Hold]],
+    new_holds: Callable[[Voucher], frozenset[Hold]],
     *,
     reason: str,
     actor: User | None = None,
 ) -> int:
-    """Give each voucher, whose row the caller has locked, the holds that `wanted` says; how many changed."""
+    """Give each voucher, whose row the caller has locked, the holds that `new_holds` says; how many changed."""
     now = timezone.now()
     changed: dict[str, list[Voucher]] = defaultdict(list)
     events = []
     for voucher in vouchers:
-        before, after = voucher.held_for, wanted(voucher)
+        before, after = voucher.held_for, new_holds(voucher)
         if before == after:
             continue
         voucher.set_holds(after)

@@ -30,11 +30,11 @@ def sync_money_holds(
     vouchers = lock_vouchers(targets)
     released = [voucher for voucher in vouchers if voucher.held_for & MONEY_HOLDS and not targets[voucher.pk]]
 
-    def wanted(voucher: Voucher) -> frozenset[Hold]:
+    def new_holds(voucher: Voucher) -> frozenset[Hold]:
         return (voucher.held_for - MONEY_HOLDS) | frozenset(targets[voucher.pk])
 
     held_since = _held_since(released)
-    changed = change_holds(vouchers, wanted, reason=reason, actor=actor)
+    changed = change_holds(vouchers, new_holds, reason=reason, actor=actor)
     for voucher in released:
         days = _days_lost(voucher, held_since.get(voucher.pk))
         if days > 0 and not voucher.held_for & VOID:

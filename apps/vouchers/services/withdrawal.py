@@ -77,7 +77,7 @@ def withdraw_type(
         if VoucherType.objects.filter(pk=voucher_type.pk, is_active=True).update(is_active=False):
             _record(voucher_type, f"Withdrawn: {reason}", actor)
 
-    def wanted(voucher: Voucher) -> frozenset[Hold]:
+    def new_holds(voucher: Voucher) -> frozenset[Hold]:
         # Looked at again under the lock: a redemption may have taken the last use meanwhile.
         usable = (
             voucher.uses_remaining and voucher.expiry_date > timezone.now() and not voucher.held_for & VOID
@@ -87,7 +87,7 @@ def withdraw_type(
     usable = Voucher.objects.filter(
         ~_WITHDRAWN, ~_VOID, voucher_type=voucher_type, uses_remaining__gt=0, expiry_date__gt=timezone.now()
     )
-    return _change(usable, wanted, reason=reason, actor=actor, on_progress=on_progress, chunk=chunk)
+    return _change(usable, new_holds, reason=reason, actor=actor, on_progress=on_progress, chunk=chunk)
 
 
 def release_type(
@@ -100,11 +100,11 @@ def release_type(
 ) -> int:
     """End what `withdraw_type` did to the vouchers, and no other hold; how many changed. The type stays off sale."""
 
-    def wanted(voucher: Voucher) -> frozenset[Hold]:
+    def new_holds(voucher: Voucher) -> frozenset[Hold]:
         return voucher.held_for - {Hold.WITHDRAWN}
 
     withdrawn = Voucher.objects.filter(_WITHDRAWN, voucher_type=voucher_type)
-    return _change(withdrawn, wanted, reason=reason, actor=actor, on_progress=on_progress, chunk=chunk)
+    return _change(withdrawn, new_holds, reason=reason, actor=actor, on_progress=on_progress, chunk=chunk)
 
 
 def _record(voucher_type: VoucherType, what: str, actor: User | None) -> None:
@@ -125,7 +125,7 @@ def _record(voucher_type: VoucherType, what: str, actor: User | None) -> None:
 
 def _change(
     vouchers: QuerySet[Voucher],
-    wanted: Callable[[Voucher], frozenset[Hold]],
+    new_holds: Callable[[Voucher], frozenset[Hold]],
     *,
     reason: str,
     actor: User | None,
@@ -135,7 +135,7 @@ def _change(
     changed = done = 0
     for ids in id_chunks(vouchers, chunk):
         with transaction.atomic():
-            changed += change_holds(lock_vouchers(ids), wanted, reason=reason, actor=actor)
+            changed += change_holds(lock_vouchers(ids), new_holds, reason=reason, actor=actor)
         done += len(ids)
         on_progress(done)
     return changed

@@ -275,9 +275,9 @@ class Lifecycle(stateful.RuleBasedStateMachine):
     @step(days=st.sampled_from([1, 1, 3, 5]))
     def days_pass(self, days):
         """The database's clock decides, so all that was moves back; but the history, which can't be moved."""
-        gone = timedelta(days=days)
-        Voucher.objects.update(purchase_date=F("purchase_date") - gone, expiry_date=F("expiry_date") - gone)
-        VoucherUsage.objects.update(used_at=F("used_at") - gone)
+        past = timedelta(days=days)
+        Voucher.objects.update(purchase_date=F("purchase_date") - past, expiry_date=F("expiry_date") - past)
+        VoucherUsage.objects.update(used_at=F("used_at") - past)
         for voucher in self.models:
             voucher.days_left -= days
             for use in voucher.uses:

@@ -23,7 +23,7 @@ PATIENCE: Final = 30.0  # seconds
 MILLISECOND: Final = timedelta(milliseconds=1)  # SQLite's clock tells no less
 
 
-def told(answer: Any) -> str:
+def outcome_of(answer: Any) -> str:
     """What a redemption was told, in a word: the problem's code, or "changing" for the 503 that says so."""
     if answer.status_code == 200:
         return "redeemed"
@@ -94,7 +94,7 @@ class VoucherRaceTestCase(RaceTestCase):
         return make_batch_vouchers(owner=self.people[0], quantity=number or self.rounds, **fields)
 
     def redeem(self, api: Client, code: str) -> str:
-        return told(api.post("/api/vouchers/redeem/", {"code": code}))
+        return outcome_of(api.post("/api/vouchers/redeem/", {"code": code}))
 
     def while_redeemed(
         self, voucher: Voucher, act: Callable[[], object]

@@ -71,13 +71,13 @@ class AdminTestCase(TestCase):
 class AdminSignInTests(TestCase):
     def test_staff_sign_in_by_e_mail_in_any_case(self) -> None:
         staff = make_staff()
-        given = {"username": staff.email.upper(), "password": PASSWORD, "next": "/admin/"}
-        self.assertRedirects(self.client.post("/admin/login/?next=/admin/", given), "/admin/")
+        credentials = {"username": staff.email.upper(), "password": PASSWORD, "next": "/admin/"}
+        self.assertRedirects(self.client.post("/admin/login/?next=/admin/", credentials), "/admin/")
 
     def test_a_customer_stays_outside(self) -> None:
         customer = make_customer()
-        given = {"username": customer.email, "password": PASSWORD}
-        self.assertEqual(self.client.post("/admin/login/", given).status_code, 200)
+        credentials = {"username": customer.email, "password": PASSWORD}
+        self.assertEqual(self.client.post("/admin/login/", credentials).status_code, 200)
         self.client.force_login(customer)
         for address in ("/admin/", TYPES, VOUCHERS, USAGES):
             self.assertRedirects(
@@ -118,13 +118,13 @@ class VoucherAdminTests(AdminTestCase):
                 self.assertTellsNoCode(self.page(address))
 
     def test_the_list_shows_the_last_four_symbols_and_what_the_voucher_is_worth(self) -> None:
-        for told in (
+        for text in (
             f"····-{self.voucher.code[-4:]}",
             self.voucher.voucher_type.name,
             self.customer.email,
             "1 of 3",
         ):
-            self.assertContains(self.page(VOUCHERS), told)
+            self.assertContains(self.page(VOUCHERS), text)
         self.assertEqual(self.status_in_the_list(), "Active")
 
     def test_a_voucher_is_found_by_its_code_in_any_form(self) -> None:
@@ -258,7 +258,7 @@ class VoucherAdminTests(AdminTestCase):
 
 
 class VoucherTypeAdminTests(AdminTestCase):
-    def given(self, **changes: Any) -> dict[str, Any]:
+    def form_data(self, **changes: Any) -> dict[str, Any]:
         return {
             "name": "Exam",
             "description": "",
@@ -284,13 +284,13 @@ class VoucherTypeAdminTests(AdminTestCase):
         for person in (self.staff, self.desk):
             self.client.force_login(person)
             name = f"Type of {person.pk}"
-            self.assertRedirects(self.client.post(f"{TYPES}add/", self.given(name=name)), TYPES)
-            made = VoucherType.objects.get(name=name)
-            self.assertEqual((made.price, made.max_uses, made.is_active), (Decimal("12.00"), 2, True))
-            changed = {**self.opened(made), "price": "13.50", "is_active": ""}
-            self.assertRedirects(self.client.post(f"{TYPES}{made.pk}/change/", changed), TYPES)
-            made.refresh_from_db()
-            self.assertEqual((made.price, made.is_active), (Decimal("13.50"), False))
+            self.assertRedirects(self.client.post(f"{TYPES}add/", self.form_data(name=name)), TYPES)
+            added = VoucherType.objects.get(name=name)
+            self.assertEqual((added.price, added.max_uses, added.is_active), (Decimal("12.00"), 2, True))
+            changed = {**self.opened(added), "price": "13.50", "is_active": ""}
+            self.assertRedirects(self.client.post(f"{TYPES}{added.pk}/change/", changed), TYPES)
+            added.refresh_from_db()
+            self.assertEqual((added.price, added.is_active), (Decimal("13.50"), False))
 
     def test_a_page_that_was_open_for_long_saves_what_was_changed_on_it_and_nothing_else(self) -> None:
         kind = make_type(price="10.00")
@@ -315,7 +315,7 @@ class VoucherTypeAdminTests(AdminTestCase):
             {"name": ""},
         )
         for change in wrong:
-            response = self.client.post(f"{TYPES}add/", self.given(**change))
+            response = self.client.post(f"{TYPES}add/", self.form_data(**change))
             self.assertEqual(response.status_code, 200, change)
             self.assertEqual(list(response.context["adminform"].form.errors), list(change))
             self.assertFalse(VoucherType.objects.exists())
@@ -323,7 +323,7 @@ class VoucherTypeAdminTests(AdminTestCase):
     def test_editing_a_type_changes_no_voucher_that_was_sold(self) -> None:
         voucher = make_voucher(owner=self.customer)
         before = Voucher.objects.values().get()
-        self.client.post(f"{TYPES}{voucher.voucher_type_id}/change/", self.given(service_type="other"))
+        self.client.post(f"{TYPES}{voucher.voucher_type_id}/change/", self.form_data(service_type="other"))
         self.assertEqual(VoucherType.objects.get().service_type, "other")
         self.assertEqual(Voucher.objects.values().get(), before)
 

@@ -96,18 +96,18 @@ class IssueTests(BatchAdminTestCase):
         super().setUp()
         self.type = make_type(price="8.00", max_uses=2)
 
-    def given(self, **changes: Any) -> dict[str, Any]:
-        given = {
+    def form_data(self, **changes: Any) -> dict[str, Any]:
+        form_data = {
             "voucher_type": self.type.pk,
             "owner": self.customer.pk,
             "quantity": 3,
             "face_value": "",
             "label": "Class",
         }
-        return {**given, **changes}
+        return {**form_data, **changes}
 
     def issue(self, **changes: Any) -> Any:
-        return self.client.post(f"{BATCHES}add/", self.given(**changes))
+        return self.client.post(f"{BATCHES}add/", self.form_data(**changes))
 
     def test_staff_issue_a_batch_and_it_is_recorded(self) -> None:
         for person in (self.staff, self.desk):
@@ -164,14 +164,14 @@ class IssueTests(BatchAdminTestCase):
         self.assertFalse(Batch.objects.exists())
 
     def test_a_type_taken_off_sale_at_that_moment_is_said_and_nothing_issued(self) -> None:
-        def get_or_create_batch(**asked: Any) -> Batch:
+        def get_or_create_batch(**options: Any) -> Batch:
             VoucherType.objects.update(is_active=False)
-            return opened(**asked)
+            return opened(**options)
 
         opened = batches.get_or_create_batch
         with patch.object(batches, "get_or_create_batch", get_or_create_batch):
-            asked = self.client.post(f"{BATCHES}add/", self.given(), follow=True)
-        self.assertContains(asked, "not on sale")
+            response = self.client.post(f"{BATCHES}add/", self.form_data(), follow=True)
+        self.assertContains(response, "not on sale")
         self.assertEqual((Batch.objects.count(), Voucher.objects.count()), (0, 0))
 
     def test_only_who_may_add_batches_issues(self) -> None:
@@ -191,9 +191,9 @@ class ExportTests(BatchAdminTestCase):
 
     def test_it_asks_first_and_then_sends_every_code(self) -> None:
         self.assertContains(self.page(self.change), self.export)
-        asked = self.page(self.export)
-        self.assertTellsNoCode(asked)
-        self.assertContains(asked, "4 codes")
+        question = self.page(self.export)
+        self.assertTellsNoCode(question)
+        self.assertContains(question, "4 codes")
         self.assertEqual(BatchExport.objects.count(), 0)
         response = self.client.post(self.export)
         self.assertEqual(response["Content-Type"], "text/csv; charset=utf-8")

@@ -213,11 +213,11 @@ class ReissueOrRedeemTests(VoucherRaceTestCase):
                 return refusal.code
             return "reissued"
 
-        told = Counter(self.together(*[reissue] * 4))
+        outcomes = Counter(self.together(*[reissue] * 4))
         events = voucher.events.filter(kind=VoucherEventKind.REISSUED).count()
         mails = Email.objects.count()
         Email.objects.all().delete()
-        return told, events, mails
+        return outcomes, events, mails
 
     ONCE = (Counter({"reissued": 1, "service_unavailable": 3}), 1, 1)
 
@@ -234,18 +234,18 @@ class ReissueOrRedeemTests(VoucherRaceTestCase):
 
 def read_only(voucher_ids):
     """A broken twin of `locked`."""
-    found = list(Voucher.objects.filter(pk__in=list(voucher_ids)).order_by("pk"))
+    vouchers = list(Voucher.objects.filter(pk__in=list(voucher_ids)).order_by("pk"))
     time.sleep(0.1)
-    return found
+    return vouchers
 
 
 def locked_as_they_come(voucher_ids):
     """A broken twin of `locked`: in the order in which they are named."""
-    found = []
+    vouchers = []
     for pk in voucher_ids:
-        found.append(Voucher.objects.select_for_update(of=("self",)).get(pk=pk))
+        vouchers.append(Voucher.objects.select_for_update(of=("self",)).get(pk=pk))
         time.sleep(0.1)
-    return found
+    return vouchers
 
 
 class HoldsTogether(VoucherRaceTestCase):

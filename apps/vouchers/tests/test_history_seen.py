@@ -35,9 +35,9 @@ class HistoryTestCase(ApiTestCase):
 
 class DetailTests(HistoryTestCase):
     def test_the_owner_reads_what_happened_and_why_but_not_the_names_of_staff(self):
-        told = self.history(self.customer)
+        events = self.history(self.customer)
         self.assertEqual(
-            [(each["kind"], each["reason"], each["actor"]) for each in told],
+            [(each["kind"], each["reason"], each["actor"]) for each in events],
             [
                 ("issued", "", "system"),
                 ("suspended", "Reported as stolen", "staff"),
@@ -45,10 +45,10 @@ class DetailTests(HistoryTestCase):
                 ("held", "Refund 1 requested", "you"),
             ],
         )
-        self.assertEqual({frozenset(each) for each in told}, {frozenset(("kind", "reason", "at", "actor"))})
-        for each in told:
+        self.assertEqual({frozenset(each) for each in events}, {frozenset(("kind", "reason", "at", "actor"))})
+        for each in events:
             self.assertRegex(each["at"], r"\A\d{4}-\d\d-\d\dT[\d:.]+Z\Z")
-        self.assertNotIn(self.staff.email, str(told))
+        self.assertNotIn(self.staff.email, str(events))
 
     def test_staff_read_who_it_was(self):
         self.assertEqual(
@@ -87,11 +87,11 @@ class DetailTests(HistoryTestCase):
 class ExportTests(HistoryTestCase):
     def test_it_has_the_history_of_ones_own_vouchers(self):
         other = make_voucher(owner=make_other_customer())
-        found = self.signed_in(self.customer).get(EXPORT).json()["voucher_history"]
-        self.assertEqual({each["voucher_code"] for each in found}, {self.voucher.shown_code})
-        self.assertEqual([each["kind"] for each in found], ["issued", "suspended", "released", "held"])
-        self.assertEqual([each["actor"] for each in found], ["system", "staff", "staff", "you"])
-        self.assertNotIn(other.shown_code, str(found))
+        events = self.signed_in(self.customer).get(EXPORT).json()["voucher_history"]
+        self.assertEqual({each["voucher_code"] for each in events}, {self.voucher.shown_code})
+        self.assertEqual([each["kind"] for each in events], ["issued", "suspended", "released", "held"])
+        self.assertEqual([each["actor"] for each in events], ["system", "staff", "staff", "you"])
+        self.assertNotIn(other.shown_code, str(events))
 
 
 class ClosingTests(HistoryTestCase):

@@ -81,8 +81,8 @@ class IssueTests(ApiTestCase):
         self.assertEqual(set(events.values_list("at")), {(issued[0].purchase_date,)})
 
     def test_for_a_code_that_exists_already_another_is_drawn(self):
-        taken = make_voucher(owner=self.customer).code
-        drawn = [taken, *(digit * 16 for digit in "2345")]
+        existing = make_voucher(owner=self.customer).code
+        drawn = [existing, *(digit * 16 for digit in "2345")]
         with patch.object(codes, "make", side_effect=drawn):
             issued = self.issue(2)
         self.assertEqual(len(issued), 2)
@@ -96,8 +96,8 @@ class IssueTests(ApiTestCase):
         self.assertEqual((len({voucher.code for voucher in issued}), Voucher.objects.count()), (3, 3))
 
     def test_when_codes_never_become_new_it_gives_up_and_makes_nothing(self):
-        taken = make_voucher(owner=self.customer).code
-        for drawn in ([taken], ["2" * 16, taken]):
+        existing = make_voucher(owner=self.customer).code
+        for drawn in ([existing], ["2" * 16, existing]):
             with (
                 patch.object(codes, "make", side_effect=cycle(drawn)),
                 self.assertRaises(IntegrityError),

@@ -74,9 +74,11 @@ class PlanTests(PlanTestCase):
 
     def plans_of(self, client: Client, path: str, query: dict[str, Any]) -> list[str]:
         """What the database does for each query about vouchers or uses that this request sends."""
-        asked = self.statements_of(lambda: client.get(path, query))
-        asked = [sql for sql in asked if sql.startswith("SELECT") and 'FROM "vouchers_voucher' in sql]
-        return [plan_of(sql) for sql in asked if 'FROM "vouchers_vouchertype"' not in sql]
+        statements = self.statements_of(lambda: client.get(path, query))
+        statements = [
+            sql for sql in statements if sql.startswith("SELECT") and 'FROM "vouchers_voucher' in sql
+        ]
+        return [plan_of(sql) for sql in statements if 'FROM "vouchers_vouchertype"' not in sql]
 
     def assertNoWholeTable(self, client: Client, path: str, query: dict[str, Any]) -> list[str]:
         plans = self.plans_of(client, path, query)
@@ -193,8 +195,8 @@ class LongListTests(ApiTestCase):
             {"search": "kind"},
             {"service_type": "service_1", "ordering": "expiry_date"},
         ]
-        for path, asked in ((MY, queries), (USES, [{}, {"service_type": "service_0"}])):
-            for query in asked:
+        for path, of_path in ((MY, queries), (USES, [{}, {"service_type": "service_0"}])):
+            for query in of_path:
                 with self.subTest(path=path, query=query):
                     plain = self.pages(path, **query)
                     with patch.object(DeferredJoinPaginator, "LONG", 10):
@@ -232,7 +234,7 @@ class SearchTests(ApiTestCase):
         self.owner = make_user()
         self.api = self.signed_in(self.owner)
 
-    def found(self, words: str) -> set[str]:
+    def search(self, words: str) -> set[str]:
         return {row["code"] for row in self.api.get(MY, {"search": words}).json()["results"]}
 
     def test_four_symbols_may_be_a_name_and_the_end_of_a_code(self) -> None:
@@ -243,11 +245,11 @@ class SearchTests(ApiTestCase):
         ending = Voucher.objects.create(code="2" * 12 + "EXAM", voucher_type=other, **fields)
         Voucher.objects.create(code="2" * 11 + "EXAM2", voucher_type=other, **fields)
         Voucher.objects.create(code="3" * 12 + "EXAM", voucher_type=other, **{**fields, "user": make_user()})
-        self.assertEqual(self.found("exam"), {named.shown_code, ending.shown_code})
+        self.assertEqual(self.search("exam"), {named.shown_code, ending.shown_code})
 
     def test_what_can_not_be_the_end_of_a_code_is_not_looked_for(self) -> None:
         for words in ("o0o0", "\u017f" * 4, "%%%%", "____", "abc", "abcde", "ßabc"):
             self.assertFalse(codes.is_last_four(words))
-            self.assertEqual(self.found(words), set())
+            self.assertEqual(self.search(words), set())
         for words in ("abcd", "2345", "ZzZz"):
             self.assertTrue(codes.is_last_four(words))

@@ -22,7 +22,7 @@ def drawn(svg: bytes, pixels: int = 8) -> Image.Image:
     side = int(root.attrib["viewBox"].split()[-1]) * pixels
     image = Image.new("L", (side, side), 255)
     draw = ImageDraw.Draw(image)
-    path = next(found for found in root.iter(f"{SVG}path") if "stroke" in found.attrib)
+    path = next(element for element in root.iter(f"{SVG}path") if "stroke" in element.attrib)
     x = y = 0.0
     for command, arguments in re.findall(r"([Mmh])([-\d. ]+)", path.attrib["d"]):
         numbers = [float(number) for number in re.findall(r"-?[\d.]+", arguments)]
@@ -101,8 +101,8 @@ class QrTests(ApiTestCase):
         content = self.get().content
         root = ElementTree.fromstring(content)
         self.assertEqual(root.tag, f"{SVG}svg")
-        self.assertEqual({found.tag for found in root.iter()} - {root.tag}, {f"{SVG}path"})
-        attributes = {name for found in root.iter() for name in found.attrib}
+        self.assertEqual({element.tag for element in root.iter()} - {root.tag}, {f"{SVG}path"})
+        attributes = {name for element in root.iter() for name in element.attrib}
         allowed = {"width", "height", "viewBox", "shape-rendering", "d", "fill", "stroke"}
         self.assertLessEqual(attributes, allowed)
         self.assertEqual(content.count(b"http"), 1)  # the name of SVG itself

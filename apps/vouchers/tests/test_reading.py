@@ -30,7 +30,7 @@ class ReadingTestCase(ApiTestCase):
 
     def codes(self, response):
         self.assertEqual(response.status_code, 200, response.content)
-        return [found["code"] for found in response.json()["results"]]
+        return [row["code"] for row in response.json()["results"]]
 
 
 class MyVouchersTests(ReadingTestCase):
@@ -44,14 +44,14 @@ class MyVouchersTests(ReadingTestCase):
 
     def test_a_voucher_has_these_fields(self):
         voucher = make_voucher(owner=self.customer, voucher_type=make_type(max_uses=2, validity_days=10))
-        found = self.api.get(self.url).json()["results"][0]
-        self.assertEqual(found.pop("voucher_type")["id"], voucher.voucher_type_id)
+        row = self.api.get(self.url).json()["results"][0]
+        self.assertEqual(row.pop("voucher_type")["id"], voucher.voucher_type_id)
 
         def iso(moment):
             return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
         self.assertEqual(
-            found,
+            row,
             {
                 "code": voucher.shown_code,
                 "status": "active",
@@ -67,7 +67,7 @@ class MyVouchersTests(ReadingTestCase):
                 "currency": "USD",
             },
         )
-        self.assertTrue(found["expiry_date"].endswith("T23:59:59Z"))
+        self.assertTrue(row["expiry_date"].endswith("T23:59:59Z"))
 
     def test_it_filters_by_status(self):
         by_status = {
@@ -84,17 +84,17 @@ class MyVouchersTests(ReadingTestCase):
 
     def test_it_filters_by_type_service_and_words(self):
         school = make_type(name="School Application", service_type="school_application")
-        wanted = make_voucher(owner=self.customer, voucher_type=school)
+        of_school = make_voucher(owner=self.customer, voucher_type=school)
         make_voucher(owner=self.customer, voucher_type=make_type(name="Other", service_type="other"))
         for query in (
             {"voucher_type": school.pk},
             {"service_type": "school_application"},
             {"search": "school app"},
-            {"search": wanted.code.lower()},
-            {"search": f"{'https://vouchers.example.com/redeem/' * 3}#code={wanted.shown_code}"},
-            {"search": wanted.code[-4:]},
+            {"search": of_school.code.lower()},
+            {"search": f"{'https://vouchers.example.com/redeem/' * 3}#code={of_school.shown_code}"},
+            {"search": of_school.code[-4:]},
         ):
-            self.assertEqual(self.codes(self.api.get(self.url, query)), [wanted.shown_code], query)
+            self.assertEqual(self.codes(self.api.get(self.url, query)), [of_school.shown_code], query)
         self.assertEqual(self.codes(self.api.get(self.url, {"search": "100%"})), [])
 
     def test_it_orders_by_purchase_and_expiry(self):
@@ -242,7 +242,7 @@ class UsageHistoryTests(ReadingTestCase):
     def ids(self, **query):
         response = self.api.get(self.url, query)
         self.assertEqual(response.status_code, 200, response.content)
-        return [found["id"] for found in response.json()["results"]]
+        return [row["id"] for row in response.json()["results"]]
 
     def test_it_shows_what_the_caller_redeemed_newest_first(self):
         older, newer = self.use(days_ago=3), self.use()

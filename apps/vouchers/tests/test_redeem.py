@@ -258,7 +258,7 @@ class RedeemTests(ApiTestCase):
         voucher = make_voucher(owner=self.customer, voucher_type=make_type(max_uses=50))
         head = f'{{"code": "{voucher.code}", "details": '
         deep = lambda depth: '{"a":' * depth + "1" + "}" * depth  # noqa: E731
-        taken = (
+        accepted = (
             deep(31),
             '{"n": %s}' % ("9" * 32),
             '{"n": -1e22}',
@@ -284,7 +284,7 @@ class RedeemTests(ApiTestCase):
             '{"n": 1, "n": 1}',
             '{"n": [{"m": 1, "m": 2}]}',
         )
-        for details in taken:
+        for details in accepted:
             with self.subTest(details[:40]):
                 response = self.api.generic(
                     "POST", URL, f"{head}{details}}}", content_type="application/json"

@@ -43,10 +43,10 @@ class RedeemAgain(ApiTestCase):
         response = self.redeem(**fields)
         self.assertEqual(response.status_code, 200, response.content)
         self.assertNotIn("Idempotent-Replayed", response.headers)
-        self.assertEqual(self.taken(), 1)
+        self.assertEqual(self.uses(), 1)
         return response
 
-    def taken(self):
+    def uses(self):
         self.voucher.refresh_from_db()
         self.assertEqual(self.voucher.uses_made, self.voucher.usages.count())
         return self.voucher.uses_made
@@ -57,7 +57,7 @@ class RedeemAgain(ApiTestCase):
         self.assertEqual(response.headers["Idempotent-Replayed"], "true")
         for name in ("Content-Type", "Cache-Control"):
             self.assertEqual(response.headers[name], first.headers[name])
-        self.assertEqual(self.taken(), 1)
+        self.assertEqual(self.uses(), 1)
 
     def assertRefused(self, response, status, code):
         """The refusal, and that it changed and kept nothing."""
@@ -153,7 +153,7 @@ class RedeemAgain(ApiTestCase):
             with self.subTest(str(body)):
                 response = self.api.post(URL, body, HTTP_IDEMPOTENCY_KEY=KEY)
                 self.assertProblem(response, 422, "idempotency_key_reused")
-                self.assertEqual((self.taken(), other.usages.count()), (1, 0))
+                self.assertEqual((self.uses(), other.usages.count()), (1, 0))
         self.assertReplayed(self.redeem(details={"n": 1}), first)
 
     def test_a_key_belongs_to_its_user(self):
@@ -165,7 +165,7 @@ class RedeemAgain(ApiTestCase):
     def test_different_keys_are_different_uses(self):
         statuses = [self.redeem(key=f"key {number}").status_code for number in range(4)]
         self.assertEqual(statuses, [200, 200, 200, 409])
-        self.assertEqual(self.taken(), 3)
+        self.assertEqual(self.uses(), 3)
 
     def test_a_refused_request_is_not_kept(self):
         used, expired = make_used_voucher(owner=self.customer), make_expired_voucher(owner=self.customer)
@@ -198,7 +198,7 @@ class RedeemAgain(ApiTestCase):
         for key in ("", " ", "x" * 256, "tab\tinside", "zero\x00", "\u00e9"):
             with self.subTest(key[:10]):
                 self.assertRefused(self.redeem(key=key), 400, "idempotency_key_invalid")
-        self.assertEqual(self.taken(), 0)
+        self.assertEqual(self.uses(), 0)
         longest = "~ " * 127 + "!"
         self.assertEqual(self.redeem(key=longest).status_code, 200)
         self.assertReplayed(self.redeem(key=longest), self.redeem(key=longest))
@@ -232,7 +232,7 @@ class RedeemAgain(ApiTestCase):
         self.first()
         services.erase_details(user=self.customer)
         self.assertProblem(self.api.post(URL, body, HTTP_IDEMPOTENCY_KEY=KEY), 409, AccountClosed.code)
-        self.assertEqual(self.taken(), 1)
+        self.assertEqual(self.uses(), 1)
 
     def test_the_answer_is_kept_out_of_the_admin_and_the_export(self):
         self.first(details={"candidate": "Ama"})

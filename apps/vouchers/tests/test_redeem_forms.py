@@ -99,10 +99,10 @@ class AnswerTests(ApiTestCase):
             voucher_type = make_type(
                 name=f"{number}{text}"[:200], description=text, max_uses=3, currency="JPY"
             )
-            kept, renamed, unknown = (
+            unchanged, renamed, unknown = (
                 make_voucher(owner=self.customer, voucher_type=voucher_type) for _ in "123"
             )
-            self.assertAsDocumented(kept)
+            self.assertAsDocumented(unchanged)
             VoucherType.objects.filter(pk=voucher_type.pk).update(
                 name=f"{number}%s {text[:190]}", price=Decimal("0.50"), service_type="other", is_active=False
             )

@@ -81,8 +81,8 @@ def redeem_and_keep_the_key_after(*, key, **redemption):
     answer = services.redeem_voucher(**redemption)
     time.sleep(0.005)
     with suppress(IntegrityError):
-        kept = {"idempotency_key": key.key, "request_hash": key.request_hash, "answer": answer.text}
-        VoucherUsage.objects.filter(pk=json.loads(answer.text)["usage"]["id"]).update(**kept)
+        columns = {"idempotency_key": key.key, "request_hash": key.request_hash, "answer": answer.text}
+        VoucherUsage.objects.filter(pk=json.loads(answer.text)["usage"]["id"]).update(**columns)
     return answer
 
 
@@ -148,9 +148,9 @@ class OneKeyRaceTests(RaceTestCase):
                 holder = make_user()
                 vouchers = [make_voucher(owner=holder) for _ in range(2)]
                 answers = self.together(*map(self.keyed_redeem, [holder] * 8, vouchers * 4))
-                taken = [not Voucher.objects.get(pk=voucher.pk).uses_remaining for voucher in vouchers]
-                self.assertEqual(sorted(taken), [False, True])
-                expected = [200 if took else 422 for took in taken] * 4
+                used_up = [not Voucher.objects.get(pk=voucher.pk).uses_remaining for voucher in vouchers]
+                self.assertEqual(sorted(used_up), [False, True])
+                expected = [200 if took else 422 for took in used_up] * 4
                 self.assertEqual([answer.status_code for answer in answers], expected)
 
     def test_a_copy_that_meets_the_expiry_waits_for_the_one_that_was_in_time(self):

@@ -278,10 +278,10 @@ class WritingTests(ApiTestCase):
         for day in (oldest - timedelta(days=1), oldest, timezone.localdate(now)):
             RefusalCount.objects.create(day=day, service_type=SERVICE, reason="voucher_expired", number=1)
         RefusalWriter.objects.create(written_at=now - timedelta(days=8))
-        kept = RefusalWriter.objects.create(written_at=now - timedelta(days=6))
+        recent = RefusalWriter.objects.create(written_at=now - timedelta(days=6))
         self.assertEqual(tasks.remove_old_refusals(), 1)
         self.assertEqual(min(RefusalCount.objects.values_list("day", flat=True)), oldest)
-        self.assertEqual(list(RefusalWriter.objects.all()), [kept])
+        self.assertEqual(list(RefusalWriter.objects.all()), [recent])
 
 
 class TimerTests(CommittingTestCase):

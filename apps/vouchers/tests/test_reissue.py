@@ -42,8 +42,8 @@ class ReissueTests(ApiTestCase):
         self.assertEqual(self.codes_told(self.finder), {codes.HIDDEN})
         again = self.finder.post(REDEEM, {"code": self.old}, HTTP_IDEMPOTENCY_KEY="theirs")
         self.assertEqual(again.json()["voucher"]["code"], self.old)
-        told = [self.finder.get(address).content for address in (USES, "/api/users/export/")]
-        for text in (*told, again.content):
+        answers = [self.finder.get(address).content for address in (USES, "/api/users/export/")]
+        for text in (*answers, again.content):
             self.assertNotIn(new[:14].encode(), text)
             self.assertNotIn(codes.parse(new).encode(), text)
 

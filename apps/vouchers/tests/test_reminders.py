@@ -199,12 +199,12 @@ class WhoIsReminded(RemindingTestCase):
 class WhenReminded(RemindingTestCase):
     def test_each_number_of_days_is_told_of_once(self):
         voucher = expiring(self.customer, 40)
-        told = {}
+        mails_at = {}
         today = timezone.now()
         for day in range(42):
             with time_machine.travel(today + timedelta(days=day), tick=False):
-                told[40 - day] = sum(remind() for _ in range(2))
-        self.assertEqual([left for left, mails in told.items() if mails], [30, 7, 1])
+                mails_at[40 - day] = sum(remind() for _ in range(2))
+        self.assertEqual([left for left, mails in mails_at.items() if mails], [30, 7, 1])
         self.assertEqual(offsets_of(voucher), [30, 7, 1])
 
     def test_whoever_was_not_told_for_long_is_told_once(self):
@@ -216,12 +216,12 @@ class WhenReminded(RemindingTestCase):
     def test_none_for_a_number_of_days_that_it_had_on_the_day_of_its_issue(self):
         voucher = make_voucher(owner=self.customer, voucher_type=make_type(validity_days=7))
         issued = voucher.purchase_date
-        told = []
+        reminded_at = []
         for day in range(9):
             with time_machine.travel(issued + timedelta(days=day), tick=False):
                 if remind():
-                    told.append(7 - day)
-        self.assertEqual(told, [1])
+                    reminded_at.append(7 - day)
+        self.assertEqual(reminded_at, [1])
 
     def test_an_extension_brings_no_second_mail_for_the_same_number_of_days(self):
         voucher = expiring(self.customer, 7)
@@ -302,8 +302,8 @@ class RemindingTogether(RaceTestCase):
 
         with mock.patch.object(expiry_reminders, "GIVE_UP", 1):  # what goes wrong for one owner is to be seen
             results = self.together(*[run] * 6)
-        told = Counter(email.to[0] for email in Email.objects.all())
-        return [told[owner.email] for owner in owners], [
+        mails_to = Counter(email.to[0] for email in Email.objects.all())
+        return [mails_to[owner.email] for owner in owners], [
             result for result in results if type(result) is not int
         ]
 

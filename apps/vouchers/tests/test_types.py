@@ -29,7 +29,7 @@ class TypesTests(ApiTestCase):
         make_type(name="Retired", is_active=False)
         response = self.api.get(URL)
         self.assertEqual(response.status_code, 200)
-        self.assertEqual([found["name"] for found in response.json()], ["Alpha", "Zeta"])
+        self.assertEqual([row["name"] for row in response.json()], ["Alpha", "Zeta"])
         self.assertEqual(
             response.json()[1],
             {
@@ -52,10 +52,10 @@ class TypesTests(ApiTestCase):
             self.api.get(URL)
 
     def test_it_answers_not_modified_until_something_changes(self):
-        made = make_type()
+        voucher_type = make_type()
         etag = self.api.get(URL).headers["ETag"]
         self.assertEqual(self.api.get(URL, headers={"If-None-Match": etag}).status_code, 304)
-        VoucherType.objects.filter(pk=made.pk).update(price=11)
+        VoucherType.objects.filter(pk=voucher_type.pk).update(price=11)
         self.assertEqual(self.api.get(URL, headers={"If-None-Match": etag}).status_code, 200)
 
     def test_a_change_made_in_whatever_way_is_seen_at_once(self):
@@ -134,12 +134,12 @@ class SamplesTests(ApiTestCase):
         call_command("create_sample_vouchers", stdout=StringIO())
         VoucherType.objects.filter(service_type="exam_results").update(price=99, is_active=False)
         call_command("create_sample_vouchers", stdout=StringIO())
-        found = {
-            (made.name, made.service_type, str(made.price), made.currency, made.is_active)
-            for made in VoucherType.objects.all()
+        samples = {
+            (sample.name, sample.service_type, str(sample.price), sample.currency, sample.is_active)
+            for sample in VoucherType.objects.all()
         }
         self.assertEqual(
-            found,
+            samples,
             {
                 ("Exam Results Checking", "exam_results", "10.00", "USD", True),
                 ("School Application", "school_application", "25.00", "USD", True),
@@ -157,10 +157,10 @@ class ConstraintTests(ApiTestCase):
             change()
 
     def test_a_type_has_no_negative_price_and_lasts_and_is_used_at_least_once(self):
-        made = VoucherType.objects.filter(pk=make_type().pk)
+        row = VoucherType.objects.filter(pk=make_type().pk)
         for wrong in ({"price": -1}, {"validity_days": 0}, {"max_uses": 0}):
             with self.subTest(wrong):
-                self.assertRefused(lambda wrong=wrong: made.update(**wrong))
+                self.assertRefused(lambda wrong=wrong: row.update(**wrong))
 
     def test_a_voucher_has_uses_within_its_total_and_a_reason_when_inactive(self):
         voucher = Voucher.objects.filter(pk=make_voucher(owner=make_user()).pk)

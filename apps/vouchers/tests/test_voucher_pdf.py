@@ -217,9 +217,9 @@ class SheetTests(PrintingTestCase):
         pages = pages_of(printed)
         self.assertEqual(len(pages), 3)
         links = [links_in(scanned(page)) for page in pages]
-        self.assertEqual([len(found) for found in links], [8, 8, 3])
+        self.assertEqual([len(of_sheet) for of_sheet in links], [8, 8, 3])
         self.assertEqual(
-            {link for found in links for link in found}, {self.link(voucher) for voucher in vouchers}
+            {link for of_sheet in links for link in of_sheet}, {self.link(voucher) for voucher in vouchers}
         )
         for page, first in zip(pages, (0, 8, 16), strict=True):
             cell = page.crop((0, 0, page.width // 2, page.height // 4))

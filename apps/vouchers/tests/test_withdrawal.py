@@ -63,8 +63,10 @@ class WithdrawTests(ApiTestCase):
     def test_it_is_told_in_the_history_with_who_and_why(self):
         staff = make_staff()
         self.withdraw(actor=staff)
-        told = VoucherEvent.objects.filter(voucher=self.unused).values_list("kind", "hold", "actor", "reason")
-        self.assertEqual(list(told), [("issued", "", None, ""), ("held", "withdrawn", staff.pk, "Closed")])
+        events = VoucherEvent.objects.filter(voucher=self.unused).values_list(
+            "kind", "hold", "actor", "reason"
+        )
+        self.assertEqual(list(events), [("issued", "", None, ""), ("held", "withdrawn", staff.pk, "Closed")])
 
     def test_that_the_type_went_off_sale_is_recorded_once_with_who_and_why(self):
         staff, kind = make_staff(), make_type()
@@ -86,9 +88,9 @@ class WithdrawTests(ApiTestCase):
         self.assertEqual(self.withdraw(), 1)
 
     def test_chunks_miss_none(self):
-        told: list[int] = []
-        self.assertEqual(self.withdraw(chunk=2, on_progress=told.append), 3)
-        self.assertEqual(told, [2, 3])
+        progress: list[int] = []
+        self.assertEqual(self.withdraw(chunk=2, on_progress=progress.append), 3)
+        self.assertEqual(progress, [2, 3])
 
     def test_stopped_in_the_middle_it_goes_on(self):
         def stop(done):
@@ -156,9 +158,9 @@ class HoldOrRedeemTests(RaceTestCase):
     @skipUnless(connection.vendor == "postgresql", "SQLite runs whole transactions one after the other")
     def test_the_same_race_catches_a_hold_that_does_not_lock(self):
         def unlocked(ids):
-            found = list(Voucher.objects.filter(pk__in=ids))
+            vouchers = list(Voucher.objects.filter(pk__in=ids))
             time.sleep(0.3)
-            return found
+            return vouchers
 
         with patch.object(withdrawal, "lock_vouchers", unlocked):
             self.assertCaught(lambda: self.race(delay=0.1), lambda outcome: outcome not in self.right)
