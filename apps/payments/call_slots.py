@@ -26,15 +26,15 @@ class CallSlots:
         """A slot for the block; False where none was free, or the caller's own was in use, for `timeout` seconds."""
         caller = _caller.get()
         with self._changed:
-            taken = self._changed.wait_for(lambda: self._free and caller not in self._callers, timeout)
-            if taken:
+            acquired = self._changed.wait_for(lambda: self._free and caller not in self._callers, timeout)
+            if acquired:
                 self._free -= 1
                 if caller is not None:
                     self._callers.add(caller)
         try:
-            yield bool(taken)
+            yield bool(acquired)
         finally:
-            if taken:
+            if acquired:
                 with self._changed:
                     self._free += 1
                     self._callers.discard(caller)

@@ -57,9 +57,9 @@ def drop_state_of_another_database() -> Path | None:
     file = state_file()
     if not file.exists() or Transaction.objects.exclude(stripe_payment_intent_id=None).exists():
         return None
-    kept = Path(f"{file}.old")
-    os.replace(file, kept)
-    return kept
+    backup = Path(f"{file}.old")
+    os.replace(file, backup)
+    return backup
 
 
 def import_payments(base_url: str, on_progress: Callable[[int], object] = lambda number: None) -> int:

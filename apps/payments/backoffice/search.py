@@ -18,19 +18,19 @@ UNREACHABLE: Final = "Stripe does not answer: charges can't be looked up now."
 
 def transactions(text: str) -> Iterable[Hit] | str:
     """By number, reference, payment intent, or charge (which Stripe says the payment intent of)."""
-    wanted = Q(stripe_payment_intent_id=text)
+    condition = Q(stripe_payment_intent_id=text)
     if is_row_number(text):
-        wanted = Q(pk=int(text))
+        condition = Q(pk=int(text))
     elif reference := parse_uuid(text):
-        wanted = Q(reference=reference)
+        condition = Q(reference=reference)
     elif text.startswith(("ch_", "py_")):
         try:
-            wanted = Q(stripe_payment_intent_id=gateway.intent_id_of_charge(text))
+            condition = Q(stripe_payment_intent_id=gateway.intent_id_of_charge(text))
         except gateway.NotAtStripe:
             return []
         except PaymentProviderUnavailable:
             return UNREACHABLE
-    rows: QuerySet[Transaction] = Transaction.objects.filter(wanted).select_related("user", "voucher_type")
+    rows: QuerySet[Transaction] = Transaction.objects.filter(condition).select_related("user", "voucher_type")
     return [
         Hit(
             row,
@@ -45,10 +45,10 @@ def transactions(text: str) -> Iterable[Hit] | str:
 def refunds(text: str) -> Iterable[Hit]:
     """By the id at Stripe, or our number after the word."""
     number = text.lower().removeprefix("refund").strip()
-    wanted = Q(stripe_refund_id=text)
+    condition = Q(stripe_refund_id=text)
     if number != text.lower() and is_row_number(number):
-        wanted = Q(pk=int(number))
-    rows = Refund.objects.filter(wanted).select_related("transaction__user")
+        condition = Q(pk=int(number))
+    rows = Refund.objects.filter(condition).select_related("transaction__user")
     return [Hit(row, f"Refund {row.pk}", _amount_and_buyer(row), is_certain=True) for row in rows]
 
 

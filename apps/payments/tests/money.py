@@ -45,8 +45,8 @@ class PaidTestCase(StripeTestCase):
 
     def refund(self, paid: Any) -> Any:
         """A refund that the buyer asked for and staff approved."""
-        asked = self.ask(paid)
-        return services.approve_refund(refund_id=asked.json()["id"], actor=self.staff)
+        response = self.ask(paid)
+        return services.approve_refund(refund_id=response.json()["id"], actor=self.staff)
 
     def redeem(self, voucher: Voucher) -> Any:
         return self.api.post(REDEEM, {"code": voucher.code})

@@ -48,12 +48,12 @@ class PaymentsAdminTests(AdminTestCase):
         for voucher in Voucher.objects.all():
             link = f'href="/admin/vouchers/voucher/{voucher.pk}/change/">····-{voucher.code[-4:]}</a>'
             self.assertContains(page, link)
-        for told in (
+        for text in (
             "20.00\N{NO-BREAK SPACE}USD",
             "Completed",
             f"{self.transaction.stripe_payment_intent_id}",
         ):
-            self.assertContains(page, told)
+            self.assertContains(page, text)
 
     def test_transactions_are_found_by_buyer_number_intent_and_voucher_code(self) -> None:
         other = make_completed_transaction(user=make_other_customer())
@@ -114,11 +114,13 @@ class PaymentsAdminTests(AdminTestCase):
                 self.assertEqual(self.books(), before)
 
     def test_a_type_with_transactions_can_not_be_deleted(self) -> None:
-        wanted = make_type()
-        make_transaction(user=self.customer, voucher_type=wanted)
-        self.client.post(f"{TYPES}{wanted.pk}/delete/", {"post": "yes"})
-        self.client.post(TYPES, {"action": "delete_selected", "_selected_action": [wanted.pk], "post": "yes"})
-        self.assertTrue(VoucherType.objects.filter(pk=wanted.pk).exists())
+        sold_type = make_type()
+        make_transaction(user=self.customer, voucher_type=sold_type)
+        self.client.post(f"{TYPES}{sold_type.pk}/delete/", {"post": "yes"})
+        self.client.post(
+            TYPES, {"action": "delete_selected", "_selected_action": [sold_type.pk], "post": "yes"}
+        )
+        self.assertTrue(VoucherType.objects.filter(pk=sold_type.pk).exists())
 
     def test_a_user_with_books_can_not_be_deleted(self) -> None:
         address = f"/admin/users/user/{self.customer.pk}/delete/"

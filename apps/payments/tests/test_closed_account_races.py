@@ -30,11 +30,11 @@ class ClosedWhilePaidTests(PaidTestCase, RaceTestCase):
         intent_id = self.start(2).json()["payment_intent_id"]
         self.stripe.pay(intent_id)
         succeeded = self.event_of(intent_id)
-        closed, *taken = self.together(
+        closed, *deliveries = self.together(
             lambda: self.api.delete("/api/users/profile/", {"password": PASSWORD}),
             *[lambda: self.deliver(succeeded, Client())] * 2,
         )
-        self.assertEqual([closed.status_code, *(each.status_code for each in taken)], [204, 200, 200])
+        self.assertEqual([closed.status_code, *(each.status_code for each in deliveries)], [204, 200, 200])
         paid = Transaction.objects.get(stripe_payment_intent_id=intent_id)
         redeemable = [voucher.pk for voucher in paid.vouchers if voucher.is_active]
         before = VoucherEvent.objects.filter(voucher__in=redeemable, kind="closed").count()

@@ -42,8 +42,8 @@ class ClosedAccountTestCase(ReconcileTestCase, ApiTestCase):
     def assertGivenBack(self, paid):
         """All of it went back, nobody ever could redeem anything, and the books are in order."""
         self.assertEqual(self.books(paid), ("refunded", Decimal(0), Decimal(20), ["refunded", "refunded"]))
-        made = self.stripe.refunds(paid.stripe_payment_intent_id)
-        self.assertEqual([refund["amount"] for refund in made], [2000])
+        refunds = self.stripe.refunds(paid.stripe_payment_intent_id)
+        self.assertEqual([refund["amount"] for refund in refunds], [2000])
         self.assertEqual(paid.refunds.get().origin, "automatic")
         self.assertEqual(broken_rules(), {})
 
@@ -199,8 +199,8 @@ class LateSuccessTests(ClosedAccountTestCase):
                 self.stripe.close_dispute(dispute["id"], outcome)
                 self.deliver_all("charge.dispute.closed")
                 self.assertEqual(self.books(paid)[::3], ("refunded", ["refunded", "refunded"]))
-                made = self.stripe.refunds(paid.stripe_payment_intent_id)
-                self.assertEqual([refund["amount"] for refund in made], amounts)
+                refunds = self.stripe.refunds(paid.stripe_payment_intent_id)
+                self.assertEqual([refund["amount"] for refund in refunds], amounts)
                 self.assertEqual(broken_rules(), {})
 
     def failed_refund(self):
@@ -220,8 +220,8 @@ class LateSuccessTests(ClosedAccountTestCase):
         paid = self.failed_refund()
         self.assertEqual(self.run_it("--apply", expect=1), [("closed_account_not_refunded", False)])
         self.assertEqual(broken_rules(), {"closed_accounts_refunded": [paid.pk]})
-        asked = services.request_refund_by_staff(transaction_id=paid.pk, actor=self.staff, reason="By hand")
-        services.approve_refund(refund_id=asked.pk, actor=self.staff)
+        refund = services.request_refund_by_staff(transaction_id=paid.pk, actor=self.staff, reason="By hand")
+        services.approve_refund(refund_id=refund.pk, actor=self.staff)
         self.assertEqual((self.run_it(), broken_rules()), ([], {}))
 
     def test_it_is_told_no_more_once_the_vouchers_are_void(self):

@@ -89,8 +89,8 @@ class ConfirmTests(StripeTestCase, ApiTestCase):
     def test_a_code_that_exists_already_loses_no_payment(self):
         intent_id = self.start(quantity=2)
         self.stripe.pay(intent_id)
-        taken = make_voucher(owner=self.customer).code
-        drawn = [taken, *(digit * 16 for digit in "2345")]
+        existing = make_voucher(owner=self.customer).code
+        drawn = [existing, *(digit * 16 for digit in "2345")]
         with patch.object(codes, "make", side_effect=drawn):
             answer = self.confirm(intent_id).json()
         self.assertEqual((len(set(answer["voucher_codes"])), Voucher.objects.count()), (2, 3))
@@ -99,11 +99,11 @@ class ConfirmTests(StripeTestCase, ApiTestCase):
     def test_when_no_code_is_new_nothing_is_issued_and_later_it_works(self):
         intent_id = self.start(quantity=2)
         self.stripe.pay(intent_id)
-        taken = make_voucher(owner=make_user())
-        draws = patch.object(codes, "make", side_effect=cycle(["2" * 16, taken.code]))
+        existing = make_voucher(owner=make_user())
+        draws = patch.object(codes, "make", side_effect=cycle(["2" * 16, existing.code]))
         with draws, self.assertLogs("django.request", "ERROR"):
             self.assertProblem(self.confirm(intent_id), 500, "server_error")
-        self.assertEqual((list(Voucher.objects.all()), SoldVoucher.objects.count()), ([taken], 0))
+        self.assertEqual((list(Voucher.objects.all()), SoldVoucher.objects.count()), ([existing], 0))
         self.assertEqual(Transaction.objects.get().status, "pending")
         self.assertEqual(self.confirm(intent_id).status_code, 200)
 
@@ -276,7 +276,7 @@ class HistoryTests(ApiTestCase):
     def ids(self, **query):
         response = self.api.get("/api/payments/history/", query)
         self.assertEqual(response.status_code, 200, response.content)
-        return [found["id"] for found in response.json()["results"]]
+        return [row["id"] for row in response.json()["results"]]
 
     def test_it_shows_own_transactions_newest_first_and_filters(self):
         pending = make_transaction(user=self.customer, created_at="2026-01-05T10:00:00Z")
@@ -302,9 +302,9 @@ class HistoryTests(ApiTestCase):
                 self.assertEqual(len(self.ids(**query)), 6)
 
     def test_pages_hold_what_the_whole_list_holds(self):
-        made = [make_transaction(user=self.customer).pk for _ in range(5)][::-1]
+        transactions = [make_transaction(user=self.customer).pk for _ in range(5)][::-1]
         pages = [self.ids(page=page, page_size=2) for page in (1, 2, 3)]
-        self.assertEqual(pages, [made[:2], made[2:4], made[4:]])
+        self.assertEqual(pages, [transactions[:2], transactions[2:4], transactions[4:]])
         response = self.api.get("/api/payments/history/", {"page": 2, "page_size": 2}).json()
         self.assertEqual(response["count"], 5)
         self.assertIn("page=3", response["next"])

@@ -67,8 +67,8 @@ class ServerTests(SimpleTestCase):
 class RefusalTests(SimpleTestCase):
     def test_it_says_in_one_line_that_a_port_is_taken_and_how_to_choose_another(self):
         for variable, option in (("PORT", "--port"), ("STRIPE_PORT", "--stripe-port")):
-            with socket.create_server(("127.0.0.1", 0)) as taken, override_settings(DEBUG=True):
-                port = taken.getsockname()[1]
+            with socket.create_server(("127.0.0.1", 0)) as listener, override_settings(DEBUG=True):
+                port = listener.getsockname()[1]
                 ports = {"port": free_port(), "stripe_port": free_port()} | {variable.lower(): port}
                 with self.assertRaisesRegex(
                     CommandError,

@@ -80,18 +80,18 @@ class ReceiptsByHttp(PaidTestCase, ApiTestCase):
     def test_a_refund_is_told_when_asked_for_and_when_it_ends(self):
         paid = self.buy(2)
         self.refund(paid)
-        requested, made = Email.objects.order_by("id")[1:]
+        requested, refunded = Email.objects.order_by("id")[1:]
         self.assertEqual(
-            (requested.subject, made.subject), ("Your request for a refund", "Your refund has been made")
+            (requested.subject, refunded.subject), ("Your request for a refund", "Your refund has been made")
         )
-        for email in (requested, made):
+        for email in (requested, refunded):
             self.assertEqual(email.to, [self.customer.email])
             for text in (email.message, email.html_message):
                 self.assertIn(f"20.00{NBSP}USD", text)
                 for voucher in paid.vouchers:
                     self.assertIn(str(voucher), text)
                     self.assertNotIn(voucher.shown_code, text)
-        self.assertNotIn("{", requested.message + made.message)
+        self.assertNotIn("{", requested.message + refunded.message)
 
     def test_a_rejected_refund_comes_with_what_staff_noted(self):
         paid = self.buy(1)
@@ -104,7 +104,7 @@ class ReceiptsByHttp(PaidTestCase, ApiTestCase):
         self.assertIn("released", email.message)
 
     def test_a_refund_that_takes_its_time_or_comes_back_is_told_step_by_step(self):
-        for method, outcome, told in (
+        for method, outcome, subjects_of_refund in (
             ("pm_card_pendingRefund", "succeeded", ["is on its way", "has been made"]),
             ("pm_card_refundFail", "failed", ["has been made", "could not be made"]),
         ):
@@ -113,7 +113,9 @@ class ReceiptsByHttp(PaidTestCase, ApiTestCase):
             self.stripe.settle_refund(refund.stripe_refund_id, outcome)
             for _ in range(2):
                 services.sync_refund(refund.stripe_refund_id)
-            self.assertEqual(subjects(self.customer)[2:], [f"Your refund {words}" for words in told])
+            self.assertEqual(
+                subjects(self.customer)[2:], [f"Your refund {words}" for words in subjects_of_refund]
+            )
 
     def test_what_is_refunded_at_stripe_is_told_once(self):
         paid = self.buy(1)

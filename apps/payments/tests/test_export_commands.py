@@ -121,8 +121,8 @@ class ExportCommandTests(CommandTestCase):
             def isatty(self) -> bool:
                 return True
 
-        taken = self.folder / "taken.csv"
-        taken.write_text("precious")
+        existing = self.folder / "taken.csv"
+        existing.write_text("precious")
         output: Any
         for arguments, words, output in (
             (["--from", "2026-13-01"], "a day such as", None),
@@ -135,14 +135,14 @@ class ExportCommandTests(CommandTestCase):
             (["--separator", "tab"], "invalid choice", None),
             (["--format", "xlsx", "--separator", "comma"], "for CSV", None),
             (["--format", "xlsx"], "not for a terminal", Terminal()),
-            (["--output", str(taken)], "exists", None),
+            (["--output", str(existing)], "exists", None),
             (["--output", str(self.folder)], "is a folder", None),
             (["--output", str(self.folder / "no" / "x.csv")], "can't be written", None),
         ):
             with self.subTest(arguments), self.assertRaisesRegex(CommandError, words):
                 self.run_command("export_transactions", *arguments, output=output)
         self.assertEqual(DataExport.objects.count(), 0)
-        self.assertEqual((list(self.folder.iterdir()), taken.read_text()), ([taken], "precious"))
+        self.assertEqual((list(self.folder.iterdir()), existing.read_text()), ([existing], "precious"))
 
     def test_stopped_in_the_middle_it_leaves_no_file(self) -> None:
         make_completed_transaction(user=self.customer)

@@ -291,10 +291,10 @@ class RecordTests(ExportTestCase):
         self.assertEqual(self.export(VOUCHERS).status_code, 200)
 
     def test_few_are_written_at_once(self) -> None:
-        taken = [self.export(VOUCHERS) for _ in range(screens.EXPORTS_AT_ONCE)]
+        responses = [self.export(VOUCHERS) for _ in range(screens.EXPORTS_AT_ONCE)]
         refused = self.export(VOUCHERS)
         self.assertContains(refused, "Try again in a minute")
-        for response in taken:
+        for response in responses:
             self.assertEqual(len(rows_of(response)), Voucher.objects.count())
         self.assertEqual(len(self.exported(VOUCHERS)), Voucher.objects.count())
         self.assertEqual(DataExport.objects.count(), screens.EXPORTS_AT_ONCE + 1)

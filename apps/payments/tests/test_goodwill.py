@@ -22,9 +22,9 @@ from .money import REFUND, PaidTestCase
 class GoodwillTestCase(PaidTestCase, ApiTestCase):
     def in_dashboard(self, paid, amount, kind="refund.created"):
         """A refund of so much in the major unit, made in Stripe's dashboard and told to us."""
-        made = self.stripe.refund(paid.stripe_payment_intent_id, int(amount * 100))
+        refund = self.stripe.refund(paid.stripe_payment_intent_id, int(amount * 100))
         self.deliver_all(kind)
-        return made
+        return refund
 
     def refund_voucher(self, paid, index):
         """A refund of one voucher that staff asked for and approved."""
@@ -97,11 +97,11 @@ class VoidingTests(GoodwillTestCase):
         paid = self.buy(2, "pm_card_pendingRefund")
         first, second = self.in_dashboard(paid, 6), self.in_dashboard(paid, 6)
         self.assertBooks(paid, 12, 0, ["refund_pending", ""])
-        for made, refunding, refunded, holds, goodwill in (
+        for refund, refunding, refunded, holds, goodwill in (
             (second, 6, 6, ["refund_pending", ""], 6),
             (first, 0, 12, ["refunded", ""], 2),
         ):
-            self.stripe.settle_refund(made["id"], "succeeded")
+            self.stripe.settle_refund(refund["id"], "succeeded")
             self.deliver_all("refund.updated")
             self.assertBooks(paid, refunding, refunded, holds, goodwill=goodwill)
 
@@ -126,13 +126,13 @@ class WhatIsLeftTests(GoodwillTestCase):
         self.assertBooks(paid, 25, 5, ["refund_pending"] * 3, goodwill=5)
         lowered = Refund.objects.get(pk=refund_id)
         self.assertEqual((lowered.status, lowered.amount), ("requested", Decimal(25)))
-        told = " ".join(Email.objects.get(subject="Your request for a refund was changed").message.split())
-        self.assertIn("decide about 25.00 USD instead of 30.00 USD", told)
+        message = " ".join(Email.objects.get(subject="Your request for a refund was changed").message.split())
+        self.assertIn("decide about 25.00 USD instead of 30.00 USD", message)
         self.in_dashboard(paid, 6)
         self.assertBooks(paid, 19, 11, ["refund_pending", "refund_pending", "refunded"], goodwill=1)
         services.approve_refund(refund_id=refund_id, actor=self.staff)
         self.assertBooks(paid, 0, 30, ["refunded"] * 3)
-        amounts = [made["amount"] for made in self.stripe.refunds(paid.stripe_payment_intent_id)]
+        amounts = [refund["amount"] for refund in self.stripe.refunds(paid.stripe_payment_intent_id)]
         self.assertEqual(sorted(amounts), [500, 600, 1900])
 
     def test_a_waiting_request_is_canceled_when_nothing_is_left(self):
@@ -172,9 +172,9 @@ class WhatIsLeftTests(GoodwillTestCase):
         paid = self.buy(1, "pm_card_pendingRefund")
         ours = self.refund(paid)
         self.stripe.settle_refund(ours.stripe_refund_id, "failed")
-        made = self.stripe.refund(paid.stripe_payment_intent_id, 1000)
+        refund = self.stripe.refund(paid.stripe_payment_intent_id, 1000)
         with self.assertLogs("apps.payments", "ERROR"):
-            response = self.deliver(self.event_of(made["id"], "refund.created"))
+            response = self.deliver(self.event_of(refund["id"], "refund.created"))
         self.assertEqual(response.status_code, 200, response.content)
         ours.refresh_from_db()
         self.assertEqual(ours.status, "failed")
@@ -293,9 +293,9 @@ class LostDisputeTests(GoodwillTestCase):
         self.redeem(used)
         self.lose(paid, 10)
         self.assertBooks(paid, 0, 10, ["", "refunded"])
-        told = Email.objects.latest("id").message
-        self.assertIn(str(unused), told)
-        self.assertNotIn(str(used), told)
+        message = Email.objects.latest("id").message
+        self.assertIn(str(unused), message)
+        self.assertNotIn(str(used), message)
 
 
 class InquiryTests(GoodwillTestCase):
@@ -314,9 +314,9 @@ class InquiryTests(GoodwillTestCase):
             self.stripe.close_dispute(dispute, "warning_closed")
             services.sync_dispute(dispute)
             self.assertBooks(paid, 0, 20, ["refunded"] * 2)
-            told = Email.objects.latest("id").message
-            self.assertNotIn("stands", told)
-            self.assertNotIn("can be used again", told)
+            message = Email.objects.latest("id").message
+            self.assertNotIn("stands", message)
+            self.assertNotIn("can be used again", message)
 
     def test_it_is_refused_once_the_inquiry_has_become_a_chargeback(self):
         paid = self.buy(1)
@@ -366,9 +366,9 @@ class ShownTests(GoodwillTestCase):
         self.in_dashboard(paid, 4)
         self.assertIn("stay as they are", Email.objects.latest("id").message)
         self.in_dashboard(paid, 6)
-        told = Email.objects.latest("id").message
-        self.assertIn(str(paid.vouchers[0]), told)
-        self.assertNotIn("stay as they are", told)
+        message = Email.objects.latest("id").message
+        self.assertIn(str(paid.vouchers[0]), message)
+        self.assertNotIn("stay as they are", message)
 
     def test_staff_are_told_that_vouchers_stay_void_when_stripe_refuses_what_it_refunded_itself(self):
         paid = self.buy(1)
@@ -382,8 +382,8 @@ class ShownTests(GoodwillTestCase):
         self.assertContains(page, "could not make refund")
         self.assertNotContains(page, "were let go")
         self.assertEqual(RefundedVoucher.objects.filter(live=True).count(), 1)
-        told = Email.objects.filter(to=self.customer.email).values_list("message", flat=True)
-        self.assertFalse([text for text in told if "released" in text])
+        messages = Email.objects.filter(to=self.customer.email).values_list("message", flat=True)
+        self.assertFalse([text for text in messages if "released" in text])
 
 
 class RequestFieldTests(GoodwillTestCase):

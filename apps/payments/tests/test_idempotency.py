@@ -214,8 +214,10 @@ class TroubleTests(KeyTestCase, ApiTestCase):
 
     def intents_of(self, started):
         """The intents that Stripe made for a purchase."""
-        made = [event["data"]["object"] for event in self.stripe.events("payment_intent.created")]
-        return [intent["id"] for intent in made if intent["metadata"]["order_id"] == str(started.reference)]
+        intents = [event["data"]["object"] for event in self.stripe.events("payment_intent.created")]
+        return [
+            intent["id"] for intent in intents if intent["metadata"]["order_id"] == str(started.reference)
+        ]
 
     def test_while_stripe_does_not_answer_the_same_key_may_come_again_at_once(self):
         self.stripe.add_fault(method="POST", path="/v1/payment_intents", status=503, times=2)

@@ -110,8 +110,8 @@ class KilledTests(ReconcileTestCase, CommittingTestCase):
         self.assertEqual(Transaction.objects.get().stripe_payment_intent_id, None)
         self.assertEqual(broken_rules(), {})
         self.some_minutes_pass()
-        (made,) = self.stripe.events("payment_intent.created")
-        return body, made["data"]["object"]["id"]
+        (event,) = self.stripe.events("payment_intent.created")
+        return body, event["data"]["object"]["id"]
 
     def test_between_create_and_noting_the_id_and_the_buyer_asks_again(self):
         body, intent_id = self.killed_before_the_id_is_noted()

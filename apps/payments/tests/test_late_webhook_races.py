@@ -29,7 +29,7 @@ class KnownWhileConfirmingTests(PaidTestCase, RaceTestCase):
             kind, about = "refund.created", self.stripe.refund(intent_id)["id"]
         else:
             kind, about = "charge.dispute.created", self.stripe.dispute(intent_id)["id"]
-        told = self.event_of(about, kind)
+        event_id = self.event_of(about, kind)
         succeeded = self.event_of(intent_id)
         paid = Transaction.objects.get(stripe_payment_intent_id=intent_id)
         confirming = [True]
@@ -51,7 +51,7 @@ class KnownWhileConfirmingTests(PaidTestCase, RaceTestCase):
         _, *redeemed = self.together(
             confirm,
             redeem,
-            lambda: self.deliver(told, Client()) and [],
+            lambda: self.deliver(event_id, Client()) and [],
             lambda: self.deliver(succeeded, Client()) and [],
         )
         paid.refresh_from_db()

@@ -85,8 +85,8 @@ class StateFileTests(PaidTestCase, ApiTestCase):
     def test_the_file_of_another_database_is_put_away(self):
         self.assertIsNone(local_stripe_import.drop_state_of_another_database())
         self.file.write_text("of a database that was deleted")
-        kept = local_stripe_import.drop_state_of_another_database()
-        self.assertEqual((kept, self.file.exists()), (self.folder / "db.sqlite3.stripe.old", False))
+        backup = local_stripe_import.drop_state_of_another_database()
+        self.assertEqual((backup, self.file.exists()), (self.folder / "db.sqlite3.stripe.old", False))
         self.buy(1)
         self.file.write_text("of this one")
         self.assertIsNone(local_stripe_import.drop_state_of_another_database())

@@ -38,7 +38,7 @@ class MoneyEventTests(PaidTestCase, ApiTestCase):
             "inquiry open": self.at_stripe("dispute", WHOLE, inquiry=True),
             "inquiry closed": self.at_stripe("dispute", WHOLE, "warning_closed", inquiry=True),
         }
-        self.told = 0
+        self.delivered = 0
 
     # --- What may happen ---------------------------------------------------------------------------------------
 
@@ -56,9 +56,9 @@ class MoneyEventTests(PaidTestCase, ApiTestCase):
 
     def at_stripe(self, what, amount, outcome=None, **options):
         def event(paid):
-            made = getattr(self.stripe, what)(paid.stripe_payment_intent_id, amount, **options)
+            refund_or_dispute = getattr(self.stripe, what)(paid.stripe_payment_intent_id, amount, **options)
             if outcome:
-                self.stripe.close_dispute(made["id"], outcome)
+                self.stripe.close_dispute(refund_or_dispute["id"], outcome)
 
         return event
 
@@ -76,7 +76,7 @@ class MoneyEventTests(PaidTestCase, ApiTestCase):
         services.sync_payment_intent(intent_id)
         paid = Transaction.objects.get(pk=started.pk)
         voucher_services.redeem_voucher(code=paid.vouchers[0].code, user=self.customer)
-        self.told = len(self.stripe.events())
+        self.delivered = len(self.stripe.events())
         return paid
 
     def happens(self, name, paid):
@@ -89,8 +89,8 @@ class MoneyEventTests(PaidTestCase, ApiTestCase):
 
     def tell(self, *, latest_first=False):
         """Deliver what Stripe tells of since the last time, and see it taken."""
-        events = [event for event in self.stripe.events()[self.told :] if event["type"] in TOLD]
-        self.told = len(self.stripe.events())
+        events = [event for event in self.stripe.events()[self.delivered :] if event["type"] in TOLD]
+        self.delivered = len(self.stripe.events())
         for event in reversed(events) if latest_first else events:
             response = self.deliver(event["id"])
             self.assertEqual(response.status_code, 200, response.content)
@@ -123,7 +123,7 @@ class MoneyEventTests(PaidTestCase, ApiTestCase):
 
     def assertBooksInOrder(self, names):
         self.assertEqual(
-            {rule: [names.get(each, each) for each in found] for rule, found in broken_rules().items()}, {}
+            {rule: [names.get(each, each) for each in ids] for rule, ids in broken_rules().items()}, {}
         )
 
     # --- Tests -------------------------------------------------------------------------------------------------

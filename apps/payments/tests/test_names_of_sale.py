@@ -151,12 +151,12 @@ class NamesOfSaleTests(ApiTestCase):
         closed = make_completed_transaction(user=make_user(), voucher_type=self.type)
         users.close_account(user=closed.user, password=PASSWORD)
         one_name = make_completed_transaction(user=make_user(first_name="Suharto", last_name=""))
-        kept = make_completed_transaction(user=self.customer, voucher_type=self.type)
+        complete = make_completed_transaction(user=self.customer, voucher_type=self.type)
         everything = [model.objects.order_by("pk") for model in (Transaction, Voucher, Batch)]
         before = [list(rows.values()) for rows in everything]
         for rows in everything[1:]:
-            rows.exclude(pk__in=kept.vouchers.values("pk")).update(type_name="")
-        others = Transaction.objects.exclude(pk=kept.pk)
+            rows.exclude(pk__in=complete.vouchers.values("pk")).update(type_name="")
+        others = Transaction.objects.exclude(pk=complete.pk)
         others.update(type_name="", buyer_name="", buyer_email="")
         for app, name in (("vouchers", "0011_fill_type_names"), ("payments", "0009_fill_names_of_sale")):
             module = importlib.import_module(f"apps.{app}.migrations.{name}")
@@ -200,9 +200,9 @@ class BuyersOfClosedAccountsTests(ApiTestCase):
     def test_the_export_has_them(self):
         paid = make_completed_transaction(user=self.customer)
         User.objects.filter(pk=self.customer.pk).update(first_name="Efua")
-        [found] = self.api.get("/api/users/export/").json()["transactions"]
-        self.assertEqual((found["id"], found["buyer_name"]), (paid.pk, "Ama Mensah"))
-        self.assertEqual(found["buyer_email"], "ama@example.com")
+        [exported] = self.api.get("/api/users/export/").json()["transactions"]
+        self.assertEqual((exported["id"], exported["buyer_name"]), (paid.pk, "Ama Mensah"))
+        self.assertEqual(exported["buyer_email"], "ama@example.com")
         self.assertNotIn("buyer_name", self.api.get("/api/payments/history/").json()["results"][0])
 
     def test_staff_see_them(self):
@@ -263,5 +263,5 @@ class ClosingWhilePayingTests(RaceTestCase):
             pending = make_transaction(user=buyer)
             close = partial(users.close_account, user=User.objects.get(pk=buyer.pk), password=PASSWORD)
             self.together(partial(services.apply_intent, intent_for(pending)), close)
-            kept = Transaction.objects.values_list("status", "buyer_name", "buyer_email")
-            self.assertEqual(kept.get(pk=pending.pk), ("completed", "", ""))
+            sales = Transaction.objects.values_list("status", "buyer_name", "buyer_email")
+            self.assertEqual(sales.get(pk=pending.pk), ("completed", "", ""))

@@ -48,9 +48,9 @@ class PricesOfTypesTests(StripeTestCase, ApiTestCase):
 
     def words_of_purchase(self, price, currency):
         """What a buyer is told who tries to buy one of such a type."""
-        made = make_type(price=price, currency=currency)
-        document = self.buyer.post(PURCHASE, {"voucher_type_id": made.pk}).json()
-        made.delete()
+        voucher_type = make_type(price=price, currency=currency)
+        document = self.buyer.post(PURCHASE, {"voucher_type_id": voucher_type.pk}).json()
+        voucher_type.delete()
         return document["detail"]
 
     def test_the_admin_puts_no_type_on_sale_that_nobody_could_buy_and_says_so_in_the_same_words(self):
@@ -63,34 +63,34 @@ class PricesOfTypesTests(StripeTestCase, ApiTestCase):
                 self.assertFalse(VoucherType.objects.exists())
 
     def test_nor_does_an_edit(self):
-        made = make_type(name="New", service_type="exam")
+        voucher_type = make_type(name="New", service_type="exam")
         for price, currency in NOT_PAYABLE:
             with self.subTest(price=price, currency=currency):
-                response = self.save(f"{TYPES}{made.pk}/change/", price=price, currency=currency)
+                response = self.save(f"{TYPES}{voucher_type.pk}/change/", price=price, currency=currency)
                 self.assertEqual(response.status_code, 200)
                 self.assertTrue(response.context["adminform"].form.errors["price"])
-                made.refresh_from_db()
-                self.assertEqual((made.price, made.currency), (Decimal("10.00"), "USD"))
+                voucher_type.refresh_from_db()
+                self.assertEqual((voucher_type.price, voucher_type.currency), (Decimal("10.00"), "USD"))
 
     def test_a_type_that_nobody_can_buy_can_be_taken_off_sale_and_comes_back_only_with_another_price(self):
-        made = make_type(name="New", service_type="exam", price="10.50", currency="JPY")
-        address = f"{TYPES}{made.pk}/change/"
+        voucher_type = make_type(name="New", service_type="exam", price="10.50", currency="JPY")
+        address = f"{TYPES}{voucher_type.pk}/change/"
         off_sale = {"is_active": "", "initial-is_active": "True"}
         self.assertEqual(self.save(address, price="10.50", currency="JPY", **off_sale).status_code, 302)
-        made.refresh_from_db()
-        self.assertFalse(made.is_active)
+        voucher_type.refresh_from_db()
+        self.assertFalse(voucher_type.is_active)
         self.assertEqual(self.save(address, price="10.50", currency="JPY").status_code, 200)
         self.assertEqual(self.save(address, price="1050", currency="JPY").status_code, 302)
-        made.refresh_from_db()
-        self.assertEqual((made.is_active, made.price), (True, Decimal(1050)))
+        voucher_type.refresh_from_db()
+        self.assertEqual((voucher_type.is_active, voucher_type.price), (True, Decimal(1050)))
 
     def test_a_type_of_each_currency_that_is_accepted_can_be_bought(self):
         for currency in sorted(stripe_amounts.SUPPORTED):
             with self.subTest(currency):
                 response = self.save(f"{TYPES}add/", name=currency, price="2000", currency=currency)
                 self.assertEqual(response.status_code, 302)
-                made = VoucherType.objects.get(name=currency)
-                bought = self.buyer.post(PURCHASE, {"voucher_type_id": made.pk})
+                voucher_type = VoucherType.objects.get(name=currency)
+                bought = self.buyer.post(PURCHASE, {"voucher_type_id": voucher_type.pk})
                 self.assertEqual(bought.status_code, 201, bought.content)
         self.assertLessEqual(set(MARKETS), stripe_amounts.SUPPORTED)
 

@@ -51,7 +51,7 @@ class StartTests(PurchaseTestCase):
         answer = response.json()
         self.assertEqual(answer.keys(), {"transaction", "vouchers", "client_secret", "publishable_key"})
         self.assertEqual((answer["vouchers"], answer["publishable_key"]), ([], "pk_test_local"))
-        made = Transaction.objects.get()
+        purchase = Transaction.objects.get()
         self.assertEqual(
             answer["transaction"].keys(),
             {
@@ -72,12 +72,12 @@ class StartTests(PurchaseTestCase):
         shown = answer["transaction"]
         self.assertEqual(
             (shown["id"], shown["status"], shown["quantity"], shown["completed_at"]),
-            (made.pk, "pending", 2, None),
+            (purchase.pk, "pending", 2, None),
         )
         self.assertEqual((shown["unit_price"], shown["amount"], shown["currency"]), ("25.50", "51.00", "USD"))
-        intent = self.stripe.payment_intent(str(made.stripe_payment_intent_id))
+        intent = self.stripe.payment_intent(str(purchase.stripe_payment_intent_id))
         self.assertEqual((intent["amount"], intent["currency"]), (5100, "usd"))
-        labels = {"order_id": str(made.reference), "installation": settings.INSTALLATION}
+        labels = {"order_id": str(purchase.reference), "installation": settings.INSTALLATION}
         self.assertEqual(intent["metadata"], labels)
         self.assertEqual(intent["client_secret"], answer["client_secret"])
         self.assertEqual(Voucher.objects.count(), 0)
@@ -96,13 +96,13 @@ class StartTests(PurchaseTestCase):
         with self.assertQueries(self.queries):
             response = self.api.post(CREATE, {"voucher_type_id": self.type.pk, "quantity": 1})
         self.assertEqual(response.status_code, 201, response.content)
-        made = Transaction.objects.get()
-        secret = self.stripe.payment_intent(str(made.stripe_payment_intent_id))["client_secret"]
+        purchase = Transaction.objects.get()
+        secret = self.stripe.payment_intent(str(purchase.stripe_payment_intent_id))["client_secret"]
         self.assertEqual(
             response.json(),
             {
-                "transaction_id": made.pk,
-                "payment_intent_id": made.stripe_payment_intent_id,
+                "transaction_id": purchase.pk,
+                "payment_intent_id": purchase.stripe_payment_intent_id,
                 "client_secret": secret,
                 "publishable_key": "pk_test_local",
                 "amount": "25.50",
@@ -219,8 +219,8 @@ class StartTests(PurchaseTestCase):
 
     def test_minor_units_are_those_of_the_currency(self):
         for price, currency, minor in (("500", "JPY", 500), ("10.25", "EUR", 1025), ("1.50", "KWD", 1500)):
-            made = make_type(price=price, currency=currency)
-            answer = self.api.post(CREATE, {"voucher_type_id": made.pk, "quantity": 2}).json()
+            voucher_type = make_type(price=price, currency=currency)
+            answer = self.api.post(CREATE, {"voucher_type_id": voucher_type.pk, "quantity": 2}).json()
             intent = self.stripe.payment_intent(answer["payment_intent_id"])
             self.assertEqual((intent["amount"], intent["currency"]), (2 * minor, currency.lower()))
 
@@ -233,8 +233,8 @@ class StartTests(PurchaseTestCase):
 
     def test_the_client_secret_is_told_only_in_the_answer_to_the_start(self):
         secret = self.api.post(PURCHASE, {"voucher_type_id": self.type.pk}).json()["client_secret"]
-        made = Transaction.objects.get()
-        for url in ("/api/payments/history/", f"/api/payments/transaction/{made.pk}/"):
+        purchase = Transaction.objects.get()
+        for url in ("/api/payments/history/", f"/api/payments/transaction/{purchase.pk}/"):
             self.assertNotIn(secret, self.api.get(url).content.decode())
         self.assertNotIn(secret, json.dumps(Transaction.objects.values().get(), default=str))
 
@@ -309,9 +309,9 @@ class StripeTroubleTests(PurchaseTestCase):
         self.stripe.add_fault(method="POST", path="/v1/payment_intents", effect_then_error="drop", times=1)
         self.assertEqual(self.start().status_code, 201)
         self.assertEqual(len(self.stripe.events("payment_intent.created")), 1)
-        made = Transaction.objects.get()
+        purchase = Transaction.objects.get()
         created = self.stripe.events("payment_intent.created")[0]["data"]["object"]["id"]
-        self.assertEqual(made.stripe_payment_intent_id, created)
+        self.assertEqual(purchase.stripe_payment_intent_id, created)
 
 
 class TermsTests(PurchaseTestCase):

@@ -23,11 +23,11 @@ QUANTITY = 3
 
 def settle_without_the_lock(intent, read_at):
     """The broken twin: reads the row without locking it, as if nobody else could be here."""
-    found = fulfilment._locked_transaction_of(intent)
-    if found is None or found.is_paid:
-        return found
+    row = fulfilment._locked_transaction_of(intent)
+    if row is None or row.is_paid:
+        return row
     time.sleep(0.02)
-    return fulfilment.fulfil(found)
+    return fulfilment.fulfil(row)
 
 
 class CallsAtOnceTests(StripeTestCase, RaceTestCase):

@@ -161,8 +161,10 @@ class ReceiptTests(ApiTestCase):
         unpaid = make_transaction(user=self.owner)
         everything = Transaction.objects.all()
         with self.assertQueries(1):
-            found = selectors.paid_transaction(paid.pk, among=everything)
-            self.assertEqual((found.user, found.voucher_type.pk), (self.owner, paid.voucher_type_id))
+            transaction = selectors.paid_transaction(paid.pk, among=everything)
+            self.assertEqual(
+                (transaction.user, transaction.voucher_type.pk), (self.owner, paid.voucher_type_id)
+            )
         with self.assertRaises(NotPaid):
             selectors.paid_transaction(unpaid.pk, among=everything)
         with self.assertRaises(TransactionNotFound):

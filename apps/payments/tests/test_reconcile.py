@@ -171,9 +171,9 @@ class ReconcileTests(ReconcileTestCase, ApiTestCase):
         )
         unknown = gateway.create_intent(amount=Decimal(5), currency="USD", order_id=uuid4())
         self.stripe.pay(unknown.id)
-        found = self.run_it("--apply", expect=1)
+        differences = self.run_it("--apply", expect=1)
         self.assertEqual(
-            sorted(set(found)),
+            sorted(set(differences)),
             [
                 ("amount_mismatch", False),
                 ("fulfilled_not_paid", False),

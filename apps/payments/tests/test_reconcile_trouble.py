@@ -34,8 +34,8 @@ class TroubleTests(ReconcileTestCase, ApiTestCase):
         self.age(hours=25)
         rows, before = self.rows(), len(self.stripe.requests())
         self.assertEqual(len(self.run_it(expect=1)), 4)
-        asked = {call["method"] for call in self.stripe.requests()[before:]}
-        self.assertEqual((self.rows(), asked), (rows, {"GET"}))
+        methods = {call["method"] for call in self.stripe.requests()[before:]}
+        self.assertEqual((self.rows(), methods), (rows, {"GET"}))
         self.run_it("--apply")
         self.assertEqual((self.run_it(), broken_rules()), ([], {}))
 
@@ -57,8 +57,8 @@ class TroubleTests(ReconcileTestCase, ApiTestCase):
             patch.object(services.fulfilment, "apply_intent", fails_for_the_bad_one),
             self.assertLogs("apps.payments", "ERROR"),
         ):
-            found = self.run_it("--apply", expect=1)
-        self.assertEqual(found, [("paid_not_fulfilled", False), ("paid_not_fulfilled", True)])
+            differences = self.run_it("--apply", expect=1)
+        self.assertEqual(differences, [("paid_not_fulfilled", False), ("paid_not_fulfilled", True)])
         self.assertEqual((self.books(bad)[0], self.books(good)[0]), ("pending", "completed"))
         self.run_it("--apply")
         self.assertEqual((self.run_it(), broken_rules()), ([], {}))
@@ -99,9 +99,9 @@ class TroubleTests(ReconcileTestCase, ApiTestCase):
         Transaction.objects.filter(pk=paid.pk).update(stripe_payment_intent_id="pi_of_another_account")
         self.age()
         with self.assertLogs("apps.payments", "ERROR"):
-            found = self.run_it("--apply", expect=1)
-        self.assertIn(("refund_not_sent", True), found)
-        self.assertIn(("fulfilled_not_paid", False), found)
+            differences = self.run_it("--apply", expect=1)
+        self.assertIn(("refund_not_sent", True), differences)
+        self.assertIn(("fulfilled_not_paid", False), differences)
         self.assertEqual(Refund.objects.get().status, "failed")
         self.assertEqual((self.books(other)[0], broken_rules()), ("completed", {}))
 
@@ -127,8 +127,8 @@ class TroubleTests(ReconcileTestCase, ApiTestCase):
         refund = self.refund(self.buy(1))
         Refund.objects.filter(pk=refund.pk).update(stripe_refund_id="re_of_nobody")
         with self.assertLogs("apps.payments", "ERROR"):  # the constraint refuses to count the same twice
-            found = self.run_it("--apply", expect=1)
-        self.assertEqual(sorted(found), [("refund_not_at_stripe", False), ("refund_unknown", False)])
+            differences = self.run_it("--apply", expect=1)
+        self.assertEqual(sorted(differences), [("refund_not_at_stripe", False), ("refund_unknown", False)])
 
     def test_an_error_after_the_effect_leaves_one_intent_and_one_fulfilment(self):
         for call in (

@@ -37,11 +37,11 @@ class RefundOrRedeemTests(RefundRaceTestCase):
             time.sleep(delay)
             return api.post("/api/vouchers/redeem/", {"code": voucher.code})
 
-        asked, *redeemed = self.together(lambda: self.ask(paid), *[redeem] * 3)
+        request, *redeemed = self.together(lambda: self.ask(paid), *[redeem] * 3)
         voucher.refresh_from_db()
         used = [answer.status_code for answer in redeemed].count(200)
-        refunded = asked.status_code == 201
-        statuses = {asked.status_code, *(answer.status_code for answer in redeemed)}
+        refunded = request.status_code == 201
+        statuses = {request.status_code, *(answer.status_code for answer in redeemed)}
         self.assertLessEqual(statuses, {200, 201, 409})
         return refunded + used, voucher.usages.count() + paid.refunds.count(), voucher.is_active or refunded
 
@@ -56,9 +56,9 @@ class RefundOrRedeemTests(RefundRaceTestCase):
     @skipUnless(connection.vendor == "postgresql", "SQLite runs whole transactions one after the other")
     def test_the_same_race_catches_a_refund_that_does_not_lock_the_vouchers(self):
         def unlocked(paid):
-            found = list(paid.vouchers)
+            vouchers = list(paid.vouchers)
             time.sleep(0.5)
-            return found
+            return vouchers
 
         def hold_afterwards(paid, **options):
             Voucher.objects.filter(sale__transaction=paid).update(
@@ -91,11 +91,11 @@ class ParallelRefundTests(RefundRaceTestCase):
         for round_no in range(self.rounds):
             paid = self.buy(3)
             outcomes = self.together(*[self.request(paid)] * 5)
-            made = self.stripe.refunds(paid.stripe_payment_intent_id)
+            refunds = self.stripe.refunds(paid.stripe_payment_intent_id)
             with self.subTest(round=round_no, outcomes=outcomes):
                 self.assertEqual(outcomes.count("succeeded"), 1)
                 self.assertEqual(outcomes.count("nothing_to_refund"), 4)
-                self.assertEqual([refund["amount"] for refund in made], [3000])
+                self.assertEqual([refund["amount"] for refund in refunds], [3000])
                 self.assertEqual(self.books(paid)[:3], ("refunded", Decimal(0), Decimal(30)))
 
     def test_one_refund_approved_five_times_at_once_is_made_once(self):

@@ -160,11 +160,13 @@ class DecisionTests(PaidTestCase, ApiTestCase):
 
     def test_an_approved_refund_gives_the_money_back_and_voids_the_vouchers(self):
         refund = self.approve(self.requested())
-        (made,) = self.stripe.refunds(self.paid.stripe_payment_intent_id)
-        self.assertEqual((made["amount"], made["metadata"]), (2000, {"refund_id": str(refund.reference)}))
+        (at_stripe,) = self.stripe.refunds(self.paid.stripe_payment_intent_id)
+        self.assertEqual(
+            (at_stripe["amount"], at_stripe["metadata"]), (2000, {"refund_id": str(refund.reference)})
+        )
         (request,) = [call for call in self.stripe.requests() if call["path"] == "/v1/refunds"]
         self.assertEqual(request["idempotency_key"], f"refund-{refund.reference}")
-        self.assertEqual((refund.status, refund.stripe_refund_id), ("succeeded", made["id"]))
+        self.assertEqual((refund.status, refund.stripe_refund_id), ("succeeded", at_stripe["id"]))
         self.assertEqual((refund.decided_by, refund.decision_note), (self.staff, "Fine"))
         self.assertEqual(
             self.books(self.paid), ("refunded", Decimal(0), Decimal(20), ["refunded", "refunded"])
@@ -292,10 +294,10 @@ class AtStripeTests(PaidTestCase, ApiTestCase):
         self.stripe.refund(paid.stripe_payment_intent_id, 1000)
         self.deliver_all("refund.created")
         self.assertEqual(self.books(paid), ("completed", Decimal(0), Decimal(10), ["refunded", ""]))
-        refunded, kept = (voucher.usages.get().pk for voucher in paid.vouchers)
+        refunded, unrefunded = (voucher.usages.get().pk for voucher in paid.vouchers)
         with self.assertRaises(voucher_errors.VoucherInactive):
             voucher_services.reverse_usage(usage_id=refunded, actor=self.staff, reason="Not shown")
-        voucher_services.reverse_usage(usage_id=kept, actor=self.staff, reason="Not shown")
+        voucher_services.reverse_usage(usage_id=unrefunded, actor=self.staff, reason="Not shown")
         self.assertEqual([self.redeem(voucher).status_code for voucher in paid.vouchers], [409, 200])
         self.stripe.refund(paid.stripe_payment_intent_id)
         self.deliver_all("refund.created")
@@ -387,5 +389,5 @@ class SchemaTests(PaidTestCase, ApiTestCase):
         self.type = make_type(price=1000, currency="JPY")
         paid = self.buy(2)
         self.refund(paid)
-        self.assertEqual([made["amount"] for made in self.stripe.refunds()], [2000])
+        self.assertEqual([refund["amount"] for refund in self.stripe.refunds()], [2000])
         self.assertEqual(self.books(paid)[:3], ("refunded", Decimal(0), Decimal(2000)))

@@ -92,23 +92,23 @@ class SecondPersonRefunds(StaffTestCase):
         self.assertEqual(Refund.objects.filter(transaction=self.large, status="succeeded").count(), 2)
 
     def test_a_buyers_request_is_approved_by_one_person_unless_it_is_their_own(self):
-        asked = Refund.objects.get(pk=self.ask(self.large).json()["id"])
-        self.assertTrue(asked.needs_second_person)
+        request = Refund.objects.get(pk=self.ask(self.large).json()["id"])
+        self.assertTrue(request.needs_second_person)
         with self.assertRaises(SecondPersonNeeded):
-            services.approve_refund(refund_id=asked.pk, actor=self.customer)
-        self.assertEqual(self.approve(asked), ["Refunded: 1."])
+            services.approve_refund(refund_id=request.pk, actor=self.customer)
+        self.assertEqual(self.approve(request), ["Refunded: 1."])
 
     def test_a_limit_that_was_set_or_lifted_since_holds_too(self):
         with override_settings(SECOND_PERSON_REFUNDS={}):
-            asked = services.request_refund_by_staff(
+            request = services.request_refund_by_staff(
                 transaction_id=self.large.pk, actor=self.desk, reason="x"
             )
-            self.assertFalse(asked.needs_second_person)
+            self.assertFalse(request.needs_second_person)
         with self.assertRaises(SecondPersonNeeded):
-            services.approve_refund(refund_id=asked.pk, actor=self.desk)
-        Refund.objects.filter(pk=asked.pk).update(needs_second_person=True)
+            services.approve_refund(refund_id=request.pk, actor=self.desk)
+        Refund.objects.filter(pk=request.pk).update(needs_second_person=True)
         with override_settings(SECOND_PERSON_REFUNDS={}), self.assertRaises(SecondPersonNeeded):
-            services.approve_refund(refund_id=asked.pk, actor=self.desk)
+            services.approve_refund(refund_id=request.pk, actor=self.desk)
 
     def test_without_the_setting_one_person_refunds_any_amount(self):
         with override_settings(SECOND_PERSON_REFUNDS={}):

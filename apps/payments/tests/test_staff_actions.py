@@ -142,9 +142,9 @@ class VoucherActionTests(StaffTestCase):
         self.assertEqual(done, "Extended: 2.")
         self.assertIn(f"{self.voucher}, {self.type.name}", refused)
         self.assertIn("This voucher is not active.", refused)
-        for voucher, wanted in ((self.voucher, False), (self.third, True), (self.used, True)):
+        for voucher, is_extended in ((self.voucher, False), (self.third, True), (self.used, True)):
             voucher.refresh_from_db()
-            self.assertEqual(timezone.localdate(voucher.expiry_date).isoformat() == until, wanted)
+            self.assertEqual(timezone.localdate(voucher.expiry_date).isoformat() == until, is_extended)
         self.assertEqual(VoucherEvent.objects.filter(kind="extended").count(), 2)
 
     def test_what_is_so_already_is_told_and_recorded_nowhere(self):
@@ -205,10 +205,10 @@ class VoucherActionTests(StaffTestCase):
         typed = f"Instead of {self.third.shown_code}, or {self.third.code.lower()}"
         self.client.post(f"{VOUCHERS}{self.voucher.pk}/suspend/", {"reason": typed})
         [reason] = VoucherEvent.objects.filter(kind="suspended").values_list("reason", flat=True)
-        for kept in (reason, LogEntry.objects.get().change_message):
-            self.assertNotIn(self.third.shown_code[:14], kept)
-            self.assertNotIn(self.third.code[:12].lower(), kept)
-            self.assertIn(self.third.code[-4:], kept)
+        for text in (reason, LogEntry.objects.get().change_message):
+            self.assertNotIn(self.third.shown_code[:14], text)
+            self.assertNotIn(self.third.code[:12].lower(), text)
+            self.assertIn(self.third.code[-4:], text)
 
     def test_a_search_for_a_code_leaves_it_out_of_the_page_that_asks(self):
         body = {"action": "suspend", "_selected_action": [self.voucher.pk]}

@@ -90,8 +90,8 @@ class StripeHttpTests(SimpleTestCase):
     def environment(self, **proxies):
         """The proxies that this process has in its environment."""
         names = {*PROXIES, *(name.upper() for name in PROXIES)}
-        kept = {name: value for name, value in os.environ.items() if name not in names}
-        changed = patch.dict(os.environ, kept | proxies, clear=True)
+        others = {name: value for name, value in os.environ.items() if name not in names}
+        changed = patch.dict(os.environ, others | proxies, clear=True)
         changed.start()
         self.addCleanup(changed.stop)
 

@@ -65,11 +65,11 @@ class LimitTestCase(PaidTestCase):
 class AccountTests(LimitTestCase, ApiTestCase):
     def test_an_account_at_its_limit_starts_no_more(self):
         self.begin_unpaid(3)
-        rows, asked = Transaction.objects.count(), len(self.stripe.requests())
+        rows, requests = Transaction.objects.count(), len(self.stripe.requests())
         for url in (PURCHASE, INTENT, OLDER_INTENT):
             self.assertLimited(self.begin(url=url))
             self.assertLimited(self.begin(url=url, address=ELSEWHERE))
-        self.assertEqual((Transaction.objects.count(), len(self.stripe.requests())), (rows, asked))
+        self.assertEqual((Transaction.objects.count(), len(self.stripe.requests())), (rows, requests))
         self.assertBegun(self.begin(self.signed_in(make_user())))
 
     def test_what_is_paid_counts_no_more(self):

@@ -92,8 +92,8 @@ class ApplyTests(WebhookTestCase):
         intent_id = self.paid()
         Transaction.objects.update(stripe_payment_intent_id=None)
         self.deliver(self.event_of(intent_id))
-        made = Transaction.objects.get()
-        self.assertEqual((made.status, made.stripe_payment_intent_id), ("completed", intent_id))
+        purchase = Transaction.objects.get()
+        self.assertEqual((purchase.status, purchase.stripe_payment_intent_id), ("completed", intent_id))
         self.assertEqual(Voucher.objects.count(), 2)
 
     def test_a_cancellation_fails_the_purchase_and_events_out_of_order_do_not_undo_a_success(self):
@@ -177,8 +177,8 @@ class ApplyTests(WebhookTestCase):
         self.stripe.override_payment_intent(intent_id, {"amount_received": 1})
         with self.assertLogs("apps.payments.services", "ERROR"):
             self.deliver(self.event_of(intent_id))
-        made = Transaction.objects.get()
-        self.assertEqual((made.status, made.stripe_payment_intent_id), ("pending", intent_id))
+        purchase = Transaction.objects.get()
+        self.assertEqual((purchase.status, purchase.stripe_payment_intent_id), ("pending", intent_id))
 
     def test_client_secrets_are_not_kept(self):
         intent_id = self.paid()

@@ -23,8 +23,8 @@ class WithdrawTestCase(PaidTestCase, ApiTestCase):
     def withdraw(self, *, what="hold", apply=True, **options):
         """Run the command; what it said."""
         said = io.StringIO()
-        asked = {"type": self.type.name, "reason": "The service closes", what: True, **options}
-        call_command("withdraw_service", apply=apply, **asked, stdout=said, stderr=said)
+        arguments = {"type": self.type.name, "reason": "The service closes", what: True, **options}
+        call_command("withdraw_service", apply=apply, **arguments, stdout=said, stderr=said)
         return said.getvalue()
 
     def refund_all(self, **options):
@@ -137,7 +137,7 @@ class RefundTests(WithdrawTestCase):
         self.deliver_all("charge.dispute.closed")
         self.assertIn("3 vouchers of 2 payments: 26.00 USD", self.refund_all(apply=False))
         self.refund_all()
-        self.assertEqual([made["amount"] for made in self.stripe.refunds()], [400, 1600, 1000])
+        self.assertEqual([refund["amount"] for refund in self.stripe.refunds()], [400, 1600, 1000])
         self.assertEqual(self.books(goodwill)[0], "refunded")
         self.assertEqual(self.books(lost), ("completed", 0, 15, ["refunded", "refunded withdrawn"]))
         self.assertEqual(broken_rules(), {})

@@ -107,9 +107,9 @@ def claim_vouchers(paid: Transaction, refund: Refund, vouchers: Collection[Vouch
     """
     if refund.origin == RefundOrigin.STRIPE or refund.lines.filter(live=True).exists():
         return
-    taken = set(_live_lines(paid).values_list("voucher_id", flat=True))
+    allocated = set(_live_lines(paid).values_list("voucher_id", flat=True))
     own = set(refund.lines.values_list("voucher_id", flat=True))
-    free = [voucher for voucher in vouchers if voucher.pk not in taken]
+    free = [voucher for voucher in vouchers if voucher.pk not in allocated]
     free.sort(key=lambda voucher: (not voucher.uses_remaining, voucher.pk not in own, voucher.uses_made))
     chosen = {voucher.pk for voucher in free[: _rounded_up(refund.amount, paid)]}
     refund.lines.exclude(voucher__in=chosen).delete()
@@ -171,13 +171,13 @@ def goodwill_of(refunds: Iterable[Refund], paid: Transaction, void: Collection[i
 
 
 def lost_vouchers(
-    paid: Transaction, lost: Decimal, vouchers: Collection[Voucher], taken: Collection[int]
+    paid: Transaction, lost: Decimal, vouchers: Collection[Voucher], refunded: Collection[int]
 ) -> set[int]:
-    """The vouchers, but those `taken` by refunds, that lost disputes over so much void.
+    """The vouchers, but those `refunded` by refunds, that lost disputes over so much void.
 
     Those that they voided before stay so.
     """
-    free = [voucher for voucher in vouchers if voucher.pk not in taken]
+    free = [voucher for voucher in vouchers if voucher.pk not in refunded]
     free.sort(key=lambda voucher: (Hold.REFUNDED not in voucher.held_for, *_use(voucher)))
     return {voucher.pk for voucher in free[: _rounded_up(lost, paid)]}
 
