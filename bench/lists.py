@@ -25,7 +25,7 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=300_000, help="vouchers in all (default: %(default)s)")
     parser.add_argument("--samples", type=int, default=15)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     surroundings.use()
     os.environ["ALLOWED_HOSTS"] = "testserver"
     import django
@@ -36,9 +36,11 @@ def main() -> None:
 
     settings.DEBUG = False  # it would keep every query
     call_command("migrate", verbosity=0)
-    people = fill(asked.of_one, asked.rows)
-    print(f"{asked.rows:,} vouchers, {asked.of_one:,} of one user; median of {asked.samples} in ms, queries")
-    for name, few, many in measured(people, asked.of_one, asked.samples):
+    people = fill(options.of_one, options.rows)
+    print(
+        f"{options.rows:,} vouchers, {options.of_one:,} of one user; median of {options.samples} in ms, queries"
+    )
+    for name, few, many in measured(people, options.of_one, options.samples):
         print(f"{name:44}{few:>20}{many:>20}", flush=True)
 
 

@@ -101,8 +101,8 @@ def plain_environment(**values: str) -> dict[str, str]:
     """
     names = {*_configuration(), "DJANGO_SETTINGS_MODULE"}
     paths = os.pathsep.join(filter(None, (str(WITHOUT), os.environ.get("PYTHONPATH"))))
-    kept = {name: value for name, value in os.environ.items() if name not in names}
-    return {**kept, "PYTHONPATH": paths, **values}
+    others = {name: value for name, value in os.environ.items() if name not in names}
+    return {**others, "PYTHONPATH": paths, **values}
 
 
 def _configuration() -> list[str]:

@@ -53,7 +53,7 @@ def measure(machine: Machine, product: Opponent, connections: int, rows: int, se
 
 def parse(output: str) -> tuple[int, float, float]:
     """Transactions, mean latency in ms, and transactions a second, of what pgbench printed."""
-    found = [
+    matches = [
         re.search(pattern, output)
         for pattern in (
             r"transactions actually processed: (\d+)",
@@ -61,7 +61,7 @@ def parse(output: str) -> tuple[int, float, float]:
             r"tps = ([\d.]+)",
         )
     ]
-    if not all(found):
+    if not all(matches):
         raise LoadFailed(f"pgbench measured nothing: {output.strip()[-300:]}")
-    number, latency, rate = (float(match[1]) for match in found if match)
+    number, latency, rate = (float(match[1]) for match in matches if match)
     return int(number), latency, rate

@@ -35,11 +35,11 @@ class Server:
         self.connection.request(method, self.prefix + path, data, headers)
         response = self.connection.getresponse()
         content = response.read()
-        taken = (time.perf_counter() - started) * 1000
+        milliseconds = (time.perf_counter() - started) * 1000
         if response.status != expect:
             hint = " (start the server with RATE_LIMITS_ENABLED=False)" if response.status == 429 else ""
             sys.exit(f"{path}: {response.status} instead of {expect}{hint}: {content[:200]!r}")
-        return taken, json.loads(content) if content else None
+        return milliseconds, json.loads(content) if content else None
 
 
 def account(server: Server) -> tuple[str, str]:
@@ -70,9 +70,9 @@ def measure(server: Server, disabled: str, samples: int) -> dict[str, dict[str, 
             ]
         random.shuffle(cases)
         for endpoint, case, path, body, expect in cases:
-            taken, _ = server.call("POST", path, body, expect)
+            milliseconds, _ = server.call("POST", path, body, expect)
             if number >= 10:  # the first rounds warm up
-                times.setdefault(endpoint, {}).setdefault(case, []).append(taken)
+                times.setdefault(endpoint, {}).setdefault(case, []).append(milliseconds)
     return times
 
 
@@ -81,19 +81,19 @@ def main() -> None:
     parser.add_argument("--api", default="http://127.0.0.1:8000/api")
     parser.add_argument("--samples", type=int, default=100, choices=range(10, 2001), metavar="10-2000")
     parser.add_argument("--disabled", default="", help=f"a deactivated account; its password: {PASSWORD}")
-    asked = parser.parse_args()
-    times = measure(Server(asked.api), asked.disabled, asked.samples)
+    options = parser.parse_args()
+    times = measure(Server(options.api), options.disabled, options.samples)
     print(
         f"{'endpoint':<16}{'case':<16}{'samples':>8}{'p10 ms':>9}{'median ms':>11}{'p95 ms':>9}{'apart':>8}"
     )
     for endpoint, cases in sorted(times.items()):
-        medians = {case: statistics.median(taken) for case, taken in cases.items()}
+        medians = {case: statistics.median(milliseconds) for case, milliseconds in cases.items()}
         least = min(medians.values())
-        for case, taken in sorted(cases.items()):
-            p10, p95 = (sorted(taken)[int(len(taken) * share)] for share in (0.1, 0.95))
+        for case, milliseconds in sorted(cases.items()):
+            p10, p95 = (sorted(milliseconds)[int(len(milliseconds) * share)] for share in (0.1, 0.95))
             apart = f"{medians[case] / least - 1:+.1%}"
             print(
-                f"{endpoint:<16}{case:<16}{len(taken):>8}{p10:>9.2f}{medians[case]:>11.2f}{p95:>9.2f}{apart:>8}"
+                f"{endpoint:<16}{case:<16}{len(milliseconds):>8}{p10:>9.2f}{medians[case]:>11.2f}{p95:>9.2f}{apart:>8}"
             )
 
 

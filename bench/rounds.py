@@ -85,13 +85,13 @@ class Run:
             starts |= {
                 name: partial(opponents.start_twin, machine, *twin["loaded"], name=name) for name in (B, A)
             }
-        wanted = {name for scenario in self.options.scenarios for name in scenario.opponents}
+        opponents_of_scenarios = {name for scenario in self.options.scenarios for name in scenario.opponents}
 
         def join(name: str) -> None:
             field[name] = self._running(stack, starts[name]())
 
         for name in starts:
-            if name in wanted:
+            if name in opponents_of_scenarios:
                 self._attempt(name, partial(join, name))
         self._sign_in(field)
         return field

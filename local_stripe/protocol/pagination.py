@@ -48,8 +48,8 @@ READERS: dict[str, Reader] = {
 }
 
 
-def page(state: State, kind: str, params: JsonDict, wanted: Callable[[JsonDict], bool]) -> JsonDict:
-    """One page of the objects of a kind for which ``wanted`` holds.
+def page(state: State, kind: str, params: JsonDict, predicate: Callable[[JsonDict], bool]) -> JsonDict:
+    """One page of the objects of a kind for which ``predicate`` holds.
 
     ``params`` are values read with READERS: ``created``, ``limit`` and one of the cursors. Raises StripeError
     (400) for both cursors, or a cursor that names no object.
@@ -71,7 +71,7 @@ def page(state: State, kind: str, params: JsonDict, wanted: Callable[[JsonDict],
         rows = rows[ids.index(params["starting_after"]) + 1 :]
     if backwards:
         rows = rows[: ids.index(params["ending_before"])]
-    rows = [row for row in rows if _in_time(row["created"], params.get("created", {})) and wanted(row)]
+    rows = [row for row in rows if _in_time(row["created"], params.get("created", {})) and predicate(row)]
     has_more = len(rows) > limit
     list_object: JsonDict = {
         "object": "list",

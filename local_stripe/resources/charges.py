@@ -112,8 +112,10 @@ def list_charges(state: State, request: Request) -> JsonDict:
     """``GET /v1/charges``, newest first; ``payment_intent`` narrows."""
     own: dict[str, Reader] = {"payment_intent": text()}
     params = read(request.params, {**pagination.READERS, **own})
-    wanted = params.get("payment_intent")
-    return pagination.page(state, "charge", params, lambda c: wanted is None or c["payment_intent"] == wanted)
+    intent_id = params.get("payment_intent")
+    return pagination.page(
+        state, "charge", params, lambda c: intent_id is None or c["payment_intent"] == intent_id
+    )
 
 
 def _outcome(network_status: str, reason: str | None, seller_message: str, type: str) -> JsonDict:

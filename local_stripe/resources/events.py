@@ -30,11 +30,11 @@ def list_events(state: State, request: Request) -> JsonDict:
     types = params.get("types", [params["type"]] if "type" in params else ["*"])
     success = params.get("delivery_success")
 
-    def wanted(event: JsonDict) -> bool:
+    def matches(event: JsonDict) -> bool:
         delivered = event["pending_webhooks"] == 0
         return any(fnmatchcase(event["type"], t) for t in types) and success in (None, delivered)
 
-    return pagination.page(state, "event", params, wanted)
+    return pagination.page(state, "event", params, matches)
 
 
 ROUTES = [

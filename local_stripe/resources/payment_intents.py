@@ -160,9 +160,9 @@ def cancel(state: State, request: Request, id: str) -> JsonDict:
 def list_intents(state: State, request: Request) -> JsonDict:
     """``GET /v1/payment_intents``, newest first; there are no customers, so ``customer`` finds nothing."""
     params = read(request.params, {**pagination.READERS, "customer": text()})
-    wanted = params.get("customer")
+    customer = params.get("customer")
     return pagination.page(
-        state, "payment_intent", params, lambda i: wanted is None or i["customer"] == wanted
+        state, "payment_intent", params, lambda i: customer is None or i["customer"] == customer
     )
 
 

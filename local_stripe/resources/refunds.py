@@ -117,8 +117,8 @@ def make(
     amount = left if amount is None else amount
     if amount > left:
         what = "unrefunded amount on charge" if charge["amount_refunded"] or lost else "charge amount"
-        most, wanted = money(left, charge["currency"]), money(amount, charge["currency"])
-        raise _refused(f"Refund amount ({wanted}) is greater than {what} ({most})", param="amount")
+        most, requested = money(left, charge["currency"]), money(amount, charge["currency"])
+        raise _refused(f"Refund amount ({requested}) is greater than {what} ({most})", param="amount")
     # Create the refund; the test card decides its first status.
     card = state.cards[charge["payment_method"]]
     refund = state.add(new(charge, amount, card.refund or "succeeded", reason, labels))

@@ -112,11 +112,11 @@ class Storage:
 
 def set_aside(path: str | os.PathLike[str]) -> Path:
     """Give a file that can't be read another name, so that a new one can begin; that name."""
-    kept = Path(f"{path}.unreadable-{time.strftime('%Y%m%d-%H%M%S')}")
-    os.replace(path, kept)
+    backup = Path(f"{path}.unreadable-{time.strftime('%Y%m%d-%H%M%S')}")
+    os.replace(path, backup)
     for suffix in ("-journal", "-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
-    return kept
+    return backup
 
 
 def _encode(value: Any) -> Any:

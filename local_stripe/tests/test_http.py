@@ -107,7 +107,7 @@ class AnswerTests(LocalStripeTestCase):
         self.assertEqual(len({event["data"]["object"]["id"] for event in self.server.events()}), 80)
 
     def test_a_preflight_lets_a_page_in(self) -> None:
-        wanted = "authorization, content-type"
+        headers = "authorization, content-type"
         answer = call(
             "OPTIONS",
             f"{self.server.base_url}/v1/payment_intents/pi_x/confirm",
@@ -115,13 +115,13 @@ class AnswerTests(LocalStripeTestCase):
             {
                 "Origin": "http://localhost:3000",
                 "Access-Control-Request-Method": "POST",
-                "Access-Control-Request-Headers": wanted,
+                "Access-Control-Request-Headers": headers,
             },
         )
         self.assertEqual((answer.status, answer.body), (200, b""))
         self.assertEqual(answer.headers["Access-Control-Allow-Origin"], "*")
         self.assertIn("POST", answer.headers["Access-Control-Allow-Methods"])
-        self.assertEqual(answer.headers["Access-Control-Allow-Headers"], wanted)
+        self.assertEqual(answer.headers["Access-Control-Allow-Headers"], headers)
 
     def test_errors_carry_cors_too(self) -> None:
         answer = self.browser("GET", "/v1/payment_intents/pi_x", {"client_secret": "x"})

@@ -93,7 +93,7 @@ class PatienceTests(LocalStripeTestCase):
                 server.pay(intent, "pm_card_pendingRefund")
                 return str(intent)
 
-            gone = str(server.refund(paid())["id"])
+            removed = str(server.refund(paid())["id"])
             server.reset()
             first, second = paid(), paid()
             with (
@@ -107,7 +107,7 @@ class PatienceTests(LocalStripeTestCase):
                 time.sleep(0.01)
             self.assertEqual(refunds.retrieve(canceled).status, "canceled")
             with self.assertRaises(stripe.InvalidRequestError):
-                refunds.retrieve(gone)
+                refunds.retrieve(removed)
             self.assertEqual(len([e for e in server.events() if e["type"] == "refund.updated"]), 2)
 
     def test_a_nonsensical_time_is_refused(self) -> None:

@@ -71,7 +71,7 @@ class StateFileTests(unittest.TestCase):
         server = self.start()
         steps: list[Any] = []
 
-        def kept() -> dict[str, str]:
+        def stored() -> dict[str, str]:
             """What a process that begins now would know, from a copy of the file, as after `kill -9`."""
             copy = self.file.with_name("copy")
             copy.unlink(missing_ok=True)
@@ -111,7 +111,7 @@ class StateFileTests(unittest.TestCase):
                 step()
                 after = memory_of(server)
                 self.assertTrue(differing(after, before))
-                self.assertEqual(differing(kept(), after), [])
+                self.assertEqual(differing(stored(), after), [])
                 before = after
 
     def newest(self, server: LocalStripe) -> str:

@@ -82,9 +82,9 @@ class DeliveryTests(LocalStripeTestCase):
         self.assertEqual(len(endpoint.received), 2)
 
     def test_an_endpoint_that_is_down_is_tried_again(self) -> None:
-        with Endpoint() as gone:
+        with Endpoint() as endpoint:
             pass
-        self.server.set_webhook_endpoint(gone.url, SECRET)
+        self.server.set_webhook_endpoint(endpoint.url, SECRET)
         self.create()
         self.assertTrue(self.server.wait_for_webhooks())
         deliveries = self.server.deliveries()
