@@ -190,6 +190,6 @@ class AccessTests(StripeTestCase, ApiTestCase):
         passwords = {"password": "a long pass phrase", "password_confirm": "a long pass phrase"}
         response = Client().post("/api/auth/register/", {**claims, **person, **passwords})
         self.assertEqual(response.status_code, 201, response.content)
-        made = type(owner).objects.get(email="mass@example.com")
-        self.assertEqual((made.is_staff, made.is_superuser, made.is_active), (False, False, True))
+        user = type(owner).objects.get(email="mass@example.com")
+        self.assertEqual((user.is_staff, user.is_superuser, user.is_active), (False, False, True))
         self.assertFalse(settings.DEBUG)

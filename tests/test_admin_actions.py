@@ -59,14 +59,14 @@ def actions_in_the_admin() -> set[tuple[str, str]]:
     """Each action that any screen has, for somebody who may do everything."""
     request = RequestFactory().get("/admin/")
     request.user = make_staff(email="superuser@example.com")
-    found = set()
+    actions = set()
     for model, screen in admin.site._registry.items():
         names = set(screen.get_actions(request))
         for place in ("actions_list", "actions_row", "actions_detail", "actions_submit_line"):
             for entry in getattr(screen, place, None) or ():
                 names.update(entry["items"] if isinstance(entry, dict) else [entry])
-        found |= {(model._meta.label, name) for name in names}
-    return found
+        actions |= {(model._meta.label, name) for name in names}
+    return actions
 
 
 class ActionRowsTestCase(PaidTestCase, ApiTestCase):
@@ -81,7 +81,7 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
         voucher_services.suspend_vouchers([self.held.pk], actor=self.staff, reason="x")
         self.redeem(self.used)
         # One for each decision: what is undone in the database stays done at Stripe.
-        self.asked, self.unwanted, self.approved = (
+        self.requested, self.unwanted, self.approved = (
             Refund.objects.get(pk=self.ask(each).json()["id"]) for each in others
         )
         Refund.objects.filter(pk=self.approved.pk).update(status=RefundStatus.APPROVED)
@@ -108,8 +108,8 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
         def list_exported() -> bool:
             return DataExport.objects.filter(actor__isnull=False).exists()
 
-        def refund(wanted: Refund, status: str) -> Callable[[], bool]:
-            return Refund.objects.filter(pk=wanted.pk, status=status).exists
+        def refund(chosen: Refund, status: str) -> Callable[[], bool]:
+            return Refund.objects.filter(pk=chosen.pk, status=status).exists
 
         as_csv = {"file_type": "csv"}
         opened = {"opened_at": time.time()}
@@ -130,7 +130,7 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
             Row("vouchers.Voucher", "export", "vouchers.export_voucher", self.voucher, list_exported, as_csv),
             Row("vouchers.VoucherUsage", "export", "vouchers.export_usage", usage, list_exported, as_csv),
             Row("payments.Transaction", "export", "payments.export_transaction", paid, list_exported, as_csv),
-            Row("payments.Refund", "export", "payments.export_refund", self.asked, list_exported, as_csv),
+            Row("payments.Refund", "export", "payments.export_refund", self.requested, list_exported, as_csv),
             Row("vouchers.VoucherUsage", "reverse", "vouchers.reverse_usage", usage,
                 UsageReversal.objects.exists),
             Row("vouchers.Batch", "export_codes", "vouchers.export_codes", batch, exported),
@@ -144,8 +144,8 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
             Row("payments.Transaction", "refund_unused", "payments.make_refund", paid, refunded.exists),
             Row("payments.Transaction", "mail_receipt", "payments.resend_receipt", paid,
                 Email.objects.filter(subject__contains="Your vouchers").exists),
-            Row("payments.Refund", "approve", "payments.decide_refund", self.asked,
-                refund(self.asked, "succeeded")),
+            Row("payments.Refund", "approve", "payments.decide_refund", self.requested,
+                refund(self.requested, "succeeded")),
             Row("payments.Refund", "reject", "payments.decide_refund", self.unwanted,
                 refund(self.unwanted, "rejected")),
             Row("payments.Refund", "send_again", "payments.decide_refund", self.approved,

@@ -123,8 +123,8 @@ class TextbookTests(StripeTestCase, ApiTestCase):
             self.assertEqual(
                 (response.status_code, their_status), (status, status), (response.content, document)
             )
-            found = set(differences(response.json(), document, path))
-            self.assertEqual(found - LEFT_OUT, set())
+            differing = set(differences(response.json(), document, path))
+            self.assertEqual(differing - LEFT_OUT, set())
         return response.json(), document
 
     def sign_in(self, ours, theirs):

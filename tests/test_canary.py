@@ -67,7 +67,7 @@ class WalkTests(CanaryTestCase):
         named, known = self.address(route, entry, place), self.address(route, entry, self.row_of(entry))
         everywhere = "&".join(f"{name}={place}" for name in QUERIED)
         fields = "&".join(f"{name}={place}" for name in SENT)
-        found = self.send("GET", f"{named}?q={place}", **header)
+        response = self.send("GET", f"{named}?q={place}", **header)
         self.send("GET", f"{known}?{everywhere}&{place}=1", **header)
         self.send("POST", named, fields, "application/x-www-form-urlencoded", **header)
         stranger = {"Authorization": f"Bearer {raw}", "Host": raw}
@@ -80,7 +80,7 @@ class WalkTests(CanaryTestCase):
             self.send("POST", known, json.dumps({"code": spelt, "details": members}), **header)
             self.send("POST", known, json.dumps({"code": spelt, "x": spelt * 20_000}), **header)
             self.send("PUT", known, '{"code": "' + spelt, **header)
-        return found.resolver_match.route if found.resolver_match else None
+        return response.resolver_match.route if response.resolver_match else None
 
     def test_no_line_tells_a_code_wherever_it_is_sent(self):
         every = list(all_routes(get_resolver()))
@@ -114,7 +114,7 @@ class WalkTests(CanaryTestCase):
         for spelt in accepted(self.planted[-1]):
             fields = f"voucher_type={self.type.pk}&owner={self.customer.pk}&quantity=1&label={quote(spelt, safe='')}"
             self.send("POST", "/admin/vouchers/batch/add/", fields, "application/x-www-form-urlencoded")
-        self.assertIn("LogEntry", dict(self.kept))
+        self.assertIn("LogEntry", dict(self.texts))
         self.assertUntold(least=50)
 
 
@@ -128,9 +128,9 @@ class FaultTests(CanaryTestCase):
         queries = count()
 
         def execute(run, sql, *rest):
-            told = f"DETAIL:  Failing row contains (7, {spelt}).\n{spelt}"
+            detail = f"DETAIL:  Failing row contains (7, {spelt}).\n{spelt}"
             if not sql.startswith(TRANSACTION_CONTROL) and next(queries) >= after:
-                raise kind(told)
+                raise kind(detail)
             return run(sql, *rest)
 
         with connection.execute_wrapper(execute):
@@ -156,14 +156,14 @@ class FaultTests(CanaryTestCase):
         """The control of all of these."""
         with patch.object(handlers, "redact", lambda text, redactors=None: str(text)):
             self.fail_everywhere(step=7)
-        told = {name for name, line in self.lines() if tells(line, self.planted)}
-        self.assertEqual(told, {"django.request"})
+        loggers = {name for name, line in self.lines() if tells(line, self.planted)}
+        self.assertEqual(loggers, {"django.request"})
 
     def test_stripe_and_mail_that_fail_tell_none(self):
-        told = next(self.spellings)
+        spelt = next(self.spellings)
         buy = json.dumps({"voucher_type_id": self.type.pk})
-        refused, away = stripe.InvalidRequestError(told, "currency"), stripe.APIConnectionError(told)
-        for error in (refused, away, RuntimeError(told)):
+        refused, away = stripe.InvalidRequestError(spelt, "currency"), stripe.APIConnectionError(spelt)
+        for error in (refused, away, RuntimeError(spelt)):
             with patch.object(gateway, "_client", side_effect=error):
                 self.send("POST", INTENT, buy)
                 self.send("POST", PURCHASE, buy)
@@ -175,7 +175,7 @@ class FaultTests(CanaryTestCase):
 
         with patch("django.core.mail.backends.locmem.EmailBackend.send_messages", refuse):
             self.assertEqual(mail.send_pending(), 0)
-        self.kept += [("mail log", text) for text in Log.objects.values_list("message", flat=True)]
+        self.texts += [("mail log", text) for text in Log.objects.values_list("message", flat=True)]
         self.assertUntold(least=20)
         self.assertLessEqual(
             {"apps.payments.gateway", "apps.core.mail.delivery"}, {name for name, _ in self.lines()}
@@ -198,7 +198,7 @@ class FaultTests(CanaryTestCase):
         who = ["--type", self.type.name, "--by", self.staff.email]
         withdraw = [*who, "--reason", "x", "--apply"]
         issue = [*who, "--owner", self.customer.email, "--count", "3", "--csv"]
-        wanted: dict[str, list[list[str]]] = {
+        commands: dict[str, list[list[str]]] = {
             "audit": [[], ["--json"]],
             "create_demo_data": [["--users", "2", "--months", "1"]],
             "create_sample_vouchers": [[]],
@@ -225,15 +225,15 @@ class FaultTests(CanaryTestCase):
         }
         endless = {"demo", "local_stripe"}
         ours = {name for name, of in get_commands().items() if str(of).startswith("apps.")} - endless
-        self.assertEqual(ours, set(wanted))
-        for name, arguments in wanted.items():
-            for given, kind, after in product(arguments, (RuntimeError, IntegrityError), (0, 3, 9, 10_000)):
+        self.assertEqual(ours, set(commands))
+        for name, arguments in commands.items():
+            for options, kind, after in product(arguments, (RuntimeError, IntegrityError), (0, 3, 9, 10_000)):
                 with transaction.atomic(), self.failing(kind, after):
-                    self.run_command(name, given)
+                    self.run_command(name, options)
                     transaction.set_rollback(True)
         with patch("os.fsync", side_effect=OSError(28, "No space")):
-            self.run_command("issue_vouchers", wanted["issue_vouchers"][0])
-        self.run_command("issue_vouchers", wanted["issue_vouchers"][0])
+            self.run_command("issue_vouchers", commands["issue_vouchers"][0])
+        self.run_command("issue_vouchers", commands["issue_vouchers"][0])
         self.planted += Voucher.objects.values_list("code", flat=True)
         self.assertTrue(tells((folder / "codes.csv").read_text(), self.planted))
         self.assertUntold(least=100)

@@ -105,12 +105,12 @@ class RowsTests(CanaryTestCase):
     def write_everywhere(self, spelt):
         """Everything that people and what they use may write, with a code in it."""
         text = f"Instead of {spelt}"
-        asked = self.api.post(
+        request = self.api.post(
             REFUND, {"payment_id": self.paid.pk, "reason": text, "notes": f"{text}, please"}
         )
-        self.assertEqual(asked.status_code, 201, asked.content)
-        self.act(Refund, "reject", asked.json()["id"], reason=text)
-        self.assertTrue(Refund.objects.get(pk=asked.json()["id"]).decision_note)
+        self.assertEqual(request.status_code, 201, request.content)
+        self.act(Refund, "reject", request.json()["id"], reason=text)
+        self.assertTrue(Refund.objects.get(pk=request.json()["id"]).decision_note)
         used = self.api.post(REDEEM, {"code": self.voucher.code, "details": {spelt: [text]}})
         self.assertEqual(used.status_code, 200, used.content)
         batch = {"voucher_type": self.type.pk, "owner": self.customer.pk, "quantity": 1, "label": spelt}
@@ -178,20 +178,20 @@ class RowsTests(CanaryTestCase):
                 logs.redacting_excepthook(ValueError, error, error.__traceback__)
         self.other["printed"] = printed.getvalue()
 
-    def told(self, *, pages=True):
+    def leaks(self, *, pages=True):
         """Which columns, pages and answers tell a code where none should stand; without pages only the rest."""
-        found = {name for name, text in self.other.items() if tells(text, self.planted)}
+        places = {name for name, text in self.other.items() if tells(text, self.planted)}
         for model in apps.get_models():
             columns = [field.name for field in model._meta.concrete_fields if isinstance(field, TEXTS)]
             columns = [name for name in columns if f"{model._meta.label}.{name}" not in KEEP_CODES]
             for row in model._base_manager.values(*columns) if columns else ():
-                found |= {
+                places |= {
                     f"{model._meta.label}.{name}" for name in columns if tells(str(row[name]), self.planted)
                 }
         for name, page in self.pages() if pages else ():
             if tells(page, self.planted):
-                found.add(name)
-        return found
+                places.add(name)
+        return places
 
     def pages(self):
         yield "page of the admin", self.desk.get(reverse("admin:index")).content.decode()
@@ -209,11 +209,11 @@ class RowsTests(CanaryTestCase):
                 yield f"page of {model.__name__}", page.content.decode()
 
     def test_what_people_write_is_kept_and_shown_without_codes(self):
-        self.assertEqual(self.told(), set())
+        self.assertEqual(self.leaks(), set())
         for spelt in accepted(self.planted[0])[1::6]:
             with self.subTest(spelt), transaction.atomic():
                 self.write_everywhere(spelt)
-                self.assertEqual(self.told(), set())
+                self.assertEqual(self.leaks(), set())
                 transaction.set_rollback(True)
 
     def test_control_without_the_mask_of_a_place_its_code_is_seen(self):
@@ -222,7 +222,7 @@ class RowsTests(CanaryTestCase):
                 with patch.object(import_module(name), "redact", unmasked):
                     self.write_everywhere(codes.format_code(self.planted[0]))
                     pages = any(each.startswith(("page", "answer of")) for each in expected)
-                    self.assertLessEqual(expected, self.told(pages=pages))
+                    self.assertLessEqual(expected, self.leaks(pages=pages))
                 transaction.set_rollback(True)
 
     def test_every_place_that_masks_is_watched(self):

@@ -285,10 +285,10 @@ class ProductionTests(SimpleTestCase):
 
 class DevelopmentTests(SimpleTestCase):
     def test_debug_alone_is_enough(self):
-        found = load(**dict.fromkeys(NAMES, "") | {"DEBUG": "True"})
-        self.assertEqual(found["STRIPE_API_BASE"], "http://127.0.0.1:12111")
-        self.assertEqual(found["DATABASES"]["default"]["ENGINE"], "django.db.backends.sqlite3")
-        self.assertTrue(found["CELERY_TASK_ALWAYS_EAGER"])
+        configuration = load(**dict.fromkeys(NAMES, "") | {"DEBUG": "True"})
+        self.assertEqual(configuration["STRIPE_API_BASE"], "http://127.0.0.1:12111")
+        self.assertEqual(configuration["DATABASES"]["default"]["ENGINE"], "django.db.backends.sqlite3")
+        self.assertTrue(configuration["CELERY_TASK_ALWAYS_EAGER"])
 
     def test_web_clients_under_development_may_call_the_api(self):
         ports = (3000, 5173, 4200, 8080)
@@ -360,8 +360,8 @@ class DevelopmentTests(SimpleTestCase):
                 self.assertEqual(loaded["FRONTEND_URL"], address)
 
     def test_keys_of_a_real_account_are_never_sent_to_the_local_stripe(self):
-        found = load(DEBUG="True", STRIPE_SECRET_KEY="sk_test_0123456789")
-        self.assertEqual(found["STRIPE_API_BASE"], "https://api.stripe.com")
+        configuration = load(DEBUG="True", STRIPE_SECRET_KEY="sk_test_0123456789")
+        self.assertEqual(configuration["STRIPE_API_BASE"], "https://api.stripe.com")
 
 
 class RateTests(SimpleTestCase):

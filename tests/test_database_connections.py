@@ -19,19 +19,19 @@ from voucher_project.postgresql import base
 class KeptConnectionTests(CommittingTestCase):
     def setUp(self):
         super().setUp()
-        self.kept: Any = connections.create_connection("default")
-        self.addCleanup(self.kept.close)
+        self.database: Any = connections.create_connection("default")
+        self.addCleanup(self.database.close)
         self.number = self.query("SELECT pg_backend_pid()")
         self.end_request()
 
     def query(self, statement):
         """The first value of what the kept connection is answered."""
-        with self.kept.cursor() as cursor:
+        with self.database.cursor() as cursor:
             cursor.execute(statement)
             return cursor.fetchone()[0]
 
     def end_request(self):
-        self.kept.close_if_unusable_or_obsolete()
+        self.database.close_if_unusable_or_obsolete()
 
     def last_statement(self):
         with connection.cursor() as cursor:
@@ -45,27 +45,27 @@ class KeptConnectionTests(CommittingTestCase):
             self.assertEqual(cursor.fetchone(), (True,))
 
     def test_one_that_was_used_just_now_is_used_again_without_a_question(self):
-        self.kept.close_if_health_check_failed()
-        self.assertTrue(self.kept.health_check_done)
+        self.database.close_if_health_check_failed()
+        self.assertTrue(self.database.health_check_done)
         self.assertEqual(self.last_statement(), "SELECT pg_backend_pid()")
         self.assertEqual(self.query("SELECT pg_backend_pid()"), self.number)
 
     def test_one_that_has_rested_is_asked(self):
         with patch.object(base, "TRUSTED_SECONDS", 0):
-            self.kept.close_if_health_check_failed()
+            self.database.close_if_health_check_failed()
         self.assertEqual(self.last_statement(), "SELECT 1")
         self.assertEqual(self.query("SELECT pg_backend_pid()"), self.number)
 
     def test_one_on_which_the_server_has_sent_something_is_asked(self):
-        with self.kept.cursor() as cursor:
+        with self.database.cursor() as cursor:
             cursor.execute("LISTEN news")
         self.end_request()
         with connection.cursor() as cursor:
             cursor.execute("NOTIFY news")
         deadline = time.monotonic() + 60
-        while self.kept._is_silent() and time.monotonic() < deadline:
+        while self.database._is_silent() and time.monotonic() < deadline:
             time.sleep(0.01)
-        self.kept.close_if_health_check_failed()
+        self.database.close_if_health_check_failed()
         self.assertEqual(self.last_statement(), "SELECT 1")
         self.assertEqual(self.query("SELECT pg_backend_pid()"), self.number)
 
@@ -76,11 +76,14 @@ class KeptConnectionTests(CommittingTestCase):
     def test_without_the_look_the_query_would_fail(self):
         """The control: the connection was dead."""
         self.terminate()
-        with patch.object(self.kept, "_is_silent", return_value=True), self.assertRaises(OperationalError):
+        with (
+            patch.object(self.database, "_is_silent", return_value=True),
+            self.assertRaises(OperationalError),
+        ):
             self.query("SELECT 1")
 
     def test_one_that_this_side_has_closed_is_replaced(self):
-        self.kept.connection.close()
+        self.database.connection.close()
         self.assertNotEqual(self.query("SELECT pg_backend_pid()"), self.number)
 
     def test_no_request_fails_when_all_connections_were_ended(self):

@@ -17,8 +17,8 @@ from apps.core.api import problems
 from apps.core.errors import DomainError
 from voucher_project.celery import app as celery
 
-for found in Path(settings.BASE_DIR, "apps").glob("*/*errors.py"):
-    import_module(f"apps.{found.parent.name}.{found.stem}")
+for module_file in Path(settings.BASE_DIR, "apps").glob("*/*errors.py"):
+    import_module(f"apps.{module_file.parent.name}.{module_file.stem}")
 
 
 def families(kind: type[DomainError]) -> Iterator[type[DomainError]]:

@@ -20,7 +20,7 @@ MEMBERS = {"time", "level", "logger", "request_id", "message"}
 
 def read_text(lines):
     """Each line by its parts; those of a traceback, which follow theirs, not counted."""
-    return [found.groupdict() for found in map(TEXT.fullmatch, lines) if found]
+    return [match.groupdict() for match in map(TEXT.fullmatch, lines) if match]
 
 
 def read_json(lines):

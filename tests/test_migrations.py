@@ -44,12 +44,12 @@ def added_columns():
 class PreviousVersionTests(TestCase):
     def test_every_column_that_was_added_has_a_default_in_the_database(self):
         own = {config.label for config in apps.get_app_configs() if config.name.startswith("apps.")}
-        found = [(table, column) for table, column in added_columns() if table.partition("_")[0] in own]
-        self.assertIn(("users_user", "sessions_epoch"), found)
+        columns = [(table, column) for table, column in added_columns() if table.partition("_")[0] in own]
+        self.assertIn(("users_user", "sessions_epoch"), columns)
         with connection.cursor() as cursor:
             lacking = [
                 f"{table}.{column}"
-                for table, column in found
+                for table, column in columns
                 for described in connection.introspection.get_table_description(cursor, table)
                 if described.name == column and described.default is None
             ]

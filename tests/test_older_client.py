@@ -119,7 +119,7 @@ class OlderClientTests(StripeTestCase, ApiTestCase):
         inactive = make_inactive_voucher(owner=self.customer)
         address = "/api/vouchers/my-vouchers/?status="
         answers = [self.api.get(address + status).json() for status in ("cancelled", "inactive")]
-        self.assertEqual([found["code"] for found in answers[0]["results"]], [inactive.shown_code])
+        self.assertEqual([row["code"] for row in answers[0]["results"]], [inactive.shown_code])
         self.assertEqual(answers[0], answers[1])
         self.assertProblem(self.api.get(f"{address}canceled"), 400, "validation_error")
 

@@ -36,8 +36,8 @@ class DocumentTests(ApiTestCase):
         return set(content[problems.MEDIA_TYPE]["schema"]["allOf"][1]["properties"]["code"]["enum"])
 
     def parameter(self, operation: str, name: str) -> dict[str, Any]:
-        (found,) = (each for each in self.operations[operation]["parameters"] if each["name"] == name)
-        return dict(found["schema"])
+        (entry,) = (each for each in self.operations[operation]["parameters"] if each["name"] == name)
+        return dict(entry["schema"])
 
     def test_a_token_or_a_cookie_is_enough(self):
         kinds = [operation.get("security") for operation in self.operations.values()]

@@ -72,10 +72,10 @@ class LayoutTests(SimpleTestCase):
 
     @skipUnless((ROOT / ".git").exists(), "not a clone")
     def test_what_a_run_leaves_behind_is_ignored_by_git(self):
-        asked = subprocess.run(
+        ignored = subprocess.run(
             ["git", "check-ignore", *IGNORED], cwd=ROOT, capture_output=True, text=True, check=False
         )
-        self.assertEqual(asked.stdout.split(), IGNORED)
+        self.assertEqual(ignored.stdout.split(), IGNORED)
 
 
 class ConfigurationTests(SimpleTestCase):
@@ -109,11 +109,11 @@ class DependencyTests(SimpleTestCase):
     def test_every_pin_satisfies_what_was_asked_for_and_has_a_hash(self):
         for name in ("requirements", "requirements-dev"):
             pins = pinned(name)
-            for asked in wanted(name):
-                with self.subTest(file=name, package=asked.name):
-                    self.assertIn(canonicalize_name(asked.name), pins)
-                    version, block = pins[canonicalize_name(asked.name)]
-                    self.assertTrue(asked.specifier.contains(version), version)
+            for requirement in requirements_in(name):
+                with self.subTest(file=name, package=requirement.name):
+                    self.assertIn(canonicalize_name(requirement.name), pins)
+                    version, block = pins[canonicalize_name(requirement.name)]
+                    self.assertTrue(requirement.specifier.contains(version), version)
                     self.assertIn("--hash=sha256:", block)
 
     def test_development_has_the_versions_of_production(self):
@@ -124,11 +124,15 @@ class DependencyTests(SimpleTestCase):
     def test_every_direct_dependency_has_its_reason(self):
         page = (ROOT / "docs/dependencies.md").read_text()
         listed = re.findall(r"^\| ([a-z0-9-]+) \| \S", page, re.MULTILINE)
-        direct = [asked.name for name in ("requirements", "requirements-dev") for asked in wanted(name)]
+        direct = [
+            requirement.name
+            for name in ("requirements", "requirements-dev")
+            for requirement in requirements_in(name)
+        ]
         self.assertEqual(sorted(set(listed) - {"package"}), sorted(direct))
 
 
-def wanted(name: str) -> list[Requirement]:
+def requirements_in(name: str) -> list[Requirement]:
     """The packages that `name`.in asks for."""
     lines = (ROOT / f"{name}.in").read_text().splitlines()
     return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
@@ -137,8 +141,8 @@ def wanted(name: str) -> list[Requirement]:
 def pinned(name: str) -> dict[str, tuple[str, str]]:
     """The packages that `name`.txt pins: their versions, and all that it says of them."""
     blocks = re.split(r"\n(?=\S)", (ROOT / f"{name}.txt").read_text())
-    found = [(re.match(r"([A-Za-z0-9._-]+)==([^ ]+)", block), block) for block in blocks]
-    return {canonicalize_name(match[1]): (match[2], block) for match, block in found if match}
+    pins = [(re.match(r"([A-Za-z0-9._-]+)==([^ ]+)", block), block) for block in blocks]
+    return {canonicalize_name(match[1]): (match[2], block) for match, block in pins if match}
 
 
 class ImportTests(SimpleTestCase):
@@ -170,10 +174,10 @@ def is_route(path: str) -> bool:
 
 def patterns(resolver) -> list[URLPattern]:
     """Every route under `resolver`, the admin's own apart."""
-    found = []
+    routes = []
     for entry in resolver.url_patterns:
         if isinstance(entry, URLPattern):
-            found.append(entry)
+            routes.append(entry)
         elif entry.app_name != "admin":
-            found += patterns(entry)
-    return found
+            routes += patterns(entry)
+    return routes

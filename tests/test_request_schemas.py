@@ -81,7 +81,7 @@ class AllowedTests(GeneratedRequestsTestCase):
 
     def statuses(self, operation: Any) -> set[int]:
         """What the operation answers to requests that its schema allows; none is refused for what a schema says."""
-        found = set()
+        statuses = set()
 
         @settings(
             max_examples=EXAMPLES,
@@ -97,7 +97,7 @@ class AllowedTests(GeneratedRequestsTestCase):
                 return  # a form has no null and no number
             token = authentication.open_session(user=self.staff).access
             answer = case.call(headers={"Authorization": f"Bearer {token}"})
-            found.add(answer.status_code)
+            statuses.add(answer.status_code)
             if answer.status_code == 400 and answer.json()["code"] == "validation_error":
                 errors = answer.json()["errors"]
                 if case.path.endswith("refresh/"):
@@ -107,7 +107,7 @@ class AllowedTests(GeneratedRequestsTestCase):
                     self.assertLessEqual(codes, BEYOND_SCHEMAS, f"{field} of {case.body!r}, {case.query!r}")
 
         send()
-        return found
+        return statuses
 
 
 @override_settings(RATE_LIMITS_ENABLED=False)

@@ -196,10 +196,10 @@ class ConnectionTests(SimpleTestCase):
 
     def processes(self, server):
         """Eight connections at once that are kept alive: how many of them each process has, the fewest first."""
-        with ExitStack() as kept:
+        with ExitStack() as stack:
             connections = [HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE) for _ in range(8)]
             for one in connections:
-                kept.callback(one.close)
+                stack.callback(one.close)
                 one.connect()
             for _ in range(2):  # the second request of each comes to the process that has the connection
                 answers = [self.ask(one) for one in connections]

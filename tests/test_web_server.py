@@ -150,8 +150,8 @@ class RequestTests(SimpleTestCase):
     def assertAnswers(self, wire, *bodies):
         """The next answers are 200 with these bodies, and the connection is closed after them."""
         for body in bodies:
-            head, found = self.read(wire)
-            self.assertEqual((head[:12], found), ("HTTP/1.1 200", body))
+            head, received = self.read(wire)
+            self.assertEqual((head[:12], received), ("HTTP/1.1 200", body))
         self.assertIn("connection: close", head.lower())
         self.assertEqual(self.read(wire), ("", b""))
 
@@ -272,9 +272,9 @@ class RequestTests(SimpleTestCase):
 
     def test_it_listens_to_its_own_machine_unless_it_is_in_a_container(self):
         show = [sys.executable, "-m", "gunicorn", "--print-config", "voucher_project.wsgi"]
-        for host, found in (("", "127.0.0.1:8000"), ("0.0.0.0", "0.0.0.0:8000")):
+        for host, address in (("", "127.0.0.1:8000"), ("0.0.0.0", "0.0.0.0:8000")):
             environment = {"WEB_HOST": host} if host else {}
             ran = subprocess.run(
                 show, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=False
             )
-            self.assertRegex(ran.stdout, rf"(?m)^bind += \['{re.escape(found)}'\]$")
+            self.assertRegex(ran.stdout, rf"(?m)^bind += \['{re.escape(address)}'\]$")

@@ -90,11 +90,11 @@ class WitnessTests(ApiTestCase):
         for currency, price, minor in (("USD", "12.50", 2500), ("JPY", "1200", 2400)):
             with self.subTest(currency=currency):
                 intent_id = self.start(price=price, currency=currency)
-                _, asked = ask(self.witness, "GET", f"/v1/payment_intents/{intent_id}")
+                _, intent = ask(self.witness, "GET", f"/v1/payment_intents/{intent_id}")
                 started = Transaction.objects.get(stripe_payment_intent_id=intent_id)
-                self.assertEqual((asked["amount"], asked["currency"]), (minor, currency.lower()))
+                self.assertEqual((intent["amount"], intent["currency"]), (minor, currency.lower()))
                 labels = {"order_id": str(started.reference), "installation": settings.INSTALLATION}
-                self.assertEqual(asked["metadata"], labels)
+                self.assertEqual(intent["metadata"], labels)
                 document = self.assertProblem(self.confirm(intent_id), 409, "payment_not_completed")
                 self.assertEqual(document["stripe_status"], "requires_payment_method")
                 self.assertEqual(self.pay(intent_id)[1]["status"], "succeeded")
@@ -118,21 +118,21 @@ class WitnessTests(ApiTestCase):
         paid = Transaction.objects.get()
         first, second, _ = Voucher.objects.order_by("pk")
         staff = make_user(is_staff=True)
-        asked = services.request_refund_by_staff(
+        request = services.request_refund_by_staff(
             transaction_id=paid.pk, actor=staff, reason="Asked for", voucher_ids=[first.pk]
         )
-        made = services.approve_refund(refund_id=asked.pk, actor=staff)
-        self.assertEqual((made.status, made.amount), (RefundStatus.SUCCEEDED, Decimal("12.50")))
-        _, there = ask(self.witness, "GET", f"/v1/refunds/{made.stripe_refund_id}")
+        refund = services.approve_refund(refund_id=request.pk, actor=staff)
+        self.assertEqual((refund.status, refund.amount), (RefundStatus.SUCCEEDED, Decimal("12.50")))
+        _, there = ask(self.witness, "GET", f"/v1/refunds/{refund.stripe_refund_id}")
         self.assertEqual((there["amount"], there["currency"]), (1250, "usd"))
-        self.assertEqual(there["metadata"], {"refund_id": str(made.reference)})
+        self.assertEqual(there["metadata"], {"refund_id": str(refund.reference)})
         self.assertRefunded(paid, "12.50", [first])
         # One that we did not ask for, as in Stripe's dashboard.
         form = {"payment_intent": intent_id, "amount": 1250}
         _, theirs = ask(self.witness, "POST", "/v1/refunds", form)
         self.assertEqual(
-            {found.id: found.amount for found in gateway.refunds_of(intent_id)},
-            {made.stripe_refund_id: Decimal("12.50"), theirs["id"]: Decimal("12.50")},
+            {row.id: row.amount for row in gateway.refunds_of(intent_id)},
+            {refund.stripe_refund_id: Decimal("12.50"), theirs["id"]: Decimal("12.50")},
         )
         services.sync_refund(theirs["id"])
         self.assertRefunded(paid, "25.00", [first, second])

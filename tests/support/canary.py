@@ -40,7 +40,7 @@ def unescaped(text):
     while text != before:
         before = text
         text = unquote(OCTET.sub(r"%\1", html.unescape(text)))
-        text = ESCAPE.sub(lambda found: chr(int(found[1] or "20", 16)), text)
+        text = ESCAPE.sub(lambda match: chr(int(match[1] or "20", 16)), text)
     return text
 
 
@@ -176,7 +176,7 @@ class CanaryTestCase(PaidTestCase, ApiTestCase):
         self.desk = Browser(raise_request_exception=False)
         self.desk.force_login(self.staff)
         self.session = self.desk.cookies["sessionid"].value
-        self.written, self.printed, self.kept = Everything(), io.StringIO(), []
+        self.written, self.printed, self.texts = Everything(), io.StringIO(), []
         self.listen()
 
     def listen(self):
@@ -200,9 +200,9 @@ class CanaryTestCase(PaidTestCase, ApiTestCase):
                 response = client.generic(method, path, body, content_type=kind, headers=headers)
             content = b"".join(response) if response.streaming else response.content
             if path.startswith("/api/") and response.status_code >= 400:
-                self.kept.append((f"problem of {method} {path}", content.decode()))
+                self.texts.append((f"problem of {method} {path}", content.decode()))
             for entry in () if during else LogEntry.objects.all():
-                self.kept.append(("LogEntry", f"{entry.object_repr} {entry.change_message}"))
+                self.texts.append(("LogEntry", f"{entry.object_repr} {entry.change_message}"))
             transaction.set_rollback(True)
         return response
 
@@ -215,7 +215,7 @@ class CanaryTestCase(PaidTestCase, ApiTestCase):
         """At least so many lines were written, and none tells a code; ours would not without a mask either."""
         self.assertGreater(len(self.lines()), least)
         self.assertEqual([each for each in self.lines() if tells(each[1], self.planted)], [])
-        self.assertEqual([each for each in self.kept if tells(each[1], self.planted)], [])
+        self.assertEqual([each for each in self.texts if tells(each[1], self.planted)], [])
         self.assertEqual([said for said in self.written.said if tells(said, self.planted)], [])
 
     def row_of(self, entry):
@@ -228,4 +228,4 @@ class CanaryTestCase(PaidTestCase, ApiTestCase):
     def address(self, route, entry, place):
         path = EXPRESSIONS.get(entry.name, route.replace("(?P<url>.*)$", "<url>"))
         number = self.row_of(entry)
-        return "/" + re.sub(r"<(?:(\w+):)?\w+>", lambda found: number if found[1] == "int" else place, path)
+        return "/" + re.sub(r"<(?:(\w+):)?\w+>", lambda match: number if match[1] == "int" else place, path)

@@ -28,4 +28,4 @@ class GeneratedRequestsTestCase(StripeTestCase, ApiTestCase):
     def operations(self) -> list[Any]:
         """The operations of the served document; a broken one raises here."""
         loaded = schemathesis.openapi.from_wsgi("/api/schema/", application)
-        return [found.ok() for found in loaded.get_all_operations()]  # type: ignore[union-attr]
+        return [result.ok() for result in loaded.get_all_operations()]  # type: ignore[union-attr]

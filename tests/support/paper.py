@@ -15,7 +15,7 @@ def picture(content: bytes) -> Image.Image:
 
 def links_in(image: Image.Image) -> list[str]:
     """What the QR codes in a picture say."""
-    return [found.text for found in zxingcpp.read_barcodes(image)]
+    return [barcode.text for barcode in zxingcpp.read_barcodes(image)]
 
 
 def pages_of(pdf: bytes, dpi: int = 150) -> list[Image.Image]:
@@ -38,7 +38,7 @@ def metadata_of(pdf: bytes) -> dict[str, str]:
 def marks_of(pdf: bytes) -> list[tuple[int, tuple[float, float, float, float]]]:
     """Page number and bounds (left, bottom, right, top, in points) of each piece of text and each drawing."""
     document = pypdfium2.PdfDocument(pdf)
-    found: list[tuple[int, Any]] = []
+    marks: list[tuple[int, Any]] = []
     for number, page in enumerate(document):
-        found += [(number, piece.get_bounds()) for piece in page.get_objects()]
-    return found
+        marks += [(number, piece.get_bounds()) for piece in page.get_objects()]
+    return marks

@@ -96,8 +96,8 @@ def _let_flush_past_triggers(operations: Any) -> None:
             try:
                 flush(self, statements)
             finally:
-                for _, made in triggers:
-                    cursor.execute(made)
+                for _, definition in triggers:
+                    cursor.execute(definition)
 
     operations.execute_sql_flush = execute_sql_flush
 

@@ -91,9 +91,9 @@ def _let_python_keep_bytecode() -> None:
 def _environment(database_url: str | None, redis_url: str | None) -> dict[str, str]:
     """Every variable of .env.example, so that neither a `.env` nor the shell can change what the tests find."""
     names = re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE)
-    given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
-    fixed = {name: "" for name in names if name not in given} | ENVIRONMENT
-    return fixed | {name: url for name, url in given.items() if url is not None}
+    servers = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    fixed = {name: "" for name in names if name not in servers} | ENVIRONMENT
+    return fixed | {name: url for name, url in servers.items() if url is not None}
 
 
 def new_home() -> Path:
