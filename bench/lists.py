@@ -50,7 +50,8 @@ def fill(of_one: int, rows: int) -> dict[str, Any]:
     from django.utils import timezone
 
     from apps.users.models import User
-    from apps.vouchers.models import Hold, Voucher, VoucherType, VoucherUsage
+    from apps.vouchers.models import Voucher, VoucherType, VoucherUsage
+    from apps.vouchers.states import Hold
     from apps.vouchers.tests.factories import held, sold_voucher
 
     now = timezone.now()

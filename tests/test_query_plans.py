@@ -12,7 +12,8 @@ from apps.authentication.models import Session
 from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
 from apps.users.models import User
 from apps.users.tests.factories import make_customer
-from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherEventKind, VoucherUsage
+from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherUsage
+from apps.vouchers.states import VoucherEventKind
 from apps.vouchers.tests.factories import make_type
 from apps.vouchers.tests.test_long_lists import fill
 from tests.support.plans import PlanTestCase, plan_of, whole_table

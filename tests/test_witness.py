@@ -23,7 +23,8 @@ from django.test import override_settings
 from apps.payments import gateway, services
 from apps.payments.models import RefundStatus, SoldVoucher, Transaction
 from apps.users.tests.factories import make_user
-from apps.vouchers.models import Hold, Voucher
+from apps.vouchers.models import Voucher
+from apps.vouchers.states import Hold
 from apps.vouchers.tests.factories import make_type
 from tests.support.cases import ApiTestCase
 

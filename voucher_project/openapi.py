@@ -18,8 +18,8 @@ SPECTACULAR_SETTINGS: Final[dict[str, Any]] = {
     "DISABLE_DOCSTRING_DESCRIPTIONS": True,  # they are for who works on the code
     "SCHEMA_PATH_PREFIX": "/api/",
     "ENUM_NAME_OVERRIDES": {
-        "VoucherStatus": "apps.vouchers.models.VoucherStatus.choices",
-        "InactiveReason": "apps.vouchers.models.InactiveReason.choices",
+        "VoucherStatus": "apps.vouchers.states.VoucherStatus.choices",
+        "InactiveReason": "apps.vouchers.states.InactiveReason.choices",
         "TransactionStatus": "apps.payments.models.TransactionStatus.choices",
     },
 }

@@ -23,7 +23,8 @@ from django.conf import settings
 from django.db import models
 
 from apps.payments.models import Transaction
-from apps.vouchers.models import Voucher, VoucherStatus, VoucherType
+from apps.vouchers.models import Voucher, VoucherType
+from apps.vouchers.states import VoucherStatus
 
 VIEW_FIGURES: Final = "analytics.view_figures"
 

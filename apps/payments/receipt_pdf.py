@@ -15,7 +15,8 @@ from apps.core.dates import format_moment
 from apps.core.money import format_amount
 from apps.core.pdf import PdfDocument, new_document
 from apps.vouchers import codes
-from apps.vouchers.models import InactiveReason, Voucher
+from apps.vouchers.models import Voucher
+from apps.vouchers.states import InactiveReason
 
 from .models import Transaction
 

@@ -6,7 +6,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.core.money import format_amount
 from apps.users.models import User
-from apps.vouchers.models import Hold
+from apps.vouchers.states import Hold
 
 from .errors import NotPaid, TransactionNotFound
 from .models import (

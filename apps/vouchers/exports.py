@@ -12,7 +12,8 @@ from django.db.models.functions import Coalesce, NullIf
 from apps.core.exports import Column, Days, Kind, Table, moment_columns
 
 from . import codes
-from .models import Hold, Voucher, VoucherStatus, VoucherUsage, status_condition
+from .models import Voucher, VoucherUsage
+from .states import Hold, VoucherStatus, status_condition
 
 
 def status_of_voucher(at: datetime) -> Case:

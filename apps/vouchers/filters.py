@@ -9,7 +9,8 @@ from django_filters import rest_framework as filters
 from apps.core.api.filters import IdFilter, TextFilter, with_period
 
 from . import codes
-from .models import Voucher, VoucherStatus, VoucherType, VoucherUsage
+from .models import Voucher, VoucherType, VoucherUsage
+from .states import VoucherStatus
 
 OLDER_INACTIVE = "cancelled"  # as the older web client asks for inactive vouchers
 ORDERINGS = ("purchase_date", "-purchase_date", "expiry_date", "-expiry_date")

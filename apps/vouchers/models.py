@@ -20,14 +20,7 @@ from .code_export_models import CodeExportStatus as CodeExportStatus
 from .lookups import LastFour
 from .refusal_models import RefusalCount as RefusalCount
 from .refusal_models import RefusalWriter as RefusalWriter
-from .states import MONEY_HOLDS as MONEY_HOLDS
-from .states import VOID as VOID
-from .states import Hold as Hold
-from .states import InactiveReason as InactiveReason
-from .states import RefusalReason as RefusalReason
-from .states import VoucherEventKind as VoucherEventKind
-from .states import VoucherStatus as VoucherStatus
-from .states import status_condition as status_condition
+from .states import Hold, InactiveReason, VoucherEventKind, VoucherStatus, status_condition
 from .type_names import WithTypeName as WithTypeName
 
 CURRENCY_CODE: Final = re.compile(r"^[A-Z]{3}\Z")

@@ -27,16 +27,13 @@ from .models import (
     VIEW_VOUCHERS,
     Batch,
     RefusalCount,
-    RefusalReason,
     UsageReversal,
     Voucher,
     VoucherEvent,
-    VoucherEventKind,
-    VoucherStatus,
     VoucherType,
     VoucherUsage,
-    status_condition,
 )
+from .states import RefusalReason, VoucherEventKind, VoucherStatus, status_condition
 
 MAX_USES_SHOWN: Final = 1000
 

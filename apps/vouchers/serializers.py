@@ -13,16 +13,8 @@ from apps.users.models import User
 from apps.users.permissions import has_staff_permission
 
 from . import codes
-from .models import (
-    VIEW_VOUCHERS,
-    Batch,
-    InactiveReason,
-    Voucher,
-    VoucherEvent,
-    VoucherStatus,
-    VoucherType,
-    VoucherUsage,
-)
+from .models import VIEW_VOUCHERS, Batch, Voucher, VoucherEvent, VoucherType, VoucherUsage
+from .states import InactiveReason, VoucherStatus
 
 MAX_DETAILS_BYTES = 4096
 

@@ -17,8 +17,8 @@ from apps.core.money import format_amount
 from apps.core.pdf import PdfDocument, new_document
 
 from . import qr
-from .models import Voucher, VoucherStatus
-from .states import WHY_INACTIVE, InactiveReason
+from .models import Voucher
+from .states import WHY_INACTIVE, InactiveReason, VoucherStatus
 
 # Vouchers in one file: two and a half minutes, 25 MB, and 330 MB of memory while it is drawn.
 MOST: Final = 10_000

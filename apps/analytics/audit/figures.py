@@ -13,7 +13,8 @@ from django.utils import timezone
 from apps.analytics import selectors
 from apps.analytics.periods import EARLIEST, Period
 from apps.payments.models import PAID, Transaction
-from apps.vouchers.models import Voucher, VoucherStatus, VoucherUsage
+from apps.vouchers.models import Voucher, VoucherUsage
+from apps.vouchers.states import VoucherStatus
 
 from .rule import MAX_LISTED, Finding, Rule
 

@@ -15,7 +15,8 @@ from apps.payments.models import (
     RefundStatus,
     SoldVoucher,
 )
-from apps.vouchers.models import Hold, InactiveReason, Voucher
+from apps.vouchers.models import Voucher
+from apps.vouchers.states import Hold, InactiveReason
 
 from .rule import rule
 

@@ -22,7 +22,7 @@ from apps.payments.models import (
     TransactionStatus,
 )
 from apps.users.models import CLOSED_DOMAIN
-from apps.vouchers.models import Hold, VoucherStatus, status_condition
+from apps.vouchers.states import Hold, VoucherStatus, status_condition
 
 from .rule import rule
 

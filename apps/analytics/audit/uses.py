@@ -6,7 +6,8 @@ from typing import Any
 
 from django.db.models import Count, Exists, F, Max, OuterRef, Q
 
-from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind, VoucherUsage
+from apps.vouchers.models import Voucher, VoucherEvent, VoucherUsage
+from apps.vouchers.states import VoucherEventKind
 
 from .rule import CLOCK_SKEW, rule
 

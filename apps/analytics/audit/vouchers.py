@@ -9,7 +9,8 @@ from django.db.models import ExpressionWrapper as Wrapped
 from django.db.models.functions import Cast
 
 from apps.payments.models import PAID, Transaction
-from apps.vouchers.models import Batch, Voucher, VoucherEvent, VoucherEventKind
+from apps.vouchers.models import Batch, Voucher, VoucherEvent
+from apps.vouchers.states import VoucherEventKind
 
 from .rule import rule
 

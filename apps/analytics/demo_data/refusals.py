@@ -8,7 +8,8 @@ from typing import Final
 
 from django.utils import timezone
 
-from apps.vouchers.models import RefusalCount, RefusalReason, VoucherUsage
+from apps.vouchers.models import RefusalCount, VoucherUsage
+from apps.vouchers.states import RefusalReason
 
 # How many are refused for a reason, as a share of the uses that are made of the service on that day.
 SHARES: Final = {

@@ -20,7 +20,8 @@ from apps.payments.models import (
 )
 from apps.payments.services.refunds.allocation import COUNTING, total
 from apps.users.models import User
-from apps.vouchers.models import MONEY_HOLDS, Hold, Voucher
+from apps.vouchers.models import Voucher
+from apps.vouchers.states import MONEY_HOLDS, Hold
 
 from .timeline import Timeline
 

@@ -17,18 +17,9 @@ from apps.core.dates import end_of_day
 from apps.payments.models import Dispute, Refund
 from apps.users.models import User
 from apps.vouchers import codes
-from apps.vouchers.models import (
-    MONEY_HOLDS,
-    VOID,
-    Hold,
-    UsageReversal,
-    Voucher,
-    VoucherEvent,
-    VoucherEventKind,
-    VoucherStatus,
-    VoucherUsage,
-)
+from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherUsage
 from apps.vouchers.services.holds import ALL_HOLDS, EVENT_OF
+from apps.vouchers.states import MONEY_HOLDS, VOID, Hold, VoucherEventKind, VoucherStatus
 
 from .people import Person
 from .rows import Rows

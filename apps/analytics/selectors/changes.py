@@ -16,15 +16,8 @@ from django.db.models.functions import Coalesce
 from apps.analytics.models import CountedReturn, ReturnKind
 from apps.analytics.periods import ALL_DAYS
 from apps.payments.models import Dispute, Refund, Transaction
-from apps.vouchers.models import (
-    UsageReversal,
-    Voucher,
-    VoucherEvent,
-    VoucherStatus,
-    VoucherUsage,
-    status_condition,
-)
-from apps.vouchers.states import NO_CHANGE
+from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherUsage
+from apps.vouchers.states import NO_CHANGE, VoucherStatus, status_condition
 
 from .metrics import Row, cents
 from .rows import Books, Ranges, local_day, within

@@ -7,7 +7,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
-from apps.vouchers.models import VoucherStatus, VoucherType
+from apps.vouchers.models import VoucherType
+from apps.vouchers.states import VoucherStatus
 
 CENT: Final = Decimal("0.01")
 ZERO: Final = Decimal("0.00")

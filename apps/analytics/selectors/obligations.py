@@ -15,7 +15,8 @@ from django.utils import timezone
 from apps.analytics.models import UnusedValue
 from apps.analytics.periods import ALL_DAYS, start_of
 from apps.core.snapshots import one_moment
-from apps.vouchers.models import Voucher, VoucherStatus
+from apps.vouchers.models import Voucher
+from apps.vouchers.states import VoucherStatus
 
 from .changes import changed_vouchers
 from .coverage import Coverage, coverage_of

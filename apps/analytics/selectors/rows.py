@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from apps.payments.models import Dispute, DisputeOutcome, Refund, RefundStatus, Transaction
 from apps.users.models import User
-from apps.vouchers.models import UsageReversal, Voucher, VoucherStatus, VoucherUsage, status_condition
+from apps.vouchers.models import UsageReversal, Voucher, VoucherUsage
+from apps.vouchers.states import VoucherStatus, status_condition
 
 from .metrics import MONEY, Row, cents
 

@@ -11,8 +11,9 @@ from django.db.models import Model
 from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
 from apps.payments.tests.factories import make_transaction, transaction_row
 from apps.users.models import User
-from apps.vouchers.models import Hold, UsageReversal, Voucher, VoucherType, VoucherUsage
+from apps.vouchers.models import UsageReversal, Voucher, VoucherType, VoucherUsage
 from apps.vouchers.services import batches
+from apps.vouchers.states import Hold
 from apps.vouchers.tests.factories import make_type, sold_voucher
 
 _numbers = count(1)

@@ -29,7 +29,8 @@ from apps.users.models import User
 from apps.users.tests.factories import make_user
 from apps.vouchers import codes
 from apps.vouchers import services as voucher_services
-from apps.vouchers.models import Hold, UsageReversal, Voucher, VoucherEvent, VoucherUsage
+from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherUsage
+from apps.vouchers.states import Hold
 from apps.vouchers.tests.factories import held, make_voucher
 from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase

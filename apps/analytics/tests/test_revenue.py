@@ -8,7 +8,8 @@ from django.test import override_settings
 from django.utils import timezone
 
 from apps.users.tests.factories import make_customer, make_other_customer, make_staff
-from apps.vouchers.models import Hold, Voucher
+from apps.vouchers.models import Voucher
+from apps.vouchers.states import Hold
 from apps.vouchers.tests.factories import held, make_type
 from tests.support.cases import ApiTestCase
 

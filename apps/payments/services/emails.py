@@ -29,8 +29,8 @@ from apps.payments.models import (
     Transaction,
     TransactionStatus,
 )
-from apps.vouchers.models import Hold, InactiveReason, Voucher, VoucherStatus
-from apps.vouchers.states import WHY_INACTIVE
+from apps.vouchers.models import Voucher
+from apps.vouchers.states import WHY_INACTIVE, Hold, InactiveReason, VoucherStatus
 
 log = logging.getLogger(__name__)
 

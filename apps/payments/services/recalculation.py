@@ -21,7 +21,8 @@ from apps.payments.models import (
 )
 from apps.users.models import User
 from apps.vouchers import services as voucher_services
-from apps.vouchers.models import Hold, Voucher
+from apps.vouchers.models import Voucher
+from apps.vouchers.states import Hold
 
 from .refunds.allocation import COUNTING, allocate_dashboard_refunds, goodwill_of, lost_vouchers, total
 

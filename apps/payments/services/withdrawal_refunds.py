@@ -13,7 +13,8 @@ from apps.core.second_person import SecondPersonNeeded
 from apps.payments.errors import NothingToRefund, PaymentDisputed, RefundDecided
 from apps.payments.models import Refund, RefundStatus, SoldVoucher, Transaction
 from apps.users.models import User
-from apps.vouchers.models import Hold, VoucherType
+from apps.vouchers.models import VoucherType
+from apps.vouchers.states import Hold
 
 from .refunds.allocation import refundable_amount
 from .refunds.decisions import approve_refund, execute_refund

@@ -10,7 +10,8 @@ from apps.payments import gateway, services
 from apps.payments.models import Dispute
 from apps.users.tests.factories import make_customer
 from apps.vouchers import services as voucher_services
-from apps.vouchers.models import Hold, Voucher, VoucherEvent
+from apps.vouchers.models import Voucher, VoucherEvent
+from apps.vouchers.states import Hold
 from apps.vouchers.tests.factories import make_type, make_voucher
 from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase

@@ -22,7 +22,8 @@ from apps.payments.serializers import (
 )
 from apps.payments.services import fulfilment
 from apps.users.tests.factories import make_customer
-from apps.vouchers.models import Hold, Voucher, VoucherType
+from apps.vouchers.models import Voucher, VoucherType
+from apps.vouchers.states import Hold
 from apps.vouchers.tests.factories import held, make_type
 from tests.support.cases import ApiTestCase
 

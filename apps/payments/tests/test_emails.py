@@ -21,7 +21,8 @@ from apps.users import services as users
 from apps.users.models import User
 from apps.users.tests.factories import PASSWORD, make_customer, make_user
 from apps.vouchers import services as vouchers
-from apps.vouchers.models import Hold, Voucher
+from apps.vouchers.models import Voucher
+from apps.vouchers.states import Hold
 from apps.vouchers.tests.factories import held, make_type
 from tests.support.cases import ApiTestCase
 

@@ -7,7 +7,8 @@ from django.core.management import call_command
 from apps.payments.models import Refund, RefundedVoucher, Transaction
 from apps.payments.services.recalculation import recalculate
 from apps.vouchers import services as voucher_services
-from apps.vouchers.models import Hold, Voucher, VoucherEvent
+from apps.vouchers.models import Voucher, VoucherEvent
+from apps.vouchers.states import Hold
 from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase
 

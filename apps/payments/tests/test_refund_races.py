@@ -12,7 +12,8 @@ from apps.payments import gateway, services
 from apps.payments.errors import NothingToRefund, PaymentProviderUnavailable, RefundDecided
 from apps.payments.models import Refund, Transaction
 from apps.payments.services.refunds import requests
-from apps.vouchers.models import Hold, Voucher
+from apps.vouchers.models import Voucher
+from apps.vouchers.states import Hold
 from tests.support.cases import Client, RaceTestCase
 
 from .money import PaidTestCase

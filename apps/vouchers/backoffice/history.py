@@ -21,7 +21,8 @@ from apps.users.current_user import current_user
 from apps.vouchers import codes, selectors, services
 from apps.vouchers.backoffice.code_search import FoundByCode
 from apps.vouchers.exports import USAGES
-from apps.vouchers.models import VoucherEvent, VoucherEventKind, VoucherUsage
+from apps.vouchers.models import VoucherEvent, VoucherUsage
+from apps.vouchers.states import VoucherEventKind
 
 
 class OfVoucher:

@@ -11,7 +11,8 @@ from unfold.views import ChangeList
 
 from apps.core.backoffice.read_only import LogsEachRow
 from apps.core.money import format_amount
-from apps.vouchers.models import Voucher, VoucherStatus, VoucherType, status_condition
+from apps.vouchers.models import Voucher, VoucherType
+from apps.vouchers.states import VoucherStatus, status_condition
 
 
 class TypesCounted(ChangeList):

@@ -31,7 +31,8 @@ from apps.vouchers import codes, services
 from apps.vouchers.backoffice.code_search import FoundByCode
 from apps.vouchers.backoffice.history import OfEvent, OfUsage
 from apps.vouchers.exports import VOUCHERS
-from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherStatus, VoucherUsage, status_condition
+from apps.vouchers.models import Voucher, VoucherEvent, VoucherUsage
+from apps.vouchers.states import Hold, VoucherStatus, status_condition
 
 LONGEST_EXTENSION: Final = timedelta(days=36_500)  # as long as a type may be valid
 STATUS_COLOURS = {

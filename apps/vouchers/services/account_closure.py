@@ -7,7 +7,8 @@ from django.utils import timezone
 
 from apps.core.batching import id_chunks
 from apps.users.models import User
-from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind
+from apps.vouchers.models import Voucher, VoucherEvent
+from apps.vouchers.states import VoucherEventKind
 
 CHUNK: Final = 5000
 

@@ -20,7 +20,8 @@ from apps.core import mail
 from apps.core.dates import format_day, start_of_day
 from apps.users import unsubscribe_links
 from apps.users.models import User, UserProfile
-from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind
+from apps.vouchers.models import Voucher, VoucherEvent
+from apps.vouchers.states import VoucherEventKind
 
 log = logging.getLogger(__name__)
 

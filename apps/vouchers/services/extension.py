@@ -8,7 +8,8 @@ from django.utils import timezone
 from apps.core.dates import end_of_day
 from apps.users.models import User
 from apps.vouchers.errors import ExtensionBackwards, VoucherInactive, VoucherNotFound
-from apps.vouchers.models import VOID, Voucher, VoucherEvent, VoucherEventKind
+from apps.vouchers.models import Voucher, VoucherEvent
+from apps.vouchers.states import VOID, VoucherEventKind
 
 from .holds import lock_vouchers
 

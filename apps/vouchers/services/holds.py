@@ -12,7 +12,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.users.models import User
-from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherEventKind
+from apps.vouchers.models import Voucher, VoucherEvent
+from apps.vouchers.states import Hold, VoucherEventKind
 
 EVENT_OF: Final = {
     Hold.VOIDED: VoucherEventKind.VOIDED,

@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from apps.core.dates import end_of_day
 from apps.vouchers import price_checks
-from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind, VoucherType
+from apps.vouchers.models import Voucher, VoucherEvent, VoucherType
+from apps.vouchers.states import VoucherEventKind
 
 from .voucher_rows import CODE_TRIES as CODE_TRIES
 from .voucher_rows import insert_vouchers

@@ -12,7 +12,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.users.models import User
-from apps.vouchers.models import MONEY_HOLDS, VOID, Hold, Voucher, VoucherEvent, VoucherEventKind
+from apps.vouchers.models import Voucher, VoucherEvent
+from apps.vouchers.states import MONEY_HOLDS, VOID, Hold, VoucherEventKind
 
 from .extension import give_days_back
 from .holds import ALL_HOLDS, change_holds, lock_vouchers

@@ -29,8 +29,9 @@ from apps.vouchers.errors import (
     VoucherRefused,
     VoucherUsedUp,
 )
-from apps.vouchers.models import Voucher, VoucherStatus, VoucherUsage
+from apps.vouchers.models import Voucher, VoucherUsage
 from apps.vouchers.rows import usage_row, voucher_row
+from apps.vouchers.states import VoucherStatus
 
 from . import redeem_statement
 from .holds import lock_vouchers

@@ -9,7 +9,8 @@ from apps.core import mail
 from apps.users.models import User
 from apps.vouchers import codes
 from apps.vouchers.errors import OwnerInactive, VoucherChanging, VoucherInactive, VoucherNotFound
-from apps.vouchers.models import VOID, Voucher, VoucherEvent, VoucherEventKind
+from apps.vouchers.models import Voucher, VoucherEvent
+from apps.vouchers.states import VOID, VoucherEventKind
 
 from .holds import lock_vouchers
 

@@ -16,7 +16,8 @@ from apps.vouchers.errors import (
     VoucherChanging,
     VoucherInactive,
 )
-from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherEventKind, VoucherUsage
+from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherUsage
+from apps.vouchers.states import VoucherEventKind
 
 MAX_REASON_LENGTH = 500
 

@@ -19,7 +19,8 @@ from django.utils import timezone
 
 from apps.core.batching import id_chunks
 from apps.users.models import User
-from apps.vouchers.models import VOID, Hold, Voucher, VoucherType
+from apps.vouchers.models import Voucher, VoucherType
+from apps.vouchers.states import VOID, Hold
 
 from .holds import change_holds, lock_vouchers
 

@@ -11,9 +11,10 @@ from rest_framework.renderers import JSONRenderer
 
 from apps.users.models import User
 from apps.vouchers import codes, services
-from apps.vouchers.models import Hold, Voucher, VoucherType, VoucherUsage
+from apps.vouchers.models import Voucher, VoucherType, VoucherUsage
 from apps.vouchers.serializers import RedeemOutput
 from apps.vouchers.services import batches
+from apps.vouchers.states import Hold
 
 _numbers = count(1)
 

@@ -17,8 +17,9 @@ from django.utils import timezone
 from apps.users.tests.factories import make_deactivated, make_user
 from apps.vouchers import codes, services
 from apps.vouchers.backoffice import batches as batch_screens
-from apps.vouchers.models import Batch, BatchExport, Hold, Voucher, VoucherType
+from apps.vouchers.models import Batch, BatchExport, Voucher, VoucherType
 from apps.vouchers.services import batches
+from apps.vouchers.states import Hold
 
 from .factories import held, make_type
 from .test_admin import AdminTestCase

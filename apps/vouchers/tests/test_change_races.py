@@ -20,8 +20,9 @@ from apps.users import services as user_services
 from apps.users.tests.factories import PASSWORD
 from apps.vouchers import codes, services
 from apps.vouchers.errors import VoucherNotFound
-from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherEventKind, VoucherUsage
+from apps.vouchers.models import Voucher, VoucherEvent, VoucherUsage
 from apps.vouchers.services import holds, redemption, reissue
+from apps.vouchers.states import Hold, VoucherEventKind
 from apps.vouchers.tests.factories import answer_to, held
 from tests.support.books import broken_rules
 

@@ -13,7 +13,7 @@ from apps.users.models import User
 from apps.users.tests.factories import make_customer, make_other_customer, make_staff
 from apps.vouchers import codes, selectors, services
 from apps.vouchers.documents import type_document, usage_document, voucher_document
-from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherType, VoucherUsage
+from apps.vouchers.models import Voucher, VoucherEvent, VoucherType, VoucherUsage
 from apps.vouchers.rows import (
     TYPE_COLUMNS,
     USAGE_COLUMNS,
@@ -29,6 +29,7 @@ from apps.vouchers.serializers import (
     VoucherOutput,
     VoucherTypeOutput,
 )
+from apps.vouchers.states import Hold
 from tests.support.cases import ApiTestCase
 
 from .factories import held, make_expired_voucher, make_type, make_usage, make_used_voucher, make_voucher

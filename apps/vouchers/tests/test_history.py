@@ -7,7 +7,8 @@ from django.db import IntegrityError, connection, transaction
 
 from apps.users.tests.factories import make_user
 from apps.vouchers import codes, services
-from apps.vouchers.models import Hold, Voucher, VoucherEvent
+from apps.vouchers.models import Voucher, VoucherEvent
+from apps.vouchers.states import Hold
 from apps.vouchers.tests.factories import make_voucher
 from tests.support.cases import ApiTestCase
 

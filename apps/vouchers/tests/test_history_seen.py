@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from apps.users.tests.factories import PASSWORD, make_other_customer, make_staff, make_user
 from apps.vouchers import services
-from apps.vouchers.models import Hold, Voucher, VoucherEvent
+from apps.vouchers.models import Voucher, VoucherEvent
+from apps.vouchers.states import Hold
 from apps.vouchers.tests.factories import make_type, make_voucher
 from tests.support.cases import ApiTestCase
 

@@ -4,7 +4,8 @@ from django.test import SimpleTestCase
 
 from apps.users.tests.factories import make_staff, make_user
 from apps.vouchers import services
-from apps.vouchers.models import Hold, Voucher, VoucherEvent
+from apps.vouchers.models import Voucher, VoucherEvent
+from apps.vouchers.states import Hold
 from tests.support.cases import ApiTestCase
 
 from .factories import held, make_voucher

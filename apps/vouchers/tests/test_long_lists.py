@@ -15,7 +15,8 @@ from apps.core.api.pagination import DeferredJoinPaginator
 from apps.users.models import User
 from apps.users.tests.factories import make_staff, make_user
 from apps.vouchers import codes
-from apps.vouchers.models import Hold, Voucher, VoucherStatus, VoucherUsage
+from apps.vouchers.models import Voucher, VoucherUsage
+from apps.vouchers.states import Hold, VoucherStatus
 from tests.support.cases import ApiTestCase, Client
 from tests.support.plans import PlanTestCase, plan_of, whole_table
 

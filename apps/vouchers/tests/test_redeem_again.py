@@ -11,7 +11,8 @@ from django.test import override_settings
 from apps.users.errors import AccountClosed
 from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_staff
 from apps.vouchers import services
-from apps.vouchers.models import Hold, Voucher, VoucherUsage
+from apps.vouchers.models import Voucher, VoucherUsage
+from apps.vouchers.states import Hold
 from apps.vouchers.tests.factories import (
     held,
     make_expired_voucher,

@@ -16,8 +16,9 @@ from django.utils import timezone
 from apps.authentication import services as authentication
 from apps.users.tests.factories import make_customer
 from apps.vouchers import services, tasks
-from apps.vouchers.models import Hold, RefusalCount, RefusalWriter, VoucherType
+from apps.vouchers.models import RefusalCount, RefusalWriter, VoucherType
 from apps.vouchers.services import redemption, refusals
+from apps.vouchers.states import Hold
 from apps.vouchers.tests.factories import (
     held,
     make_expired_voucher,

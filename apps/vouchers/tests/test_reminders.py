@@ -22,8 +22,9 @@ from apps.users import services as users
 from apps.users.models import UserProfile
 from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_user
 from apps.vouchers import services, tasks
-from apps.vouchers.models import Hold, Voucher, VoucherEvent, VoucherEventKind
+from apps.vouchers.models import Voucher, VoucherEvent
 from apps.vouchers.services import expiry_reminders
+from apps.vouchers.states import Hold, VoucherEventKind
 from apps.vouchers.tests.factories import held, make_type, make_voucher
 from tests.support.cases import ApiTestCase, RaceTestCase
 

@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from apps.users.tests.factories import make_customer, make_other_customer, make_staff
 from apps.vouchers import errors, services
-from apps.vouchers.models import Hold, UsageReversal, Voucher, VoucherEvent, VoucherUsage
+from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherUsage
+from apps.vouchers.states import Hold
 from apps.vouchers.tests.factories import held, make_type, make_usage, make_used_voucher, make_voucher
 from tests.support.cases import ApiTestCase
 

@@ -14,14 +14,8 @@ from django.utils import timezone
 from apps.core.errors import DomainError
 from apps.vouchers import services
 from apps.vouchers.errors import AlreadyReversed
-from apps.vouchers.models import (
-    UsageReversal,
-    Voucher,
-    VoucherEvent,
-    VoucherEventKind,
-    VoucherQuerySet,
-    VoucherUsage,
-)
+from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherQuerySet, VoucherUsage
+from apps.vouchers.states import VoucherEventKind
 from tests.support.books import broken_rules
 
 from .factories import make_usage

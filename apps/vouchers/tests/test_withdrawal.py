@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from apps.users.tests.factories import make_staff, make_user
 from apps.vouchers.errors import VoucherTypeNotFound
-from apps.vouchers.models import Hold, Voucher, VoucherEvent
+from apps.vouchers.models import Voucher, VoucherEvent
 from apps.vouchers.services import batches, withdrawal
+from apps.vouchers.states import Hold
 from tests.support.cases import ApiTestCase, RaceTestCase
 
 from .factories import held, make_type, make_voucher

@@ -25,7 +25,8 @@ from apps.analytics.selectors.changes import figures_of_return
 from apps.analytics.selectors.metrics import NAMES, Row, cents
 from apps.analytics.selectors.obligations import WITH_VALUE
 from apps.analytics.selectors.rows import Books, Ranges, flag, local_day, within
-from apps.vouchers.models import Voucher, VoucherStatus
+from apps.vouchers.models import Voucher
+from apps.vouchers.states import VoucherStatus
 
 from .voucher_notes import UnusedKey
 

@@ -15,7 +15,7 @@ from apps.payments import gateway
 from apps.payments.models import Dispute, Refund, RefundStatus, Transaction
 from apps.payments.services.fulfilment import is_paid_in_full
 from apps.payments.services.refunds.stripe_sync import STATUS_OF
-from apps.vouchers.models import VOID
+from apps.vouchers.states import VOID
 
 PAYABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_action")
 

@@ -29,7 +29,8 @@ from apps.payments.models import (
     Transaction,
 )
 from apps.payments.services import emails
-from apps.vouchers.models import Hold, Voucher
+from apps.vouchers.models import Voucher
+from apps.vouchers.states import Hold
 
 COUNTING: Final = (*UNDER_WAY, RefundStatus.SUCCEEDED)
 # What of a refund is decided or learnt when it ends.

@@ -14,7 +14,8 @@ from apps.payments.models import Refund, RefundedVoucher, RefundOrigin, Transact
 from apps.payments.services import emails, idempotency_keys
 from apps.payments.services.recalculation import lock_transaction, lock_vouchers, recalculate
 from apps.users.models import User
-from apps.vouchers.models import Hold, Voucher
+from apps.vouchers.models import Voucher
+from apps.vouchers.states import Hold
 
 from .allocation import amount_needs_second_person, going_back, refundable_amount
 
