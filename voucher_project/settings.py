@@ -1,7 +1,7 @@
 """The one settings file. Every value that differs between places comes from the environment or `.env`.
 
 `.env.example` lists the variables. With DEBUG off, the last lines refuse to start on a configuration that is not
-safe (`refusals.py`), one line a problem.
+safe (`unsafe_settings.py`), one line a problem.
 """
 
 import hashlib
@@ -36,16 +36,16 @@ from .logging_config import logging_config
 from .openapi import PROBLEM_EXTENSION_MEMBERS as PROBLEM_EXTENSION_MEMBERS
 from .openapi import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from .openapi import VERSION as VERSION
-from .refusals import refusals
 from .schedule import CELERY_BEAT_SCHEDULE as CELERY_BEAT_SCHEDULE  # a setting
 from .unfold_settings import unfold_settings
+from .unsafe_settings import problems_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEBUG = read("DEBUG", False, cast=bool)
 LOCAL_KEY = "local-development-key-never-used-with-debug-off-0123456789"
 SECRET_KEY = read("SECRET_KEY", LOCAL_KEY if DEBUG else "")
-# Our own rule (refusals.py) lets 256 random bits pass: in base64 these are 44 characters, Django would have 50.
+# Our own rule (unsafe_settings.py) lets 256 random bits pass: in base64 these are 44 characters, Django would have 50.
 SILENCED_SYSTEM_CHECKS = ["security.W009"]
 ALLOWED_HOSTS = read("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if DEBUG else [], cast=words)
 INTERNAL_IPS = ["127.0.0.1", "::1"]  # who sees what is for developers, where DEBUG is on
@@ -393,7 +393,7 @@ LOG_FILE = read("LOG_FILE", str(BASE_DIR / "logs" / "django.log"))
 LOGGING = logging_config(level=LOG_LEVEL, form=LOG_FORM, file=LOG_FILE)
 UNFOLD = unfold_settings(FRONTEND_URL)
 
-if not DEBUG and (_problems := refusals(globals())):
+if not DEBUG and (_problems := problems_of(globals())):
     raise ImproperlyConfigured(
         "Refusing to start with DEBUG off (for development: cp .env.example .env):\n  "
         + "\n  ".join(_problems)

@@ -8,7 +8,7 @@ from apps.core.email_addresses import is_sender
 from .stripe_keys import configuration_problems
 
 
-def refusals(settings: Mapping[str, Any]) -> list[str]:
+def problems_of(settings: Mapping[str, Any]) -> list[str]:
     """What makes these settings unfit for DEBUG=False, a line each; none if they are safe."""
     example_keys = ("change", "example", "insecure", "secret-key", "your-", "local-development")
     rules = [
