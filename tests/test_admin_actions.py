@@ -89,7 +89,7 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
             transaction=paid, amount=1, origin="stripe", status="failed", finished_at=timezone.now()
         )
         batch: Any = make_batch_vouchers(owner=self.customer, quantity=2)[0].batch
-        wanted_codes = code_exports.request_code_export(batch=batch, actor=self.staff, reason="x")
+        code_request = code_exports.request_code_export(batch=batch, actor=self.staff, reason="x")
         unsold, group = make_type(), Group.objects.create(name="Desk")
         authentication.open_session(user=self.customer)
         session = Session.objects.latest("created_at")
@@ -135,9 +135,9 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
                 UsageReversal.objects.exists),
             Row("vouchers.Batch", "export_codes", "vouchers.export_codes", batch, exported),
             Row("vouchers.Batch", "print_sheets", "vouchers.export_codes", batch, exported),
-            Row("vouchers.CodeExportRequest", "approve", "vouchers.decide_code_export", wanted_codes,
+            Row("vouchers.CodeExportRequest", "approve", "vouchers.decide_code_export", code_request,
                 CodeExportRequest.objects.filter(status="approved").exists),
-            Row("vouchers.CodeExportRequest", "reject", "vouchers.decide_code_export", wanted_codes,
+            Row("vouchers.CodeExportRequest", "reject", "vouchers.decide_code_export", code_request,
                 CodeExportRequest.objects.filter(status="rejected").exists),
             Row("vouchers.VoucherType", "delete_selected", "vouchers.delete_vouchertype", unsold,
                 lambda: not VoucherType.objects.filter(pk=unsold.pk).exists(), {"post": "yes"}),

@@ -22,16 +22,16 @@ from tests.support.cases import RaceTestCase
 def added_columns():
     """(table, column) of each NOT NULL column of today that was added to a table that an earlier migration made."""
     loader = MigrationLoader(None)
-    made_by = {}
+    creators = {}
     for key, migration in loader.graph.nodes.items():
         for operation in migration.operations:
             if isinstance(operation, migrations.CreateModel):
-                made_by[key[0], operation.name_lower] = key
+                creators[key[0], operation.name_lower] = key
     for key, migration in loader.graph.nodes.items():
         for operation in migration.operations:
             if not isinstance(operation, migrations.AddField):
                 continue
-            if made_by.get((key[0], operation.model_name_lower)) == key:
+            if creators.get((key[0], operation.model_name_lower)) == key:
                 continue
             try:
                 field = apps.get_model(key[0], operation.model_name_lower)._meta.get_field(operation.name)

@@ -61,7 +61,7 @@ def mail_list(request: HttpRequest) -> HttpResponse:
 def mail_message(request: HttpRequest, number: int) -> HttpResponse:
     """One mail: what its reader sees, its plain text, its headers, and what goes with it."""
     email = _email(number)
-    attachment, problem = _made(email)
+    attachment, problem = _attachment_of(email)
     context = {
         "email": email,
         "headers": sorted((email.headers or {}).items()),
@@ -76,7 +76,7 @@ def mail_message(request: HttpRequest, number: int) -> HttpResponse:
 @development_page
 def mail_attachment(request: HttpRequest, number: int) -> HttpResponse:
     """The file that goes with a mail, made as when it is sent."""
-    attachment, _ = _made(_email(number))
+    attachment, _ = _attachment_of(_email(number))
     if attachment is None:
         raise Http404("Nothing goes with this mail.")
     name = attachment.name.replace('"', "")
@@ -93,7 +93,7 @@ def _email(number: int) -> Email:
     return get_object_or_404(Email.objects.exclude(to=""), pk=number)
 
 
-def _made(email: Email) -> tuple[Attachment | None, str]:
+def _attachment_of(email: Email) -> tuple[Attachment | None, str]:
     """The attachment, if there is one, and why it could not be made."""
     try:
         return attachment_of(email), ""

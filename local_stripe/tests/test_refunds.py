@@ -12,7 +12,7 @@ from local_stripe import StripeError
 
 from .support import REFUND_CHANGED, RefundTestCase
 
-MADE = ["refund.created", "charge.refunded"]
+CREATED = ["refund.created", "charge.refunded"]
 
 
 class CreateTests(RefundTestCase):
@@ -31,7 +31,7 @@ class CreateTests(RefundTestCase):
         self.assertEqual(refund.metadata.to_dict(), {"refund_id": "r-1"})
         self.assertEqual((charge.amount_refunded, charge.refunded, charge.paid), (1000, True, True))
         self.assertEqual((charge.status, self.status_of(intent)), ("succeeded", "succeeded"))
-        self.assertEqual(self.new_types(seen), MADE)
+        self.assertEqual(self.new_types(seen), CREATED)
         created, refunded = self.server.events()[-2:]
         self.assertEqual(created["data"]["object"], refund.to_dict())
         self.assertEqual(refunded["data"]["object"]["amount_refunded"], 1000)
@@ -236,7 +236,7 @@ class DashboardTests(RefundTestCase):
         )
         rest = self.server.refund(intent)
         self.assertEqual(rest["amount"], 600)
-        self.assertEqual(self.new_types(seen), MADE * 2)
+        self.assertEqual(self.new_types(seen), CREATED * 2)
         self.assertEqual(self.server.events()[-1]["request"], {"id": None, "idempotency_key": None})
         self.assertEqual(len(self.server.requests()), calls)
         first = self.client.v1.refunds.retrieve(answer.json["id"])

@@ -16,7 +16,7 @@ from apps.vouchers.models import VoucherType
 from . import catalogue, redemptions, rhythm
 from .people import People, Person
 from .returns import Returns
-from .rows import GIVEN_UP_AFTER, Rows
+from .rows import ABANDONED_AFTER, Rows
 from .timeline import Timeline
 
 FAILED: Final = 0.08  # share that is never paid: declined, or given up and canceled a day later
@@ -54,7 +54,7 @@ class Purchases:
         peak = rhythm.results_peak(timezone.localdate(at)) > 1
         purchase = _started(random, buyer.user, catalogue.draw_type(random, self.types, peak=peak), at)
         fails = random.random() < FAILED
-        if fails and at + GIVEN_UP_AFTER > self.end:
+        if fails and at + ABANDONED_AFTER > self.end:
             return  # it would be pending still
         self.rows.transactions.append(purchase)
         if fails:

@@ -11,7 +11,7 @@ from .timeline import Timeline
 
 NEVER: Final = 0.16  # share of the vouchers that nobody redeems
 SAME_DAY: Final = 0.45  # of the others
-GIVEN_ON: Final = 0.3  # share of the uses by somebody other than the owner
+USED_BY_OTHERS: Final = 0.3  # share of the uses by somebody other than the owner
 EXTENDED: Final = 0.08  # share of the vouchers that expire unused and that staff extend
 SUSPENDED: Final = 0.004
 
@@ -33,7 +33,7 @@ def plan(
     moment = issued
     for _ in range(random.randint(1, voucher.total_uses)):
         moment += timedelta(hours=_wait(random))
-        by = owner if owner and random.random() > GIVEN_ON else people.draw(random, moment)
+        by = owner if owner and random.random() > USED_BY_OTHERS else people.draw(random, moment)
         if by is not None:
             timeline.at(moment, lambda then, by=by: timeline.use(voucher, by, then))  # type: ignore[misc]
 

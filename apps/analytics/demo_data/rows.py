@@ -21,7 +21,7 @@ from apps.vouchers.models import (
 )
 
 AT_ONCE: Final = 500  # rows of an INSERT
-GIVEN_UP_AFTER: Final = timedelta(hours=25)  # by then no purchase is pending any more
+ABANDONED_AFTER: Final = timedelta(hours=25)  # by then no purchase is pending any more
 MOMENT: Final = DateTimeField()
 
 
@@ -85,10 +85,10 @@ class Rows:
 
     def _date_changes(self) -> None:
         """Set when each row was changed last: the fields themselves only ever say now."""
-        paid_or_given_up = Coalesce(
-            "completed_at", ExpressionWrapper(F("created_at") + GIVEN_UP_AFTER, MOMENT)
+        paid_or_abandoned = Coalesce(
+            "completed_at", ExpressionWrapper(F("created_at") + ABANDONED_AFTER, MOMENT)
         )
-        Transaction.objects.update(updated_at=paid_or_given_up)
+        Transaction.objects.update(updated_at=paid_or_abandoned)
         Refund.objects.update(updated_at=Coalesce("finished_at", "created_at"))
         Dispute.objects.update(updated_at=Coalesce("closed_at", "opened_at"))
         returned = [row for row in self.transactions if id(row) in self.changed]

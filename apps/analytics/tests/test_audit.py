@@ -140,7 +140,7 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
         services.reject_refund(refund_id=refund.pk, actor=self.staff, note="No")
         return self.requested.vouchers[0]
 
-    def given_up_for_closed_account(self) -> int:
+    def cancel_for_closed_account(self) -> int:
         """The refund of a payment that came too late, which the bank refused."""
         User.objects.filter(pk=self.requested.user_id).update(is_active=False)
         refunds = self.requested.refunds.filter(pk=self.refund_of(self.requested).pk)
@@ -342,7 +342,7 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
             self.change(refund, origin="automatic", created_at=now - timedelta(minutes=61)),
             refund,
         )
-        self.plant("closed_accounts_refunded", self.given_up_for_closed_account, self.requested)
+        self.plant("closed_accounts_refunded", self.cancel_for_closed_account, self.requested)
 
     def plant_in_figures(self) -> None:
         self.plant(

@@ -16,7 +16,7 @@ from .money import PaidTestCase
 
 PRICE, QUANTITY = Decimal(10), 3
 WHOLE = 3000  # in minor units, as Stripe counts
-TOLD = ("refund.created", "charge.dispute.created", "charge.dispute.closed")
+EVENT_KINDS = ("refund.created", "charge.dispute.created", "charge.dispute.closed")
 
 
 @tag("slow")
@@ -89,7 +89,7 @@ class MoneyEventTests(PaidTestCase, ApiTestCase):
 
     def tell(self, *, latest_first=False):
         """Deliver what Stripe tells of since the last time, and see it taken."""
-        events = [event for event in self.stripe.events()[self.delivered :] if event["type"] in TOLD]
+        events = [event for event in self.stripe.events()[self.delivered :] if event["type"] in EVENT_KINDS]
         self.delivered = len(self.stripe.events())
         for event in reversed(events) if latest_first else events:
             response = self.deliver(event["id"])

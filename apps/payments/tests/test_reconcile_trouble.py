@@ -165,21 +165,21 @@ class SpanTests(ReconcileTestCase, ApiTestCase):
         self.stripe.override_payment_intent(intent.id, {"created": int(created.timestamp())})
         return intent.id
 
-    def found_ids(self):
+    def difference_ids(self):
         return [each["about"].partition(",")[0] for each in self.report["differences"]]
 
     def test_it_compares_as_many_hours_as_it_is_told_to(self):
         ids = [self.days_ago(days) for days in (0, 2, 5)]
         for hours, number in ((1, 1), (72, 2), (24 * 6, 3)):
             self.run_it("--since", str(hours), expect=1)
-            self.assertEqual(sorted(self.found_ids()), sorted(ids[:number]))
+            self.assertEqual(sorted(self.difference_ids()), sorted(ids[:number]))
 
     def test_it_compares_from_one_day_to_another_both_included(self):
         ids = {days: self.days_ago(days) for days in (2, 4, 6, 8)}
         first, last = (timezone.localdate(timezone.now() - timedelta(days=days)) for days in (6, 4))
         self.run_it("--from", str(first), "--to", str(last), expect=1)
-        self.assertLessEqual({ids[4], ids[6]} - set(self.found_ids()), set())
-        self.assertFalse({ids[2], ids[8]} & set(self.found_ids()))
+        self.assertLessEqual({ids[4], ids[6]} - set(self.difference_ids()), set())
+        self.assertFalse({ids[2], ids[8]} & set(self.difference_ids()))
 
     def test_times_that_make_no_sense_are_refused(self):
         for options in (
@@ -202,7 +202,7 @@ class SpanTests(ReconcileTestCase, ApiTestCase):
                 paid.stripe_payment_intent_id, {"created": int(moment.timestamp())}
             )
         self.run_it("--since", "100", expect=1)
-        self.assertEqual(sorted(self.found_ids()), sorted(ids))
+        self.assertEqual(sorted(self.difference_ids()), sorted(ids))
         self.assertEqual(self.report["checked"]["intents at Stripe"], 5)
         self.assertEqual(self.report["checked"]["paid transactions"], 2)
 

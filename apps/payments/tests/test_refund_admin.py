@@ -42,21 +42,21 @@ class StaffTestCase(PaidTestCase, ApiTestCase):
 class RefundActionTests(StaffTestCase):
     def setUp(self):
         super().setUp()
-        self.refund_asked = Refund.objects.get(pk=self.ask(self.paid).json()["id"])
+        self.requested = Refund.objects.get(pk=self.ask(self.paid).json()["id"])
 
     def test_nobody_decides_without_the_permission(self):
         page = self.browser.get(reverse("admin:payments_refund_changelist"))
         self.assertNotContains(page, "Approve and refund")
-        self.act("payments_refund", "approve", self.refund_asked, reason="Fine")
+        self.act("payments_refund", "approve", self.requested, reason="Fine")
         self.assertEqual(Refund.objects.get().status, "requested")
 
     def test_the_reason_is_asked_for_first_and_only_its_answer_acts(self):
         self.allow("decide_refund")
-        page = self.act("payments_refund", "approve", self.refund_asked)
+        page = self.act("payments_refund", "approve", self.requested)
         self.assertContains(page, 'name="reason"')
-        self.act("payments_refund", "approve", self.refund_asked, reason=" ")
+        self.act("payments_refund", "approve", self.requested, reason=" ")
         self.assertEqual((Refund.objects.get().status, self.stripe.refunds()), ("requested", []))
-        self.act("payments_refund", "approve", self.refund_asked, reason="Never used")
+        self.act("payments_refund", "approve", self.requested, reason="Never used")
         refund = Refund.objects.get()
         self.assertEqual(
             (refund.status, refund.decided_by, refund.decision_note), ("succeeded", self.desk, "Never used")
@@ -66,19 +66,19 @@ class RefundActionTests(StaffTestCase):
 
     def test_rejecting_lets_go_and_a_second_decision_is_refused(self):
         self.allow("decide_refund")
-        self.act("payments_refund", "reject", self.refund_asked, reason="Too late")
+        self.act("payments_refund", "reject", self.requested, reason="Too late")
         self.assertEqual(self.books(self.paid)[3], ["", ""])
-        page = self.act("payments_refund", "approve", self.refund_asked, reason="After all")
+        page = self.act("payments_refund", "approve", self.requested, reason="After all")
         self.assertContains(page, "has been decided already")
         self.assertEqual(self.stripe.refunds(), [])
 
     def test_while_stripe_is_away_it_stays_approved_and_is_sent_again(self):
         self.allow("decide_refund")
         self.stripe.add_fault(method="POST", path="/v1/refunds", status=503, times=2)
-        page = self.act("payments_refund", "approve", self.refund_asked, reason="Fine")
+        page = self.act("payments_refund", "approve", self.requested, reason="Fine")
         self.assertContains(page, "does not answer")
         self.assertEqual(Refund.objects.get().status, "approved")
-        self.act("payments_refund", "send_again", self.refund_asked, reason="Stripe is back")
+        self.act("payments_refund", "send_again", self.requested, reason="Stripe is back")
         self.assertEqual(Refund.objects.get().status, "succeeded")
 
     def test_no_page_shows_a_code(self):
@@ -87,7 +87,7 @@ class RefundActionTests(StaffTestCase):
         dispute = self.paid.disputes.get()
         for address in (
             reverse("admin:payments_refund_changelist"),
-            reverse("admin:payments_refund_change", args=(self.refund_asked.pk,)),
+            reverse("admin:payments_refund_change", args=(self.requested.pk,)),
             reverse("admin:payments_dispute_changelist"),
             reverse("admin:payments_dispute_change", args=(dispute.pk,)),
             reverse("admin:payments_transaction_change", args=(self.paid.pk,)),

@@ -48,15 +48,15 @@ def get_or_create_batch(
     complete VoucherTypeNotFound (not on sale) or OwnerInactive.
     """
     terms = terms_of(voucher_type)
-    terms_wanted = {"voucher_type": voucher_type, "owner": owner, "quantity": quantity}
+    requested_terms = {"voucher_type": voucher_type, "owner": owner, "quantity": quantity}
     if face_value is not None:
-        terms_wanted["face_value"] = face_value
+        requested_terms["face_value"] = face_value
     batch = Batch.objects.filter(label=label).first() if label else None
     if batch is None:
         _check(voucher_type, owner)
         new = Batch(
             label=label or _own_label(voucher_type, owner),
-            **{"face_value": terms.face_value, **terms_wanted},
+            **{"face_value": terms.face_value, **requested_terms},
             type_name=terms.type_name,
             service_type=terms.service_type,
             currency=terms.currency,
@@ -73,7 +73,7 @@ def get_or_create_batch(
             batch = Batch.objects.filter(label=label).first()
             if batch is None:
                 raise
-    differing = [name for name, value in terms_wanted.items() if getattr(batch, name) != value]
+    differing = [name for name, value in requested_terms.items() if getattr(batch, name) != value]
     if differing:
         raise BatchDiffers(differing=differing)
     if batch.completed_at is None:

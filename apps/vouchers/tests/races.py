@@ -118,8 +118,8 @@ class VoucherRaceTestCase(RaceTestCase):
             return answers, self.redeem(api, voucher.code)
 
         calls: list[Callable[[], Any]] = [acting, *(partial(redeeming, api) for api in self.apis)]
-        _, *all_told = self.together(*calls)
-        return [answer for answers, _ in all_told for answer in answers], [last for _, last in all_told]
+        _, *others = self.together(*calls)
+        return [answer for answers, _ in others for answer in answers], [last for _, last in others]
 
 
 def used_between(voucher: Voucher, begin: datetime, end: datetime | None = None) -> int:

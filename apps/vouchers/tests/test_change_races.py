@@ -142,8 +142,8 @@ class HoldOrRedeemTests(VoucherRaceTestCase):
         meanwhile, then = self.while_redeemed(voucher, act)
         redeemed = [word for word, _ in meanwhile].count("redeemed") + then.count("redeemed")
         events = voucher.events.exclude(kind=VoucherEventKind.ISSUED).order_by("id")
-        told_at = list(events.values_list("at", flat=True))
-        periods = zip_longest(told_at[::2], told_at[1::2])  # held, let go; held, …
+        moments = list(events.values_list("at", flat=True))
+        periods = zip_longest(moments[::2], moments[1::2])  # held, let go; held, …
         in_the_end = "voucher_inactive" if len(changes) % 2 else "redeemed"
         return {
             "strange": {word for word, _ in meanwhile} - {"redeemed", "voucher_inactive"} - CHANGING

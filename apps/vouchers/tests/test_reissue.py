@@ -26,11 +26,11 @@ class ReissueTests(ApiTestCase):
         self.voucher = Voucher.objects.get(pk=self.voucher.pk)
         return self.voucher.shown_code
 
-    def codes_told(self, api):
+    def codes_in_history(self, api):
         return {row["voucher_code"] for row in api.get(USES).json()["results"]}
 
     def test_until_then_who_redeemed_a_voucher_reads_its_code(self):
-        self.assertEqual(self.codes_told(self.finder), {self.old})
+        self.assertEqual(self.codes_in_history(self.finder), {self.old})
 
     def test_the_old_code_is_unknown_and_the_new_one_works(self):
         new = self.reissue()
@@ -39,7 +39,7 @@ class ReissueTests(ApiTestCase):
 
     def test_nothing_tells_the_new_code_to_who_used_the_old_one(self):
         new = self.reissue()
-        self.assertEqual(self.codes_told(self.finder), {codes.HIDDEN})
+        self.assertEqual(self.codes_in_history(self.finder), {codes.HIDDEN})
         again = self.finder.post(REDEEM, {"code": self.old}, HTTP_IDEMPOTENCY_KEY="theirs")
         self.assertEqual(again.json()["voucher"]["code"], self.old)
         answers = [self.finder.get(address).content for address in (USES, "/api/users/export/")]
@@ -49,7 +49,7 @@ class ReissueTests(ApiTestCase):
 
     def test_the_owner_reads_the_new_code_everywhere(self):
         new = self.reissue()
-        self.assertEqual(self.codes_told(self.mine), {new})
+        self.assertEqual(self.codes_in_history(self.mine), {new})
         exported = self.mine.get("/api/users/export/").json()
         self.assertEqual({row["voucher_code"] for row in exported["usages"]}, {new})
 
