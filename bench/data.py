@@ -43,6 +43,8 @@ COLUMNS: Final = {
     "vouchers_voucher": "id type_name code voucher_type_id user_id service_type face_value currency purchase_date"
     " expiry_date total_uses uses_remaining is_active inactive_reason",
     "payments_soldvoucher": "id transaction_id line_no voucher_id",
+    "payments_receipt": "id number transaction_id paid_at time_zone shop_name contact seller_name seller_address"
+    " seller_tax_number buyer_name buyer_email item detail quantity unit_price amount currency code_endings",
     "vouchers_voucherevent": "id voucher_id kind hold at reason details",
     "vouchers_voucherusage": "id voucher_id user_id service_type used_at details use_no",
 }
@@ -91,6 +93,9 @@ def load(connection: Any, *, vouchers: int, seed: int = 1) -> Data:
             cursor.execute(
                 f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), coalesce(max(id), 1)) FROM {table}"
             )
+        cursor.execute(
+            "INSERT INTO payments_receiptcounter (id, last_number) SELECT 1, max(number) FROM payments_receipt"
+        )
         cursor.execute("VACUUM ANALYZE")
         cursor.execute("CREATE TABLE bench_code (number integer PRIMARY KEY, code varchar(16) NOT NULL)")
         rows = "".join(f"{number}\t{code}\n" for number, code in enumerate(data.many_codes, start=1))
@@ -223,6 +228,13 @@ class _Loader:
             elif owner in self.crowd and day + VALIDITY > DAYS + 1:
                 self.redeemable.append(code)
             issued.append(code)
+        receipt = self.numbers["payments_receipt"] + 1
+        self._add(
+            "payments_receipt",
+            f"{receipt}\t{sale}\t{at}\tUTC\tBench\t\tBench Ltd\t1 Main Street, Accra\tTIN C0001\tBea Buyer"
+            f"\tbuyer@bench.example\t{kind.name}\t{kind.name}, 1 use each\t{quantity}\t{kind.price}\t{total}\tUSD"
+            f"\t{' '.join(code[-4:] for code in issued)}",
+        )
         return issued
 
     crowd: frozenset[int] = frozenset()

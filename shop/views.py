@@ -45,7 +45,7 @@ def page(request: HttpRequest) -> HttpResponse:
     local_stripe = local_stripe_origin()
     in_development = settings.DEBUG and settings.EMAIL_BACKEND == MAIL_PAGE
     mail_page = reverse("mail-list") if in_development else ""  # where all mail goes
-    context = {"local_stripe": local_stripe, "mail_page": mail_page}
+    context = {"shop_name": settings.SHOP_NAME, "local_stripe": local_stripe, "mail_page": mail_page}
     response = render(request, "shop/page.html", context)
     response["Content-Security-Policy"] = policy(local_stripe)
     # Never compared with what a browser has: a 304 would come with the policy of any address, which lets nothing load.

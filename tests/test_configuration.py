@@ -50,6 +50,7 @@ EXAMPLE_SECRET_KEYS = (
 
 # What is wrong, and the start of the one line that says so.
 REFUSALS: list[tuple[dict[str, str], str]] = [
+    ({"EMAIL_USE_TLS": "True", "EMAIL_USE_SSL": "True"}, "EMAIL_USE_TLS and EMAIL_USE_SSL are both on"),
     ({"SECRET_KEY": ""}, "SECRET_KEY is missing"),
     ({"SECRET_KEY": KEY[:24]}, "SECRET_KEY is too short"),
     ({"SECRET_KEY": "a" * 60}, "SECRET_KEY is an example"),
@@ -178,6 +179,7 @@ ACCEPTED: list[dict[str, str]] = [
     {"FRONTEND_URL": "https://example.org/vouchers/", "API_URL": "https://api.example.org"},
     {"REDIS_URL": "rediss://user:password@redis.internal:6380/1"},
     {"REDIS_URL": "unix:///run/redis.sock"},
+    {"EMAIL_USE_SSL": "True"},
     {"DEFAULT_FROM_EMAIL": "vouchers@example.org"},
     {"DEFAULT_FROM_EMAIL": "Voucher App <vouchers@example.org>"},
     {"DEFAULT_FROM_EMAIL": '"Voucher App, Ltd" <vouchers@example.org>'},

@@ -166,8 +166,8 @@ def _answer(base: str, method: str, path: str, body: bytes | None) -> tuple[int,
 class _Relay(BaseHTTPRequestHandler):
     """Lets our application, which speaks 2026-10-28.endive, speak to the witness, which is older.
 
-    Two things differ: the parameter for the methods of payment has another name, and the witness does not sum
-    up what its charges received.
+    Three things differ: the parameter for the methods of payment has another name, the witness takes no description
+    and no words for the statement, and it does not sum up what its charges received.
     """
 
     witness = ""
@@ -175,6 +175,9 @@ class _Relay(BaseHTTPRequestHandler):
     def relay(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length).replace(b"allowed_payment_method_types", b"payment_method_types")
+        body = b"&".join(
+            part for part in body.split(b"&") if not part.startswith((b"description=", b"statement_"))
+        )
         status, answer = _answer(self.witness, self.command, self.path, body or None)
         if answer.get("object") == "payment_intent":
             charges = answer["charges"]["data"]

@@ -91,6 +91,13 @@ def label(text: str) -> str:
     return text.strip()
 
 
+def line(text: str, longest: int) -> str:
+    """A text of one line, of one to `longest` printable characters."""
+    if not 0 < len(text.strip()) <= longest or not text.strip().isprintable():
+        raise ValueError(f"One to {longest} printable characters.")
+    return text.strip()
+
+
 def site(text: str) -> str:
     """The address of a site, to which links add a path: https://app.example.com, or with a path of its own."""
     address = urlsplit(text.strip())

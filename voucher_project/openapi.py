@@ -2,10 +2,11 @@
 
 from typing import Any, Final
 
+from apps.core.email_addresses import is_address
+
 VERSION: Final = "1.1.0"
 
-SPECTACULAR_SETTINGS: Final[dict[str, Any]] = {
-    "TITLE": "Voucher App API",
+_SETTINGS: Final[dict[str, Any]] = {
     "DESCRIPTION": "Buy prepaid vouchers, get codes, redeem them.",
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
@@ -35,3 +36,13 @@ PROBLEM_EXTENSION_MEMBERS: Final = {
         "description": "With code payment_not_completed: where the payment stands at Stripe.",
     },
 }
+
+
+def spectacular_settings(shop_name: str, contact: str) -> dict[str, Any]:
+    """SPECTACULAR_SETTINGS of the settings: whose API it is, and whom to ask (where it is an address or a page)."""
+    of_shop: dict[str, Any] = {"TITLE": f"{shop_name} API"}
+    if is_address(contact):
+        of_shop["CONTACT"] = {"name": shop_name, "email": contact}
+    elif contact.startswith(("https://", "http://")):
+        of_shop["CONTACT"] = {"name": shop_name, "url": contact}
+    return _SETTINGS | of_shop

@@ -26,6 +26,7 @@ CELERY_BEAT_SCHEDULE: Final[dict[str, dict[str, object]]] = {
         "schedule": crontab(hour=1, minute=40),
         "kwargs": {"hours": 96},
     },
+    "issue missing receipts": {"task": "payments.issue_missing_receipts", "schedule": 3600.0},
     "remove old idempotency keys": {
         "task": "payments.remove_old_idempotency_keys",
         "schedule": 3600.0,

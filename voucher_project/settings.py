@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from .cors_headers import ALLOWED_HEADERS
 from .database import connection_options
 from .environment import (
     amounts,
@@ -34,9 +35,10 @@ from .environment import (
 from .log_redactors import LOG_REDACTORS as LOG_REDACTORS
 from .logging_config import logging_config
 from .openapi import PROBLEM_EXTENSION_MEMBERS as PROBLEM_EXTENSION_MEMBERS
-from .openapi import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from .openapi import VERSION as VERSION
+from .openapi import spectacular_settings
 from .schedule import CELERY_BEAT_SCHEDULE as CELERY_BEAT_SCHEDULE  # a setting
+from .shop_identity import read_identity
 from .unfold_settings import unfold_settings
 from .unsafe_settings import problems_of
 
@@ -49,6 +51,7 @@ SECRET_KEY = read("SECRET_KEY", LOCAL_KEY if DEBUG else "")
 SILENCED_SYSTEM_CHECKS = ["security.W009"]
 ALLOWED_HOSTS = read("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if DEBUG else [], cast=words)
 INTERNAL_IPS = ["127.0.0.1", "::1"]  # who sees what is for developers, where DEBUG is on
+SHOP_NAME, SHOP_LOGO, SHOP_CONTACT, SHOP_SELLER, TAX_RATE = read_identity(debug=DEBUG)
 
 # --- Applications ---------------------------------------------------------------------------------------------
 
@@ -211,23 +214,7 @@ DEVELOPMENT_ORIGINS = [
 ]
 CORS_ALLOWED_ORIGINS = read("CORS_ALLOWED_ORIGINS", DEVELOPMENT_ORIGINS if DEBUG else [], cast=origins)
 CORS_ALLOW_CREDENTIALS = True
-# Besides our own, what tracing (W3C Trace Context, Sentry) and HTTP libraries add to every request of a page.
-CORS_ALLOW_HEADERS = [
-    "accept",
-    "authorization",
-    "baggage",
-    "cache-control",
-    "content-type",
-    "idempotency-key",
-    "if-none-match",
-    "sentry-trace",
-    "traceparent",
-    "tracestate",
-    "x-csrftoken",
-    "x-request-id",
-    "x-requested-with",
-    *read("CORS_EXTRA_HEADERS", [], cast=words),
-]
+CORS_ALLOW_HEADERS = [*ALLOWED_HEADERS, *read("CORS_EXTRA_HEADERS", [], cast=words)]
 CORS_EXPOSE_HEADERS = ["ETag", "Retry-After", "X-Request-ID", "Idempotent-Replayed", "Content-Disposition"]
 CSRF_COOKIE_DOMAIN = read("CSRF_COOKIE_DOMAIN") or None
 CSRF_TRUSTED_ORIGINS = [origin for origin in CORS_ALLOWED_ORIGINS if origin != "*"]
@@ -325,6 +312,7 @@ EMAIL_BACKEND = read(
 EMAIL_HOST = read("EMAIL_HOST", "localhost")
 EMAIL_PORT = read("EMAIL_PORT", 25, cast=count)
 EMAIL_USE_TLS = read("EMAIL_USE_TLS", False, cast=bool)
+EMAIL_USE_SSL = read("EMAIL_USE_SSL", False, cast=bool)
 EMAIL_HOST_USER = read("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = read("EMAIL_HOST_PASSWORD")
 EMAIL_TIMEOUT = 10
@@ -385,13 +373,14 @@ CSRF_COOKIE_NAME = read(
 )
 X_FRAME_OPTIONS = "DENY"
 
-# --- Logs, and the look of the admin --------------------------------------------------------------------------
+# --- Logs, and the look of the admin and of the API's description ----------------------------------------------
 
 LOG_LEVEL = read("LOG_LEVEL", "INFO", cast=one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOG_FORM = read("LOG_FORM", "text", cast=one_of("text", "json"))
 LOG_FILE = read("LOG_FILE", str(BASE_DIR / "logs" / "django.log"))
 LOGGING = logging_config(level=LOG_LEVEL, form=LOG_FORM, file=LOG_FILE)
-UNFOLD = unfold_settings(FRONTEND_URL)
+UNFOLD = unfold_settings(SHOP_NAME, FRONTEND_URL, logo=SHOP_LOGO)
+SPECTACULAR_SETTINGS = spectacular_settings(SHOP_NAME, SHOP_CONTACT)
 
 if not DEBUG and (_problems := problems_of(globals())):
     raise ImproperlyConfigured(

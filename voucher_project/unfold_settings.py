@@ -3,11 +3,12 @@
 from typing import Any
 
 
-def unfold_settings(site_url: str) -> dict[str, Any]:
-    """UNFOLD of the settings; `site_url` is where "View site" leads."""
+def unfold_settings(shop_name: str, site_url: str, *, logo: str) -> dict[str, Any]:
+    """UNFOLD of the settings; `site_url` is where "View site" leads, `logo` a static file, or empty."""
     return {
-        "SITE_TITLE": "Voucher App",
-        "SITE_HEADER": "Voucher App",
+        "SITE_TITLE": shop_name,
+        "SITE_HEADER": shop_name,
+        "SITE_ICON": (lambda request: _static(logo)) if logo else None,
         "SITE_SYMBOL": "confirmation_number",
         "SITE_URL": site_url,
         "DASHBOARD_CALLBACK": "apps.analytics.backoffice.front_page.dashboard_callback",
@@ -15,3 +16,9 @@ def unfold_settings(site_url: str) -> dict[str, Any]:
         "TABS": "voucher_project.admin_navigation.tabs",
         "LOGIN": {"form": "apps.authentication.forms.AdminLoginForm"},
     }
+
+
+def _static(place: str) -> str:
+    from django.templatetags.static import static  # not at the top: it reads the settings
+
+    return static(place)

@@ -42,6 +42,10 @@ def problems_of(settings: Mapping[str, Any]) -> list[str]:
             "CSRF_COOKIE_NAME begins with __Host-, and browsers take no such cookie for a CSRF_COOKIE_DOMAIN.",
         ),
         (
+            settings["EMAIL_USE_TLS"] and settings["EMAIL_USE_SSL"],
+            "EMAIL_USE_TLS and EMAIL_USE_SSL are both on: a server takes one of them.",
+        ),
+        (
             not is_sender(settings["DEFAULT_FROM_EMAIL"]),
             "DEFAULT_FROM_EMAIL is no sender: one address, or a name in quotation marks and <an address>.",
         ),

@@ -38,6 +38,15 @@ def validate_mailable(address: str) -> None:
         raise ValidationError("Mail can't be sent to this address.", code="invalid")
 
 
+def is_address(text: str) -> bool:
+    """Whether this is one e-mail address, and nothing else, that mail can be sent to."""
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return len(text) <= MAX_LENGTH and is_mailable(text)
+
+
 def is_sender(text: str) -> bool:
     """Whether mail can be sent from this: one address, alone or as in `Voucher App <shop@example.org>`."""
     try:

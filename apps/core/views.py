@@ -51,7 +51,7 @@ class Index(PublicView):
     )
     def get(self, request: Request) -> Response:
         links = {name: reverse(name, request=request) for name in ("docs", "schema", "health")}
-        return Response({"name": "Voucher App API", "version": settings.VERSION, **links})
+        return Response({"name": f"{settings.SHOP_NAME} API", "version": settings.VERSION, **links})
 
 
 class Health(PublicView):

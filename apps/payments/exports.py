@@ -59,6 +59,8 @@ TRANSACTIONS: Final = Table(
         Column("goodwill", "amount_goodwill", Kind.AMOUNT),
         Column("currency", "currency"),
         Column("payment intent", "stripe_payment_intent_id"),
+        Column("receipt number", "receipt__number", Kind.INTEGER),
+        Column("tax", "receipt__tax_amount", Kind.AMOUNT),
     ),
     days=(Days("paid", "completed_at"), Days("started", "created_at")),
 )

@@ -21,7 +21,7 @@ from uuid import UUID
 import stripe
 from django.conf import settings
 
-from . import stripe_amounts
+from . import stripe_amounts, stripe_wording
 from .call_slots import CallSlots
 from .errors import (
     AmountTooLarge,
@@ -79,8 +79,10 @@ def check_price(unit_price: Decimal, quantity: int, currency: str) -> None:
     stripe_amounts.to_minor(unit_price * quantity, currency)
 
 
-def create_intent(*, amount: Decimal, currency: str, order_id: UUID, attempt: int = 1) -> Intent:
-    """Ask Stripe for a payment intent of this amount; the same order and attempt give the same one again.
+def create_intent(
+    *, amount: Decimal, currency: str, order_id: UUID, quantity: int, item: str, attempt: int = 1
+) -> Intent:
+    """Ask Stripe for a payment intent of this amount, for so many of an item; the same order and attempt give the same.
 
     They are the idempotency key ("Idempotent requests": kept for at least 24 hours), and `order_id` stands in the
     metadata. Raises PaymentProviderUnavailable (ErrorKept: the next attempt is due), AmountTooSmall, AmountTooLarge
@@ -91,7 +93,10 @@ def create_intent(*, amount: Decimal, currency: str, order_id: UUID, attempt: in
         "currency": currency.lower(),
         "allowed_payment_method_types": ["card"],
         "metadata": {"order_id": str(order_id), "installation": settings.INSTALLATION},
+        "description": stripe_wording.description(quantity=quantity, item=item),
     }
+    if suffix := stripe_wording.statement_suffix(item):
+        params["statement_descriptor_suffix"] = suffix
     try:
         with _conversation():
             key = _key(f"order-{order_id}-create", attempt)
@@ -292,10 +297,13 @@ def _key(name: str, attempt: int) -> str:
 
 
 def _is_kept(error: stripe.StripeError) -> bool:
-    """Whether this is a fault of Stripe's that it has answered before under the same key.
+    """Whether the key is spent: by a fault of Stripe's that it has answered before, or by a request in other words.
 
-    A first 500 may come from a proxy of theirs while the request still runs; a repeated one has ended.
+    A first 500 may come from a proxy of theirs while the request still runs; a repeated one has ended. Other words
+    come from a version before or after this one, or from another setting; a 409 is a request that still runs.
     """
+    if isinstance(error, stripe.IdempotencyError):
+        return error.http_status == 400
     repeated = (error.headers or {}).get("idempotent-replayed") == "true"
     return repeated and (error.http_status or 0) >= 500
 

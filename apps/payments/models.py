@@ -11,6 +11,7 @@ from .tables.disputes import (
     DisputeQuerySet,
 )
 from .tables.idempotency import IdempotencyKey
+from .tables.receipts import Receipt, ReceiptCounter
 from .tables.refunds import (
     UNDER_WAY,
     Refund,
@@ -31,6 +32,8 @@ __all__ = [
     "DisputeOutcome",
     "DisputeQuerySet",
     "IdempotencyKey",
+    "Receipt",
+    "ReceiptCounter",
     "Refund",
     "RefundOrigin",
     "RefundQuerySet",

@@ -1,141 +1,157 @@
-"""Receipts as PDF, for bookkeepers: what was paid, by whom, for what, and what went back.
+"""Receipts as PDF, for bookkeepers: who sold what to whom, when, how it was paid, the tax in it, and what went back.
 
-Receipts are handed on, so no code is on them: the vouchers stand there by their last four symbols.
+Receipts are handed on, so no code is on them: the vouchers stand there by their last four symbols. All words are those
+of the stored receipt, so the same page comes out years later; the one thing that grows is what went back, with its day.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.core import pdf
-from apps.core.dates import format_moment
+from apps.core.dates import format_day, format_moment
 from apps.core.money import format_amount
 from apps.core.pdf import PdfDocument, new_document
 from apps.vouchers import codes
-from apps.vouchers.models import Voucher
-from apps.vouchers.states import InactiveReason
 
-from .models import Transaction
+from .models import Receipt
 
 LEFT: Final = 20.0
+MIDDLE: Final = 105.0  # where the right column begins
 RIGHT: Final = 190.0
 QUANTITY: Final = 110.0  # the right edges of the columns of numbers
 PRICE: Final = 147.0
 IN_A_ROW: Final = 5
-MOST_VOUCHERS: Final = 75  # that have room on the page
+BOTTOM: Final = 272.0  # of the vouchers
 
 
-def receipt_pdf(transaction: Transaction) -> bytes:
-    """The receipt of a paid transaction as it stands now: one page, A4.
+def receipt_pdf(receipt: Receipt, *, returned_until: datetime | None) -> bytes:
+    """The receipt as it stands now: one page, A4. Best with its transaction and that one's user loaded.
 
-    Best with its type and user loaded; reads its vouchers. The same state at the same minute gives the same bytes.
+    `returned_until` is when money of it went back last. The same receipt and returns give the same bytes.
     """
-    assert transaction.completed_at is not None, "only what was paid has a receipt"
-    vouchers = list(transaction.vouchers)
-    with new_document(pdf.A4, title=f"Receipt {transaction.pk}") as page:
-        _head(page, transaction, transaction.completed_at)
-        y = _item(page, transaction, vouchers)
-        y = _sums(page, transaction, y)
-        _vouchers(page, vouchers, y)
-        page.line(LEFT, 277, RIGHT, 277)
-        page.text(
-            LEFT, 282, f"As of {format_moment(timezone.now())}.", size=8, colour=pdf.SOFT, width=RIGHT - LEFT
-        )
+    document = new_document(pdf.A4, title=f"Receipt {receipt.number}", author=receipt.shop_name)
+    with document as page, timezone.override(ZoneInfo(receipt.time_zone)), translation.override("en"):
+        y = _head(page, receipt)
+        y = _item(page, receipt, y)
+        y = _sums(page, receipt, y, returned_until)
+        _vouchers(page, receipt.code_endings.split(), y)
+        if receipt.contact:
+            page.line(LEFT, 277, RIGHT, 277)
+            page.text(LEFT, 282, f"Questions: {receipt.contact}", size=8, colour=pdf.SOFT, width=RIGHT - LEFT)
         return page.pdf()
 
 
-def file_name(transaction: Transaction) -> str:
+def file_name(receipt: Receipt) -> str:
     """What the file is called where it is saved."""
-    return f"receipt-{transaction.pk}.pdf"
+    return f"receipt-{receipt.number}.pdf"
 
 
-def _head(page: PdfDocument, transaction: Transaction, paid_at: datetime) -> None:
+def _head(page: PdfDocument, receipt: Receipt) -> float:
     page.box(0, 0, page.width, 16, fill=pdf.ACCENT)
     page.text(LEFT, 10.2, "RECEIPT", face=pdf.BOLD, size=13, colour=pdf.WHITE, spacing=0.8)
-    site = settings.FRONTEND_URL.split("://")[-1].partition("/")[0]
-    page.text(RIGHT, 10.2, site, face=pdf.BOLD, size=11, colour=pdf.WHITE, align="right", width=110)
-    page.text(LEFT, 34, f"Receipt {transaction.pk}", face=pdf.BOLD, size=24)
+    shop = receipt.shop_name
+    page.text(RIGHT, 10.2, shop, face=pdf.BOLD, size=11, colour=pdf.WHITE, align="right", width=110)
+    page.text(LEFT, 32, f"Receipt {receipt.number}", face=pdf.BOLD, size=24)
 
-    _label(page, LEFT, 48, "Paid by")
-    buyer = transaction.buyer_name or transaction.user.full_name
-    address = transaction.buyer_email or transaction.user.mail_address or "(account closed)"
-    y = page.paragraph(LEFT, 49.5, buyer, width=78, max_lines=3, face=pdf.BOLD, sizes=(11, 9))
-    page.paragraph(LEFT, y + 0.5, address, width=78, max_lines=3, sizes=(10, 9, 8))
-
-    _label(page, 105, 48, "Paid on")
-    page.text(105, 53.3, format_moment(paid_at), size=10.5, face=pdf.BOLD, width=RIGHT - 105)
-    _label(page, 105, 61, "Stripe payment")
-    if transaction.stripe_payment_intent_id:
-        page.paragraph(
-            105,
-            62,
-            transaction.stripe_payment_intent_id,
-            width=RIGHT - 105,
-            max_lines=3,
-            face=pdf.MONO,
-            sizes=(8.5, 7.5, 6.5),
-        )
+    below = _party(page, LEFT, "Sold by", *_seller(receipt))
+    below = max(below, _party(page, MIDDLE, "Sold to", *_buyer(receipt)))
+    y = max(below + 7, 78)
+    _label(page, LEFT, y, "Paid on")
+    page.text(LEFT, y + 5.3, format_moment(receipt.paid_at), size=10.5, face=pdf.BOLD, width=80)
+    _label(page, MIDDLE, y, "How it was paid")
+    if not receipt.amount:
+        page.text(MIDDLE, y + 5.3, "Nothing was to be paid.", size=10.5, face=pdf.BOLD)
     else:
-        page.text(105, 65.8, "Nothing was to be paid.", size=10)
+        page.text(MIDDLE, y + 5.3, "By card, through Stripe", size=10.5, face=pdf.BOLD)
+        intent = receipt.transaction.stripe_payment_intent_id or ""
+        page.paragraph(
+            MIDDLE, y + 6.5, intent, width=RIGHT - MIDDLE, max_lines=3, face=pdf.MONO, sizes=(8.5, 7.5, 6.5)
+        )
+    return y + 19
 
 
-def _item(page: PdfDocument, transaction: Transaction, vouchers: list[Voucher]) -> float:
-    page.box(LEFT, 80, RIGHT - LEFT, 9, fill=pdf.TINT)
+def _seller(receipt: Receipt) -> Sequence[str]:
+    """Name and lines of the seller: of the sale, or today's where none was set then."""
+    name, address, tax_number = receipt.seller_name, receipt.seller_address, receipt.seller_tax_number
+    if not name:
+        name, address, tax_number = settings.SHOP_SELLER
+    return (name or receipt.shop_name, address, tax_number and f"Tax number: {tax_number}")
+
+
+def _buyer(receipt: Receipt) -> Sequence[str]:
+    """Name and address of the buyer: of the sale, or today's where none was kept then."""
+    user = receipt.transaction.user
+    address = receipt.buyer_email or user.mail_address or "(account closed)"
+    return (receipt.buyer_name or user.full_name, address)
+
+
+def _party(page: PdfDocument, x: float, label: str, name: str, *lines: str) -> float:
+    _label(page, x, 45, label)
+    y = page.paragraph(x, 46.5, name, width=78, max_lines=3, face=pdf.BOLD, sizes=(11, 9))
+    for line in filter(None, lines):
+        y = page.paragraph(x, y + 0.5, line, width=78, max_lines=3, sizes=(10, 9, 8))
+    return y
+
+
+def _item(page: PdfDocument, receipt: Receipt, y: float) -> float:
+    page.box(LEFT, y, RIGHT - LEFT, 9, fill=pdf.TINT)
     for x, label, align in (
         (LEFT + 3, "Vouchers for", "left"),
         (QUANTITY, "Quantity", "right"),
         (PRICE, "Unit price", "right"),
         (RIGHT - 3, "Amount", "right"),
     ):
-        _label(page, x, 85.7, label, align=align)
-    name = transaction.sold_as
-    y = page.paragraph(LEFT + 3, 92, name, width=64, max_lines=5, face=pdf.BOLD, sizes=(11, 10, 9))
-    uses = "1 use" if transaction.max_uses == 1 else f"{transaction.max_uses:,} uses"
+        _label(page, x, y + 5.7, label, align=align)
+    baseline = y + 16.2
     y = page.paragraph(
-        LEFT + 3,
-        y + 0.5,
-        f"Service: {transaction.service_type}, {uses} each",
-        width=64,
-        max_lines=2,
-        sizes=(9, 8),
-        colour=pdf.SOFT,
+        LEFT + 3, y + 12, receipt.item, width=64, max_lines=5, face=pdf.BOLD, sizes=(11, 10, 9)
     )
-    page.text(QUANTITY, 96.2, f"{transaction.quantity:,}", size=11, align="right", width=25)
-    _amount(page, PRICE, 96.2, transaction.unit_price, transaction)
-    _amount(page, RIGHT - 3, 96.2, transaction.amount, transaction)
+    y = page.paragraph(
+        LEFT + 3, y + 0.5, receipt.detail, width=64, max_lines=2, sizes=(9, 8), colour=pdf.SOFT
+    )
+    page.text(QUANTITY, baseline, f"{receipt.quantity:,}", size=11, align="right", width=25)
+    _amount(page, PRICE, baseline, receipt.unit_price, receipt)
+    _amount(page, RIGHT - 3, baseline, receipt.amount, receipt)
     return y + 4
 
 
-def _sums(page: PdfDocument, transaction: Transaction, y: float) -> float:
+def _sums(page: PdfDocument, receipt: Receipt, y: float, returned_until: datetime | None) -> float:
     page.line(LEFT, y, RIGHT, y)
-    lines = [("Total paid", transaction.amount, pdf.BOLD)]
-    if transaction.amount_refunded:
-        lines.append(("Refunded", -transaction.amount_refunded, pdf.REGULAR))
-        lines.append(("Paid after refunds", transaction.amount - transaction.amount_refunded, pdf.BOLD))
+    lines = [("Total paid", receipt.amount, pdf.BOLD)]
+    if receipt.tax_rate is not None and receipt.tax_amount is not None:
+        rate = f"{receipt.tax_rate.normalize():f}"
+        lines.append((f"of this, tax of {rate}\N{NO-BREAK SPACE}%", receipt.tax_amount, pdf.REGULAR))
+        lines.append(("of this, without tax", receipt.amount - receipt.tax_amount, pdf.REGULAR))
+    if returned := receipt.transaction.amount_refunded:
+        until = f" up to {format_day(returned_until)}" if returned_until else ""
+        lines.append((f"Refunded{until}", -returned, pdf.REGULAR))
+        lines.append(("Paid after refunds", receipt.amount - returned, pdf.BOLD))
     for label, amount, face in lines:
         y += 8
-        page.text(PRICE, y, label, face=face, size=11, align="right")
-        _amount(page, RIGHT - 3, y, amount, transaction, face)
+        page.text(PRICE, y, label, face=face, size=11, align="right", width=PRICE - LEFT)
+        _amount(page, RIGHT - 3, y, amount, receipt, face)
     return y + 8
 
 
-def _vouchers(page: PdfDocument, vouchers: list[Voucher], y: float) -> None:
+def _vouchers(page: PdfDocument, endings: list[str], y: float) -> None:
     y += 6
     _label(page, LEFT, y, "Vouchers, by the last four symbols of their codes")
     y += 2
     width = (RIGHT - LEFT) / IN_A_ROW
-    for index, voucher in enumerate(vouchers[:MOST_VOUCHERS]):
+    rows = int((BOTTOM - y) // 6)
+    shown = endings if len(endings) <= rows * IN_A_ROW else endings[: (rows - 1) * IN_A_ROW]
+    for index, ending in enumerate(shown):
         row, column = divmod(index, IN_A_ROW)
         x, baseline = LEFT + column * width, y + row * 6 + 5
-        wide = page.text(x, baseline, codes.mask_code(voucher.code), face=pdf.MONO, size=9.5)
-        if voucher.inactive_reason == InactiveReason.REFUNDED:
-            page.text(x + wide + 1.5, baseline, "refunded", size=7, colour=pdf.SOFT)
-    if more := len(vouchers[MOST_VOUCHERS:]):
-        rows = MOST_VOUCHERS // IN_A_ROW
-        page.text(LEFT, y + rows * 6 + 5, f"and {more:,} more", size=9.5, colour=pdf.SOFT)
+        page.text(x, baseline, codes.mask_code(ending), face=pdf.MONO, size=9.5)
+    if more := len(endings) - len(shown):
+        page.text(LEFT, y + rows * 6 - 1, f"and {more:,} more", size=9.5, colour=pdf.SOFT)
 
 
 def _label(page: PdfDocument, x: float, y: float, label: str, align: str = "left") -> None:
@@ -143,13 +159,8 @@ def _label(page: PdfDocument, x: float, y: float, label: str, align: str = "left
 
 
 def _amount(
-    page: PdfDocument,
-    x: float,
-    y: float,
-    amount: Decimal,
-    transaction: Transaction,
-    face: str = pdf.REGULAR,
+    page: PdfDocument, x: float, y: float, amount: Decimal, receipt: Receipt, face: str = pdf.REGULAR
 ) -> None:
     """An amount of money left of `x`, small rather than cut."""
-    written = format_amount(amount, transaction.currency).replace("-", "\N{MINUS SIGN}")
+    written = format_amount(amount, receipt.currency).replace("-", "\N{MINUS SIGN}")
     page.text(x, y, written, face=face, size=11 if len(written) < 18 else 8, align="right", width=39)

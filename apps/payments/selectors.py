@@ -1,8 +1,9 @@
 """Reads of transactions."""
 
 from collections.abc import Collection
+from datetime import datetime
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
 from apps.core.money import format_amount
 from apps.users.models import User
@@ -12,6 +13,7 @@ from .errors import NotPaid, TransactionNotFound
 from .models import (
     Dispute,
     DisputeOutcome,
+    Receipt,
     Refund,
     RefundOrigin,
     RefundStatus,
@@ -27,16 +29,42 @@ def transactions_of(user: User) -> QuerySet[Transaction]:
 
 
 def paid_transaction(transaction_id: int, *, among: QuerySet[Transaction]) -> Transaction:
-    """One paid transaction with its buyer, of those that the caller may see.
+    """One paid transaction with its buyer and receipt, of those that the caller may see.
 
     Raises TransactionNotFound, also where it is not `among` them, and NotPaid.
     """
-    transaction = among.select_related("voucher_type", "user").filter(pk=transaction_id).first()
+    transaction = among.select_related("voucher_type", "user", "receipt").filter(pk=transaction_id).first()
     if transaction is None:
         raise TransactionNotFound
     if not transaction.is_paid:
         raise NotPaid
     return transaction
+
+
+def returned_until(paid: Transaction) -> datetime | None:
+    """When money of a transaction went back last, by a refund or a dispute; None if none did. Two queries."""
+    refunded = paid.refunds.filter(status=RefundStatus.SUCCEEDED).aggregate(last=Max("finished_at"))
+    lost = paid.disputes.filter(outcome=DisputeOutcome.LOST).aggregate(last=Max("closed_at"))
+    return max(filter(None, (refunded["last"], lost["last"])), default=None)
+
+
+def without_receipt(
+    *, since: datetime | None = None, after: tuple[datetime, int] | None = None
+) -> QuerySet[Transaction]:
+    """Paid transactions without a receipt, with their types, in the order of completion and number.
+
+    Completed at or after `since`, and of those what comes after the (time of completion, number) of `after`.
+    """
+    lacking = Transaction.objects.paid().filter(~Exists(Receipt.objects.filter(transaction=OuterRef("pk"))))
+    if since is not None:
+        lacking = lacking.filter(completed_at__gte=since)
+    if after is not None:
+        at, number = after
+        # The first condition is one that the index of completion knows.
+        lacking = lacking.filter(
+            Q(completed_at__gt=at) | Q(completed_at=at, pk__gt=number), completed_at__gte=at
+        )
+    return lacking.select_related("voucher_type").order_by("completed_at", "pk")
 
 
 def confirmation_message(paid: Transaction, outcomes: Collection[str]) -> str:

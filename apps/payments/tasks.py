@@ -36,6 +36,13 @@ def remove_old_idempotency_keys() -> int:
     return services.remove_old_keys(timezone.now())
 
 
+@shared_task(name="payments.issue_missing_receipts", **LONG_JOB)
+def issue_missing_receipts() -> int:
+    """Issue the receipts of a week that an older version, which served beside this one, did not; how many."""
+    services.erase_buyers_of_closed_accounts()
+    return sum(services.issue_missing_receipts(since=timezone.now() - timedelta(days=7)))
+
+
 @shared_task(name="payments.reconcile", **LONG_JOB)
 def reconcile(hours: int) -> int:
     """Bring the books in line with Stripe, so many hours back; how many differences a person must look at."""

@@ -30,7 +30,7 @@ from apps.users.current_user import current_user
 from apps.users.errors import AccountClosed
 from apps.vouchers.errors import VoucherTypeNotFound
 
-from . import errors, receipt_pdf, row_queries, selectors, services, webhooks
+from . import errors, row_queries, selectors, services, webhooks
 from .documents import (
     confirm_document,
     older_confirm_document,
@@ -295,11 +295,8 @@ class Receipt(APIView):
     def get(self, request: Request, transaction_id: int) -> HttpResponse:
         mine = selectors.transactions_of(current_user(request))
         transaction = selectors.paid_transaction(transaction_id, among=mine)
-        return file_response(
-            receipt_pdf.receipt_pdf(transaction),
-            media_type="application/pdf",
-            name=receipt_pdf.file_name(transaction),
-        )
+        name, content = services.print_receipt(transaction)
+        return file_response(content, media_type="application/pdf", name=name)
 
     @documented(
         "Have the mail with the codes and the receipt of one of my payments sent again.",

@@ -1,4 +1,4 @@
-"""The name of a voucher's type as it was when the voucher was sold or issued."""
+"""The name of a voucher's type as it was when the voucher was sold or issued, and that of its service."""
 
 from django.db import models
 
@@ -22,3 +22,9 @@ class WithTypeName(models.Model):
     def sold_as(self) -> str:
         """The name under which it was sold or issued."""
         return self.type_name or str(self.voucher_type.name)  # type: ignore[attr-defined]
+
+
+def service_name(service_type: str) -> str:
+    """A service as people read it: "exam_results" is "Exam results"."""
+    words = service_type.replace("_", " ").replace("-", " ").strip()
+    return words[:1].upper() + words[1:]

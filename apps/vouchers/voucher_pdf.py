@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from django.conf import settings
 from django.utils import timezone
 
 from apps.core import pdf
@@ -19,6 +20,7 @@ from apps.core.pdf import PdfDocument, new_document
 from . import qr
 from .models import Voucher
 from .states import WHY_INACTIVE, InactiveReason, VoucherStatus
+from .type_names import service_name
 
 # Vouchers in one file: two and a half minutes, 25 MB, and 330 MB of memory while it is drawn.
 MOST: Final = 10_000
@@ -86,7 +88,7 @@ def _words(voucher: Voucher, now: datetime) -> _Words:
         case VoucherStatus.INACTIVE:
             obstacle = f"{WHY_INACTIVE[InactiveReason(voucher.inactive_reason)]}."
     return _Words(
-        service=f"Service: {voucher.service_type}",
+        service=f"Service: {service_name(voucher.service_type)}",
         last_day=format_day(voucher.expiry_date),
         last_minute=format_time(voucher.expiry_date),
         uses=uses,
@@ -103,7 +105,7 @@ def _page(page: PdfDocument, voucher: Voucher, now: datetime) -> None:
 
     page.box(0, 0, page.width, 16, fill=pdf.ALERT if words.obstacle else pdf.ACCENT)
     page.text(left, 10.2, "VOUCHER", face=pdf.BOLD, size=13, colour=pdf.WHITE, spacing=0.8)
-    headline = f"Not valid. {words.obstacle}" if words.obstacle else words.address.partition("/")[0]
+    headline = f"Not valid. {words.obstacle}" if words.obstacle else settings.SHOP_NAME
     page.text(right, 10.2, headline, face=pdf.BOLD, size=11, colour=pdf.WHITE, align="right", width=145)
 
     y = page.paragraph(
@@ -120,6 +122,8 @@ def _page(page: PdfDocument, voucher: Voucher, now: datetime) -> None:
     if words.value:
         _fact(page, left + 90, 92, 34, "Value", words.value)
 
+    if settings.SHOP_LOGO:
+        page.picture(right - side, 88, side, 18, settings.BASE_DIR / "static" / settings.SHOP_LOGO)
     page.line(left, 110, right, 110)
     if words.obstacle:
         _refusal(page, right - side, 25, side, 59, words, big=20, small=10)

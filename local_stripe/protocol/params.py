@@ -56,6 +56,20 @@ def text(longest: int = 5000) -> Reader:
     return reader
 
 
+def statement(name: str, raw: Any) -> str:
+    """What stands on a card's statement (docs, "Statement descriptors"): Latin characters, one of them a letter."""
+    raw = text(22)(name, raw)
+    if not re.search("[A-Za-z]", raw):
+        raise invalid("The statement descriptor must contain at least one alphabetic character.", name)
+    if not raw.isprintable() or not raw.encode("latin-1", "replace").decode("latin-1") == raw:
+        raise invalid("The statement descriptor must contain only Latin characters.", name)
+    if forbidden := set(raw) & set("<>\\'\"*"):
+        raise invalid(
+            f"The statement descriptor contains invalid characters: {''.join(sorted(forbidden))}", name
+        )
+    return raw
+
+
 def clearable(inner: Reader) -> Reader:
     """``inner``, or None for the empty string, by which Stripe unsets a value."""
     return lambda name, raw: None if raw == "" else inner(name, raw)

@@ -30,7 +30,7 @@ def new_unstored(intent: JsonDict, method: JsonDict, status: str) -> JsonDict:
         "application_fee_amount": None,
         "balance_transaction": None,
         "billing_details": method["billing_details"],
-        "calculated_statement_descriptor": intent["statement_descriptor"] or "LOCAL STRIPE",
+        "calculated_statement_descriptor": _statement(intent),
         "captured": False,
         "created": now(),
         "currency": intent["currency"],
@@ -116,6 +116,13 @@ def list_charges(state: State, request: Request) -> JsonDict:
     return pagination.page(
         state, "charge", params, lambda c: intent_id is None or c["payment_intent"] == intent_id
     )
+
+
+def _statement(intent: JsonDict) -> str:
+    """What the card's statement says: the account's words, and after its prefix those of the payment."""
+    if suffix := intent["statement_descriptor_suffix"]:
+        return f"LOCAL* {suffix}"[:22]
+    return str(intent["statement_descriptor"] or "LOCAL STRIPE")
 
 
 def _outcome(network_status: str, reason: str | None, seller_message: str, type: str) -> JsonDict:

@@ -109,6 +109,16 @@ class ValidationTests(LocalStripeTestCase):
         self.refused({**base, "allowed_payment_method_types": "card"}, None, "allowed_payment_method_types")
         self.refused({**base, "receipt_email": "nobody"}, "email_invalid", "receipt_email")
 
+    def test_it_refuses_what_no_statement_can_say(self) -> None:
+        base = {"amount": 1000, "currency": "usd"}
+        for words in ("12345", "A*B", "it's", "a<b", "Ж", "W" * 23):
+            self.refused({**base, "statement_descriptor_suffix": words}, None, "statement_descriptor_suffix")
+        intent = self.create(statement_descriptor_suffix="Exam 2026", description="3 × Exam 2026")
+        self.server.pay(intent.id)
+        (charge,) = self.server.charges(intent.id)
+        self.assertEqual(charge["calculated_statement_descriptor"], "LOCAL* Exam 2026")
+        self.assertEqual(charge["description"], "3 × Exam 2026")
+
     def test_it_reads_lists_with_and_without_numbers(self) -> None:
         for form in ("allowed_payment_method_types[]=card", "allowed_payment_method_types[0]=card"):
             answer = self.api("POST", "/v1/payment_intents", f"amount=1000&currency=usd&{form}".encode())

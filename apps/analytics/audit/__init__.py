@@ -12,13 +12,14 @@ from django.utils import timezone
 
 from apps.core.snapshots import snapshot
 
-from . import active_days, figures, holds, money, roll_up, timeliness, uses, vouchers
+from . import active_days, figures, holds, money, receipts, roll_up, timeliness, uses, vouchers
 from .rule import Finding, Rule
 
 RULES: Final[tuple[Rule, ...]] = (
     *vouchers.RULES,
     *uses.RULES,
     *money.RULES,
+    *receipts.RULES,
     *holds.RULES,
     *timeliness.RULES,
     *figures.RULES,

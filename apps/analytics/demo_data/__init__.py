@@ -16,6 +16,7 @@ from django.utils import timezone
 from apps.analytics.models import FiguresState
 from apps.core.dates import end_of_day, start_of_day
 from apps.payments.models import Transaction
+from apps.payments.services import issue_missing_receipts
 from apps.users.models import User
 from apps.vouchers.models import Batch, RefusalCount, Voucher
 
@@ -71,6 +72,8 @@ def create(
     FiguresState.objects.all().delete()
     rows = _history(users, months, seed, until)
     rows.write(on_progress)
+    for number in issue_missing_receipts():
+        on_progress(number)
     return Summary(
         people=len(rows.users),
         purchases=len(rows.transactions),

@@ -20,6 +20,8 @@ from apps.payments import services
 from apps.payments.models import (
     Dispute,
     IdempotencyKey,
+    Receipt,
+    ReceiptCounter,
     RefundedVoucher,
     SoldVoucher,
     StripeEvent,
@@ -153,6 +155,7 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
         self.plant_in_vouchers()
         self.plant_in_uses()
         self.plant_in_money()
+        self.plant_in_receipts()
         self.plant_in_holds()
         self.plant_in_what_waits()
         self.plant_in_figures()
@@ -292,6 +295,36 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
             self.plant("lost_disputes", self.change(voucher, **held(*hold)), self.lost_in_part)
         for row, amount in ((self.goodwill, 0), (self.goodwill, 6), (self.lost_in_part, 5), (whole, 1)):
             self.plant("goodwill", self.change(row, amount_goodwill=amount), row)
+
+    def plant_in_receipts(self) -> None:
+        receipt = self.whole.receipt
+        last = Receipt.objects.order_by("number").last()
+        at = self.whole.completed_at - timedelta(hours=3)
+        delete_last = Receipt.objects.filter(pk=last.pk).delete
+        sale = last.transaction
+        self.plant("receipt_of_sale", lambda: delete_last() and self.change(sale, completed_at=at)(), sale)
+        following = Receipt.objects.get(number=3)
+        self.plant("receipt_numbers", Receipt.objects.filter(number=2).delete, following)
+        self.plant("receipt_numbers", self.change(last, number=F("number") + 1), last)
+        counter = ReceiptCounter.objects.get()
+        self.plant("receipt_counter", delete_last, counter)
+        self.plant("receipt_counter", self.change(counter, last_number=F("last_number") + 1), counter)
+        unpaid = Transaction.objects.filter(status="pending")[0]
+        for changes in (
+            {"amount": 31},
+            {"unit_price": 11},
+            {"quantity": 2},
+            {"currency": "CHF"},
+            {"paid_at": at},
+            {"tax_rate": 15, "tax_amount": 31},
+            {"transaction": unpaid},
+        ):
+            self.plant("receipt_amounts", self.change(receipt, **changes), receipt)
+        self.plant(
+            "buyers_on_receipts",
+            lambda: User.objects.filter(pk=self.whole.user_id).update(email="closed-1@closed.invalid"),
+            None,
+        )
 
     def plant_in_holds(self) -> None:
         free = self.whole.vouchers[0]

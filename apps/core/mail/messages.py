@@ -14,7 +14,13 @@ from django.conf import settings
 from django.template.loader import render_to_string
 from post_office.models import PRIORITY, STATUS, Email
 
+from apps.core.email_addresses import is_address
+
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
+
+
+# Nobody's answering machine replies to it (RFC 3834).
+_HEADERS: Final = {"Auto-Submitted": "auto-generated"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,10 @@ def compose(
     attach: tuple[str, dict[str, Any]] | None,
 ) -> Email:
     """The row of a mail, not saved yet; see `queue.enqueue`."""
-    message = render_to_string(f"{template}.txt", context)
+    context = {"shop_name": settings.SHOP_NAME, "shop_contact": settings.SHOP_CONTACT, **context}
+    message = render_to_string(f"{template}.txt", context) + render_to_string(
+        "core/mail_signature.txt", context
+    )
     html_message = render_to_string(f"{template}.html", context)
     return Email(
         from_email=settings.DEFAULT_FROM_EMAIL,  # for the record; see delivery
@@ -59,7 +68,7 @@ def compose(
         status=STATUS.queued if to else STATUS.sent,
         priority=PRIORITY.medium,
         expires_at=expires_at,
-        headers=headers,
+        headers=_HEADERS | _reply_to() | (headers or {}),
         context={"attach": attach} if attach else None,
     )
 
@@ -76,3 +85,9 @@ def add_attachment(email: Email) -> None:
     """Make what the row says should go with the mail, and add it. Raises whatever its maker raises."""
     if attachment := attachment_of(email):
         email.email_message().attach(attachment.name, attachment.content, attachment.media_type)
+
+
+def _reply_to() -> dict[str, str]:
+    """Where an answer goes: to the shop's contact, where that is an address."""
+    contact = settings.SHOP_CONTACT
+    return {"Reply-To": contact} if is_address(contact) else {}

@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 from typing import Final
 
+from django.conf import settings
 from reportlab.lib.colors import Color, HexColor, white
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
@@ -25,10 +27,13 @@ A5_LANDSCAPE: Final = (210.0, 148.0)
 
 
 @contextmanager
-def new_document(size: tuple[float, float], *, title: str) -> "Iterator[PdfDocument]":
-    """A new document with pages of (width, height) in millimetres. One is drawn at a time; the others wait."""
+def new_document(size: tuple[float, float], *, title: str, author: str = "") -> "Iterator[PdfDocument]":
+    """A new document with pages of (width, height) in millimetres. One is drawn at a time; the others wait.
+
+    Its author is the shop, unless there is another.
+    """
     with one_at_a_time:
-        yield PdfDocument(size, title)
+        yield PdfDocument(size, title, author or settings.SHOP_NAME)
 
 
 class PdfDocument:
@@ -37,14 +42,14 @@ class PdfDocument:
     The same drawing gives the same bytes: no time and no random id is in them.
     """
 
-    def __init__(self, size: tuple[float, float], title: str) -> None:
+    def __init__(self, size: tuple[float, float], title: str, author: str) -> None:
         self.width, self.height = size
         self._file = BytesIO()
         self._canvas = Canvas(
             self._file, (self.width * mm, self.height * mm), invariant=1, pageCompression=1, lang="en"
         )
         self._canvas.setTitle(title)
-        self._canvas.setAuthor("Voucher App")
+        self._canvas.setAuthor(author)
         self._canvas.setSubject(title)
 
     def pdf(self) -> bytes:
@@ -150,6 +155,19 @@ class PdfDocument:
         self._canvas.setDash([1.2 * mm, 1.2 * mm] if dashed else [])
         self._canvas.line(x * mm, self._up(y), to_x * mm, self._up(to_y))
         self._canvas.setDash([])
+
+    def picture(self, x: float, y: float, width: float, height: float, path: Path) -> None:
+        """A PNG or JPEG as large as fits into this box, at its right. Raises OSError for what is none."""
+        self._canvas.drawImage(
+            str(path),
+            x * mm,
+            self._up(y + height),
+            width * mm,
+            height * mm,
+            mask="auto",
+            preserveAspectRatio=True,
+            anchor="e",
+        )
 
     def matrix(self, x: float, y: float, side: float, rows: Sequence[Sequence[bool]]) -> None:
         """A square of `side` mm of black and white squares, such as a QR code."""

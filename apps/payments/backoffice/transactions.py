@@ -16,7 +16,7 @@ from apps.payments import services
 from apps.payments.backoffice.columns import OfTransaction, VoucherLines, money
 from apps.payments.backoffice.refund_actions import REFUNDS_AT_ONCE, RefundForm, ask_for_refund, unused
 from apps.payments.exports import TRANSACTIONS
-from apps.payments.models import Dispute, Refund, SoldVoucher, Transaction
+from apps.payments.models import Dispute, Receipt, Refund, SoldVoucher, Transaction
 from apps.vouchers.backoffice.code_search import FoundByCode
 
 MAILS_AT_ONCE: Final = 100
@@ -92,9 +92,10 @@ class TransactionAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, Read
     list_filter = (AttentionFilter, "status", "voucher_type", "currency")
     list_select_related = ("user", "voucher_type")
     code_field = "sold_vouchers__voucher__code"
-    search_fields = ("user__email", "=stripe_payment_intent_id", "=id")
+    search_fields = ("user__email", "=stripe_payment_intent_id", "=id", "=receipt__number")
     search_help_text = (
-        "An e-mail address, a number, a payment intent, or a voucher's code or its last four symbols"
+        "An e-mail address, a number, that of a receipt, a payment intent, or a voucher's code or its last four"
+        " symbols"
     )
     fieldsets = (
         (None, {"fields": ("user", "voucher_type", ("quantity", "unit_price"))}),
@@ -114,7 +115,7 @@ class TransactionAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, Read
             "Terms of the sale",
             {"fields": (("type_name", "service_type"), ("validity_days", "max_uses"))},
         ),
-        ("Buyer on the receipt", {"fields": (("buyer_name", "buyer_email"),)}),
+        ("Receipt", {"fields": ("receipt_shown", ("buyer_name", "buyer_email"))}),
         ("Times", {"fields": (("created_at", "completed_at", "updated_at"),)}),
     )
     readonly_fields = (
@@ -125,6 +126,7 @@ class TransactionAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, Read
         "status_shown",
         "reference",
         "type_name",
+        "receipt_shown",
         "buyer_name",
         "buyer_email",
         "updated_at",
@@ -171,6 +173,11 @@ class TransactionAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, Read
 
     def has_mail_receipt_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("payments.resend_receipt")
+
+    @admin.display(description="receipt number")
+    def receipt_shown(self, transaction: Transaction) -> str:
+        receipt = Receipt.objects.filter(transaction=transaction).values_list("number", flat=True).first()
+        return "" if receipt is None else f"{receipt}"
 
     @admin.display(description="amount", ordering="amount")
     def amount_shown(self, transaction: Transaction) -> str:

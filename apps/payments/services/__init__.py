@@ -6,6 +6,7 @@ from .emails import RECEIPT, queue_receipt, receipt_attachment
 from .fulfilment import apply_intent, erase_buyer
 from .idempotency_keys import remove_old_keys, store_response
 from .purchases import Confirmation, Purchase, confirm_payment, start_purchase
+from .receipts import erase_buyers_of_closed_accounts, issue_missing_receipts, print_receipt
 from .refunds.allocation import refundable_amount
 from .refunds.decisions import approve_refund, execute_refund, reject_refund
 from .refunds.failures import acknowledge_failed_refund
@@ -41,8 +42,11 @@ __all__ = [
     "cancel_open_purchases",
     "confirm_payment",
     "erase_buyer",
+    "erase_buyers_of_closed_accounts",
     "erase_reasons",
     "execute_refund",
+    "issue_missing_receipts",
+    "print_receipt",
     "queue_receipt",
     "receipt_attachment",
     "refundable_amount",

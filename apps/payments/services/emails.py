@@ -19,7 +19,6 @@ from django.utils import timezone
 from apps.core import mail
 from apps.core.dates import format_day, format_moment_briefly
 from apps.core.money import format_amount
-from apps.payments import receipt_pdf
 from apps.payments.models import (
     Dispute,
     DisputeOutcome,
@@ -31,6 +30,8 @@ from apps.payments.models import (
 )
 from apps.vouchers.models import Voucher
 from apps.vouchers.states import WHY_INACTIVE, Hold, InactiveReason, VoucherStatus
+
+from . import receipts
 
 log = logging.getLogger(__name__)
 
@@ -84,8 +85,8 @@ def queue_receipt(transaction: Transaction, vouchers: Sequence[Voucher] | None =
 
 def receipt_attachment(*, transaction_id: int) -> mail.Attachment:
     """The receipt of a paid transaction as PDF, for the mail that is about to be sent."""
-    paid = Transaction.objects.select_related("voucher_type", "user").get(pk=transaction_id)
-    return mail.Attachment(receipt_pdf.file_name(paid), receipt_pdf.receipt_pdf(paid), "application/pdf")
+    paid = Transaction.objects.select_related("voucher_type", "user", "receipt").get(pk=transaction_id)
+    return mail.Attachment(*receipts.print_receipt(paid), media_type="application/pdf")
 
 
 def refund_requested(refund: Refund) -> bool:

@@ -24,8 +24,9 @@ from apps.users import services as users
 from apps.users.models import User
 from apps.users.selectors import is_open
 from apps.vouchers import services as voucher_services
+from apps.vouchers.models import Voucher
 
-from . import emails, sale_rows, unpaid_purchases
+from . import emails, receipts, sale_rows, unpaid_purchases
 from .disputes import apply_dispute, last_changes
 from .refunds.requests import record_automatic_refund
 from .refunds.stripe_sync import apply_refund
@@ -99,8 +100,7 @@ def apply_intent(intent: gateway.Intent, read_at: Mapping[str, datetime] = NEVER
                 mark_failed(transaction)
         if intent.succeeded and not mismatch:
             issued = not transaction.is_paid
-            if issued:
-                _issue(transaction)
+            vouchers = _issue(transaction) if issued else []
             _take_over(transaction, intent, read_at)
             if issued and is_open:
                 # It tells the state of each voucher.
@@ -111,6 +111,8 @@ def apply_intent(intent: gateway.Intent, read_at: Mapping[str, datetime] = NEVER
                 log.warning(
                     "Transaction %s was paid after its account was closed or deactivated", transaction.pk
                 )
+            if issued:
+                receipts.issue_receipt(transaction, vouchers)
     if mismatch:
         raise PaymentMismatch
     return transaction
@@ -190,10 +192,11 @@ def _log_mismatch(due: Transaction, intent: gateway.Intent) -> None:
 def fulfil(paid: Transaction) -> Transaction:
     """Issue the vouchers of a new transaction for which nothing is to pay, and mail them.
 
-    The caller keeps the account open.
+    The caller keeps the account open, and commits next.
     """
-    _issue(paid)
-    emails.queue_receipt(paid, paid.just_issued)
+    vouchers = _issue(paid)
+    emails.queue_receipt(paid, vouchers)
+    receipts.issue_receipt(paid, vouchers)
     return paid
 
 
@@ -205,10 +208,14 @@ def erase_buyer(*, user: User) -> None:
     Transaction.objects.owned_by(user).exclude(buyer_name="", buyer_email="").update(
         buyer_name="", buyer_email=""
     )
+    receipts.erase_buyer_of_receipts(user=user)
 
 
-def _issue(paid: Transaction) -> None:
-    """Issue what was bought. The caller has locked or inserted its row, and before that locked the owner's."""
+def _issue(paid: Transaction) -> list[Voucher]:
+    """Issue what was bought; the vouchers in the order of the lines.
+
+    The caller has locked or inserted its row, and before that locked the owner's.
+    """
     now = timezone.now()
     paid.type_name = paid.sold_as
     vouchers = voucher_services.issue_vouchers(
@@ -231,6 +238,7 @@ def _issue(paid: Transaction) -> None:
     paid.buyer_name, paid.buyer_email = paid.user.full_name, paid.user.mail_address
     sale_rows.write_sale(paid, vouchers)
     paid.just_issued = vouchers
+    return vouchers
 
 
 def mark_failed(unpaid: Transaction) -> None:

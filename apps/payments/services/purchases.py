@@ -151,6 +151,8 @@ def _intent_of_order(started: Transaction, *, is_retry: bool) -> gateway.Intent:
             amount=started.amount,
             currency=started.currency,
             order_id=started.reference,
+            quantity=started.quantity,
+            item=started.sold_as,
             attempt=started.stripe_attempt,  # as read before Stripe was looked through
         )
     except gateway.ErrorKept:

@@ -15,7 +15,7 @@ from django.db import connection
 from django.test import override_settings
 from post_office.models import Email
 
-from apps.payments import receipt_pdf, services
+from apps.payments import services
 from apps.payments.models import Transaction
 from apps.users import services as users
 from apps.users.models import User
@@ -223,7 +223,7 @@ class BuyersOfClosedAccountsTests(ApiTestCase):
 
         paid = make_completed_transaction(user=self.customer)
         users.close_account(user=self.customer, password=PASSWORD)
-        text = text_of(receipt_pdf.receipt_pdf(Transaction.objects.get(pk=paid.pk)))
+        text = text_of(services.print_receipt(Transaction.objects.get(pk=paid.pk)).content)
         self.assertIn("(account closed)", text)
         self.assertNotIn("Mensah", text)
 

@@ -169,7 +169,9 @@ class ReconcileTests(ReconcileTestCase, ApiTestCase):
         self.stripe.override_payment_intent(
             never_paid.stripe_payment_intent_id, {"status": "requires_payment_method"}
         )
-        unknown = gateway.create_intent(amount=Decimal(5), currency="USD", order_id=uuid4())
+        unknown = gateway.create_intent(
+            amount=Decimal(5), currency="USD", order_id=uuid4(), quantity=1, item="Exam"
+        )
         self.stripe.pay(unknown.id)
         differences = self.run_it("--apply", expect=1)
         self.assertEqual(
@@ -184,7 +186,9 @@ class ReconcileTests(ReconcileTestCase, ApiTestCase):
 
     def test_another_shops_payments_on_the_account_are_no_difference(self):
         self.buy(1)
-        intent = gateway.create_intent(amount=Decimal(5), currency="USD", order_id=uuid4())
+        intent = gateway.create_intent(
+            amount=Decimal(5), currency="USD", order_id=uuid4(), quantity=1, item="Exam"
+        )
         self.stripe.override_payment_intent(intent.id, {"metadata": {}})
         self.stripe.pay(intent.id)
         self.assertEqual(self.run_it(), [])

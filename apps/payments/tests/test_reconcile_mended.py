@@ -19,7 +19,9 @@ from .test_reconcile import ReconcileTestCase
 class ForeignPaymentTestCase(ReconcileTestCase):
     def paid_intent(self, order_id=None):
         """A paid intent of 10.00 USD for an order that we don't know, or for this one."""
-        intent = gateway.create_intent(amount=Decimal(10), currency="USD", order_id=uuid4())
+        intent = gateway.create_intent(
+            amount=Decimal(10), currency="USD", order_id=uuid4(), quantity=1, item="Exam"
+        )
         if order_id:
             self.label(intent.id, order_id=str(order_id))
         self.stripe.pay(intent.id)
@@ -47,7 +49,9 @@ class MendedTests(ForeignPaymentTestCase, ApiTestCase):
         self.assertClosed()
 
     def test_a_refund_that_has_not_arrived_closes_nothing(self):
-        intent = gateway.create_intent(amount=Decimal(10), currency="USD", order_id=uuid4())
+        intent = gateway.create_intent(
+            amount=Decimal(10), currency="USD", order_id=uuid4(), quantity=1, item="Exam"
+        )
         self.stripe.pay(intent.id, "pm_card_pendingRefund")
         refund = self.stripe.refund(intent.id)
         self.assertOpen("paid_unknown_order")

@@ -149,7 +149,9 @@ class TroubleTests(ReconcileTestCase, ApiTestCase):
 
     def test_another_shops_payments_are_counted_apart(self):
         self.buy(1)
-        intent = gateway.create_intent(amount=Decimal(5), currency="USD", order_id=uuid4())
+        intent = gateway.create_intent(
+            amount=Decimal(5), currency="USD", order_id=uuid4(), quantity=1, item="Exam"
+        )
         self.stripe.override_payment_intent(intent.id, {"metadata": {}})
         self.assertEqual(self.run_it(), [])
         checked = self.report["checked"]
@@ -159,7 +161,9 @@ class TroubleTests(ReconcileTestCase, ApiTestCase):
 class SpanTests(ReconcileTestCase, ApiTestCase):
     def days_ago(self, days):
         """A payment of some days ago that is not known to us."""
-        intent = gateway.create_intent(amount=Decimal(5), currency="USD", order_id=uuid4())
+        intent = gateway.create_intent(
+            amount=Decimal(5), currency="USD", order_id=uuid4(), quantity=1, item="Exam"
+        )
         self.stripe.pay(intent.id)
         created = timezone.now() - timedelta(days=days, minutes=1)
         self.stripe.override_payment_intent(intent.id, {"created": int(created.timestamp())})

@@ -352,7 +352,9 @@ class AtStripeTests(PaidTestCase, ApiTestCase):
         self.assertEqual(self.books(paid), ("completed", Decimal(0), Decimal(10), ["refunded", ""]))
 
     def test_a_refund_of_another_shops_payment_is_taken_and_changes_nothing(self):
-        intent = gateway.create_intent(amount=Decimal(5), currency="USD", order_id=uuid4())
+        intent = gateway.create_intent(
+            amount=Decimal(5), currency="USD", order_id=uuid4(), quantity=1, item="Exam"
+        )
         self.stripe.pay(intent.id)
         self.stripe.refund(intent.id)
         self.deliver_all("refund.created")

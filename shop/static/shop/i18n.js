@@ -6,6 +6,9 @@ import { load, save } from "./storage.js";
 /** The languages that there are, each by its own name. */
 export const LANGUAGES = { en: "English", fr: "Français" };
 
+/** What the shop is called: the same in every language. */
+export const { shopName } = document.documentElement.dataset;
+
 let words = {};
 let language = "en";
 let plurals = new Intl.PluralRules("en");

@@ -7,7 +7,7 @@ import * as i18n from "./i18n.js";
 import * as router from "./router.js";
 import * as session from "./session.js";
 
-const { t } = i18n;
+const { t, shopName } = i18n;
 
 function link(address, symbol, text) {
   return h("a", { href: address }, icon(symbol), h("span", {}, text));
@@ -23,7 +23,7 @@ function drawBar() {
     signedIn && link("/purchases", "receipt", t("nav.purchases")),
     signedIn ? link("/account", "person", t("nav.account")) : link("/sign-in", "lock", t("nav.sign_in")),
   ];
-  const brand = h("a", { class: "brand", href: "/" }, icon("ticket"), t("brand"));
+  const brand = h("a", { class: "brand", href: "/" }, icon("ticket"), shopName);
   document.querySelector(".bar").replaceChildren(
     h("div", { class: "bar-inner" }, brand, h("nav", { "aria-label": t("nav.label") }, links.filter(Boolean))),
   );

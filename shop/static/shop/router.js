@@ -5,7 +5,7 @@
 
 import { h } from "./dom.js";
 import { problemPanel } from "./components.js";
-import { t } from "./i18n.js";
+import { shopName, t } from "./i18n.js";
 import { currentUser } from "./session.js";
 import { load, save, tab } from "./storage.js";
 
@@ -81,7 +81,7 @@ export async function render({ first = false } = {}) {
   main.replaceChildren(content);
   main.removeAttribute("aria-busy");
   const title = main.querySelector("h1");
-  document.title = title ? `${title.textContent} · ${t("brand")}` : t("brand");
+  document.title = title ? `${title.textContent} · ${shopName}` : shopName;
   afterShow();
   if (first) return;
   scrollTo(0, 0);

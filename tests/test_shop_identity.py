@@ -1,0 +1,123 @@
+"""Who sells here, as the environment says it, and where it stands then."""
+
+from decimal import Decimal
+from pathlib import Path
+from unittest.mock import patch
+
+from django.core import mail as outbox
+from django.core.exceptions import ImproperlyConfigured
+from django.test import SimpleTestCase, override_settings
+from PIL import Image
+
+from apps.core import mail
+from apps.payments.tests.factories import make_completed_transaction
+from apps.users.tests.factories import make_customer
+from tests.support.cases import ApiTestCase
+from tests.support.runner import home
+from tests.test_configuration import load
+from voucher_project import shop_identity
+
+UNREADABLE = [
+    ("SHOP_NAME", "W" * 101),
+    ("SHOP_NAME", "Exams\nOnline"),
+    ("SHOP_CONTACT", "W" * 201),
+    ("SHOP_SELLER", "| 1 Main Street | C0001"),
+    ("SHOP_SELLER", "Exams Ltd | 1 Main Street | C0001 | more"),
+    ("SHOP_SELLER", "W" * 201),
+    ("SHOP_LOGO", "../logo.png"),
+    ("SHOP_LOGO", "shop/logo.svg"),
+    ("SHOP_LOGO", "missing.png"),
+    ("TAX_RATE", "0"),
+    ("TAX_RATE", "100"),
+    ("TAX_RATE", "-15"),
+    ("TAX_RATE", "15.0001"),
+    ("TAX_RATE", "fifteen"),
+]
+
+
+class ConfigurationTests(SimpleTestCase):
+    def test_the_shop_has_a_name_and_no_seller_until_it_is_set(self):
+        loaded = load()
+        names = ("SHOP_NAME", "SHOP_LOGO", "SHOP_CONTACT", "SHOP_SELLER", "TAX_RATE")
+        self.assertEqual([loaded[name] for name in names], ["Voucher App", "", "", ("", "", ""), None])
+        self.assertTrue(load(DEBUG="True")["SHOP_SELLER"].name)
+        loaded = load(
+            SHOP_NAME="Exams Online",
+            SHOP_CONTACT="help@example.org",
+            SHOP_SELLER="Exams Ltd | 1 Main Street, Accra | C0001",
+            TAX_RATE="12.5 %",
+        )
+        self.assertEqual(loaded["SHOP_SELLER"], ("Exams Ltd", "1 Main Street, Accra", "C0001"))
+        self.assertEqual(load(SHOP_SELLER="Exams Ltd")["SHOP_SELLER"], ("Exams Ltd", "", ""))
+        self.assertEqual(loaded["TAX_RATE"], Decimal("12.5"))
+        self.assertEqual(
+            (loaded["UNFOLD"]["SITE_TITLE"], loaded["UNFOLD"]["SITE_ICON"]), ("Exams Online", None)
+        )
+        described = loaded["SPECTACULAR_SETTINGS"]
+        self.assertEqual(described["TITLE"], "Exams Online API")
+        self.assertEqual(described["CONTACT"], {"name": "Exams Online", "email": "help@example.org"})
+        page = load(SHOP_CONTACT="https://example.org/help")["SPECTACULAR_SETTINGS"]["CONTACT"]
+        self.assertEqual(page, {"name": "Voucher App", "url": "https://example.org/help"})
+        self.assertNotIn("CONTACT", load(SHOP_CONTACT="+233 20 000 0000")["SPECTACULAR_SETTINGS"])
+
+    def test_it_refuses_what_no_receipt_could_hold(self):
+        for name, value in UNREADABLE:
+            with self.subTest(name, value=value), self.assertRaisesMessage(ImproperlyConfigured, name):
+                load(**{name: value})
+
+    def test_a_logo_is_a_picture(self):
+        folder = home() / "logos"
+        folder.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(folder / "logo.png")
+        Path(folder, "text.png").write_text("no picture")
+        with patch.object(shop_identity, "STATIC", folder):
+            loaded = load(SHOP_LOGO="logo.png")
+            self.assertEqual(loaded["SHOP_LOGO"], "logo.png")
+            self.assertEqual(loaded["UNFOLD"]["SITE_ICON"](None), "/static/logo.png")
+            with self.assertRaisesMessage(ImproperlyConfigured, "SHOP_LOGO"):
+                load(SHOP_LOGO="text.png")
+
+
+@override_settings(SHOP_NAME="Exams <Online>", SHOP_CONTACT="help@example.org")
+class PlacesTests(ApiTestCase):
+    def test_mails_carry_the_name_and_lead_to_the_contact(self):
+        make_completed_transaction(user=make_customer())
+        mail.send_pending()
+        (letter,) = outbox.outbox
+        html = letter.alternatives[0][0]
+        self.assertIn("Exams &lt;Online&gt;", html)
+        self.assertIn("help@example.org", html)
+        self.assertTrue(letter.body.rstrip().endswith("-- \nExams <Online>\nhelp@example.org"))
+        headers = letter.message()
+        self.assertEqual(
+            (headers["Auto-Submitted"], headers["Reply-To"]), ("auto-generated", "help@example.org")
+        )
+        self.assertNotIn("Voucher App", letter.body + html)
+
+    @override_settings(SHOP_CONTACT="+233 20 000 0000")
+    def test_answers_go_to_no_telephone(self):
+        make_completed_transaction(user=make_customer())
+        mail.send_pending()
+        self.assertNotIn("Reply-To", outbox.outbox[0].message())
+        self.assertIn("+233 20 000 0000", outbox.outbox[0].body)
+
+    def test_the_api_and_the_shop_carry_it(self):
+        self.assertEqual(self.client.get("/api/").json()["name"], "Exams <Online> API")
+        with override_settings(REFERENCE_SHOP=True):
+            page = self.client.get("/").content.decode()
+        self.assertIn('data-shop-name="Exams &lt;Online&gt;"', page)
+        self.assertIn("<title>Exams &lt;Online&gt;</title>", page)
+
+    def test_printed_vouchers_carry_name_and_logo(self):
+        paid = make_completed_transaction(user=make_customer())
+        code = paid.vouchers[0].shown_code
+        api = self.signed_in(paid.user)
+        address = f"/api/vouchers/detail/{code}/pdf/"
+        plain = api.get(address).content
+        folder = home() / "static"
+        folder.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 10), "green").save(folder / "logo.png")
+        with override_settings(SHOP_LOGO="logo.png", BASE_DIR=home()):
+            with_logo = api.get(address).content
+        self.assertIn(b"/Subtype /Image", with_logo)
+        self.assertNotIn(b"/Subtype /Image", plain)
