@@ -20,6 +20,11 @@ run: .venv/ready  ## the application with sample data, at http://127.0.0.1:8000/
 test: .venv/ready  ## the tests, against a PostgreSQL and a Redis of their own (some: make test TESTS=apps.vouchers)
 	.venv/bin/python manage.py test --parallel 3 $(TESTS)
 
+# Their packages are pinned with hashes (package-lock.json), and run nothing while they are installed.
+clients: .venv/ready  ## clients that generators make of the OpenAPI document, on a journey (needs node 20 and npm)
+	npm ci --prefix tests/clients --ignore-scripts --no-audit --no-fund --prefer-offline
+	CLIENTS=tests/clients .venv/bin/python manage.py test tests.test_generated_clients
+
 coverage: .venv/ready  ## the tests, and which lines they reach
 	.venv/bin/coverage erase
 	.venv/bin/coverage run manage.py test $(TESTS)
@@ -69,4 +74,4 @@ requirements: .venv/ready  ## the pinned requirements anew, from requirements.in
 	@rm -f .venv/installing
 	@touch $@
 
-.PHONY: help run test coverage lint format types ci bench pictures requirements
+.PHONY: help run test coverage lint format types ci clients bench pictures requirements

@@ -7,11 +7,15 @@ from unittest.mock import patch
 
 from drf_spectacular.generators import SchemaGenerator
 
+from apps.authentication import cookies
 from apps.core.api import openapi_document, problems
 from apps.core.api.filters import LARGEST_ID
 from tests.support.cases import ApiTestCase, Client, RaceTestCase
 
-TOKEN_OR_COOKIE: Final[list[dict[str, list[str]]]] = [{"bearerAuth": []}, {"cookieAuth": []}]
+Security = list[dict[str, list[str]]]
+TOKEN_OR_COOKIE: Final[Security] = [{"bearerAuth": []}, {"cookieAuth": []}]
+TOKEN_OR_COOKIE_WITH_CSRF: Final[Security] = [{"bearerAuth": []}, {"cookieAuth": [], "csrfToken": []}]
+PUBLIC: Final[Security] = [{}]
 
 
 class DocumentTests(ApiTestCase):
@@ -30,25 +34,38 @@ class DocumentTests(ApiTestCase):
 
     def codes(self, operation: str, status: str) -> set[str]:
         """The codes of the problems that the operation answers with this status."""
-        content = self.operations[operation]["responses"][status].get("content", {})
+        content = self.response(self.operations[operation]["responses"][status]).get("content", {})
         if problems.MEDIA_TYPE not in content:
             return set()
         return set(content[problems.MEDIA_TYPE]["schema"]["allOf"][1]["properties"]["code"]["enum"])
+
+    def response(self, described: dict[str, Any]) -> dict[str, Any]:
+        """The response itself where it is described by reference."""
+        name = described.get("$ref", "").removeprefix("#/components/responses/")
+        return dict(self.document["components"]["responses"][name]) if name else described
 
     def parameter(self, operation: str, name: str) -> dict[str, Any]:
         (entry,) = (each for each in self.operations[operation]["parameters"] if each["name"] == name)
         return dict(entry["schema"])
 
-    def test_a_token_or_a_cookie_is_enough(self):
-        kinds = [operation.get("security") for operation in self.operations.values()]
-        self.assertEqual([kind for kind in kinds if kind not in ([{}], TOKEN_OR_COOKIE)], [])
-        self.assertGreater(kinds.count(TOKEN_OR_COOKIE), 25)
+    def test_a_token_or_a_cookie_is_enough_and_a_cookie_that_changes_something_has_the_csrf_token(self):
+        signed_in = 0
+        for name, operation in self.operations.items():
+            with self.subTest(name):
+                wanted = TOKEN_OR_COOKIE if name.startswith("GET") else TOKEN_OR_COOKIE_WITH_CSRF
+                self.assertIn(operation["security"], (PUBLIC, wanted))
+                signed_in += operation["security"] == wanted
+        self.assertGreater(signed_in, 25)
+        schemes = self.document["components"]["securitySchemes"]
+        self.assertEqual(schemes.keys(), {"bearerAuth", "cookieAuth", "csrfToken"})
+        self.assertEqual(schemes["cookieAuth"]["name"], cookies.ACCESS.name)
 
     def test_every_problem_has_its_members_and_its_codes(self):
         members = self.document["components"]["schemas"]["Problem"]["properties"]
         self.assertLessEqual({"message", "errors", "reason", "stripe_status", "checks"}, members.keys())
         for name, operation in self.operations.items():
-            for status, answer in operation["responses"].items():
+            for status, described in operation["responses"].items():
+                answer = self.response(described)
                 with self.subTest(name, status=status):
                     self.assertTrue(answer["description"])
                     if problems.MEDIA_TYPE in answer.get("content", {}):
@@ -59,6 +76,79 @@ class DocumentTests(ApiTestCase):
             {"voucher_expired", "voucher_used_up", "voucher_inactive"},
             self.codes("POST /api/vouchers/redeem/", "409"),
         )
+
+    def test_what_many_answer_alike_is_described_once(self):
+        for status, name in (
+            (401, "NotAuthenticatedOrTokenInvalid"),
+            (429, "RateLimited"),
+            (500, "ServerError"),
+        ):
+            reference = {"$ref": f"#/components/responses/{name}"}
+            self.assertEqual(
+                self.operations["GET /api/vouchers/my-vouchers/"]["responses"][str(status)], reference
+            )
+        limited = self.document["components"]["responses"]["RateLimited"]
+        self.assertEqual(limited["headers"].keys(), {"Retry-After"})
+
+    def test_operations_have_a_stable_name_and_one_tag_that_is_explained(self):
+        explained = {tag["name"]: tag["description"] for tag in self.document["tags"]}
+        self.assertTrue(all(explained.values()))
+        names = [operation["operationId"] for operation in self.operations.values()]
+        self.assertEqual(len(names), len(set(names)))
+        used = set()
+        for name, operation in self.operations.items():
+            with self.subTest(name):
+                self.assertRegex(operation["operationId"], r"^[a-z]+(_[a-z]+)*$")
+                (tag,) = operation["tags"]
+                used.add(tag)
+        self.assertEqual(used, explained.keys())
+
+    def test_older_names_are_deprecated(self):
+        deprecated = {name for name, operation in self.operations.items() if operation.get("deprecated")}
+        self.assertEqual(
+            deprecated,
+            {
+                "POST /api/auth/refresh/",
+                "PATCH /api/users/profile/update/",
+                "POST /api/payments/create-intent/",
+                "POST /api/payments/confirm/",
+            },
+        )
+        schemas = self.document["components"]["schemas"]
+        members = {
+            (component, member)
+            for component, schema in schemas.items()
+            for member, described in schema.get("properties", {}).items()
+            if described.get("deprecated")
+        }
+        self.assertLessEqual(
+            {
+                ("ConfirmInputRequest", "quantity"),
+                ("OlderConfirmOutput", "payment"),
+                ("OlderPurchaseInputRequest", "payment_method"),
+                ("RedeemInputRequest", "service_data"),
+                ("RefundInputRequest", "amount"),
+                ("UsageOutput", "service_data"),
+            },
+            members,
+        )
+
+    def test_no_generator_is_misled(self):
+        """By forms of which one or another makes something that is refused, or that does not compile."""
+        for component, schema in self.document["components"]["schemas"].items():
+            for member, described in schema.get("properties", {}).items():
+                with self.subTest(component, member=member):
+                    self.assertFalse({"readOnly", "writeOnly", "title"} & described.keys())
+                    self.assertNotIn("BlankEnum", str(described))
+                    if described.get("nullable"):
+                        self.assertTrue({"type", "allOf", "oneOf"} & described.keys())
+                    if component.endswith("Request"):
+                        self.assertNotIn("default", described)
+        purchase = self.document["components"]["schemas"]["PurchaseInputRequest"]
+        self.assertEqual(purchase["required"], ["voucher_type_id"])
+        self.assertEqual(purchase["properties"]["quantity"]["description"], "If left out: `1`.")
+        pages = self.document["components"]["schemas"]["PaginatedVoucherOutputList"]
+        self.assertEqual(set(pages["required"]), {"count", "next", "previous", "results"})
 
     def test_aliases_and_twins_answer_the_same_problems(self):
         for one, other in (
@@ -102,6 +192,9 @@ class DocumentTests(ApiTestCase):
             "A view that asks nobody",
             "Refuses members that it does not know",
             "Written to a file first",
+            "Concrete view for listing a queryset",
+            "Abstract base class",
+            "api.example.org/accounts",
         ):
             self.assertNotIn(docstring, text)
         for name, operation in self.operations.items():

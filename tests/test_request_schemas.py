@@ -17,7 +17,7 @@ from apps.authentication import services as authentication
 from apps.payments.tests.factories import make_completed_transaction
 from apps.users.tests.factories import make_staff
 from tests.support.cases import ApiTestCase
-from tests.support.openapi import GeneratedRequestsTestCase
+from tests.support.openapi import GeneratedRequestsTestCase, as_json_schema
 from tests.support.stripe import StripeTestCase
 
 EXAMPLES: Final = 12
@@ -125,19 +125,6 @@ class ForbiddenTests(StripeTestCase, ApiTestCase):
             for method, operation in item.items():
                 yield method.upper(), path.format(**self.names), operation
 
-    def json_schema(self, schema: Any) -> Any:
-        """An OpenAPI 3.0 schema as JSON Schema: references resolved, and null among the types."""
-        if isinstance(schema, list):
-            return [self.json_schema(each) for each in schema]
-        if not isinstance(schema, dict):
-            return schema
-        if "$ref" in schema:
-            return self.json_schema(self.document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
-        plain = {name: self.json_schema(value) for name, value in schema.items()}
-        if plain.pop("nullable", False) and "type" in plain:
-            plain["type"] = [plain["type"], "null"]
-        return plain
-
     def forbidden(self, schema: dict[str, Any]) -> list[Any]:
         """Values that the schema forbids, but for those that we take all the same."""
         validator = Draft4Validator(schema, format_checker=FormatChecker())
@@ -153,7 +140,7 @@ class ForbiddenTests(StripeTestCase, ApiTestCase):
             content = operation.get("requestBody", {}).get("content", {})
             if JSON not in content:
                 continue
-            schema = self.json_schema(content[JSON]["schema"])
+            schema = as_json_schema(content[JSON]["schema"], self.document)
             bodies: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in schema.get("required", ())]
             if schema.get("additionalProperties") is False:
                 bodies.append(("unexpected", {"unexpected": 1}))
@@ -171,7 +158,7 @@ class ForbiddenTests(StripeTestCase, ApiTestCase):
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] != "query" or parameter["name"] in ("page", "page_size", "token"):
                     continue
-                for value in self.forbidden(self.json_schema(parameter["schema"])):
+                for value in self.forbidden(as_json_schema(parameter["schema"], self.document)):
                     if isinstance(value, str) and value.strip():
                         with self.subTest(f"{address}?{parameter['name']}={value[:60]}"):
                             tried += 1

@@ -34,7 +34,7 @@ from .environment import (
 )
 from .log_redactors import LOG_REDACTORS as LOG_REDACTORS
 from .logging_config import logging_config
-from .openapi import PROBLEM_EXTENSION_MEMBERS as PROBLEM_EXTENSION_MEMBERS
+from .openapi import API_DESCRIPTION as API_DESCRIPTION
 from .openapi import VERSION as VERSION
 from .openapi import spectacular_settings
 from .schedule import CELERY_BEAT_SCHEDULE as CELERY_BEAT_SCHEDULE  # a setting

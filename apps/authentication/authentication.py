@@ -4,12 +4,14 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from apps.users.models import User
@@ -76,21 +78,36 @@ def _never_called(request: HttpRequest) -> HttpResponse:
 
 
 class SessionTokenScheme(OpenApiAuthenticationExtension):
-    """The two ways to sign in, for the OpenAPI document: either is enough."""
+    """The two ways to sign in, for the OpenAPI document: either is enough. A cookie that may change something needs
+    the CSRF token beside it."""
 
     target_class = SessionTokenAuthentication
-    name = ["bearerAuth", "cookieAuth"]
+    name = ["bearerAuth", "cookieAuth", "csrfToken"]
 
     def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
-        return [{name: []} for name in self.name]
+        by_cookie: dict[str, list[Any]] = {"cookieAuth": []}
+        if auto_schema.method not in SAFE_METHODS:
+            by_cookie["csrfToken"] = []
+        return [{"bearerAuth": []}, by_cookie]
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
         return [
-            {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT",
+                "description": "`access` of the answer to register, login or token/refresh.",
+            },
             {
                 "type": "apiKey",
                 "in": "cookie",
                 "name": cookies.ACCESS.name,
-                "description": "Requests that change something also need the X-CSRFToken header.",
+                "description": "What register and login set where `use_cookies` is true.",
+            },
+            {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-CSRFToken",
+                "description": f"The value of the cookie `{settings.CSRF_COOKIE_NAME}`.",
             },
         ]

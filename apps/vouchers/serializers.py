@@ -5,7 +5,7 @@ import re
 from typing import Any, Final
 
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from apps.core.api.fields import KnownFieldsSerializer, MoneyField, UTCDateTimeField
@@ -89,6 +89,14 @@ class VoucherOutput(AsSold):
         return voucher.days_left_at(timezone.now())
 
 
+@extend_schema_field({"type": "object", "additionalProperties": {}})
+class DetailsField(serializers.JSONField):
+    """What a client recorded with a redemption: an object of any members."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(read_only=True, **options)
+
+
 class UsageExportOutput(serializers.ModelSerializer[VoucherUsage]):
     """A usage with each fact once."""
 
@@ -97,6 +105,7 @@ class UsageExportOutput(serializers.ModelSerializer[VoucherUsage]):
     )
     voucher_type_name = serializers.CharField(source="voucher.sold_as")
     used_at = UTCDateTimeField()
+    details = DetailsField(help_text="As they were sent with the redemption.")
 
     class Meta:
         model = VoucherUsage
@@ -122,7 +131,7 @@ class UsageExportOutput(serializers.ModelSerializer[VoucherUsage]):
 class UsageOutput(UsageExportOutput):
     """A usage, its details also under the name that the older web client reads."""
 
-    service_data = serializers.JSONField(source="details", read_only=True, help_text="`details` again.")
+    service_data = DetailsField(source="details", help_text="`details` again.")
 
     class Meta(UsageExportOutput.Meta):
         fields = (*UsageExportOutput.Meta.fields, "service_data")
@@ -181,6 +190,7 @@ class QrInput(serializers.Serializer[Any]):
     format = serializers.ChoiceField(choices=("svg", "png"), default="svg")
 
 
+@extend_schema_serializer(deprecate_fields=("service_data",))
 class RedeemInput(KnownFieldsSerializer):
     code = serializers.CharField(
         max_length=codes.LONGEST_INPUT,

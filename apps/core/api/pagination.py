@@ -60,6 +60,20 @@ class StandardPagination(PageNumberPagination):
         self.columns = getattr(view, "columns", ())
         return super().paginate_queryset(queryset, request, view) or []
 
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """What `document` returns, for the OpenAPI document; `schema` is that of the results."""
+        link = {"type": "string", "format": "uri", "nullable": True}
+        return {
+            "type": "object",
+            "required": ["count", "next", "previous", "results"],
+            "properties": {
+                "count": {"type": "integer", "description": "Of the whole list."},
+                "next": {**link, "description": "Where the next page is; null on the last one."},
+                "previous": {**link, "description": "Where the previous page is; null on the first one."},
+                "results": schema,
+            },
+        }
+
     def set_page(self, request: Request, *, number: int, size: int, count: int) -> None:
         """Note which page `document` is about, of a list of `count` rows that was read otherwise."""
         self.request = request
