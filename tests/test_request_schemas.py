@@ -102,6 +102,7 @@ class AllowedTests(GeneratedRequestsTestCase):
                 errors = answer.json()["errors"]
                 if case.path.endswith("refresh/"):
                     errors.pop("refresh", None)  # left out it is read from the cookie, which was not sent
+                errors.pop("profile_picture", None)  # in JSON: an address that is not its own
                 for field, problems in errors.items():
                     codes = {problem["code"] for problem in problems}
                     self.assertLessEqual(codes, BEYOND_SCHEMAS, f"{field} of {case.body!r}, {case.query!r}")

@@ -13,6 +13,7 @@ from drf_spectacular.utils import extend_schema_field
 
 FilterSet = TypeVar("FilterSet", bound=type[filters.FilterSet])
 LARGEST_ID = 2**63 - 1
+NO_NUL = r"^[^\x00]*$"
 
 
 @extend_schema_field({"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST_ID})
@@ -31,7 +32,7 @@ class TextFilter(filters.CharFilter):
     def __init__(self, *, max_length: int, label: str = "", **options: Any) -> None:
         super().__init__(max_length=max_length, label=label or None, **options)
         described = {"description": label} if label else {}
-        extend_schema_field({"type": "string", "maxLength": max_length, **described})(self)
+        extend_schema_field({"type": "string", "maxLength": max_length, "pattern": NO_NUL, **described})(self)
 
 
 class InstantField(forms.CharField):
