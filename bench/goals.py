@@ -54,14 +54,23 @@ def _slow(scenario: str, title: str) -> Goal:
     return Goal(f"{title}: p99 / p50", figure, 4, 4, at_most=True)
 
 
-def _at_most_ms(scenario: str, title: str, bound: float) -> Goal:
+def _at_a_million(scenario: str, title: str, bound: float) -> Goal:
+    """Against B where both have a million vouchers: with fewer the twin, which counts them all, is quicker."""
+    rate = _rate(scenario, "B")
     return Goal(
-        f"{title}: p50 in ms",
-        lambda results: results.median(scenario, lambda sample: sample.p50_ms),
+        f"{title}, a million vouchers: against B",
+        lambda results: rate(results) if results.vouchers >= MILLION else None,
         bound,
         bound,
-        at_most=True,
     )
+
+
+def _alone_ms(scenario: str, title: str, bound: float) -> Goal:
+    def figure(results: Results) -> float | None:
+        key = results.key(scenario, connections=1)
+        return results.median(scenario, lambda sample: sample.p50_ms, key)
+
+    return Goal(f"{title}: p50 at one connection, ms", figure, bound, bound, at_most=True)
 
 
 def _growth(scenario: str, title: str, bound: float) -> Goal:
@@ -79,6 +88,7 @@ def _login_by_hash(results: Results) -> float | None:
     return cpu / least if cpu and least else None
 
 
+MILLION: Final = 1_000_000
 DRF, DJANGO = "DRF view", "Django view"
 MIDDLING: Final = (
     ("detail", "detail"),
@@ -162,9 +172,8 @@ GOALS: Final = (
         1.5,
         at_most=True,
     ),
-    # Against a million vouchers; with fewer the twin, which counts them all, is quicker.
-    *(goal for name, title in PLATFORM for goal in _against(name, title, b=(150, 150))),
-    *(_at_most_ms(name, title, 15) for name, title in PLATFORM),
+    *(_at_a_million(name, title, 150) for name, title in PLATFORM),
+    *(_alone_ms(name, title, 15) for name, title in PLATFORM),
     *_against("create", "create-payment-intent", b=(1.2, 2), a=(3, 6)),
     *_against("confirm-1", "confirm, 1", b=(1.2, 2), a=(3, 6)),
     *_against("confirm-10", "confirm, 10", b=(1.2, 2), a=(3, 6)),

@@ -14,7 +14,7 @@ from .machine import Machine
 from .opponents import Opponent
 
 SCRIPT: Final = Path(__file__).with_name("load.lua")
-ANSWER_WITHIN: Final = 20  # seconds
+ANSWER_WITHIN: Final = 120  # seconds; the textbook counts a million rows for some answers
 INSTALL: Final = "wrk is missing: apt-get install wrk (or: brew install wrk; https://github.com/wg/wrk)."
 
 
@@ -137,7 +137,7 @@ def measure(
 
 
 def _wait_until_idle(machine: Machine, opponent: Opponent) -> None:
-    """Return when neither the application nor its database works on anything any more, or after ten seconds.
+    """Return when neither the application nor its database works on anything any more, or after a minute.
 
     Also the database: it goes on with the query of a request that nobody waits for any longer, while the application
     only waits. What is measured next would share the processors with it.
@@ -146,7 +146,7 @@ def _wait_until_idle(machine: Machine, opponent: Opponent) -> None:
     def cpu() -> float:
         return opponent.server.cpu() + machine.postgres_cpu()
 
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     before = cpu()
     while time.monotonic() < deadline:
         time.sleep(0.1)

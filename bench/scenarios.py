@@ -1,5 +1,6 @@
 """The scenarios: which requests are sent, and what has to be there before."""
 
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from urllib.parse import urlencode
 
 from .client import Client, raw_request
 from .data import PAYERS
-from .load import Load, LoadFailed, drive
+from .load import ANSWER_WITHIN, Load, LoadFailed, drive
 from .machine import Machine
 from .opponents import FLOORS, PRODUCT, WITH_LIMITS, A, B, Opponent
 
@@ -238,12 +239,13 @@ BY_NAME: Final = {scenario.name: scenario for scenario in SCENARIOS}
 FLOOR_SCENARIOS: Final = tuple(one.name for one in SCENARIOS if set(one.opponents) <= set(FLOORS))
 
 
-def check_answer(scenario: Scenario, opponent: Opponent, raw: bytes) -> None:
-    """Send one request of the scenario; raises LoadFailed unless its answer has the expected status."""
+def check_answer(scenario: Scenario, opponent: Opponent, raw: bytes) -> float:
+    """Send one request of the scenario; how many seconds it took. Raises LoadFailed on another status than expected."""
     head, _, body = raw.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     method, path, _ = first.split()
-    connection = HTTPConnection("127.0.0.1", opponent.server.port, timeout=60)
+    connection = HTTPConnection("127.0.0.1", opponent.server.port, timeout=ANSWER_WITHIN)
+    began = time.monotonic()
     try:
         fields = dict(line.split(": ", 1) for line in lines)
         connection.request(method, path, body, {name: fields[name] for name in fields if name != "Host"})
@@ -254,3 +256,4 @@ def check_answer(scenario: Scenario, opponent: Opponent, raw: bytes) -> None:
     if response.status != scenario.status:
         said = f"; its log: {opponent.server.last_words()[-400:]}" if response.status >= 500 else ""
         raise LoadFailed(f"{response.status} instead of {scenario.status}: {content[:300]!r}{said}")
+    return time.monotonic() - began

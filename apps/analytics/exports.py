@@ -1,7 +1,9 @@
 """The figures of each day, as the dashboard has them, in a file for whoever keeps the books."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 from django.conf import settings
@@ -14,6 +16,7 @@ from apps.payments.models import Transaction
 from . import selectors
 from .models import VIEW_FIGURES
 from .periods import MOST_DAYS, Period
+from .selectors import CurrencySales
 from .services.daily_figures import first_day
 
 # The figures of a day in all currencies, by the titles of their columns.
@@ -40,26 +43,28 @@ MONEY: Final = {
     "disputes lost on the day": "disputes_lost",
 }
 
+BREAKAGE: Final = "expired unused on the day"  # of vouchers that were paid for
+
 
 class DailyFiguresTable(Table):
     """A row for each day and currency. What is counted over all currencies stands in the day's first row alone."""
 
     def rows(self, queryset: Any, *, at: datetime) -> Iterator[list[Any]]:
         """The cells of each row; `queryset` is a Period instead."""
+        default = settings.DEFAULT_CURRENCY
         for part in _parts(queryset):
-            report = selectors.tally_of_platform(period=part, now=at, currency=settings.DEFAULT_CURRENCY)
+            report = selectors.tally_of_platform(period=part, now=at, currency=default)
+            expired: dict[date, dict[str, Decimal]] = defaultdict(dict)
+            for each in selectors.breakage_by_day(period=part, now=at):
+                expired[each.date][each.currency] = each.amount
             for day in report.by_day:
-                figures = day.figures
+                figures, breakage = day.figures, expired[day.date]
                 counts = [getattr(figures, name) for name in ("purchases", *COUNTS.values())]
                 counts.append(round(figures.first_use_time / timedelta(seconds=1)))
-                yield [
-                    day.date,
-                    settings.DEFAULT_CURRENCY,
-                    *_money(figures, settings.DEFAULT_CURRENCY),
-                    *counts,
-                ]
-                for other in figures.other_currencies:
-                    yield [day.date, other.currency, *_money(other, other.currency), *(None for _ in counts)]
+                yield [day.date, default, *_money(figures, default, breakage), *counts]
+                for currency in sorted({*figures.beside, *breakage} - {default}):
+                    sales = figures.beside.get(currency, CurrencySales(currency))
+                    yield [day.date, currency, *_money(sales, currency, breakage), *(None for _ in counts)]
 
 
 DAILY_FIGURES: Final = DailyFiguresTable(
@@ -69,7 +74,7 @@ DAILY_FIGURES: Final = DailyFiguresTable(
     columns=(
         Column("day", kind=Kind.DAY),
         Column("currency"),
-        *(Column(name, kind=Kind.AMOUNT) for name in MONEY),
+        *(Column(name, kind=Kind.AMOUNT) for name in (*MONEY, BREAKAGE)),
         *(Column(name, kind=Kind.INTEGER) for name in ("purchases", *COUNTS)),
         Column("seconds to first use, in all", kind=Kind.INTEGER),
     ),
@@ -99,5 +104,6 @@ def _parts(period: Period) -> Iterator[Period]:
         first = last + timedelta(days=1)
 
 
-def _money(sales: Any, currency: str) -> list[Any]:
-    return [round_to_currency(getattr(sales, name), currency) for name in MONEY.values()]
+def _money(sales: Any, currency: str, breakage: dict[str, Decimal]) -> list[Any]:
+    amounts = [getattr(sales, name) for name in MONEY.values()]
+    return [round_to_currency(each, currency) for each in (*amounts, breakage.get(currency, Decimal(0)))]

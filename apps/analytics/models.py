@@ -51,6 +51,11 @@ class FiguresState(models.Model):
         help_text="Until when ActiveDay is counted; empty if it is not. All days of it are counted at once.",
     )
 
+    registered_until = models.DateTimeField(
+        null=True,
+        help_text="Until when DailyRegistrations are counted; empty if they are not. All days are counted at once.",
+    )
+
     class Meta:
         default_permissions = ()
         constraints = (models.CheckConstraint(condition=models.Q(pk=1), name="analytics_one_state"),)
@@ -311,3 +316,16 @@ class ErasedSignIn(models.Model):
 
     def __str__(self) -> str:
         return f"User {self.user_id}"
+
+
+class DailyRegistrations(models.Model):
+    """How many accounts that are there were created on a local day; closed ones too, of which the row stays."""
+
+    day = models.DateField(primary_key=True)
+    users = models.IntegerField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.users} on {self.day}"

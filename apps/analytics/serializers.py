@@ -241,6 +241,12 @@ class ObligationsOutput(serializers.Serializer[Any]):
     unpaid_expired = TotalField()
 
 
+class DayBreakageOutput(serializers.Serializer[Any]):
+    date = serializers.DateField()
+    currency = serializers.CharField()
+    breakage = TotalField(source="amount")
+
+
 class RevenueOutput(serializers.Serializer[Any]):
     currency = serializers.CharField()
     period = PeriodOutput()
@@ -263,3 +269,7 @@ class RevenueOutput(serializers.Serializer[Any]):
         help_text="The worth of uses that expired, of vouchers that nobody paid for.",
     )
     other_currencies = ObligationsOutput(many=True, help_text="These four in each other currency, if any.")
+    breakage_by_day = DayBreakageOutput(
+        many=True,
+        help_text="What was paid for uses that expired on a day of the period, for each day and currency with any.",
+    )

@@ -17,10 +17,11 @@ A `PreparedQuery` is written as any other queryset and keeps the SQL text:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -28,6 +29,7 @@ from django.db.models import sql
 from django.db.models.expressions import Expression
 from django.db.models.query import get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
+from django.utils import timezone
 
 Row = TypeVar("Row")
 Instance = TypeVar("Instance", bound=models.Model)
@@ -46,6 +48,41 @@ class Parameter(Expression):
     def value_for(self, connection: BaseDatabaseWrapper, values: dict[str, Any]) -> Any:
         """What stands in this place, as the database's driver takes it."""
         return self.output_field.get_db_prep_value(values[self.name], connection)
+
+
+class Ids:
+    """In the place of a field, for a parameter that is a list of numbers, and stands after `__in`."""
+
+
+class _IdsParameter(Parameter):
+    """The place of a list of numbers, as a sub-select: the text is the same however many there are."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, models.BigIntegerField())
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
+        if connection.vendor == "postgresql":
+            return "(SELECT unnest(%s::bigint[]))", (self,)
+        return "(SELECT value FROM json_each(%s))", (self,)
+
+    def value_for(self, connection: BaseDatabaseWrapper, values: dict[str, Any]) -> Any:
+        numbers = [int(number) for number in values[self.name]]
+        return numbers if connection.vendor == "postgresql" else json.dumps(numbers)
+
+
+Kind: TypeAlias = "models.Field[Any, Any] | Ids"  # of a parameter
+
+
+def _parameters(fields: dict[str, Kind]) -> dict[str, Parameter]:
+    return {
+        name: _IdsParameter(name) if isinstance(kind, Ids) else Parameter(name, kind)
+        for name, kind in fields.items()
+    }
+
+
+def _environment() -> tuple[str, str]:
+    """What the text of a statement depends on besides the models: the kind of database, and the time zone of days."""
+    return connection.vendor, timezone.get_default_timezone_name()
 
 
 @dataclass(frozen=True)
@@ -74,21 +111,22 @@ class PreparedQuery(Generic[Row]):
 
     `build` gets a Parameter for each of `fields`, by name, and returns a queryset of `values_list`. What it reads
     besides them (settings, the time, other rows) is read once, when it is first used: the time is `Now()`, not
-    `timezone.now()`. A Parameter is never None, and does not stand in `__in`.
+    `timezone.now()`. Only with another default time zone it is built again. A Parameter is never None; in `__in` stands
+    one of Ids.
     """
 
     def __init__(
         self,
         row: Callable[..., Row],
         build: Callable[..., models.QuerySet[Any, Any]],
-        **fields: models.Field[Any, Any],
+        **fields: Kind,
     ) -> None:
         self.row, self.build, self.fields = row, build, fields
-        self._statements: dict[str, _Statement] = {}  # by the kind of database
+        self._statements: dict[tuple[str, str], _Statement] = {}  # by _environment()
 
     def rows(self, *, limit: int | None = None, offset: int = 0, **values: Any) -> list[Row]:
         """All rows for these values; with `limit` at most so many, after the first `offset`. One query."""
-        statement = self._statements.get(connection.vendor) or self._compile()
+        statement = self._statements.get(_environment()) or self._compile()
         text, parameters = statement.sql, statement.parameters_for(values)
         if limit is not None:
             text += " LIMIT %s OFFSET %s"
@@ -107,11 +145,11 @@ class PreparedQuery(Generic[Row]):
 
     def subselect(self, **values: Any) -> Subselect:
         """The query for these values, to stand in another statement. It is not sent by itself."""
-        statement = self._statements.get(connection.vendor) or self._compile()
+        statement = self._statements.get(_environment()) or self._compile()
         return Subselect(f"({statement.sql})", statement.parameters_for(values))
 
     def _compile(self) -> _Statement:
-        query = self.build(**{name: Parameter(name, kind) for name, kind in self.fields.items()}).query
+        query = self.build(**_parameters(self.fields)).query
         compiler = query.get_compiler(connection=connection)
         text, parameters = compiler.as_sql()
         self._note_columns(compiler)
@@ -119,7 +157,7 @@ class PreparedQuery(Generic[Row]):
         statement = _Statement(
             text, parameters, [(place, *by_place) for place, by_place in converters.items()]
         )
-        self._statements[connection.vendor] = statement
+        self._statements[_environment()] = statement
         return statement
 
     def _note_columns(self, compiler: SQLCompiler) -> None:
@@ -137,9 +175,7 @@ class PreparedQuery(Generic[Row]):
 class PreparedModelQuery(PreparedQuery[Instance]):
     """The same for a queryset of a model: the rows are its instances, with what is `select_related` and annotated."""
 
-    def __init__(
-        self, build: Callable[..., models.QuerySet[Instance, Any]], **fields: models.Field[Any, Any]
-    ) -> None:
+    def __init__(self, build: Callable[..., models.QuerySet[Instance, Any]], **fields: Kind) -> None:
         super().__init__(self._instance, build, **fields)
 
     def _note_columns(self, compiler: SQLCompiler) -> None:
@@ -167,24 +203,24 @@ class PreparedUpdate:
     def __init__(
         self,
         build: Callable[..., tuple[models.QuerySet[Any, Any], dict[str, Any]]],
-        **fields: models.Field[Any, Any],
+        **fields: Kind,
     ) -> None:
         self.build, self.fields = build, fields
-        self._statements: dict[str, _Statement] = {}  # by the kind of database
+        self._statements: dict[tuple[str, str], _Statement] = {}  # by _environment()
 
     def execute(self, **values: Any) -> int:
         """Change the rows for these values; how many there were. One query."""
-        statement = self._statements.get(connection.vendor) or self._compile()
+        statement = self._statements.get(_environment()) or self._compile()
         with connection.cursor() as cursor:
             cursor.execute(statement.sql, statement.parameters_for(values))
             return int(cursor.rowcount)
 
     def _compile(self) -> _Statement:
-        rows, new = self.build(**{name: Parameter(name, kind) for name, kind in self.fields.items()})
+        rows, new = self.build(**_parameters(self.fields))
         query = cast(sql.UpdateQuery, rows.order_by().query.chain(sql.UpdateQuery))
         query.add_update_values(new)
         statement = _Statement(*query.get_compiler(connection=connection).as_sql())
-        self._statements[connection.vendor] = statement
+        self._statements[_environment()] = statement
         return statement
 
 

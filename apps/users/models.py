@@ -89,7 +89,10 @@ class User(AbstractBaseUser, PermissionsMixin):
                 violation_error_message="There is an account with this e-mail address.",
             ),
         )
-        indexes: ClassVar = [models.Index(fields=("last_login",), name="users_by_last_login")]
+        indexes: ClassVar = [
+            models.Index(fields=("last_login",), name="users_by_last_login"),
+            models.Index(fields=("-date_joined", "-id"), name="users_newest_first"),
+        ]
 
     def __str__(self) -> str:
         return self.email

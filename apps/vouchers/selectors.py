@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.db.models import (
     BigAutoField,
     Count,
+    DateField,
     DateTimeField,
     Exists,
     F,
@@ -214,12 +215,18 @@ def refusals_on(first: date, last: date) -> list[Refusals]:
 
     What was refused in the last seconds may lack: see services.refusals. Days before KEEP_REFUSALS have none.
     """
-    rows = (
+    rows = _REFUSALS.rows(first=first, last=last)
+    return sorted(rows, key=lambda row: (-row.number, row.reason, row.service_type))
+
+
+_REFUSALS: Final = PreparedQuery(
+    Refusals,
+    lambda first, last: (
         RefusalCount.objects.filter(day__gte=first, day__lte=last)
         .order_by()
         .values_list("service_type", "reason")
         .annotate(total=Sum("number"))
-    )
-    return sorted(
-        (Refusals(*row) for row in rows), key=lambda row: (-row.number, row.reason, row.service_type)
-    )
+    ),
+    first=DateField(),
+    last=DateField(),
+)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.core.snapshots import snapshot
 
-from . import active_days, figures, holds, money, receipts, roll_up, timeliness, uses, vouchers
+from . import active_days, figures, holds, money, receipts, registrations, roll_up, timeliness, uses, vouchers
 from .rule import Finding, Rule
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -25,6 +25,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *figures.RULES,
     *roll_up.RULES,
     *active_days.RULES,
+    *registrations.RULES,
 )
 
 

@@ -18,7 +18,7 @@ from apps.analytics.selectors.changes import (
 from apps.analytics.selectors.coverage import Coverage, coverage_of
 from apps.analytics.selectors.metrics import MONEY, NAMES, OF_OWNER, cents
 from apps.analytics.selectors.reports import figures_since
-from apps.analytics.selectors.rows import Books, all_figures, local_day, within
+from apps.analytics.selectors.rows import Books, all_figures, local_day, read, within
 from apps.analytics.services.daily_figures.counting import Sums
 from apps.vouchers.models import Voucher
 
@@ -42,7 +42,7 @@ def _differences(
     rolled_up = Sums(figures_since(books, coverage, now))
     for row in model.objects.values(*books.owner_key, "day", "voucher_type", "currency", *names):
         rolled_up.add({**row, "type_id": row["voucher_type"]})
-    counted = Sums(all_figures(books, coverage.ranges, now))
+    counted = Sums(read(*all_figures(books, coverage.ranges, now)))
     for key in sorted(rolled_up.by_key.keys() | counted.by_key.keys(), key=str):
         ours, theirs = (sums.by_key.get(key, {}) for sums in (rolled_up, counted))
         for name in names:

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from apps.analytics import selectors
 from apps.analytics.models import VIEW_FIGURES
-from apps.analytics.selectors import CurrencySales, Metrics, MetricsReport, Obligations
+from apps.analytics.selectors import CurrencySales, DayBreakage, Metrics, MetricsReport, Obligations
 from apps.core.dates import zone_name
 from apps.core.money import format_amount
 from apps.vouchers.selectors import Refusals, refusals_on
@@ -65,7 +65,7 @@ def revenue_page(request: HttpRequest) -> HttpResponse:
         "charts": [_chart(selection, spans)],
         "refusals_chart": refusals_chart(refusals),
         "tables": [
-            _by_day(report, selection.currency),
+            _by_day(report, selection.currency, revenue.breakage_by_day),
             _by_type(report, selection.currency),
             _by_currency(report.totals, owed),
             _refusals(refusals),
@@ -144,14 +144,23 @@ def _chart(selection: Selection, spans: list[Span]) -> Chart:
     )
 
 
-def _by_day(report: MetricsReport, currency: str) -> Table:
+def _by_day(report: MetricsReport, currency: str, breakage: list[DayBreakage]) -> Table:
     """A row for each day on which something happened, the newest first, and the totals."""
+    expired = {each.date: each.amount for each in breakage if each.currency == currency}
     rows = [
-        [date_format(day.date, "j M Y"), *_cells(day.figures, currency)]
+        [
+            date_format(day.date, "j M Y"),
+            *_cells(day.figures, currency),
+            _amount(expired.get(day.date, Decimal(0)), currency),
+        ]
         for day in reversed(report.by_day)
-        if any(_raw(day.figures))
+        if any(_raw(day.figures)) or day.date in expired
     ]
-    return _with_totals("By day", "Day", rows, report.totals, currency)
+    table = _with_totals("By day", "Day", rows, report.totals, currency)
+    if table.rows:
+        table.rows[-1].append(_amount(sum(expired.values(), Decimal(0)), currency))
+    table.headers.append(f"Expired unused, {currency}")
+    return table
 
 
 def _by_type(report: MetricsReport, currency: str) -> Table:

@@ -8,8 +8,9 @@ To show figures, call
 * `figures_of(period=, now=, currency=, owner=None)`: a MetricsReport with `totals`, `by_day` (every day of the
   period, in order) and `by_type` (voucher types by name), each with the Metrics below;
 * `obligations(now=, currency=)`: what is owed for unused uses now, and what expired, for each currency;
+* `breakage_by_day(period=, now=)`: what of it expired on each day of the period;
 * `dashboard(...)` and `revenue(...)`: these two together with users and last events, as the API answers them;
-* `user_figures(period)`: how many people there are, and how many of them were active;
+* `user_figures(period)`: how many people there are, and how many of them are new or were active;
 * `vouchers_active(now)`: how many vouchers can be redeemed.
 
 `period` is a `periods.Period` of local days (`days_until(today, 30)`), `currency` the one whose money stands in the
@@ -50,7 +51,9 @@ from .metrics import DayFigures as DayFigures
 from .metrics import Metrics as Metrics
 from .metrics import MetricsReport as MetricsReport
 from .metrics import TypeFigures as TypeFigures
+from .obligations import DayBreakage as DayBreakage
 from .obligations import Obligations as Obligations
+from .obligations import breakage_by_day as breakage_by_day
 from .obligations import obligations as obligations
 from .people import UserFigures as UserFigures
 from .people import user_figures as user_figures

@@ -5,67 +5,56 @@ them is left out. Looking up more users than these does no harm.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models import Count, DateField, DateTimeField, Exists, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
 
 from apps.analytics.models import ActiveDay, ActiveGap, ErasedSignIn, FiguresState
 from apps.analytics.periods import Period
+from apps.core.prepared_queries import PreparedQuery
 from apps.payments.models import Transaction
 from apps.users.models import User
 from apps.vouchers.models import UsageReversal, VoucherUsage
 from apps.vouchers.selectors import without_reversed
 
-from .rows import Books, Ranges, within
+from .rows import AnyRanges, Books, Moment, within
 
 
-def active_users(period: Period) -> int:
-    """How many different users were active in the period. To be called in `one_moment()`."""
-    since = counted_until()
-    if since is None:
-        return count_rows(period)
-    number = counted_users(period)
-    users = changed_users(since)
-    if users:
-        noted = ActiveDay.objects.filter(user__in=users, day__gte=period.first, day__lte=period.last)
-        number += _active_among(users, period) - noted.order_by().values("user").distinct().count()
-    return number
+def states() -> QuerySet[FiguresState]:
+    """The state of the roll-up, if it can be used: as coverage_of."""
+    zone, now = timezone.get_default_timezone_name(), timezone.now()
+    return FiguresState.objects.filter(time_zone=zone, counted_until__lte=now)
 
 
 def counted_until() -> datetime | None:
     """Until when active days are counted, or None if they are not."""
-    zone, now = timezone.get_default_timezone_name(), timezone.now()
-    states = FiguresState.objects.filter(time_zone=zone, counted_until__lte=now)  # as coverage_of
-    return states.values_list("active_until", flat=True).first()
+    return states().values_list("active_until", flat=True).first()
 
 
-def counted_users(period: Period) -> int:
-    """How many users were active in the period according to the roll-up.
+def gaps_of(first: Any, last: Any, *, by_begin: bool) -> QuerySet[ActiveGap]:
+    """The gaps of which everybody has exactly one who was active from one day to another, as the roll-up has it.
 
-    By the gaps that begin in the period, or by those that end in it, whichever are fewer to read.
+    Those that begin in these days and end after them, or those that end in them and began before.
     """
-    if (timezone.localdate() - period.last).days <= period.length:
-        gaps = Q(next_day__gt=period.last, previous_day__gte=period.first, previous_day__lte=period.last)
-    else:
-        gaps = Q(next_day__gte=period.first, next_day__lte=period.last, previous_day__lt=period.first)
-    return ActiveGap.objects.filter(gaps).aggregate(number=Sum("users"))["number"] or 0
+    if by_begin:
+        return ActiveGap.objects.filter(next_day__gt=last, previous_day__gte=first, previous_day__lte=last)
+    return ActiveGap.objects.filter(next_day__gte=first, next_day__lte=last, previous_day__lt=first)
 
 
-def changed_users(since: datetime) -> list[int]:
-    """The ids of all users who bought, redeemed or signed in since, or had a use or their last sign-in taken back."""
-    bought = Transaction.objects.filter(completed_at__gte=since).order_by().values_list("user_id")
-    changed = bought.union(
-        VoucherUsage.objects.filter(used_at__gte=since).order_by().values_list("user_id"),
-        UsageReversal.objects.filter(reversed_at__gte=since).order_by().values_list("usage__user_id"),
-        User.objects.filter(last_login__gte=since).order_by().values_list("pk"),
-        ErasedSignIn.objects.values_list("user_id"),
-    )
-    return [user for (user,) in changed]
+def is_counted_by_begin(period: Period) -> bool:
+    """Which of the two kinds of gaps are fewer to read."""
+    return (timezone.localdate() - period.last).days <= period.length
+
+
+def active_difference(period: Period, since: datetime) -> int:
+    """What has to be added to the number of active users in the roll-up, as something happened since. One query."""
+    days, moments = {"first": period.first, "last": period.last}, {"start": period.start, "end": period.end}
+    return _DIFFERENCE.first(since=since, **days, **moments) or 0
 
 
 def count_rows(period: Period) -> int:
-    """The same from nothing but the rows.
+    """How many different users were active in the period, from nothing but the rows. One query.
 
     As a union of ids: sub-selects under OR that are large would be read again for each user.
     """
@@ -74,18 +63,43 @@ def count_rows(period: Period) -> int:
     return was_here.union(_purchases(ranges).values("user"), _uses(ranges).values("user")).count()
 
 
-def _active_among(users: list[int], period: Period) -> int:
-    """How many of these users were active, from the rows. For each of them one row is enough."""
-    ranges = [(period.start, period.end)]
+def _difference(since: Any, first: Any, last: Any, start: Any, end: Any) -> QuerySet[Any, Any]:
+    """Of the users who changed: how many were active, less how many the roll-up counts as active."""
+    ranges = [(start, end)]
     active = within("last_login", ranges)
     for rows in (_purchases(ranges), _uses(ranges)):
         active |= Q(Exists(rows.filter(user=OuterRef("pk"))))
-    return User.objects.filter(active, pk__in=users).count()
+    noted = Exists(ActiveDay.objects.filter(user=OuterRef("pk"), day__gte=first, day__lte=last))
+    users = User.objects.filter(pk__in=_changed_users(since)).order_by().values(all=Value(1))
+    difference = Count("pk", filter=active) - Count("pk", filter=Q(noted))
+    return users.annotate(difference=difference).values_list("difference")
 
 
-def _purchases(ranges: Ranges) -> QuerySet[Any]:
+_DIFFERENCE: Final = PreparedQuery(
+    int,
+    _difference,
+    since=DateTimeField(),
+    first=DateField(),
+    last=DateField(),
+    start=DateTimeField(),
+    end=DateTimeField(),
+)
+
+
+def _changed_users(since: Moment) -> QuerySet[Any, Any]:
+    """The ids of all users who bought, redeemed or signed in since, or had a use or their last sign-in taken back."""
+    bought = Transaction.objects.filter(completed_at__gte=since).order_by().values_list("user_id")
+    return bought.union(
+        VoucherUsage.objects.filter(used_at__gte=since).order_by().values_list("user_id"),
+        UsageReversal.objects.filter(reversed_at__gte=since).order_by().values_list("usage__user_id"),
+        User.objects.filter(last_login__gte=since).order_by().values_list("pk"),
+        ErasedSignIn.objects.order_by().values_list("user_id"),
+    )
+
+
+def _purchases(ranges: AnyRanges) -> QuerySet[Any]:
     return Books().transactions.filter(within("completed_at", ranges))
 
 
-def _uses(ranges: Ranges) -> QuerySet[Any]:
+def _uses(ranges: AnyRanges) -> QuerySet[Any]:
     return without_reversed(Books().usages.filter(within("used_at", ranges)))

@@ -4,14 +4,13 @@ A change is looked up by the moment that stands on what caused it. More rows tha
 compared with the note; so those that wrote the roll-up reach back by a margin (services/daily_figures).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import BooleanField, Case, CharField, Count, F, Q, QuerySet, Sum, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import Case, CharField, Count, F, Q, QuerySet, Sum, Value, When
 
 from apps.analytics.models import CountedReturn, ReturnKind
 from apps.analytics.periods import ALL_DAYS
@@ -19,13 +18,12 @@ from apps.payments.models import Dispute, Refund, Transaction
 from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherUsage
 from apps.vouchers.states import NO_CHANGE, VoucherStatus, status_condition
 
+from .coverage import Coverage
 from .metrics import Row, cents
-from .rows import Books, Ranges, local_day, within
-
-NOT_COUNTED = ""  # in place of a status
+from .rows import AnyRanges, Books, Moment, Ranges, local_day, within
 
 
-def changed_vouchers(since: datetime, now: datetime, *, issued_in: Ranges = ()) -> QuerySet[Any, Any]:
+def changed_vouchers(since: Moment, now: Moment, *, issued_in: Ranges = ()) -> QuerySet[Any, Any]:
     """The ids of all vouchers that were issued, used, held or otherwise changed since, or expired until `now`.
 
     And of those that were issued in these ranges.
@@ -41,7 +39,7 @@ def changed_vouchers(since: datetime, now: datetime, *, issued_in: Ranges = ()) 
     )
 
 
-def status_now(now: datetime) -> Case:
+def status_now(now: Moment) -> Case:
     """The status of a voucher as a column."""
     return Case(
         *(When(status_condition(status, now), then=Value(status.value)) for status in VoucherStatus),
@@ -49,38 +47,22 @@ def status_now(now: datetime) -> Case:
     )
 
 
-def voucher_differences(books: Books, ranges: Ranges, since: datetime, now: datetime) -> Iterator[Row]:
+def voucher_differences(books: Books, ranges: AnyRanges, since: Moment, now: Moment) -> QuerySet[Any, Any]:
     """What has to be added to the roll-up's figures of the days of issue in the ranges."""
     vouchers = books.vouchers.filter(within("purchase_date", ranges), pk__in=changed_vouchers(since, now))
-    rows = books.by_day(vouchers, "purchase_date", "").values(
-        *books.owner_key,
-        "day",
-        "type_id",
-        "currency",
-        is_free=Q(batch__isnull=False),
-        status=status_now(now),
-        redeemed=Case(
-            When(uses_remaining__lt=F("total_uses"), then=True), default=False, output_field=BooleanField()
-        ),
-        old_status=Coalesce("counted__status", Value(NOT_COUNTED)),
-        old_redeemed=Case(
-            When(counted__uses_remaining__lt=F("total_uses"), then=True),
-            default=False,
-            output_field=BooleanField(),
-        ),
+    is_new = Q(counted__isnull=True)
+    by_status = {
+        f"vouchers_{status}": Count("pk", filter=status_condition(status, now))
+        - Count("pk", filter=Q(counted__status=status.value))
+        for status in VoucherStatus
+    }
+    return books.by_day(vouchers, "purchase_date", "").annotate(
+        vouchers_issued=Count("pk", filter=is_new),
+        vouchers_free=Count("pk", filter=is_new & Q(batch__isnull=False)),
+        vouchers_redeemed=Count("pk", filter=Q(uses_remaining__lt=F("total_uses")))
+        - Count("pk", filter=Q(counted__uses_remaining__lt=F("total_uses"))),
+        **by_status,
     )
-    for row in rows.annotate(number=Count("pk")):
-        number = row["number"]
-        figures = {name: row[name] for name in (*books.owner_key, "day", "type_id", "currency")}
-        if row["old_status"] == NOT_COUNTED:
-            yield {**figures, "vouchers_issued": number, "vouchers_free": number * row["is_free"]}
-        else:
-            yield {**figures, f"vouchers_{row['old_status']}": -number}
-        yield {
-            **figures,
-            f"vouchers_{row['status']}": number,
-            "vouchers_redeemed": number * (row["redeemed"] - row["old_redeemed"]),
-        }
 
 
 def changed_returns(since: datetime) -> set[int]:
@@ -165,9 +147,9 @@ def _noted(rows: QuerySet[CountedReturn]) -> list[Return]:
     ]
 
 
-def return_differences(books: Books, is_counted: Callable[[date], bool], since: datetime) -> Iterator[Row]:
-    """What has to be added to the roll-up's figures of the days that are counted."""
-    ids = changed_returns(since)
+def return_differences(books: Books, coverage: Coverage) -> Iterator[Row]:
+    """What has to be added to the roll-up's figures of the days that are counted, for what went back."""
+    ids = changed_returns(coverage.since) if coverage.since else set()
     if not ids:
         return
     transactions = books.of(Transaction.objects.filter(pk__in=ids), "user")
@@ -176,5 +158,5 @@ def return_differences(books: Books, is_counted: Callable[[date], bool], since: 
         for row in transactions.values("pk", "currency", *books.owner_key, type_id=F("voucher_type_id"))
     }
     for each in (*returns_of(of), *(each.negative for each in counted_returns(of))):
-        if is_counted(each.day) and (books.of_platform or each.kind == ReturnKind.OF_SALE):
+        if coverage.has(each.day) and (books.of_platform or each.kind == ReturnKind.OF_SALE):
             yield {"day": each.day, **of[each.transaction_id], **each.figures}

@@ -3,17 +3,32 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-from django.db.models import Aggregate, BigAutoField, Count, Max, Min, QuerySet, Subquery, Value
+from django.db.models import (
+    Aggregate,
+    BigAutoField,
+    CharField,
+    Count,
+    DateField,
+    DateTimeField,
+    Exists,
+    Max,
+    Min,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Value,
+)
 from django.utils import timezone
 
 from apps.analytics.models import CountedDay, CountedOwner, FiguresState
 from apps.analytics.periods import Period
 from apps.core.prepared_queries import PreparedQuery
+from apps.payments.models import Dispute, Refund
 from apps.users.models import User
 
-from .rows import Ranges
+from .rows import Ranges, flag
 
 DAY: Final = timedelta(days=1)
 
@@ -25,6 +40,7 @@ class Coverage:
     counted: list[Period] = field(default_factory=list)
     uncounted: list[Period] = field(default_factory=list)
     since: datetime | None = None
+    returns_changed: bool = True  # whether refunds or disputes changed since
 
     @property
     def ranges(self) -> Ranges:
@@ -48,6 +64,33 @@ class Coverage:
         return any(run.first <= day <= run.last for run in self.counted)
 
 
+class _State(NamedTuple):
+    """How far the roll-up goes, and how many days of a period are in it, from the first of these to the last."""
+
+    counted_until: datetime
+    number: int
+    first: date | None
+    last: date | None
+    returns_changed: bool
+
+
+def _state(zone: Any, now: Any, first: Any, last: Any) -> QuerySet[FiguresState, Any]:
+    # One of a moment to come was counted by a wrong clock, and lacks what happened since.
+    states = FiguresState.objects.filter(time_zone=zone, counted_until__lte=now).order_by()
+    days = CountedDay.objects.filter(day__gte=first, day__lte=last)
+    changed_since = {"updated_at__gte": OuterRef("counted_until")}
+    return states.values_list(
+        "counted_until",
+        *(_aggregate(days, function) for function in (Count("day"), Min("day"), Max("day"))),
+        flag(
+            Exists(Refund.objects.filter(**changed_since)) | Exists(Dispute.objects.filter(**changed_since))
+        ),
+    )
+
+
+_STATE: Final = PreparedQuery(
+    _State, _state, zone=CharField(), now=DateTimeField(), first=DateField(), last=DateField()
+)
 _COUNTED_APART: Final = PreparedQuery(
     int,
     lambda owner: CountedOwner.objects.filter(owner=owner).order_by().values_list("owner"),
@@ -63,21 +106,17 @@ def is_counted_apart(owner: User) -> bool:
 def coverage_of(period: Period) -> Coverage:
     """What of the period is in the roll-up. One query, or two where it has gaps."""
     zone, now = timezone.get_default_timezone_name(), timezone.now()
-    # One of a moment to come was counted by a wrong clock, and lacks what happened since.
-    states = FiguresState.objects.filter(time_zone=zone, counted_until__lte=now)
-    days = CountedDay.objects.filter(day__gte=period.first, day__lte=period.last)
-    ends = [_aggregate(days, function) for function in (Count("day"), Min("day"), Max("day"))]
-    state = states.values_list("counted_until", *ends).first()
+    state = _STATE.first(zone=zone, now=now, first=period.first, last=period.last)
     if state is None:
         return Coverage(uncounted=[period])
-    since, number, first, last = state
-    if not number:
-        return Coverage(uncounted=[period], since=since)
-    if number == (last - first).days + 1:
-        counted = [Period(first, last)]
+    if state.first is None or state.last is None:
+        return Coverage(uncounted=[period], since=state.counted_until)
+    if state.number == (state.last - state.first).days + 1:
+        counted = [Period(state.first, state.last)]
     else:
+        days = CountedDay.objects.filter(day__gte=period.first, day__lte=period.last)
         counted = list(_runs(days.order_by("day").values_list("day", flat=True)))
-    return Coverage(counted, list(_gaps(counted, period)), since)
+    return Coverage(counted, list(_gaps(counted, period)), state.counted_until, state.returns_changed)
 
 
 def _aggregate(days: QuerySet[CountedDay], function: Aggregate) -> Subquery:

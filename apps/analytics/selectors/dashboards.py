@@ -12,7 +12,7 @@ from apps.vouchers.selectors import Refusals, refusals_on
 
 from .events import Event, recent_events
 from .metrics import MetricsReport
-from .obligations import Obligations, obligations
+from .obligations import DayBreakage, Obligations, breakage_by_day, obligations
 from .people import UserFigures, user_figures
 from .reports import figures_of
 
@@ -32,13 +32,14 @@ class Dashboard:
 
 @dataclass(frozen=True)
 class Revenue:
-    """The sales of a period, and the obligations as they are now, first those in `currency`."""
+    """The sales of a period and what expired in it, and the obligations as they are now, first those in `currency`."""
 
     currency: str
     period: Period
     tally: MetricsReport
     obligations: Obligations
     other_currencies: list[Obligations]
+    breakage_by_day: list[DayBreakage]
 
 
 def dashboard(*, owner: User | None, period: Period, now: datetime, currency: str) -> Dashboard:
@@ -66,6 +67,7 @@ def revenue(*, period: Period, now: datetime, currency: str) -> Revenue:
             tally=replace(tally, by_type=[each for each in tally.by_type if each.figures.has_sales]),
             obligations=first,
             other_currencies=others,
+            breakage_by_day=breakage_by_day(period=period, now=now),
         )
 
 

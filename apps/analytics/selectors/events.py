@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Literal
+from functools import partial
+from typing import Any, Final, Literal
 
-from django.db.models import Value
+from django.db.models import BigAutoField, DateTimeField, QuerySet, Value
 from django.db.models.functions import Coalesce, NullIf
 
 from apps.analytics.periods import Period
+from apps.core.prepared_queries import Parameter, PreparedQuery
 from apps.users.models import User
 from apps.vouchers.selectors import without_reversed
 
@@ -30,23 +32,41 @@ class Event:
 
 
 def recent_events(owner: User | None, period: Period) -> list[Event]:
-    """The last ten events of the period, the newest first."""
-    books, ranges = Books(owner), [(period.start, period.end)]
-    purchases = books.transactions.filter(within("completed_at", ranges)).order_by("-completed_at", "-id")
-    redemptions = without_reversed(books.usages.filter(within("used_at", ranges))).order_by("-used_at", "-id")
-    events = [
-        Event("purchase", *values)
-        for values in purchases.values_list("completed_at", _sold_as(""), "quantity", "amount", "currency")[
-            :RECENT
-        ]
-    ]
-    events += [
-        Event("redemption", at, name, quantity=1)
-        for at, name in redemptions.values_list("used_at", _sold_as("voucher__"))[:RECENT]
-    ]
+    """The last ten events of the period, the newest first. Two queries."""
+    values: dict[str, Any] = {"start": period.start, "end": period.end}
+    if owner is not None:
+        values["owner"] = owner.pk
+    purchases, redemptions = _PLATFORM if owner is None else _OWNER
+    events = [*purchases.rows(**values), *redemptions.rows(**values)]
     return sorted(events, key=lambda event: event.at, reverse=True)[:RECENT]
+
+
+def _purchases(start: Any, end: Any, owner: Parameter | None = None) -> QuerySet[Any, Any]:
+    rows = Books(owner).transactions.filter(within("completed_at", [(start, end)]))
+    columns = ("completed_at", _sold_as(""), "quantity", "amount", "currency")
+    return rows.order_by("-completed_at", "-id").values_list(*columns)[:RECENT]
+
+
+def _redemptions(start: Any, end: Any, owner: Parameter | None = None) -> QuerySet[Any, Any]:
+    rows = without_reversed(Books(owner).usages.filter(within("used_at", [(start, end)])))
+    return rows.order_by("-used_at", "-id").values_list("used_at", _sold_as("voucher__"))[:RECENT]
 
 
 def _sold_as(path: str) -> Coalesce:
     """The name under which what stands at the end of `path` was sold: see vouchers.type_names.WithTypeName."""
     return Coalesce(NullIf(f"{path}type_name", Value("")), f"{path}voucher_type__name")
+
+
+def _queries(**fields: Any) -> tuple[PreparedQuery[Event], PreparedQuery[Event]]:
+    """Of purchases, and of redemptions."""
+    return (
+        PreparedQuery(partial(Event, "purchase"), _purchases, **_RANGE, **fields),
+        PreparedQuery(
+            lambda at, name: Event("redemption", at, name, quantity=1), _redemptions, **_RANGE, **fields
+        ),
+    )
+
+
+_RANGE: Final = {"start": DateTimeField(), "end": DateTimeField()}
+_PLATFORM: Final = _queries()
+_OWNER: Final = _queries(owner=BigAutoField())

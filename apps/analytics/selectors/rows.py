@@ -1,6 +1,8 @@
 """Figures counted from the rows of vouchers and payments, by local day, voucher type and currency.
 
-Each function takes the Books to count in, and the ranges of time in which the moment that it goes by must lie.
+Each function takes the Books to count in, and the ranges of time in which the moment that it goes by must lie, and
+returns a queryset of figures by name; `read` reads such querysets. A range may have Parameters of a PreparedQuery in
+the place of moments, and so may Books in the place of an owner: what visits read is compiled once (live.py).
 """
 
 from collections.abc import Sequence
@@ -14,6 +16,7 @@ from django.db.models import Count, DurationField, Exists, F, OuterRef, Q, Query
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
+from apps.core.prepared_queries import Parameter
 from apps.payments.models import Dispute, DisputeOutcome, Refund, RefundStatus, Transaction
 from apps.users.models import User
 from apps.vouchers.models import UsageReversal, Voucher, VoucherUsage
@@ -21,14 +24,16 @@ from apps.vouchers.states import VoucherStatus, status_condition
 
 from .metrics import MONEY, Row, cents
 
+Moment = datetime | Parameter
 Ranges = Sequence[tuple[datetime, datetime]]  # each from its first moment up to, but without, its second
+AnyRanges = Sequence[tuple[Moment, Moment]]
 
 
 @dataclass(frozen=True)
 class Books:
     """The rows of one owner, or of the platform if it is None. `by_owner`: figures of each of these owners apart."""
 
-    owner: User | None = None
+    owner: User | Parameter | None = None
     by_owner: QuerySet[Any, Any] | None = None
 
     @property
@@ -85,6 +90,16 @@ class Books:
         ).values(*self.owner_key, "day", "type_id", "currency")
 
 
+def read(*querysets: QuerySet[Any, Any]) -> list[Row]:
+    """The rows of all these, with money to the cent."""
+    return [with_cents(row) for rows in querysets for row in rows]
+
+
+def with_cents(row: Row) -> Row:
+    """Figures with money to the cent."""
+    return {name: cents(value) if name in MONEY else value for name, value in row.items()}
+
+
 def flag(condition: Q) -> Any:
     """A condition as a column of `values_list`, which takes one though its types do not say so."""
     return condition
@@ -95,76 +110,72 @@ def local_day(moment: str) -> TruncDate:
     return TruncDate(moment, tzinfo=timezone.get_default_timezone())
 
 
-def within(moment: str, ranges: Ranges) -> Q:
+def within(moment: str, ranges: AnyRanges) -> Q:
     """That the moment lies in one of the ranges, of which there is one at least."""
     return reduce(or_, (Q(**{f"{moment}__gte": start, f"{moment}__lt": end}) for start, end in ranges))
 
 
-def sales(books: Books, ranges: Ranges, *, with_returns: bool) -> list[Row]:
+def sales(books: Books, ranges: AnyRanges, *, with_returns: bool) -> QuerySet[Any, Any]:
     """Purchases and revenue, and if `with_returns` what went back of them, on the day of the purchase."""
     rows = books.by_day(books.transactions.filter(within("completed_at", ranges)), "completed_at", "")
     sums = {"revenue": Sum("amount")}
     if with_returns:
         sums |= {"refunded": Sum("amount_refunded"), "goodwill": Sum("amount_goodwill")}
-    return _with_cents(rows.annotate(purchases=Count("pk"), **sums))
+    return rows.annotate(purchases=Count("pk"), **sums)
 
 
-def refunds_paid(books: Books, ranges: Ranges) -> list[Row]:
+def refunds_paid(books: Books, ranges: AnyRanges) -> QuerySet[Any, Any]:
     """What was refunded, on the day when it was."""
     rows = books.by_day(books.refunds.filter(within("finished_at", ranges)), "finished_at", "transaction__")
-    return _with_cents(rows.annotate(refunds_paid=Sum("amount")))
+    return rows.annotate(refunds_paid=Sum("amount"))
 
 
-def disputes_lost(books: Books, ranges: Ranges) -> list[Row]:
+def disputes_lost(books: Books, ranges: AnyRanges) -> QuerySet[Any, Any]:
     """What banks took back, on the day when the dispute was lost."""
     rows = books.by_day(books.disputes.filter(within("closed_at", ranges)), "closed_at", "transaction__")
-    return _with_cents(rows.annotate(disputes_lost=Sum("amount")))
+    return rows.annotate(disputes_lost=Sum("amount"))
 
 
-def issued(books: Books, ranges: Ranges, now: datetime) -> list[Row]:
+def issued(books: Books, ranges: AnyRanges, now: Moment) -> QuerySet[Any, Any]:
     """Vouchers on the day of their issue, with what became of them until `now`."""
     by_status = {
         f"vouchers_{status}": Count("pk", filter=status_condition(status, now)) for status in VoucherStatus
     }
     rows = books.by_day(books.vouchers.filter(within("purchase_date", ranges)), "purchase_date", "")
-    return list(
-        rows.annotate(
-            vouchers_issued=Count("pk"),
-            vouchers_free=Count("pk", filter=Q(batch__isnull=False)),
-            vouchers_redeemed=Count("pk", filter=Q(uses_remaining__lt=F("total_uses"))),
-            **by_status,
-        )
+    return rows.annotate(
+        vouchers_issued=Count("pk"),
+        vouchers_free=Count("pk", filter=Q(batch__isnull=False)),
+        vouchers_redeemed=Count("pk", filter=Q(uses_remaining__lt=F("total_uses"))),
+        **by_status,
     )
 
 
-def uses(books: Books, ranges: Ranges, *, but_reversed: bool) -> list[Row]:
+def uses(books: Books, ranges: AnyRanges, *, but_reversed: bool) -> QuerySet[Any, Any]:
     """Redemptions on their day; those that were reversed since left out if `but_reversed`."""
     rows = books.usages.filter(within("used_at", ranges))
     if but_reversed:
         rows = rows.filter(~Exists(UsageReversal.objects.filter(usage=OuterRef("pk"))))
     first = Q(use_no=1)
-    return list(
-        books.by_day(rows, "used_at", "voucher__").annotate(
-            redemptions=Count("pk"),
-            first_uses=Count("pk", filter=first),
-            first_use_time=Sum(
-                F("used_at") - F("voucher__purchase_date"), filter=first, output_field=DurationField()
-            ),
-        )
+    return books.by_day(rows, "used_at", "voucher__").annotate(
+        redemptions=Count("pk"),
+        first_uses=Count("pk", filter=first),
+        first_use_time=Sum(
+            F("used_at") - F("voucher__purchase_date"), filter=first, output_field=DurationField()
+        ),
     )
 
 
-def reversals(books: Books, ranges: Ranges) -> list[Row]:
+def reversals(books: Books, ranges: AnyRanges) -> QuerySet[Any, Any]:
     """Reversals on the day when they were made."""
     rows = books.reversals.filter(within("reversed_at", ranges))
-    return list(books.by_day(rows, "reversed_at", "usage__voucher__").annotate(reversals=Count("pk")))
+    return books.by_day(rows, "reversed_at", "usage__voucher__").annotate(reversals=Count("pk"))
 
 
-def reversed_uses(books: Books, ranges: Ranges, use_ranges: Ranges) -> list[Row]:
+def reversed_uses(books: Books, ranges: AnyRanges, use_ranges: AnyRanges) -> QuerySet[Any, Any]:
     """The uses that were given back in the ranges, as what they take from the figures of the day of the use."""
     rows = books.reversals.filter(within("reversed_at", ranges), within("usage__used_at", use_ranges))
     first = Q(usage__use_no=1)
-    reversals = books.by_day(rows, "usage__used_at", "usage__voucher__").annotate(
+    return books.by_day(rows, "usage__used_at", "usage__voucher__").annotate(
         redemptions=-Count("pk"),
         first_uses=-Count("pk", filter=first),
         first_use_time=Sum(
@@ -173,10 +184,9 @@ def reversed_uses(books: Books, ranges: Ranges, use_ranges: Ranges) -> list[Row]
             output_field=DurationField(),
         ),
     )
-    return list(reversals)
 
 
-def all_figures(books: Books, ranges: Ranges, now: datetime) -> list[Row]:
+def all_figures(books: Books, ranges: AnyRanges, now: Moment) -> list[QuerySet[Any, Any]]:
     """Every figure of the days in the ranges, from nothing but the rows.
 
     Those in OF_PLATFORM are left out for one owner.
@@ -184,18 +194,10 @@ def all_figures(books: Books, ranges: Ranges, now: datetime) -> list[Row]:
     if not ranges:
         return []
     figures = [
-        *sales(books, ranges, with_returns=True),
-        *issued(books, ranges, now),
-        *uses(books, ranges, but_reversed=True),
+        sales(books, ranges, with_returns=True),
+        issued(books, ranges, now),
+        uses(books, ranges, but_reversed=True),
     ]
     if books.of_platform:
-        figures += [
-            *refunds_paid(books, ranges),
-            *disputes_lost(books, ranges),
-            *reversals(books, ranges),
-        ]
+        figures += [refunds_paid(books, ranges), disputes_lost(books, ranges), reversals(books, ranges)]
     return figures
-
-
-def _with_cents(rows: QuerySet[Any, Any]) -> list[Row]:
-    return [{name: cents(value) if name in MONEY else value for name, value in row.items()} for row in rows]

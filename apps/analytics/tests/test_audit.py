@@ -15,7 +15,14 @@ from django.utils import timezone
 from post_office.models import STATUS, Email
 
 from apps.analytics.audit import RULES, audit
-from apps.analytics.models import ActiveGap, CountedReturn, CountedVoucher, DailyFigures, UnusedValue
+from apps.analytics.models import (
+    ActiveGap,
+    CountedReturn,
+    CountedVoucher,
+    DailyFigures,
+    DailyRegistrations,
+    UnusedValue,
+)
 from apps.payments import services
 from apps.payments.models import (
     Dispute,
@@ -398,5 +405,7 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
         self.plant("vouchers_noted", CountedVoucher.objects.filter(voucher=used).delete, used)
         self.plant("vouchers_noted", self.change(used.counted, uses_remaining=9), used)
         self.plant("active_days", lambda: ActiveGap.objects.update(users=F("users") + 1), None)
+        more = partial(DailyRegistrations.objects.update, users=F("users") + 1)
+        self.plant("registrations", more, None)
         returned = CountedReturn.objects.all()[0]
         self.plant("returns_noted", self.change(returned, amount=9), returned.transaction)

@@ -349,13 +349,13 @@ class DashboardTests(ApiTestCase):
         staff, customer = self.signed_in(self.staff), self.signed_in(self.customer)
 
         def ask() -> None:
-            # The session, what is counted, sales, vouchers, uses, what went back in three ways, types, two recent,
-            # users, until when active ones are counted, active ones, refusals
-            with self.assertQueries(15):
+            # The session, what is counted, all from the rows, types, two recent, what is counted of users, all and
+            # active ones from the rows, refusals
+            with self.assertQueries(10):
                 staff.get(DASHBOARD)
-            with self.assertQueries(8):
+            with self.assertQueries(6):
                 customer.get(DASHBOARD)
-            with self.assertQueries(8):
+            with self.assertQueries(6):
                 staff.get(PERSONAL)
 
         make_purchase(user=self.staff, at=self.now)

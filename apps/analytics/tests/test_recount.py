@@ -189,22 +189,31 @@ class Recount:
             },
             **self.obligations("USD"),
             "other_currencies": [{"currency": "EUR", **self.obligations("EUR")}],
+            "breakage_by_day": [
+                {"date": f"{day}", "currency": currency, "breakage": self.unused("expired", currency, day=day)}
+                for day in self.days()
+                for currency in ("EUR", "USD")
+                if self.unused("expired", currency, day=day) != "0.00"
+            ],
         }
 
     def obligations(self, currency: str) -> dict[str, str]:
         return {
-            "outstanding_liability": self.unused("active", currency, paid=True),
-            "breakage": self.unused("expired", currency, paid=True),
+            "outstanding_liability": self.unused("active", currency),
+            "breakage": self.unused("expired", currency),
             "unpaid_outstanding": self.unused("active", currency, paid=False),
             "unpaid_expired": self.unused("expired", currency, paid=False),
         }
 
-    def unused(self, status: str, currency: str, *, paid: bool) -> str:
+    def unused(self, status: str, currency: str, *, paid: bool = True, day: date | None = None) -> str:
         sold = set(SoldVoucher.objects.values_list("voucher_id", flat=True))
         value = sum(
             Fraction(row.face_value) * row.uses_remaining / row.total_uses
             for row in self.all_vouchers
-            if row.currency == currency and self.status(row) == status and (row.pk in sold) is paid
+            if row.currency == currency
+            and self.status(row) == status
+            and (row.pk in sold) is paid
+            and day in (None, self.day(row.expiry_date))
         )
         fraction = Fraction(value)
         exact = Decimal(fraction.numerator) / Decimal(fraction.denominator)
@@ -223,7 +232,10 @@ class RecountTests(ApiTestCase):
     def test_every_figure_equals_a_recount_of_the_rows(self) -> None:
         for seed, name in enumerate(ZONES):
             chance, zone, now = random.Random(seed), ZoneInfo(name), timezone.now()
-            fill_books(chance, users=self.users, moments=_moments(chance, zone), now=now, purchases=60)
+            moments = _moments(chance, zone)
+            fill_books(chance, users=self.users, moments=moments, now=now, purchases=60)
+            for voucher in Voucher.objects.filter(expiry_date__lt=now):  # on any day of the period
+                Voucher.objects.filter(pk=voucher.pk).update(expiry_date=chance.choice(moments))
             with self.subTest(name), override_settings(TIME_ZONE=name):
                 self.compare_dashboard(self.staff, "dashboard", Recount(zone, now, None))
                 self.compare_dashboard(self.customer, "dashboard", Recount(zone, now, self.customer))
@@ -254,6 +266,7 @@ class RecountTests(ApiTestCase):
     def compare_revenue(self, recount: Recount) -> None:
         answer = self.ask(self.staff, "revenue")
         expected = recount.revenue()
+        self.assertGreater(len(expected["breakage_by_day"]), 2)
         by_type = {row["voucher_type"].pop("id"): row for row in answer.pop("by_voucher_type")}
         for row in by_type.values():
             del row["voucher_type"]

@@ -74,6 +74,9 @@ class RollUpTestCase(ApiTestCase):
         seen: dict[str, Any] = {"active": selectors.vouchers_active(now)}
         for currency in CURRENCIES:
             seen[f"owed in {currency}"] = selectors.obligations(now=now, currency=currency)
+        for period in (Period(FIRST, LAST), Period(LAST, LAST), Period(FIRST, LAST + timedelta(days=400))):
+            for each in selectors.breakage_by_day(period=period, now=now):
+                seen[f"expired from {period.first} to {period.last}, {each.date}, {each.currency}"] = each.amount
         for period, currency, owner in (
             (Period(FIRST, LAST), "USD", None),
             (Period(FIRST, LAST), "EUR", self.customer),
@@ -97,7 +100,7 @@ class RollUpTestCase(ApiTestCase):
             (date(2025, 11, 20), date(2025, 12, 4)),
             (date(2025, 1, 1), date(2026, 1, 1)),
         ):
-            seen[f"active from {first} to {last}"] = selectors.user_figures(Period(first, last)).active
+            seen[f"users from {first} to {last}"] = selectors.user_figures(Period(first, last))
         return seen
 
     def assertSameAsTheRows(self, step: str = "") -> None:

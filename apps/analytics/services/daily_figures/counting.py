@@ -103,10 +103,12 @@ def figures_until(books: Books, ranges: Ranges, until: datetime) -> list[Row]:
     counted = [(start, min(end, until)) for start, end in ranges if start < until]
     figures = [*_issued(books, ranges), *_returned(books, ranges)]
     if counted:
-        figures += rows.sales(books, counted, with_returns=False)
-        figures += rows.uses(books, counted, but_reversed=False)
-        figures += rows.reversals(books, counted)
-    return figures + rows.reversed_uses(books, [(ALL_DAYS.start, until)], ranges)
+        figures += rows.read(
+            rows.sales(books, counted, with_returns=False),
+            rows.uses(books, counted, but_reversed=False),
+            rows.reversals(books, counted),
+        )
+    return figures + rows.read(rows.reversed_uses(books, [(ALL_DAYS.start, until)], ranges))
 
 
 def note_vouchers(ranges: Ranges, now: datetime) -> None:

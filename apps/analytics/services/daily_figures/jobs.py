@@ -40,6 +40,7 @@ from .counting import (
     recount_unused,
 )
 from .owners import count_owners, owners_to_count
+from .registrations import count_registrations
 from .state import end_of_counting, locked_state
 from .voucher_notes import UnusedKey, changed_notes
 
@@ -65,8 +66,8 @@ def update(now: datetime | None = None) -> int:
 def rebuild(period: Period | None = None) -> Iterator[date]:
     """Count the days of the period anew, or all; each is yielded when it is done, the last day first.
 
-    What is not of one day, the worth of unused uses, the days of each user and which owners are counted apart, is
-    counted anew at the end.
+    What is not of one day, the worth of unused uses, the days of each user, the registrations and which owners are
+    counted apart, is counted anew at the end.
     """
     for day in days_to_rebuild(period):
         count_day(day)
@@ -74,6 +75,7 @@ def rebuild(period: Period | None = None) -> Iterator[date]:
     with locked_state() as state:
         recount_unused()
         count_active_days(state, state.counted_until, anew=True)
+        count_registrations(state, state.counted_until, anew=True)
     count_owners(owners_to_count())
     add_changes(timezone.now())
 
@@ -149,6 +151,7 @@ def add_changes(now: datetime) -> None:
         _add_returns(sums, coverage, since)
         sums.add_to_the_roll_up()
         count_active_days(state, until)
+        count_registrations(state, until)
         FiguresState.objects.filter(pk=state.pk).update(counted_until=until)
     if owners:
         count_owners(owners_to_count(owners))
@@ -156,10 +159,12 @@ def add_changes(now: datetime) -> None:
 
 def _facts(books: Books, span: tuple[datetime, datetime]) -> Iterator[Row]:
     """What happened in a span of time, and does not change any more."""
-    yield from rows.sales(books, [span], with_returns=False)
-    yield from rows.uses(books, [span], but_reversed=False)
-    yield from rows.reversals(books, [span])
-    yield from rows.reversed_uses(books, [span], [(ALL_DAYS.start, ALL_DAYS.end)])
+    yield from rows.read(
+        rows.sales(books, [span], with_returns=False),
+        rows.uses(books, [span], but_reversed=False),
+        rows.reversals(books, [span]),
+        rows.reversed_uses(books, [span], [(ALL_DAYS.start, ALL_DAYS.end)]),
+    )
 
 
 def _add_vouchers(sums: Sums, coverage: Coverage, since: datetime, now: datetime) -> set[int]:

@@ -17,6 +17,7 @@ from apps.analytics.models import (
     CountedSignIn,
     CountedVoucher,
     DailyFigures,
+    DailyRegistrations,
     ErasedSignIn,
     FiguresState,
     OwnerDailyFigures,
@@ -49,7 +50,7 @@ def locked_state() -> Iterator[FiguresState]:
         state, created = FiguresState.objects.select_for_update().get_or_create(pk=1, defaults=start)
         if created or state.time_zone != zone or state.counted_until > now:
             clear()
-            FiguresState.objects.filter(pk=1).update(**start, active_until=None)
+            FiguresState.objects.filter(pk=1).update(**start, active_until=None, registered_until=None)
             state.refresh_from_db()
         yield state
 
@@ -68,6 +69,7 @@ def clear() -> None:
         CountedSignIn,
         ActiveDay,
         ActiveGap,
+        DailyRegistrations,
     ):
         model.objects.all().delete()
 

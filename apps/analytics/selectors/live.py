@@ -1,0 +1,138 @@
+"""What a visit counts from the rows: the figures of rows.py and changes.py, compiled once.
+
+All figures of a range of time, or all that changed in it, are one statement: a UNION of sums by day, type and currency,
+each with all of the figures as columns.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Final
+
+from django.db.models import (
+    BigAutoField,
+    DateTimeField,
+    DecimalField,
+    DurationField,
+    Field,
+    IntegerField,
+    QuerySet,
+    Value,
+)
+from django.db.models.functions import Cast
+
+from apps.analytics.periods import ALL_DAYS
+from apps.core.prepared_queries import Parameter, PreparedQuery
+from apps.users.models import User
+
+from . import changes, rows
+from .coverage import Coverage
+from .metrics import MONEY, NAMES, OF_OWNER, TIME, Row
+from .rows import Books, Ranges, with_cents
+
+KEY: Final = ("day", "type_id", "currency")
+
+
+def all_figures(owner: User | None, ranges: Ranges, now: datetime) -> list[Row]:
+    """Every figure of the days in the ranges, of the platform or an owner: rows.all_figures. One query a range."""
+    figures: list[Row] = []
+    for start, end in ranges:
+        if owner is None:
+            figures += _ALL.rows(start=start, end=end, now=now)
+        else:
+            figures += _ALL_OF_OWNER.rows(owner=owner.pk, start=start, end=end, now=now)
+    return figures
+
+
+def figures_since(owner: User | None, coverage: Coverage, now: datetime) -> list[Row]:
+    """What has to be added to the roll-up's figures of the days that are counted, but for what went back.
+
+    One query for each run of these days.
+    """
+    figures: list[Row] = []
+    since = coverage.since
+    if since is None:
+        return []
+    for start, end in coverage.ranges:
+        # A range that is over before `since` has nothing new: it begins at its end.
+        moments = {"start": start, "end": end, "new": min(max(start, since), end), "since": since, "now": now}
+        figures += (
+            _SINCE.rows(**moments) if owner is None else _SINCE_OF_OWNER.rows(owner=owner.pk, **moments)
+        )
+    return figures
+
+
+def additions(
+    books: Books, ranges: rows.AnyRanges, new: rows.AnyRanges, since: rows.Moment, now: rows.Moment
+) -> list[QuerySet[Any, Any]]:
+    """What has to be added to the figures of the ranges, but for what went back; `new` is what of them is since."""
+    figures = [
+        rows.reversed_uses(books, [(since, ALL_DAYS.end)], ranges),
+        changes.voucher_differences(books, ranges, since, now),
+    ]
+    if new:
+        figures += [rows.sales(books, new, with_returns=False), rows.uses(books, new, but_reversed=False)]
+        if books.of_platform:
+            figures.append(rows.reversals(books, new))
+    return figures
+
+
+def in_one(figures: Iterable[QuerySet[Any, Any]], names: Iterable[str]) -> QuerySet[Any, Any]:
+    """These figures as one queryset, with KEY and the figures of these names as columns, in this order."""
+    names = tuple(names)
+    first, *others = (_with_all(each, names) for each in figures)
+    return first.union(*others, all=True)
+
+
+def _with_all(figures: QuerySet[Any, Any], names: tuple[str, ...]) -> QuerySet[Any, Any]:
+    """The figures with nothing in the place of those that they lack."""
+    lacking = {name: _nothing(name) for name in names if name not in figures.query.annotations}
+    return figures.annotate(**lacking).values_list(*KEY, *names)
+
+
+class _Constant(Cast):
+    """A value of a type as a column, by which no rows are grouped."""
+
+    def get_group_by_cols(self) -> list[Any]:
+        return []
+
+
+def constant(value: Any, kind: "Field[Any, Any]") -> Cast:
+    """A value as a column of this type, which a UNION needs even where there is none."""
+    return _Constant(Value(value), kind)
+
+
+def _nothing(name: str) -> Any:
+    """No figure of a name, of the type that the others have."""
+    if name in MONEY:
+        return constant(0, DecimalField(max_digits=20, decimal_places=2))
+    if name == TIME:
+        return constant(None, DurationField())
+    return Value(0, output_field=IntegerField())
+
+
+def row_of(names: Iterable[str]) -> Callable[..., Row]:
+    """A function that makes a row of the columns of `in_one`."""
+    keys = (*KEY, *names)
+    return lambda *columns: with_cents(dict(zip(keys, columns, strict=True)))
+
+
+def _all(start: Any, end: Any, now: Any, owner: Parameter | None = None) -> QuerySet[Any, Any]:
+    names = NAMES if owner is None else OF_OWNER
+    return in_one(rows.all_figures(Books(owner), [(start, end)], now), names)
+
+
+def _since(
+    start: Any, end: Any, now: Any, new: Any, since: Any, owner: Parameter | None = None
+) -> QuerySet[Any, Any]:
+    names = NAMES if owner is None else OF_OWNER
+    return in_one(additions(Books(owner), [(start, end)], [(new, end)], since, now), names)
+
+
+_RANGE: Final = {"start": DateTimeField(), "end": DateTimeField(), "now": DateTimeField()}
+_NEW: Final = {"new": DateTimeField(), "since": DateTimeField()}
+_OWNER: Final = {"owner": BigAutoField()}
+
+_ALL: Final = PreparedQuery(row_of(NAMES), _all, **_RANGE)
+_ALL_OF_OWNER: Final = PreparedQuery(row_of(OF_OWNER), _all, **_RANGE, **_OWNER)
+_SINCE: Final = PreparedQuery(row_of(NAMES), _since, **_RANGE, **_NEW)
+_SINCE_OF_OWNER: Final = PreparedQuery(row_of(OF_OWNER), _since, **_RANGE, **_NEW, **_OWNER)

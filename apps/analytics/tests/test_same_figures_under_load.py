@@ -1,0 +1,176 @@
+"""While people buy, redeem and return, and the roll-up is counted, all places show what plain SQL adds up to."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Final
+from unittest.mock import patch
+
+from django.db import connection
+from django.db.models import F
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from apps.analytics.exports import DAILY_FIGURES
+from apps.analytics.models import FiguresState
+from apps.analytics.periods import days_until
+from apps.analytics.services import daily_figures
+from apps.analytics.services.daily_figures import jobs, state
+from apps.core.money import format_amount
+from apps.core.snapshots import snapshot
+from apps.payments.models import Refund, Transaction
+from apps.payments.tests.money import PaidTestCase
+from apps.vouchers import services
+from apps.vouchers.models import Voucher, VoucherUsage
+from apps.vouchers.tests.factories import make_type
+from tests.support.cases import RaceTestCase
+
+DAYS: Final = 3  # so that midnight may pass
+COLUMNS: Final = {"purchases": "purchases", "issued": "vouchers issued", "redemptions": "redemptions"}
+SUMS: Final = {"revenue": "revenue", "refunded": "refunded", "paid_back": "refunds of the day"}
+
+# Plain SQL over the rows, which knows nothing of days, as all happens today.
+SQL: Final = {
+    "purchases": "SELECT COUNT(*) FROM payments_transaction WHERE status IN ('completed', 'refunded')",
+    "revenue": "SELECT SUM(amount) FROM payments_transaction WHERE status IN ('completed', 'refunded')",
+    "refunded": "SELECT SUM(amount_refunded) FROM payments_transaction WHERE status IN ('completed', 'refunded')",
+    "paid_back": "SELECT SUM(amount) FROM payments_refund WHERE status = 'succeeded'",
+    "issued": "SELECT COUNT(*) FROM vouchers_voucher",
+    "active": "SELECT COUNT(*) FROM vouchers_voucher WHERE is_active AND uses_remaining > 0",
+    "redemptions": "SELECT COUNT(*) FROM vouchers_voucherusage used WHERE NOT EXISTS"
+    " (SELECT 1 FROM vouchers_usagereversal back WHERE back.usage_id = used.id)",
+    "liability": "SELECT SUM(face_value * uses_remaining / total_uses) FROM vouchers_voucher"
+    " WHERE is_active AND uses_remaining > 0",
+}
+Figures = dict[str, Decimal]
+
+
+def by_sql() -> Figures:
+    figures = {}
+    with connection.cursor() as cursor:
+        for name, statement in SQL.items():
+            cursor.execute(statement)
+            figures[name] = Decimal(cursor.fetchone()[0] or 0).quantize(Decimal("0.01"))
+    return figures
+
+
+class SameFiguresUnderLoadTests(PaidTestCase, RaceTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.of_staff = self.signed_in(self.staff)
+        self.page = Client()
+        self.page.force_login(self.staff)
+
+    def by_api(self) -> Figures:
+        dashboard = self.of_staff.get("/api/analytics/dashboard/", {"days": DAYS}).json()["totals"]
+        revenue = self.of_staff.get("/api/analytics/revenue/", {"days": DAYS}).json()
+        shown = {
+            "purchases": dashboard["purchases"],
+            "revenue": dashboard["revenue"],
+            "refunded": dashboard["refunded"],
+            "paid_back": revenue["totals"]["refunds_paid"],
+            "issued": dashboard["vouchers_issued"],
+            "active": dashboard["vouchers_active"],
+            "redemptions": dashboard["redemptions"],
+            "liability": revenue["outstanding_liability"],
+        }
+        self.assertEqual(dashboard["revenue"], revenue["totals"]["gross"])
+        return {name: Decimal(value) for name, value in shown.items()}
+
+    def by_export(self) -> Figures:
+        titles = [column.title for column in DAILY_FIGURES.columns]
+        period = days_until(timezone.localdate(), DAYS)
+        rows = [dict(zip(titles, row, strict=True)) for row in DAILY_FIGURES.rows(period, at=timezone.now())]
+        return {
+            name: sum((Decimal(row[title]) for row in rows), Decimal(0))
+            for name, title in (COLUMNS | SUMS).items()
+        }
+
+    def on_page(self) -> dict[str, str]:
+        """The figures of the admin's front page, as they are worded."""
+        response = self.page.get(reverse("admin:index"), {"days": DAYS})
+        return {figure.title: figure.value for figure in response.context["figures"]}
+
+    def differences(self) -> list[Any]:
+        """What is not what SQL says at the same moment."""
+        with snapshot():
+            right, api, export, page = by_sql(), self.by_api(), self.by_export(), self.on_page()
+        words = {
+            "Sales": format_amount(right["revenue"], "USD"),
+            "Refunded": format_amount(right["refunded"], "USD"),
+            "Vouchers issued": f"{right['issued']:,.0f}",
+            "Redemptions": f"{right['redemptions']:,.0f}",
+            "Active vouchers": f"{right['active']:,.0f}",
+            "Outstanding": format_amount(right["liability"], "USD"),
+        }
+        return [
+            *(
+                (name, right[name], shown[name])
+                for shown in (api, export)
+                for name in shown
+                if shown[name] != right[name]
+            ),
+            *((title, text, page[title]) for title, text in words.items() if page[title] != text),
+        ]
+
+    def look_during_business(self, number: int, broken: Any = None) -> list[list[Any]]:
+        """The differences at so many moments; with `broken` in place of the transactions of counting."""
+        self.type = make_type(max_uses=1000)
+        vouchers = list(self.buy(3).vouchers)
+        self.refund(self.buy(1))
+        # So long ago that it is counted, while what happens from now on is added at each visit.
+        hour = timedelta(hours=1)
+        Transaction.objects.update(completed_at=F("completed_at") - hour)
+        Voucher.objects.update(purchase_date=F("purchase_date") - hour)
+        Refund.objects.update(finished_at=F("finished_at") - hour)
+        for _ in daily_figures.rebuild():
+            pass
+        closed = threading.Event()
+        self.turns = self.counted = 0
+
+        def redeem() -> None:
+            while not closed.is_set():
+                self.redeem(vouchers[self.turns % 2])
+                self.turns += 1
+                if self.turns % 5 == 0:
+                    last = VoucherUsage.objects.latest("pk").pk
+                    services.reverse_usage(usage_id=last, actor=self.staff, reason="A slip")
+
+        def sell() -> None:
+            while not closed.is_set():
+                self.refund(self.buy(2))
+                self.buy(1)
+
+        def count() -> None:
+            while not closed.is_set():
+                if self.counted % 3 == 2:
+                    jobs.count_day(timezone.localdate())
+                daily_figures.update()
+                self.counted += 1
+
+        def look() -> list[list[Any]]:
+            looks: list[list[Any]] = []
+            try:
+                while len(looks) < number and not any(looks):
+                    looks.append(self.differences())
+                return looks
+            finally:
+                closed.set()
+
+        with patch.object(jobs, "locked_state", broken or state.locked_state):
+            looks: Any = self.together(look, redeem, sell, count)[0]
+        return list(looks)
+
+    def test_api_export_and_admin_show_what_the_rows_add_up_to(self) -> None:
+        self.assertEqual(self.look_during_business(10), [[]] * 10)
+        self.assertGreater(self.counted, 2)
+
+    def test_control_counting_that_is_no_transaction_is_caught(self) -> None:
+        @contextmanager
+        def not_locked() -> Iterator[FiguresState]:
+            yield FiguresState.objects.get()
+
+        self.assertTrue(any(self.look_during_business(100, broken=not_locked)))
