@@ -190,7 +190,11 @@ class Recount:
             **self.obligations("USD"),
             "other_currencies": [{"currency": "EUR", **self.obligations("EUR")}],
             "breakage_by_day": [
-                {"date": f"{day}", "currency": currency, "breakage": self.unused("expired", currency, day=day)}
+                {
+                    "date": f"{day}",
+                    "currency": currency,
+                    "breakage": self.unused("expired", currency, day=day),
+                }
                 for day in self.days()
                 for currency in ("EUR", "USD")
                 if self.unused("expired", currency, day=day) != "0.00"

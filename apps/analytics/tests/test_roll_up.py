@@ -76,7 +76,9 @@ class RollUpTestCase(ApiTestCase):
             seen[f"owed in {currency}"] = selectors.obligations(now=now, currency=currency)
         for period in (Period(FIRST, LAST), Period(LAST, LAST), Period(FIRST, LAST + timedelta(days=400))):
             for each in selectors.breakage_by_day(period=period, now=now):
-                seen[f"expired from {period.first} to {period.last}, {each.date}, {each.currency}"] = each.amount
+                seen[f"expired from {period.first} to {period.last}, {each.date}, {each.currency}"] = (
+                    each.amount
+                )
         for period, currency, owner in (
             (Period(FIRST, LAST), "USD", None),
             (Period(FIRST, LAST), "EUR", self.customer),
