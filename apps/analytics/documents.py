@@ -30,7 +30,7 @@ def dashboard_document(dashboard: Dashboard) -> dict[str, Any]:
         "by_voucher_type": [
             {
                 "voucher_type": {
-                    "id": each.voucher_type.pk,
+                    "id": each.voucher_type.id,
                     "name": each.voucher_type.name,
                     "service_type": each.voucher_type.service_type,
                 },

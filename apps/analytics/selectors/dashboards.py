@@ -49,7 +49,7 @@ def dashboard(*, owner: User | None, period: Period, now: datetime, currency: st
             scope="platform" if owner is None else "personal",
             currency=currency,
             period=period,
-            tally=figures_of(period=period, now=now, currency=currency, owner=owner),
+            tally=figures_of(period=period, now=now, currency=currency, owner=owner, brief=True),
             recent=recent_events(owner, period),
             users=user_figures(period) if owner is None else None,
             refusals=refusals_on(period.first, period.last) if owner is None else None,

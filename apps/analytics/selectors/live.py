@@ -6,6 +6,7 @@ each with all of the figures as columns.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from django.db.models import (
@@ -26,24 +27,21 @@ from apps.users.models import User
 
 from . import changes, rows
 from .coverage import Coverage
-from .metrics import MONEY, NAMES, OF_OWNER, TIME, Row
+from .metrics import MONEY, TIME, Row, names_of
 from .rows import Books, Ranges, with_cents
 
 KEY: Final = ("day", "type_id", "currency")
 
 
-def all_figures(owner: User | None, ranges: Ranges, now: datetime) -> list[Row]:
+def all_figures(owner: User | None, ranges: Ranges, now: datetime, *, brief: bool) -> list[Row]:
     """Every figure of the days in the ranges, of the platform or an owner: rows.all_figures. One query a range."""
     figures: list[Row] = []
     for start, end in ranges:
-        if owner is None:
-            figures += _ALL.rows(start=start, end=end, now=now)
-        else:
-            figures += _ALL_OF_OWNER.rows(owner=owner.pk, start=start, end=end, now=now)
+        figures += _all(owner is None, brief).rows(**_owner(owner), start=start, end=end, now=now)
     return figures
 
 
-def figures_since(owner: User | None, coverage: Coverage, now: datetime) -> list[Row]:
+def figures_since(owner: User | None, coverage: Coverage, now: datetime, *, brief: bool) -> list[Row]:
     """What has to be added to the roll-up's figures of the days that are counted, but for what went back.
 
     One query for each run of these days.
@@ -55,9 +53,7 @@ def figures_since(owner: User | None, coverage: Coverage, now: datetime) -> list
     for start, end in coverage.ranges:
         # A range that is over before `since` has nothing new: it begins at its end.
         moments = {"start": start, "end": end, "new": min(max(start, since), end), "since": since, "now": now}
-        figures += (
-            _SINCE.rows(**moments) if owner is None else _SINCE_OF_OWNER.rows(owner=owner.pk, **moments)
-        )
+        figures += _since(owner is None, brief).rows(**_owner(owner), **moments)
     return figures
 
 
@@ -110,29 +106,36 @@ def _nothing(name: str) -> Any:
     return Value(0, output_field=IntegerField())
 
 
-def row_of(names: Iterable[str]) -> Callable[..., Row]:
-    """A function that makes a row of the columns of `in_one`."""
+def _owner(owner: User | None) -> dict[str, Any]:
+    return {} if owner is None else {"owner": owner.pk}
+
+
+@cache
+def _all(of_platform: bool, brief: bool) -> PreparedQuery[Row]:
+    def build(start: Any, end: Any, now: Any, owner: Parameter | None = None) -> QuerySet[Any, Any]:
+        return in_one(rows.all_figures(Books(owner, brief=brief), [(start, end)], now), names)
+
+    names = names_of(of_platform=of_platform, brief=brief)
+    return _query(build, names, of_platform, "start", "end", "now")
+
+
+@cache
+def _since(of_platform: bool, brief: bool) -> PreparedQuery[Row]:
+    def build(
+        start: Any, end: Any, now: Any, new: Any, since: Any, owner: Parameter | None = None
+    ) -> QuerySet[Any, Any]:
+        books = Books(owner, brief=brief)
+        return in_one(additions(books, [(start, end)], [(new, end)], since, now), names)
+
+    names = names_of(of_platform=of_platform, brief=brief)
+    return _query(build, names, of_platform, "start", "end", "now", "new", "since")
+
+
+def _query(
+    build: Callable[..., QuerySet[Any, Any]], names: tuple[str, ...], of_platform: bool, *moments: str
+) -> PreparedQuery[Row]:
+    fields: dict[str, Any] = {name: DateTimeField() for name in moments}
+    if not of_platform:
+        fields["owner"] = BigAutoField()
     keys = (*KEY, *names)
-    return lambda *columns: with_cents(dict(zip(keys, columns, strict=True)))
-
-
-def _all(start: Any, end: Any, now: Any, owner: Parameter | None = None) -> QuerySet[Any, Any]:
-    names = NAMES if owner is None else OF_OWNER
-    return in_one(rows.all_figures(Books(owner), [(start, end)], now), names)
-
-
-def _since(
-    start: Any, end: Any, now: Any, new: Any, since: Any, owner: Parameter | None = None
-) -> QuerySet[Any, Any]:
-    names = NAMES if owner is None else OF_OWNER
-    return in_one(additions(Books(owner), [(start, end)], [(new, end)], since, now), names)
-
-
-_RANGE: Final = {"start": DateTimeField(), "end": DateTimeField(), "now": DateTimeField()}
-_NEW: Final = {"new": DateTimeField(), "since": DateTimeField()}
-_OWNER: Final = {"owner": BigAutoField()}
-
-_ALL: Final = PreparedQuery(row_of(NAMES), _all, **_RANGE)
-_ALL_OF_OWNER: Final = PreparedQuery(row_of(OF_OWNER), _all, **_RANGE, **_OWNER)
-_SINCE: Final = PreparedQuery(row_of(NAMES), _since, **_RANGE, **_NEW)
-_SINCE_OF_OWNER: Final = PreparedQuery(row_of(OF_OWNER), _since, **_RANGE, **_NEW, **_OWNER)
+    return PreparedQuery(lambda *columns: with_cents(dict(zip(keys, columns, strict=True))), build, **fields)

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from apps.vouchers.models import VoucherType
 from apps.vouchers.states import VoucherStatus
 
 CENT: Final = Decimal("0.01")
@@ -30,6 +29,14 @@ TIME: Final = "first_use_time"
 NAMES: Final = (*MONEY, *COUNTS, TIME)
 OF_PLATFORM: Final = ("refunds_paid", "disputes_lost", "reversals")  # no query for what nobody reads
 OF_OWNER: Final = tuple(name for name in NAMES if name not in OF_PLATFORM)
+# Those that a dashboard shows of a day. A year of them is read, added up and written in half the time of all.
+OF_SERIES: Final = ("revenue", "refunded", "goodwill", "purchases", "vouchers_issued", "redemptions")
+
+
+def names_of(*, of_platform: bool, brief: bool) -> tuple[str, ...]:
+    """The figures that are read: `brief`, as a dashboard shows them, without those in OF_PLATFORM."""
+    return NAMES if of_platform and not brief else OF_OWNER
+
 
 Row = Mapping[str, Any]  # figures by name, with the `currency` of its money
 
@@ -154,9 +161,17 @@ class DayFigures:
     figures: Metrics
 
 
+class SoldType(NamedTuple):
+    """A voucher type, under the name that it has today."""
+
+    id: int
+    name: str
+    service_type: str
+
+
 @dataclass(frozen=True)
 class TypeFigures:
-    voucher_type: VoucherType
+    voucher_type: SoldType
     figures: Metrics
 
 

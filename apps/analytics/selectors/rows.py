@@ -31,10 +31,14 @@ AnyRanges = Sequence[tuple[Moment, Moment]]
 
 @dataclass(frozen=True)
 class Books:
-    """The rows of one owner, or of the platform if it is None. `by_owner`: figures of each of these owners apart."""
+    """The rows of one owner, or of the platform if it is None. `by_owner`: figures of each of these owners apart.
+
+    `brief` leaves out the figures that are counted for the platform alone.
+    """
 
     owner: User | Parameter | None = None
     by_owner: QuerySet[Any, Any] | None = None
+    brief: bool = False
 
     @property
     def transactions(self) -> QuerySet[Transaction]:
@@ -73,7 +77,7 @@ class Books:
     @property
     def of_platform(self) -> bool:
         """Whether they are those of the platform, of which more figures are counted."""
-        return self.owner is None and self.by_owner is None
+        return self.owner is None and self.by_owner is None and not self.brief
 
     @property
     def owner_key(self) -> tuple[str, ...]:

@@ -165,7 +165,7 @@ class SameFiguresUnderLoadTests(PaidTestCase, RaceTestCase):
         return list(looks)
 
     def test_api_export_and_admin_show_what_the_rows_add_up_to(self) -> None:
-        self.assertEqual(self.look_during_business(10), [[]] * 10)
+        self.assertEqual(self.look_during_business(3), [[]] * 3)  # each takes as long as several countings
         self.assertGreater(self.counted, 2)
 
     def test_control_counting_that_is_no_transaction_is_caught(self) -> None:
