@@ -214,6 +214,7 @@ class FaultTests(CanaryTestCase):
                 [],
                 ["--separator", "semicolon", "--output", str(folder / "v.csv"), "--force"],
             ],
+            "issue_receipts": [[]],
             "issue_vouchers": [[*issue, str(folder / "codes.csv"), "--force"], [*issue, "/nowhere/x.csv"]],
             "migrate": [["--verbosity", "0"]],
             "rebuild_daily_figures": [[]],

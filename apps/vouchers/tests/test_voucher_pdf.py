@@ -95,7 +95,7 @@ class PageTests(PrintingTestCase):
             text = self.text(voucher)
         for words in (
             "Exam Results Checking",
-            "exam_results",
+            "Exam results",
             voucher.shown_code,
             "1 March 2027",
             "23:59, Pacific/Auckland time",
