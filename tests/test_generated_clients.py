@@ -1,7 +1,7 @@
 """Clients that are generated from the OpenAPI document do a buyer's journey against a running server, unchanged.
 
 The generators that are npm packages (tests/clients/package.json) are in the folder that the variable CLIENTS names:
-`make clients` and `.ci/run` install them there.
+`make clients` and `.ci/run` install them there. One run of all tests on PostgreSQL is enough for them.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from unittest import skipUnless
@@ -26,17 +27,15 @@ from tests.support.stripe import StripeTestCase
 SOURCES = Path(settings.BASE_DIR, "tests/clients")
 PACKAGES = Path(os.environ["CLIENTS"], "node_modules").absolute() if "CLIENTS" in os.environ else None
 needs_packages = skipUnless(
-    shutil.which("node") and PACKAGES and PACKAGES.is_dir(),
-    "node and the packages of tests/clients are not there: make clients",
+    PACKAGES and PACKAGES.is_dir(), "node and the packages of tests/clients are not there: make clients"
 )
 
 
-@tag("clients")
-class GeneratedClientTests(StripeTestCase, LiveServerTestCase):
+class GeneratedClientsTestCase(StripeTestCase, LiveServerTestCase):
     def setUp(self) -> None:
         super().setUp()
         make_type(price="10.00")
-        self.folder = home() / "clients"
+        self.folder = home() / f"clients-{os.getpid()}"
         shutil.copytree(SOURCES, self.folder, ignore=shutil.ignore_patterns("node_modules"))
         self.addCleanup(shutil.rmtree, self.folder)
         document = SchemaGenerator().get_schema(request=None, public=True)
@@ -65,18 +64,9 @@ class GeneratedClientTests(StripeTestCase, LiveServerTestCase):
         refund = Refund.objects.get(lines__voucher__user__email=facts["email"])
         self.assertEqual((refund.status, refund.transaction.status), ("requested", "completed"))
 
-    @needs_packages
-    def test_types_compile_and_a_validating_client_does_the_journey(self):
-        assert PACKAGES
-        (self.folder / "node_modules").symlink_to(PACKAGES)
-        programs = self.folder / "node_modules/.bin"
-        self.run_program(programs / "openapi-typescript", "schema.json", "-o", "api.ts")
-        self.run_program(programs / "openapi-ts")
-        self.run_program(programs / "tsc")  # strict, see tsconfig.json
-        for name in ("types_journey", "validated_journey"):
-            with self.subTest(name):
-                self.assertJourney(self.run_program("node", f"built/{name}.js"))
 
+@skipUnless(find_spec("openapi_python_client"), "requirements-dev.txt is not installed")
+class PythonClientTests(GeneratedClientsTestCase):
     def test_a_python_client_does_the_journey(self):
         generator = Path(sys.executable).with_name("openapi-python-client")
         self.run_program(
@@ -84,3 +74,25 @@ class GeneratedClientTests(StripeTestCase, LiveServerTestCase):
             "--config", "openapi-python-client.yaml",
         )  # fmt: skip
         self.assertJourney(self.run_program(sys.executable, "python_journey.py"))
+
+
+@needs_packages
+@tag("slow")
+class NodeTests(GeneratedClientsTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        assert PACKAGES
+        (self.folder / "node_modules").symlink_to(PACKAGES)
+        self.programs = self.folder / "node_modules/.bin"
+
+    def test_the_rules_that_redocly_recommends_are_kept(self):
+        environment = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
+        self.run_program(self.programs / "redocly", "lint", "schema.json", **environment)
+
+    def test_types_compile_and_a_validating_client_does_the_journey(self):
+        self.run_program(self.programs / "openapi-typescript", "schema.json", "-o", "api.ts")
+        self.run_program(self.programs / "openapi-ts")
+        self.run_program(self.programs / "tsc")  # strict, see tsconfig.json
+        for name in ("types_journey", "validated_journey"):
+            with self.subTest(name):
+                self.assertJourney(self.run_program("node", f"built/{name}.js"))

@@ -199,8 +199,13 @@ class DocumentTests(ApiTestCase):
             self.assertNotIn(docstring, text)
         for name, operation in self.operations.items():
             with self.subTest(name):
-                self.assertTrue(operation["summary"])
-                self.assertNotIn("description", operation)
+                self.assertRegex(operation["summary"], r"^[A-Z].*\.$")
+                self.assertNotIn(". ", operation["summary"])
+        redeem = self.operations["POST /api/vouchers/redeem/"]
+        self.assertEqual(
+            (redeem["summary"], redeem["description"]),
+            ("Take one use from a voucher.", "Whoever holds the code may."),
+        )
 
 
 class ServingTests(ApiTestCase):

@@ -6,8 +6,8 @@ import uuid
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-from voucher_client import AuthenticatedClient, Client  # type: ignore[import-not-found]
-from voucher_client.api.auth import logout, register, token_refresh  # type: ignore[import-not-found]
+from voucher_client import AuthenticatedClient, Client
+from voucher_client.api.auth import logout, register, token_refresh
 from voucher_client.api.payments import confirm_payment, payment_history, request_refund
 from voucher_client.api.users import profile
 from voucher_client.api.vouchers import my_vouchers, purchase, redeem, voucher_types

@@ -91,6 +91,7 @@ def documented(
 ) -> Callable[[View], View]:
     """Describe one method of a view: its body, its answers by status, and the named errors that it may raise.
 
+    The first sentence of `summary` becomes the operation's summary, what follows its description.
     An answer that is not JSON stands under (status, media type).
     `idempotent`: it takes the header Idempotency-Key.
     """
@@ -103,9 +104,17 @@ def documented(
             idempotency.RequestInProgress,
         )
 
+    first, _, rest = summary.partition(". ")
+    if rest:
+        options["description"] = rest
+
     def mark(method: View) -> View:
         marked = extend_schema(
-            summary=summary, request=request, responses=dict(answers), operation_id=operation_id, **options
+            summary=f"{first.removesuffix('.')}.",
+            request=request,
+            responses=dict(answers),
+            operation_id=operation_id,
+            **options,
         )(method)
         marked.named_errors = tuple(errors)  # type: ignore[attr-defined]
         marked.idempotent = idempotent  # type: ignore[attr-defined]
