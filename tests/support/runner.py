@@ -4,6 +4,7 @@ The last line of a run is `N passed, N failed, N skipped`; a run that found no t
 """
 
 import argparse
+import gc
 import multiprocessing
 import os
 import re
@@ -22,6 +23,7 @@ from django.test.utils import override_settings
 SLOWEST: Final = 20  # tests that a run names at its end
 RACE: Final = "race"  # the tag of tests of which only one may run at a time
 SLOW: Final = "slow"  # the tag of classes that take long: with several processes they begin first
+GARBAGE: Final = (50_000, 20, 50)  # thresholds of Python's garbage collection
 
 
 def home() -> Path:
@@ -227,6 +229,14 @@ class Runner(django_runner.DiscoverRunner):
             connection.creation.clone_test_db = clone_all  # type: ignore[method-assign, assignment]
             _let_flush_past_triggers(type(connection.ops))
         return super().setup_databases(**options)
+
+    def run_suite(self, suite: unittest.TestSuite, **options: Any) -> Any:
+        # What is there now stays to the end: no collection has to look at it again, in this process or in its forks.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GARBAGE)
+        gc.enable()
+        return super().run_suite(suite, **options)
 
     def get_resultclass(self) -> type[unittest.TextTestResult]:
         base = super().get_resultclass() or unittest.TextTestResult

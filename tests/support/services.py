@@ -9,6 +9,7 @@ the pipe closes, and the shell stops the servers and removes their folder.
 """
 
 import atexit
+import gc
 import os
 import re
 import shutil
@@ -65,6 +66,7 @@ rm -rf "$0"
 
 def use() -> None:
     """Start the servers, name them in the environment, and fix the rest of the environment."""
+    gc.disable()  # until the tests begin: imports and migrations make much, of which nearly all stays (see runner.py)
     home = new_home()
     _let_python_keep_bytecode()
     os.environ.update(_environment(os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")))
