@@ -100,7 +100,7 @@ def differences(ours, theirs, path):
         yield f"{path} {type(ours).__name__} {type(theirs).__name__}"
 
 
-@tag("slow")
+@tag("slow", "any-database")
 class TextbookTests(StripeTestCase, ApiTestCase):
     twin: Twin
 

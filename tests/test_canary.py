@@ -287,7 +287,7 @@ ON_THE_WIRE = (
 )
 
 
-@tag("slow")
+@tag("slow", "any-database")
 class ProcessTests(StripeTestCase, CommittingTestCase):
     """What processes write by themselves, configured as in production."""
 

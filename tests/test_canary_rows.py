@@ -89,7 +89,7 @@ def places_that_mask():
             yield from (module for call in calls if getattr(call.func, "id", "") == "redact")
 
 
-@tag("slow")
+@tag("slow", "any-database")
 class RowsTests(CanaryTestCase):
     def setUp(self):
         super().setUp()

@@ -28,7 +28,7 @@ def read_json(lines):
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
-@tag("slow")
+@tag("slow", "any-database")
 class LogHandlerTests(CommittingTestCase):
     def setUp(self):
         super().setUp()

@@ -41,7 +41,7 @@ JSON: Final = ("", " ", ",", "*/*", "application/*", "application/json", "text/h
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
 
 
-@tag("slow")
+@tag("slow", "any-database")
 class NegotiationTests(StripeTestCase, ApiTestCase):
     def setUp(self):
         super().setUp()

@@ -16,7 +16,7 @@ from django.contrib.messages.storage.fallback import FallbackStorage
 from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 from django.http import Http404
-from django.test import RequestFactory
+from django.test import RequestFactory, tag
 from django.urls import get_resolver, resolve, reverse
 
 from apps.core.models import DataExport, JobResult
@@ -152,6 +152,7 @@ def addresses(patterns: Any = None, prefix: str = "/") -> Iterator[tuple[str, st
             yield here, pattern.name or ""
 
 
+@tag("any-database")
 @skipUnless(find_spec("reportlab"), "comes with requirements.txt")
 class StaffRolesTests(ActionRowsTestCase):
     def setUp(self):

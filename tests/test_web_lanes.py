@@ -10,7 +10,7 @@ from http.client import HTTPConnection
 from statistics import median
 
 from django.db import connection, transaction
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, tag
 
 from apps.authentication import services as sessions
 from apps.payments.tests.factories import make_completed_transaction
@@ -79,6 +79,7 @@ class TableTests(StripeTestCase, ApiTestCase):
         self.assertNotEqual(self.stripe.requests(), [], "a purchase does, so it would be seen")
 
 
+@tag("any-database")
 class LaneTests(StripeTestCase, RaceTestCase):
     """One process of the application."""
 

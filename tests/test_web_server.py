@@ -36,7 +36,7 @@ def get(port: int, path: str = "/api/vouchers/types/", patience: float = PATIENC
         caller.close()
 
 
-@tag("slow")
+@tag("slow", "any-database")
 class SlowClientTests(CommittingTestCase):
     """Every thread could be held by two slow clients of each kind."""
 

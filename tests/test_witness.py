@@ -18,7 +18,7 @@ from unittest import skipUnless
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.test import override_settings
+from django.test import override_settings, tag
 
 from apps.payments import gateway, services
 from apps.payments.models import RefundStatus, SoldVoucher, Transaction
@@ -39,6 +39,7 @@ runpy.run_module("localstripe", run_name="__main__")
 """
 
 
+@tag("any-database")
 @skipUnless(find_spec("localstripe"), "localstripe is not installed: see requirements-dev.txt")
 class WitnessTests(ApiTestCase):
     witness: str

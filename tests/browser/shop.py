@@ -23,7 +23,7 @@ TOO_BAD: Final = ("serious", "critical")
 RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
-@tag("slow")
+@tag("slow", "any-database")
 @skipUnless(
     find_spec("selenium_axe_python") and find_spec("zxingcpp"),
     "selenium-axe-python and zxing-cpp come with requirements-dev.txt",

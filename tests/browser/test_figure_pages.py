@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles.testing import StaticLiveServerTestCase
-from django.test import Client
+from django.test import Client, tag
 from django.utils import timezone
 
 from apps.payments.tests.factories import make_completed_transaction
@@ -16,6 +16,7 @@ WIDTHS = (1400, 390)
 PAGES = (("/admin/", 3), ("/admin/?days=366", 3), ("/admin/revenue/?days=90", 2))
 
 
+@tag("any-database")
 class FigurePageTests(BrowserMixin, StaticLiveServerTestCase):
     def setUp(self) -> None:
         super().setUp()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from django.test import LiveServerTestCase, override_settings
+from django.test import LiveServerTestCase, override_settings, tag
 
 from apps.users.tests.factories import PASSWORD, make_customer
 from apps.vouchers.models import Voucher
@@ -21,6 +21,7 @@ class Quiet(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
+@tag("any-database")
 class OtherOriginTests(BrowserMixin, StripeTestCase, LiveServerTestCase):
     def setUp(self):
         super().setUp()

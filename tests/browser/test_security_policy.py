@@ -5,7 +5,7 @@ from unittest.mock import patch
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.contrib.staticfiles.testing import StaticLiveServerTestCase
-from django.test import Client
+from django.test import Client, tag
 from django.urls import reverse
 
 from apps.authentication import cookies, services
@@ -16,6 +16,7 @@ from apps.vouchers.tests.factories import make_batch_vouchers, make_voucher
 from tests.browser.chromium import BrowserMixin
 
 
+@tag("any-database")
 class PolicyTests(BrowserMixin, StaticLiveServerTestCase):
     def setUp(self):
         super().setUp()

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import unittest
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from django.test.utils import override_settings
 SLOWEST: Final = 20  # tests that a run names at its end
 RACE: Final = "race"  # the tag of tests of which only one may run at a time
 SLOW: Final = "slow"  # the tag of classes that take long: with several processes they begin first
+ANY_DATABASE: Final = "any-database"  # the tag of classes that would fail on every database alike
 GARBAGE: Final = (50_000, 20, 50)  # thresholds of Python's garbage collection
 
 
@@ -80,9 +82,13 @@ def _skip_if_only_a_tool_is_missing(test: unittest.TestCase) -> None:
 
 
 def _may_fail_by_database(test: unittest.TestCase) -> bool:
-    """Whether Django lets a test into a database, or it stands for a module that can't be imported."""
+    """Whether a test may fail on one database and pass on another, or stands for a module that can't be imported.
+
+    Not those that Django lets into no database, nor those that would find the same beside any.
+    """
     # Empty for a SimpleTestCase; the tests of local_stripe, which know nothing of Django, have no such attribute.
-    return bool(getattr(test, "databases", ())) or isinstance(test, unittest.loader._FailedTest)  # type: ignore[attr-defined]
+    uses_one = bool(getattr(test, "databases", ())) and not _has_tag(ANY_DATABASE, (test,))
+    return uses_one or isinstance(test, unittest.loader._FailedTest)  # type: ignore[attr-defined]
 
 
 def _let_flush_past_triggers(operations: Any) -> None:
@@ -146,7 +152,7 @@ class _ParallelSuite(django_runner.ParallelTestSuite):
         super().__init__([*first, *slow, *others], *arguments, **options)
 
 
-def _has_tag(name: str, suite: unittest.TestSuite) -> bool:
+def _has_tag(name: str, suite: Iterable[Any]) -> bool:
     return any(name in getattr(test, "tags", ()) for test in suite)
 
 
@@ -195,7 +201,8 @@ class Runner(django_runner.DiscoverRunner):
         parser.add_argument(
             "--with-database",
             action="store_true",
-            help="Leave out the tests that Django lets into no database: they are the same beside any.",
+            help="Leave out the tests that are the same beside any database: those that Django lets into none, and "
+            f"those with the tag {ANY_DATABASE}.",
         )
 
     def load_tests_for_label(self, label: str, discover_kwargs: dict[str, Any]) -> unittest.TestSuite:
