@@ -18,7 +18,7 @@ from post_office.models import STATUS, Email
 
 from apps.authentication import services as authentication
 from apps.authentication.models import Session
-from apps.core.models import DataExport
+from apps.core.models import BulkOperation, DataExport
 from apps.payments.models import Refund, RefundedVoucher, RefundStatus
 from apps.payments.tests.money import PaidTestCase
 from apps.users.models import User
@@ -108,9 +108,19 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
         def list_exported() -> bool:
             return DataExport.objects.filter(actor__isnull=False).exists()
 
+        def begun(kind: str) -> Callable[[], bool]:
+            return BulkOperation.objects.filter(kind=kind).exists
+
+        def operation(**fields: Any) -> Any:
+            return BulkOperation.objects.create(
+                label="x", actor=self.staff, reason="x", total=0, **{"kind": "x", **fields}
+            )
+
         def refund(chosen: Refund, status: str) -> Callable[[], bool]:
             return Refund.objects.filter(pk=chosen.pk, status=status).exists
 
+        running = operation(subject="x:1")
+        stopped = operation(subject="x:2", status="stopped", finished_at=timezone.now())
         as_csv = {"file_type": "csv"}
         opened = {"opened_at": time.time()}
         usage = VoucherUsage.objects.get(voucher=self.used)
@@ -135,6 +145,20 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
                 UsageReversal.objects.exists),
             Row("vouchers.Batch", "export_codes", "vouchers.export_codes", batch, exported),
             Row("vouchers.Batch", "print_sheets", "vouchers.export_codes", batch, exported),
+            Row("vouchers.Batch", "hold_vouchers", "vouchers.hold_batch", batch, begun("vouchers.hold_batch")),
+            Row("vouchers.Batch", "release_vouchers", "vouchers.hold_batch", batch,
+                begun("vouchers.release_batch")),
+            Row("vouchers.Batch", "void_vouchers", "vouchers.void_batch", batch, begun("vouchers.void_batch")),
+            Row("vouchers.Batch", "reassign_vouchers", "vouchers.reassign_batch", batch,
+                begun("vouchers.reassign_batch"), {"new_owner": self.customer.email}),
+            Row("core.BulkOperation", "stop", "core.control_bulkoperation", running,
+                BulkOperation.objects.filter(pk=running.pk, status="stopped").exists),
+            Row("core.BulkOperation", "resume", "core.control_bulkoperation", stopped,
+                BulkOperation.objects.filter(pk=stopped.pk, status="queued").exists),
+            Row("vouchers.VoucherType", "withdraw", "vouchers.withdraw_vouchertype", unsold,
+                begun("payments.hold_service"), {"what": "hold"}),
+            Row("payments.Transaction", "print_vouchers", "vouchers.export_codes", paid,
+                DataExport.objects.filter(table="Codes of a purchase").exists),
             Row("vouchers.CodeExportRequest", "approve", "vouchers.decide_code_export", code_request,
                 CodeExportRequest.objects.filter(status="approved").exists),
             Row("vouchers.CodeExportRequest", "reject", "vouchers.decide_code_export", code_request,
@@ -180,7 +204,7 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
             chosen = {"action": row.action, "_selected_action": [row.chosen.pk], "confirmed": "yes"}
             offers.append((address, f'value="{row.action}"'))
             requests.append(lambda: self.client.post(address, {**chosen, **answers}))
-        if row.action in (screen.actions_detail or ()):
+        if row.action in screen._extract_action_names(screen.actions_detail):
             path = f"{address}{row.chosen.pk}/{getattr(screen, row.action).url_path}/"
             offers.append((f"{address}{row.chosen.pk}/change/", f'href="{path}"'))
             requests.append(lambda: self.client.post(path, answers))

@@ -38,7 +38,7 @@ from apps.payments.tests.money import CONFIRM, INTENT, PURCHASE
 from apps.users.tests.factories import make_user
 from apps.vouchers import codes
 from apps.vouchers.models import Voucher
-from apps.vouchers.tests.factories import make_voucher
+from apps.vouchers.tests.factories import make_batch_vouchers, make_voucher
 from tests.support.canary import (
     QUERIED,
     SENT,
@@ -198,8 +198,11 @@ class FaultTests(CanaryTestCase):
         who = ["--type", self.type.name, "--by", self.staff.email]
         withdraw = [*who, "--reason", "x", "--apply"]
         issue = [*who, "--owner", self.customer.email, "--count", "3", "--csv"]
+        batch: Any = make_batch_vouchers(owner=self.customer, quantity=2)[0].batch
+        change = ["--batch", batch.label, "--by", self.staff.email, "--reason", "x", "--apply"]
         commands: dict[str, list[list[str]]] = {
             "audit": [[], ["--json"]],
+            "change_batch": [[*change, "--hold"], [*change, "--reassign", self.staff.email]],
             "create_demo_data": [["--users", "2", "--months", "1"]],
             "create_sample_vouchers": [[]],
             "create_staff_groups": [[], ["--reset"]],
@@ -220,6 +223,7 @@ class FaultTests(CanaryTestCase):
             "rebuild_daily_figures": [[]],
             "recalculate_payments": [["--apply"]],
             "reconcile_payments": [["--apply"]],
+            "run_bulk_operations": [[]],
             "send_expiry_reminders": [[]],
             "send_queued_mail": [[]],
             "withdraw_service": [[*withdraw, "--refund"], [*withdraw, "--release"]],

@@ -68,6 +68,10 @@ PLACES = {
     "apps.payments.management.commands.withdraw_service": (1, {"vouchers.VoucherEvent.reason"}),
     "apps.payments.services.refunds.requests": (2, {"payments.Refund.reason", "payments.Refund.notes"}),
     "apps.vouchers.backoffice.history": (1, {"page of VoucherUsage"}),
+    "apps.vouchers.services.batch_changes": (  # the second finds what the first wrote
+        2,
+        {"core.BulkOperation.reason", "vouchers.VoucherEvent.reason"},
+    ),
     "apps.vouchers.services.batches": (1, {"vouchers.Batch.label"}),
     "apps.vouchers.services.code_exports": (
         2,
@@ -123,6 +127,8 @@ class RowsTests(CanaryTestCase):
         self.other["search"] = self.desk.post("/admin/search/", {"q": f"{text}, please"}).content.decode()
         with suppress(CommandError):  # it takes no reason with a control character
             self.withdraw(text)
+        with suppress(CommandError):  # as before
+            self.hold_batch(text)
         self.ask_for_codes(text)
         self.write_in_the_history_of_the_admin(text)
         self.export(text)
@@ -133,6 +139,11 @@ class RowsTests(CanaryTestCase):
         options = {"type": self.type.name, "reason": text, "apply": True, "stdout": io.StringIO()}
         call_command("withdraw_service", hold=True, **options)
         call_command("withdraw_service", release=True, **options)
+
+    def hold_batch(self, text):
+        batch: Any = make_batch_vouchers(owner=self.customer, quantity=1)[0].batch
+        options = {"batch": batch.label, "reason": text, "by": self.staff.email, "stdout": io.StringIO()}
+        call_command("change_batch", hold=True, apply=True, **options)
 
     def ask_for_codes(self, text):
         batch: Any = make_batch_vouchers(owner=self.customer, quantity=1)[0].batch

@@ -138,6 +138,17 @@ GROUPS: Final[tuple[tuple[str, tuple[Entry, ...]], ...]] = (
             ),
             Entry("Mail", "mail", "post_office.email", (("Failed", "attention=mail_failed"),)),
             Entry("Job results", "fact_check", "core.jobresult"),
+            Entry(
+                "Bulk operations",
+                "playlist_play",
+                "core.bulkoperation",
+                (
+                    ("Running", "status__exact=running"),
+                    ("Stopped", "status__exact=stopped"),
+                    ("Failed", "status__exact=failed"),
+                    ("Completed", "status__exact=completed"),
+                ),
+            ),
             Entry("Exports", "download", "core.dataexport"),
         ),
     ),

@@ -13,6 +13,10 @@ CELERY_BEAT_SCHEDULE: Final[dict[str, dict[str, object]]] = {
     "audit the books": {"task": "analytics.audit", "schedule": crontab(hour=2, minute=10)},
     "apply waiting Stripe events": {"task": "payments.apply_waiting_events", "schedule": 60.0},
     "send waiting mail": {"task": "core.send_queued_mail", "schedule": 60.0},
+    "take up interrupted bulk operations": {
+        "task": "core.run_interrupted_bulk_operations",
+        "schedule": 60.0,
+    },
     "remove old mail": {"task": "core.remove_old_mail", "schedule": 3600.0},
     "send expiry reminders": {"task": "vouchers.send_expiry_reminders", "schedule": 3600.0},
     "remove old refusals": {"task": "vouchers.remove_old_refusals", "schedule": crontab(hour=3, minute=20)},

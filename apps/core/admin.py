@@ -1,4 +1,4 @@
-"""The mail queue, results of jobs, and which tables left in files, for staff; never what a mail says."""
+"""The mail queue, results of jobs, bulk operations and exports, for staff; never what a mail says."""
 
 from typing import Any
 
@@ -13,8 +13,9 @@ from post_office.models import STATUS, Attachment, Email, EmailTemplate, Log
 from unfold.admin import ModelAdmin
 
 from apps.core.backoffice.attention import AttentionFilter, AttentionItem, register
+from apps.core.backoffice.bulk_operations import BulkOperationAdmin
 from apps.core.backoffice.read_only import ReadOnly, ReadOnlyAdmin
-from apps.core.models import DataExport, JobResult
+from apps.core.models import BulkOperation, DataExport, JobResult
 
 for model in (Email, EmailTemplate, Log, Attachment):
     admin.site.unregister(model)  # its own screens show bodies, and these hold working links
@@ -89,12 +90,22 @@ register(
         urgent=True,
     ),
     AttentionItem(
+        "bulk_operations",
+        "Bulk operations that failed or do not go on",
+        BulkOperation,
+        BulkOperation.objects.needing_attention,
+        urgent=True,
+    ),
+    AttentionItem(
         "mail_failed",
         "Mail that could not be sent",
         Email,
         lambda now: Email.objects.filter(status=STATUS.failed).exclude(to=""),
     ),
 )
+
+
+admin.site.register(BulkOperation, BulkOperationAdmin)
 
 
 @admin.register(DataExport)

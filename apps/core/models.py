@@ -9,6 +9,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from .bulk_operation_models import BulkOperation as BulkOperation
+from .bulk_operation_models import BulkOperationStatus as BulkOperationStatus
+
 MAX_DETAILS: Final = 20  # lines that are kept of a result
 
 

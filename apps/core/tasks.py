@@ -5,7 +5,8 @@ from typing import Any, Final
 from celery import shared_task
 from django.utils import timezone
 
-from . import mail
+from . import bulk_operations, mail
+from .bulk_operations import run_bulk_operation as run_bulk_operation  # a task, which workers look for here
 
 # Options of jobs that may take longer than `visibility_timeout` (CELERY_BROKER_TRANSPORT_OPTIONS): meanwhile the broker
 # would hand one that is acknowledged at its end to a second worker, and to a third. One that is lost with its worker is
@@ -23,3 +24,9 @@ def send_queued_mail() -> int:
 def remove_old_mail() -> int:
     """Delete mail that was dealt with some time ago; how many."""
     return mail.remove_old(timezone.now())
+
+
+@shared_task(name="core.run_interrupted_bulk_operations")
+def run_interrupted_bulk_operations() -> int:
+    """Take up the bulk operations that were interrupted; how many."""
+    return bulk_operations.run_interrupted()

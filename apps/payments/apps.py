@@ -27,13 +27,17 @@ class PaymentsConfig(AppConfig):
         from .backoffice.attention import register_attention
         from .backoffice.search import register_search
         from .backoffice.vouchers import extend_voucher_screen
+        from .backoffice.withdrawals import extend_type_screen
         from .exports import extend_exported_vouchers
+        from .services.withdrawal_operations import register_withdrawals
 
         def erase_purchases(user: "User") -> None:
             services.erase_buyer(user=user)
             signals.cancel_after_commit(user=user)
 
         extend_voucher_screen()
+        extend_type_screen()
+        register_withdrawals()
         register_attention()
         register_search()
         extend_exported_vouchers()

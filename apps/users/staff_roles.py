@@ -56,6 +56,9 @@ CATALOGUE: Final = (
     "vouchers.add_batch",
     "vouchers.view_batchexport",
     "vouchers.export_codes",
+    "vouchers.hold_batch",  # a carton of cards was lost
+    "core.view_bulkoperation",
+    "core.control_bulkoperation",
     "vouchers.view_codeexportrequest",
     "users.view_user",  # the owner of a batch is looked for
 )
@@ -65,6 +68,9 @@ MANAGER: Final = (
     *CATALOGUE,
     "vouchers.void_voucher",
     "vouchers.reissue_voucher",
+    "vouchers.void_batch",
+    "vouchers.reassign_batch",
+    "vouchers.withdraw_vouchertype",
     "vouchers.decide_code_export",
     "users.add_user",
     "users.change_user",

@@ -11,8 +11,10 @@ class VouchersConfig(AppConfig):
 
         from . import selectors, serializers, services
         from .backoffice.search import register_search
+        from .services.batch_changes import register_batch_changes
 
         register_search()
+        register_batch_changes()
         personal_data.register(
             "vouchers",
             export=lambda user: in_lists(serializers.VoucherOutput, selectors.vouchers_of(user)),

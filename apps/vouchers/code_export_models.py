@@ -1,4 +1,4 @@
-"""Requests for the codes of batches that are worth more than one person may take alone."""
+"""The codes of batches that left in files, and requests for those worth more than one person may take alone."""
 
 from datetime import datetime, timedelta
 from typing import ClassVar, Final
@@ -20,6 +20,24 @@ class CodeExportStatus(models.TextChoices):
 
 
 OPEN: Final = (CodeExportStatus.REQUESTED, CodeExportStatus.APPROVED)
+
+
+class BatchExport(models.Model):
+    """The full codes of a batch left in a file: who exported them, when, and how many. Append-only."""
+
+    batch = models.ForeignKey("vouchers.Batch", on_delete=models.PROTECT, related_name="exports")
+    at = models.DateTimeField(default=timezone.now)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    codes = models.PositiveIntegerField(help_text="How many codes the file has.")
+    note = models.CharField(max_length=200, blank=True, default="", db_default="", help_text="By which way.")
+
+    class Meta:
+        ordering = ("-at", "-id")
+
+    def __str__(self) -> str:
+        return f"Export of {self.codes} codes of batch {self.batch_id}"
 
 
 class CodeExportRequest(models.Model):

@@ -15,6 +15,7 @@ from django.utils import timezone
 from apps.core.errors import DomainError
 
 from . import codes, price_checks, states
+from .code_export_models import BatchExport as BatchExport
 from .code_export_models import CodeExportRequest as CodeExportRequest
 from .code_export_models import CodeExportStatus as CodeExportStatus
 from .lookups import LastFour
@@ -58,6 +59,7 @@ class VoucherType(models.Model):
 
     class Meta:
         ordering = ("name", "id")
+        permissions = (("withdraw_vouchertype", "Can withdraw services"),)
         constraints = (
             models.CheckConstraint(condition=Q(price__gte=0), name="vouchers_type_price_not_negative"),
             models.CheckConstraint(
@@ -110,7 +112,12 @@ class Batch(WithTypeName):
     class Meta:
         ordering = ("-created_at", "-id")
         verbose_name_plural = "batches"
-        permissions = (("export_codes", "Can export the full codes of a batch"),)
+        permissions = (
+            ("export_codes", "Can export the full codes of a batch"),
+            ("hold_batch", "Can hold and release whole batches"),
+            ("void_batch", "Can void whole batches"),
+            ("reassign_batch", "Can give whole batches to another owner"),
+        )
         constraints = (
             models.CheckConstraint(condition=Q(quantity__gte=1), name="vouchers_batch_of_one_or_more"),
             models.CheckConstraint(condition=Q(face_value__gte=0), name="vouchers_batch_value_not_negative"),
@@ -118,24 +125,6 @@ class Batch(WithTypeName):
 
     def __str__(self) -> str:
         return self.label
-
-
-class BatchExport(models.Model):
-    """The full codes of a batch left in a file: who exported them, when, and how many. Append-only."""
-
-    batch = models.ForeignKey(Batch, on_delete=models.PROTECT, related_name="exports")
-    at = models.DateTimeField(default=timezone.now)
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True, blank=True
-    )
-    codes = models.PositiveIntegerField(help_text="How many codes the file has.")
-    note = models.CharField(max_length=200, blank=True, default="", db_default="", help_text="By which way.")
-
-    class Meta:
-        ordering = ("-at", "-id")
-
-    def __str__(self) -> str:
-        return f"Export of {self.codes} codes of batch {self.batch_id}"
 
 
 class VoucherQuerySet(models.QuerySet["Voucher"]):
@@ -188,7 +177,13 @@ class Voucher(WithTypeName):
         help_text="Every hold on it, the strongest first.",
     )
     batch = models.ForeignKey(
-        Batch, on_delete=models.PROTECT, related_name="vouchers", null=True, blank=True, editable=False
+        Batch,
+        on_delete=models.PROTECT,
+        related_name="vouchers",
+        null=True,
+        blank=True,
+        editable=False,
+        db_index=False,  # one below begins with it
     )
 
     read_at: datetime  # only after read_with_clock()
@@ -233,6 +228,10 @@ class Voucher(WithTypeName):
             models.Index(fields=("-purchase_date", "-id"), name="vouchers_newest_first"),
             models.Index(LastFour("code"), name="vouchers_by_last_four"),
             models.Index(fields=("expiry_date",), name="vouchers_by_expiry"),
+            # The vouchers of a batch in the order of their issue, a chunk or a page at a time.
+            models.Index(
+                fields=("batch", "id"), condition=Q(batch__isnull=False), name="vouchers_of_a_batch"
+            ),
         ]
         constraints = (
             models.CheckConstraint(

@@ -93,6 +93,7 @@ class VoucherEventKind(models.TextChoices):
     EXTENDED = "extended"
     REVERSED = "reversed"
     REISSUED = "reissued"
+    REASSIGNED = "reassigned"
     REMINDED = "reminded"
     CLOSED = "closed"
 

@@ -4,9 +4,22 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, DateTimeField, DurationField, Exists, F, IntegerField, Max, OuterRef, Q
+from django.db.models import (
+    BigIntegerField,
+    Count,
+    DateTimeField,
+    DurationField,
+    Exists,
+    F,
+    IntegerField,
+    Max,
+    OuterRef,
+    Q,
+    Subquery,
+)
 from django.db.models import ExpressionWrapper as Wrapped
-from django.db.models.functions import Cast
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Coalesce
 
 from apps.payments.models import PAID, Transaction
 from apps.vouchers.models import Batch, Voucher, VoucherEvent
@@ -55,8 +68,9 @@ def one_issue(now: datetime) -> Iterable[Any]:
 
 @rule(
     "terms_of_sale",
-    "A voucher has the owner, type, service, value, currency and uses of its transaction or batch, expires no"
-    " earlier than sold, and later only if its history tells of an extension.",
+    "A voucher has the owner, type, service, value, currency and uses of its transaction or batch, but for the owner"
+    " to whom its history says it was reassigned; it expires no earlier than sold, and later only if its history tells"
+    " of an extension.",
     "voucher",
 )
 def terms(now: datetime) -> Iterable[Any]:
@@ -71,16 +85,27 @@ def terms(now: datetime) -> Iterable[Any]:
             **dict(zip(same, same, strict=True)),
         },
     )
+    issued = Voucher.objects.filter(sale__isnull=True, batch__isnull=False)
+    yield _with_another_owner(issued)
     yield _with_other_terms(
-        Voucher.objects.filter(sale__isnull=True, batch__isnull=False),
+        issued,
         "batch",
         {
-            "user": "owner",
             "face_value": "face_value",
             "total_uses": "max_uses",
             **dict(zip(same, same, strict=True)),
         },
     )
+
+
+def _with_another_owner(vouchers: Any) -> Any:
+    """Those of no purchase that neither the owner of their batch has, nor the one they were reassigned to last."""
+    reassigned = VoucherEvent.objects.filter(voucher=OuterRef("pk"), kind=VoucherEventKind.REASSIGNED)
+    last = Cast(KeyTextTransform("to", "details"), BigIntegerField())
+    now_of = Coalesce(
+        Subquery(reassigned.order_by("-id").annotate(to=last).values("to")[:1]), F("batch__owner")
+    )
+    return vouchers.filter(~Q(user=F("batch__owner")) | Exists(reassigned)).exclude(user=now_of)
 
 
 def _with_other_terms(vouchers: Any, source: str, fields: dict[str, str]) -> Any:

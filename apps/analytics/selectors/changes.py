@@ -16,7 +16,7 @@ from apps.analytics.models import CountedReturn, ReturnKind
 from apps.analytics.periods import ALL_DAYS
 from apps.payments.models import Dispute, Refund, Transaction
 from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherUsage
-from apps.vouchers.states import NO_CHANGE, VoucherStatus, status_condition
+from apps.vouchers.states import NO_CHANGE, VoucherEventKind, VoucherStatus, status_condition
 
 from .coverage import Coverage
 from .metrics import Row, cents
@@ -37,6 +37,15 @@ def changed_vouchers(since: Moment, now: Moment, *, issued_in: Ranges = ()) -> Q
         events.values_list("voucher_id"),
         expired.values_list("pk"),
     )
+
+
+def reassigned_owners(since: datetime) -> set[int]:
+    """The ids of all owners who gave or got vouchers since, by the history of these."""
+    events = VoucherEvent.objects.filter(
+        ~Q(kind__in=NO_CHANGE), kind=VoucherEventKind.REASSIGNED, at__gte=since
+    )
+    pairs = events.order_by().values_list("details__from", "details__to").distinct()
+    return {owner for pair in pairs for owner in pair}
 
 
 def status_now(now: Moment) -> Case:

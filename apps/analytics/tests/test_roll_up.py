@@ -19,13 +19,17 @@ from apps.analytics.periods import Period
 from apps.analytics.services import daily_figures
 from apps.analytics.services.daily_figures import jobs, owners, voucher_notes
 from apps.analytics.services.daily_figures.state import locked_state
+from apps.core import bulk_operations
 from apps.payments.models import (
     Refund,
 )
 from apps.users.models import User
 from apps.users.tests.factories import make_customer, make_other_customer, make_staff
 from apps.vouchers.models import UsageReversal
+from apps.vouchers.services import batch_changes, reassignment
+from apps.vouchers.services.batch_changes import BatchChange
 from apps.vouchers.tests.factories import make_type
+from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase
 
 from .factories import fill_books, make_batch, make_purchase
@@ -166,6 +170,37 @@ class RollUpTests(RollUpTestCase):
                 self.assertEqual(daily_figures.update(), 3)
                 self.assertEqual(CountedOwner.objects.get().owner_id, self.customer.pk)
                 self.assertSameAsTheRows()
+
+    def reassign_a_batch(self) -> tuple[User, User]:
+        """The vouchers of an owner who is counted apart go to another; the two."""
+        customer, other = self.users[:2]
+        batch: Any = make_batch(owner=customer, voucher_type=make_type(), quantity=3)[0].batch
+        self.count_apart(customer)
+        operation = batch_changes.start(
+            BatchChange.REASSIGN,
+            batch,
+            actor=self.staff,
+            reason="Wrong school",
+            new_owner=other,
+            in_background=False,
+        )
+        bulk_operations.run(operation.pk)
+        return customer, other
+
+    def test_vouchers_that_change_hands_are_counted_with_their_owner_at_once_and_later(self) -> None:
+        with patch.object(owners, "MOST_VOUCHERS", 2), time_machine.travel(NOW, tick=False):
+            _, other = self.reassign_a_batch()
+            self.assertSameAsTheRows("at once")
+            self.assertEqual(broken_rules(), {})
+            daily_figures.update()
+            self.assertEqual(CountedOwner.objects.get().owner_id, other.pk)
+            self.assertSameAsTheRows("counted")
+            self.assertEqual(broken_rules(), {})
+
+    def test_control_who_is_not_forgotten_is_counted_wrongly(self) -> None:
+        with patch.object(reassignment, "_listeners", []), time_machine.travel(NOW, tick=False):
+            self.reassign_a_batch()
+            self.assertEqual(broken_rules().keys(), {"daily_figures"})
 
     def test_a_day_that_is_missing_is_counted_from_the_rows(self) -> None:
         with time_machine.travel(NOW, tick=False):

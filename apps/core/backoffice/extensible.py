@@ -18,6 +18,12 @@ class ExtensibleAdmin(ModelAdmin):
             cls.actions_detail = (*cls.actions_detail, name)
 
     @classmethod
+    def register_detail_action(cls, name: str, action: Callable[..., Any]) -> None:
+        """Offer `action` on the page of a row alone."""
+        setattr(cls, name, action)
+        cls.actions_detail = (*(cls.actions_detail or ()), name)
+
+    @classmethod
     def register_fields(cls, section: str, *fields: Callable[[Any], str]) -> None:
         """Show `fields`, functions of the row, on one line at the end of a section of the page."""
         cls.readonly_fields = (*cls.readonly_fields, *fields)

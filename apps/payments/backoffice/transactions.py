@@ -1,25 +1,33 @@
 """Payments, for staff: what was paid, for which vouchers, and what went back."""
 
-from typing import Any, ClassVar, Final
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
 from apps.core.backoffice.attention import AttentionFilter
-from apps.core.backoffice.confirmed_actions import ConfirmedActionsAdmin, confirmed_action
+from apps.core.backoffice.confirmed_actions import (
+    ActionTarget,
+    ConfirmedActionsAdmin,
+    ConfirmOnlyForm,
+    confirmed_action,
+)
 from apps.core.backoffice.exports import ExportableAdmin
 from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, link_to
+from apps.core.errors import ConflictError
 from apps.payments import services
 from apps.payments.backoffice.columns import OfTransaction, VoucherLines, money
+from apps.payments.backoffice.printing import PrintsVouchers
 from apps.payments.backoffice.refund_actions import REFUNDS_AT_ONCE, RefundForm, ask_for_refund, unused
+from apps.payments.errors import NotPaid
 from apps.payments.exports import TRANSACTIONS
 from apps.payments.models import Dispute, Receipt, Refund, SoldVoucher, Transaction
 from apps.vouchers.backoffice.code_search import FoundByCode
 
-MAILS_AT_ONCE: Final = 100
 STATUS_COLOURS = {
     "Pending": "warning",
     "Completed": "success",
@@ -28,6 +36,14 @@ STATUS_COLOURS = {
     "Partly refunded": "info",
     "Disputed": "danger",
 }
+
+
+def to_mail(transactions: Iterable[Transaction]) -> list[ActionTarget]:
+    """Each transaction with what was bought, and by whom."""
+    return [
+        ActionTarget([paid], f"Transaction {paid.pk} of {paid.user}: {paid.quantity} × {paid.sold_as}")
+        for paid in transactions
+    ]
 
 
 class SoldVoucherInline(VoucherLines):
@@ -77,7 +93,7 @@ class DisputeInline(OfTransaction, ReadOnlyInline):
         return link_to(dispute, dispute.pk)
 
 
-class TransactionAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, ReadOnlyAdmin):
+class TransactionAdmin(PrintsVouchers, FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, ReadOnlyAdmin):
     export_table = TRANSACTIONS
     list_display = (
         "id",
@@ -133,7 +149,7 @@ class TransactionAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, Read
     )
     inlines: ClassVar = [SoldVoucherInline, RefundInline, DisputeInline]
     actions = ("mail_receipt", "refund_unused")
-    actions_detail = ("refund_unused",)
+    actions_detail = ("mail_receipt", "print_vouchers", "refund_unused")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Transaction]:
         transactions: QuerySet[Transaction] = super().get_queryset(request)
@@ -158,21 +174,22 @@ class TransactionAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, Read
             self, request, rows, transaction_id=paid.pk, voucher_ids=None, reason=form_data["reason"]
         )
 
-    @admin.action(description="Mail the receipt again", permissions=["mail_receipt"])
-    def mail_receipt(self, request: HttpRequest, queryset: QuerySet[Transaction]) -> None:
-        chosen = list(queryset.select_related("user", "voucher_type")[: MAILS_AT_ONCE + 1])
-        if len(chosen) > MAILS_AT_ONCE:
-            messages.error(request, f"At most {MAILS_AT_ONCE} at once. None was mailed.")
-            return
-        mailed = [each for each in chosen if each.is_paid and services.queue_receipt(each)]
-        for transaction in mailed:
-            self.log_change(request, transaction, "Mailed the receipt again.")
-        if len(mailed) < len(chosen):
-            messages.warning(request, f"Not paid, or the account is closed: {len(chosen) - len(mailed)}.")
-        messages.success(request, f"On their way: {len(mailed)}.")
-
-    def has_mail_receipt_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("payments.resend_receipt")
+    @confirmed_action(
+        permission="payments.resend_receipt",
+        description="Mail the receipt again",
+        done="Receipt mailed again",
+        effect="It goes to the buyer's address, with the codes as they are now.",
+        form=ConfirmOnlyForm,
+        targets=to_mail,
+        icon="mail",
+    )
+    def mail_receipt(self, request: HttpRequest, rows: list[Transaction], form_data: dict[str, Any]) -> bool:
+        [paid] = rows
+        if not paid.is_paid:
+            raise NotPaid
+        if not services.queue_receipt(paid):
+            raise ConflictError("The account is closed: there is nobody to mail it to.")
+        return True
 
     @admin.display(description="receipt number")
     def receipt_shown(self, transaction: Transaction) -> str:

@@ -26,10 +26,11 @@ _LEFT_ALONE = frozenset(Hold) - {Hold.WITHDRAWN}
 
 @dataclass(frozen=True)
 class Refundable:
-    """What is left to refund of a type: so many vouchers of so many payments, and how much by currency."""
+    """What is left to refund of a type: so many vouchers of so many payments and buyers, and how much by currency."""
 
     vouchers: int
     payments: int
+    buyers: int
     amounts: dict[str, Decimal]
 
 
@@ -53,6 +54,7 @@ def refundable_of(voucher_type: VoucherType, *, now: datetime) -> Refundable:
     return Refundable(
         vouchers=sum(row["vouchers"] for row in rows),
         payments=sum(row["payments"] for row in rows),
+        buyers=unused.aggregate(buyers=Count("transaction__user", distinct=True))["buyers"],
         amounts=amounts,
     )
 
@@ -85,15 +87,21 @@ def refund_unused(
     Raises PaymentProviderUnavailable.
     """
     outcome = Refunded()
-    for number, transaction_id in enumerate(_payments(voucher_type), start=1):
+    for number, _ in enumerate(refund_each(voucher_type, actor, reason, outcome), start=1):
+        on_progress(number)
+    return outcome
+
+
+def refund_each(voucher_type: VoucherType, actor: User, reason: str, outcome: Refunded) -> Iterator[None]:
+    """As `refund_unused`, a payment at each `next`; what came of it is added to `outcome`."""
+    for transaction_id in _payments(voucher_type):
         try:
             _refund_payment(voucher_type, transaction_id, actor, reason, outcome)
         except PaymentDisputed:
             outcome.disputed_payments += 1
         except (NothingToRefund, RefundDecided):
             pass  # somebody else was at it at this moment
-        on_progress(number)
-    return outcome
+        yield
 
 
 def payments_to_refund(voucher_type: VoucherType) -> int:

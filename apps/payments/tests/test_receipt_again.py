@@ -1,5 +1,6 @@
 """Receipts mailed again: for the buyer who wants it, and by staff."""
 
+from dataclasses import replace
 from unittest import mock
 
 from django.core import mail as outbox
@@ -7,6 +8,7 @@ from django.test import override_settings
 from post_office.models import Email
 
 from apps.core import mail
+from apps.payments.backoffice.transactions import TransactionAdmin
 from apps.payments.tests.factories import make_completed_transaction, make_transaction
 from apps.users import services as users
 from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_user
@@ -69,24 +71,37 @@ class StaffSendIt(AdminTestCase):
         Email.objects.all().delete()
 
     def again(self, *chosen):
-        body = {"action": "mail_receipt", "_selected_action": [str(each.pk) for each in chosen]}
+        rows = [str(each.pk) for each in chosen]
+        body = {"action": "mail_receipt", "_selected_action": rows, "confirmed": "yes"}
         return self.client.post(TRANSACTIONS, body, follow=True)
 
     def test_staff_have_receipts_mailed_again_which_is_noted(self) -> None:
         for person in (self.staff, self.desk):
             self.client.force_login(person)
             page = self.again(self.paid, self.unpaid, self.closed)
-            self.assertContains(page, "On their way: 1.")
-            self.assertContains(page, "Not paid, or the account is closed: 2.")
+            self.assertContains(page, "Receipt mailed again: 1.")
+            self.assertContains(page, "This transaction has not been paid.")
+            self.assertContains(page, "The account is closed: there is nobody to mail it to.")
             self.assertEqual(Email.objects.get().to, [self.customer.email])
             Email.objects.all().delete()
         history = self.page(f"{TRANSACTIONS}{self.paid.pk}/history/")
-        self.assertContains(history, "Mailed the receipt again.", count=2)
+        self.assertContains(history, "Receipt mailed again", count=2)
 
     def test_not_very_many_at_once(self) -> None:
-        with mock.patch("apps.payments.backoffice.transactions.MAILS_AT_ONCE", 1):
+        with mock.patch.object(
+            TransactionAdmin, "mail_receipt", replace(TransactionAdmin.mail_receipt, max_rows=1)
+        ):
             self.assertContains(self.again(self.paid, self.closed), "At most 1 at once")
         self.assertEqual(Email.objects.count(), 0)
+
+    def test_from_the_page_of_the_payment_it_is_asked_first(self) -> None:
+        address = f"{TRANSACTIONS}{self.paid.pk}/mail-receipt/"
+        self.assertContains(self.page(f"{TRANSACTIONS}{self.paid.pk}/change/"), f'href="{address}"')
+        self.assertContains(self.page(address), self.customer.email)
+        self.assertEqual(Email.objects.count(), 0)
+        page = self.client.post(address, {"confirmed": "yes"}, follow=True)
+        self.assertContains(page, "Receipt mailed again: 1.")
+        self.assertIn(self.paid.vouchers[0].shown_code, Email.objects.get().message)
 
     def test_staff_without_the_right_send_nothing(self) -> None:
         self.desk.user_permissions.remove(*self.desk.user_permissions.filter(codename="resend_receipt"))

@@ -16,18 +16,28 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.decorators import action
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from apps.core.backoffice.bulk_operations import operations_of
 from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, is_row_number, link_to
 from apps.core.errors import DomainError
 from apps.core.exports import FILE_TYPES
 from apps.users.current_user import current_user
 from apps.users.models import User
 from apps.vouchers import batch_csv, selectors, voucher_pdf
+from apps.vouchers.backoffice.batch_changes import ChangesBatch, voucher_list
 from apps.vouchers.backoffice.code_exports import ask_for_approval
-from apps.vouchers.models import Batch, BatchExport, Voucher, VoucherType
+from apps.vouchers.models import (
+    VIEW_VOUCHERS,
+    Batch,
+    BatchExport,
+    Voucher,
+    VoucherStatus,
+    VoucherType,
+)
 from apps.vouchers.services import batches, code_exports
 
 MAX_VOUCHERS: Final = 5000  # about two seconds: more than that is for the command
@@ -115,7 +125,7 @@ class VoucherInline(ReadOnlyInline):
         return f"{voucher.uses_made} of {voucher.total_uses}"
 
 
-class BatchAdmin(ReadOnlyAdmin):
+class BatchAdmin(ChangesBatch, ReadOnlyAdmin):
     form = BatchForm
     list_display = (
         "label",
@@ -143,36 +153,45 @@ class BatchAdmin(ReadOnlyAdmin):
             {"fields": (("service_type", "face_value", "currency"), ("validity_days", "max_uses"))},
         ),
         ("Issue", {"fields": (("created_at", "completed_at"), ("created_by", "note"))}),
+        ("Changes of all vouchers", {"fields": (operations_of,)}),
     )
-    readonly_fields = ("note", "issued", "active", "used", "expired", "inactive")
+    readonly_fields = ("note", "issued", "active", "used", "expired", "inactive", operations_of)
     inlines: ClassVar = [ExportInline, VoucherInline]
-    actions_detail = ("export_codes", "print_sheets")
+    actions_detail = ("export_codes", "print_sheets", ChangesBatch.batch_changes)
 
     # --- Looking ----------------------------------------------------------------------------------------------
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         return Counted
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Notes whether the counts of the page may lead to the vouchers."""
+        batch = super().get_object(request, object_id, from_field)
+        if batch is not None:
+            batch.is_linked = request.user.has_perm(VIEW_VOUCHERS)
+        return batch
+
     @admin.display(description="issued")
     def issued(self, batch: Batch) -> str:
         issued = _counts(batch).issued
-        return f"{issued:,}" if issued == batch.quantity else f"{issued:,} of {batch.quantity:,}"
+        number = _number(batch, issued)
+        return number if issued == batch.quantity else format_html("{} of {}", number, f"{batch.quantity:,}")
 
     @admin.display(description="active")
     def active(self, batch: Batch) -> str:
-        return f"{_counts(batch).active:,}"
+        return _number(batch, _counts(batch).active, VoucherStatus.ACTIVE)
 
     @admin.display(description="used")
     def used(self, batch: Batch) -> str:
-        return f"{_counts(batch).used:,}"
+        return _number(batch, _counts(batch).used, VoucherStatus.USED)
 
     @admin.display(description="expired")
     def expired(self, batch: Batch) -> str:
-        return f"{_counts(batch).expired:,}"
+        return _number(batch, _counts(batch).expired, VoucherStatus.EXPIRED)
 
     @admin.display(description="held")
     def inactive(self, batch: Batch) -> str:
-        return f"{_counts(batch).inactive:,}"
+        return _number(batch, _counts(batch).inactive, VoucherStatus.INACTIVE)
 
     # --- Issuing ----------------------------------------------------------------------------------------------
 
@@ -339,3 +358,8 @@ def _counts(batch: Any) -> selectors.BatchCounts:
         batch.counts = selectors.batch_counts([batch.pk], now=timezone.now())[batch.pk]
     counts: selectors.BatchCounts = batch.counts
     return counts
+
+
+def _number(batch: Batch, number: int, status: VoucherStatus | None = None) -> str:
+    """A number of vouchers: on the page of a batch a link to them, for whoever may see them."""
+    return voucher_list(batch, number, status) if getattr(batch, "is_linked", False) else f"{number:,}"

@@ -63,6 +63,8 @@ class OfEvent:
                 return f"{day(details.get('from'))} to {day(details.get('to'))}"
             case VoucherEventKind.REISSUED:
                 return f"{details.get('from', '')} to {details.get('to', '')}"
+            case VoucherEventKind.REASSIGNED:
+                return f"From user {details.get('from', '')} to user {details.get('to', '')}"
             case VoucherEventKind.REVERSED:
                 return f"Use {details.get('use_no', '')}"
             case VoucherEventKind.REMINDED:

@@ -6,9 +6,10 @@ from django.contrib import admin
 from django.db.models import Count, F, Sum
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
+from apps.core.backoffice.bulk_operations import operations_of
+from apps.core.backoffice.extensible import ExtensibleAdmin
 from apps.core.backoffice.read_only import LogsEachRow
 from apps.core.money import format_amount
 from apps.vouchers.models import Voucher, VoucherType
@@ -37,7 +38,7 @@ class TypesCounted(ChangeList):
             each.issued, each.uses_made, each.uses_left = counts.get(each.pk, (0, 0, 0))
 
 
-class VoucherTypeAdmin(LogsEachRow, ModelAdmin):
+class VoucherTypeAdmin(LogsEachRow, ExtensibleAdmin):
     list_display = ("name", "service_type", "price_shown", "is_active", "issued", "uses_made", "uses_left")
     list_filter = ("is_active", "service_type")
     search_fields = ("name", "service_type")
@@ -51,6 +52,13 @@ class VoucherTypeAdmin(LogsEachRow, ModelAdmin):
             },
         ),
     )
+
+    readonly_fields = (operations_of,)
+
+    def get_fieldsets(self, request: HttpRequest, obj: VoucherType | None = None) -> Any:
+        """With the withdrawals of a type that is there."""
+        fieldsets = super().get_fieldsets(request, obj)
+        return fieldsets if obj is None else (*fieldsets, ("Withdrawals", {"fields": (operations_of,)}))
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         return TypesCounted
@@ -68,6 +76,9 @@ class VoucherTypeAdmin(LogsEachRow, ModelAdmin):
         if obj is not None and obj.vouchers.exists():
             return False
         return bool(super().has_delete_permission(request, obj))
+
+    def has_withdraw_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("vouchers.withdraw_vouchertype")
 
     @admin.display(description="price", ordering="price")
     def price_shown(self, voucher_type: VoucherType) -> str:

@@ -28,6 +28,7 @@ from apps.core.backoffice.extensible import ExtensibleAdmin
 from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, link_to
 from apps.users.current_user import current_user
 from apps.vouchers import codes, services
+from apps.vouchers.backoffice.batch_changes import BatchFilter
 from apps.vouchers.backoffice.code_search import FoundByCode
 from apps.vouchers.backoffice.history import OfEvent, OfUsage
 from apps.vouchers.exports import VOUCHERS
@@ -118,7 +119,7 @@ def named(vouchers: Iterable[Voucher]) -> list[ActionTarget]:
 class VoucherAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, ExtensibleAdmin, ReadOnlyAdmin):
     export_table = VOUCHERS
     list_display = ("masked_code", "voucher_type", "user", "status", "uses", "purchase_date", "expiry_date")
-    list_filter = (StatusFilter, "voucher_type", "inactive_reason")
+    list_filter = (StatusFilter, "voucher_type", "inactive_reason", BatchFilter)
     list_select_related = ("voucher_type", "user")
     search_fields = ("user__email",)
     fieldsets: tuple[Any, ...] = (
@@ -138,6 +139,10 @@ class VoucherAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, Extensib
     inlines: ClassVar = [UsageInline, EventInline]
     actions: tuple[str, ...] = ("extend", "suspend", "release", "reissue", "void")
     actions_detail = actions
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """The vouchers of a batch by number: it is the order of their issue too, and one that an index has."""
+        return ("-id",) if request.GET.get(BatchFilter.parameter_name) else super().get_ordering(request)
 
     @confirmed_action(
         permission="vouchers.extend_voucher",

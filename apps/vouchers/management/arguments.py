@@ -1,9 +1,9 @@
-"""What commands call things by: a type by its name or number, a user by the address."""
+"""What commands call things by: a type by its name or number, a batch by its label or number, a user by the address."""
 
 from django.core.management.base import CommandError
 
 from apps.users.models import User
-from apps.vouchers.models import VoucherType
+from apps.vouchers.models import Batch, VoucherType
 
 
 def type_called(text: str) -> VoucherType:
@@ -17,6 +17,16 @@ def type_called(text: str) -> VoucherType:
         names = "".join(f"\n  {kind.pk}: {kind.name}" for kind in VoucherType.objects.all()[:50])
         raise CommandError(f"There is no voucher type “{text}”. There are:{names or ' none'}")
     return types.pop()
+
+
+def batch_called(text: str) -> Batch:
+    """The batch with this label or, if none has it, this number. Raises CommandError if there is none."""
+    batch = Batch.objects.filter(label=text).first()
+    if batch is None and text.isascii() and text.isdecimal() and int(text) < 2**63:
+        batch = Batch.objects.filter(pk=int(text)).first()
+    if batch is None:
+        raise CommandError(f"There is no batch “{text}”.")
+    return batch
 
 
 def user_called(email: str) -> User:

@@ -5,8 +5,8 @@ what staff suspended meanwhile. Every function locks the vouchers by primary key
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 from django.db import transaction
 from django.utils import timezone
@@ -75,8 +75,12 @@ def change_holds(
     *,
     reason: str,
     actor: User | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> int:
-    """Give each voucher, whose row the caller has locked, the holds that `new_holds` says; how many changed."""
+    """Give each voucher, whose row the caller has locked, the holds that `new_holds` says; how many changed.
+
+    `details` are noted with each event of the history.
+    """
     now = timezone.now()
     changed: dict[str, list[Voucher]] = defaultdict(list)
     events = []
@@ -98,7 +102,7 @@ def change_holds(
                 at=now,
                 actor=actor,
                 reason=reason,
-                details={ALL_HOLDS: voucher.holds},
+                details={ALL_HOLDS: voucher.holds, **(details or {})},
             )
             for kind, hold in changes
         ]

@@ -6,7 +6,7 @@ is held already is not touched.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -74,9 +74,38 @@ def withdraw_type(
     `on_progress` is called after each chunk with the number of vouchers handled. Vouchers of a payment that was under
     way are held when this is called again.
     """
-    with transaction.atomic():
-        if VoucherType.objects.filter(pk=voucher_type.pk, is_active=True).update(is_active=False):
-            _record(voucher_type, f"Withdrawn: {reason}", actor)
+    take_off_sale(voucher_type=voucher_type, reason=reason, actor=actor)
+    return _in_chunks(
+        withdrawable(voucher_type),
+        hold_withdrawn,
+        reason=reason,
+        actor=actor,
+        on_progress=on_progress,
+        chunk=chunk,
+    )
+
+
+@transaction.atomic
+def take_off_sale(*, voucher_type: VoucherType, reason: str, actor: User | None = None) -> None:
+    """Take a type off sale for a withdrawal, recorded if it was on sale."""
+    if VoucherType.objects.filter(pk=voucher_type.pk, is_active=True).update(is_active=False):
+        _record(voucher_type, f"Withdrawn: {reason}", actor)
+
+
+def withdrawable(voucher_type: VoucherType) -> QuerySet[Voucher]:
+    """The vouchers of a type that could still be redeemed, and are not held for its withdrawal."""
+    return Voucher.objects.filter(
+        ~_WITHDRAWN, ~_VOID, voucher_type=voucher_type, uses_remaining__gt=0, expiry_date__gt=timezone.now()
+    )
+
+
+def withdrawn(voucher_type: VoucherType) -> QuerySet[Voucher]:
+    """The vouchers of a type that are held for its withdrawal."""
+    return Voucher.objects.filter(_WITHDRAWN, voucher_type=voucher_type)
+
+
+def hold_withdrawn(voucher_ids: Iterable[int], *, reason: str, actor: User | None = None) -> int:
+    """Hold those of the vouchers that could still be redeemed; how many changed. Call it in a transaction."""
 
     def new_holds(voucher: Voucher) -> frozenset[Hold]:
         # Looked at again under the lock: a redemption may have taken the last use meanwhile.
@@ -85,10 +114,16 @@ def withdraw_type(
         )
         return voucher.held_for | {Hold.WITHDRAWN} if usable else voucher.held_for
 
-    usable = Voucher.objects.filter(
-        ~_WITHDRAWN, ~_VOID, voucher_type=voucher_type, uses_remaining__gt=0, expiry_date__gt=timezone.now()
-    )
-    return _change(usable, new_holds, reason=reason, actor=actor, on_progress=on_progress, chunk=chunk)
+    return change_holds(lock_vouchers(voucher_ids), new_holds, reason=reason, actor=actor)
+
+
+def release_withdrawn(voucher_ids: Iterable[int], *, reason: str, actor: User | None = None) -> int:
+    """End the hold for the withdrawal of these vouchers; how many changed. Call it in a transaction."""
+
+    def new_holds(voucher: Voucher) -> frozenset[Hold]:
+        return voucher.held_for - {Hold.WITHDRAWN}
+
+    return change_holds(lock_vouchers(voucher_ids), new_holds, reason=reason, actor=actor)
 
 
 def release_type(
@@ -100,12 +135,14 @@ def release_type(
     chunk: int = CHUNK,
 ) -> int:
     """End what `withdraw_type` did to the vouchers, and no other hold; how many changed. The type stays off sale."""
-
-    def new_holds(voucher: Voucher) -> frozenset[Hold]:
-        return voucher.held_for - {Hold.WITHDRAWN}
-
-    withdrawn = Voucher.objects.filter(_WITHDRAWN, voucher_type=voucher_type)
-    return _change(withdrawn, new_holds, reason=reason, actor=actor, on_progress=on_progress, chunk=chunk)
+    return _in_chunks(
+        withdrawn(voucher_type),
+        release_withdrawn,
+        reason=reason,
+        actor=actor,
+        on_progress=on_progress,
+        chunk=chunk,
+    )
 
 
 def _record(voucher_type: VoucherType, what: str, actor: User | None) -> None:
@@ -124,9 +161,9 @@ def _record(voucher_type: VoucherType, what: str, actor: User | None) -> None:
         )
 
 
-def _change(
+def _in_chunks(
     vouchers: QuerySet[Voucher],
-    new_holds: Callable[[Voucher], frozenset[Hold]],
+    change: Callable[..., int],
     *,
     reason: str,
     actor: User | None,
@@ -136,7 +173,7 @@ def _change(
     changed = done = 0
     for ids in id_chunks(vouchers, chunk):
         with transaction.atomic():
-            changed += change_holds(lock_vouchers(ids), new_holds, reason=reason, actor=actor)
+            changed += change(ids, reason=reason, actor=actor)
         done += len(ids)
         on_progress(done)
     return changed

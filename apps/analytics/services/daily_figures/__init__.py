@@ -10,3 +10,4 @@ from .jobs import days_to_rebuild as days_to_rebuild
 from .jobs import first_day as first_day
 from .jobs import rebuild as rebuild
 from .jobs import update as update
+from .owners import forget_owners as forget_owners

@@ -153,6 +153,7 @@ def add_changes(now: datetime) -> None:
         count_active_days(state, until)
         count_registrations(state, until)
         FiguresState.objects.filter(pk=state.pk).update(counted_until=until)
+        owners |= changes.reassigned_owners(since)
     if owners:
         count_owners(owners_to_count(owners))
 

@@ -1,11 +1,12 @@
 """Owners of so much that their own figures are counted apart, as those of the platform are."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
+from django.db import transaction
 from django.db.models import Count, F, Q, Sum
 
-from apps.analytics.models import CountedOwner
+from apps.analytics.models import CountedOwner, FiguresState
 from apps.analytics.periods import ALL_DAYS
 from apps.analytics.selectors.coverage import coverage_of
 from apps.analytics.selectors.rows import Books
@@ -44,3 +45,14 @@ def count_owners(owners: Iterable[int]) -> None:
             books = Books(by_owner=CountedOwner.objects.filter(owner=owner).order_by().values("owner"))
             if ranges:
                 Sums(figures_until(books, ranges, state.counted_until)).insert()
+
+
+@transaction.atomic
+def forget_owners(owners: Collection[int]) -> None:
+    """Have the figures of these owners counted at each visit again, as their vouchers are about to change hands.
+
+    In the transaction of that change, and alone with the roll-up until it ends: no counting sees half of it. The next
+    counting after it counts them apart anew.
+    """
+    FiguresState.objects.select_for_update().filter(pk=1).first()
+    CountedOwner.objects.filter(owner__in=owners).delete()

@@ -1,0 +1,88 @@
+"""Printing all vouchers of a purchase, for staff, as when the buyer stands at the desk."""
+
+from typing import Any, Final
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from unfold.admin import ModelAdmin
+from unfold.decorators import action
+
+from apps.core.backoffice.confirmed_actions import ActionTarget, ConfirmOnlyForm
+from apps.core.errors import DomainError
+from apps.payments.backoffice.columns import money
+from apps.payments.models import Transaction
+from apps.payments.services import code_exports
+from apps.users.current_user import current_user
+from apps.vouchers import voucher_pdf
+
+PRINTED_AT_ONCE: Final = 200  # about three seconds, for which other PDFs wait
+
+
+class PrintsVouchers(ModelAdmin):
+    """The action of a payment's page that prints its vouchers."""
+
+    def has_export_codes_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("vouchers.export_codes")
+
+    @action(
+        description="Print vouchers (PDF)",
+        url_path="print-vouchers",
+        permissions=["view", "export_codes"],
+        icon="print",
+    )
+    def print_vouchers(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Asks on GET; on POST sends the vouchers to print, eight to a sheet."""
+        paid: Transaction | None = self.get_object(request, object_id)
+        if paid is None:
+            missing: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return missing
+        back = reverse("admin:payments_transaction_change", args=(paid.pk,))
+        if paid.quantity > PRINTED_AT_ONCE:
+            messages.error(
+                request, f"At most {PRINTED_AT_ONCE} from here. Mail the receipt again: it has all codes."
+            )
+            return redirect(back)
+        form = ConfirmOnlyForm(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            return self._sheets(request, paid, back)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Print vouchers",
+            "opts": self.opts,
+            "original": paid,
+            "effect": "The file holds all codes in full. Whoever has it, or what is printed of it, can use them: keep"
+            " it like cash. That you took them is recorded.",
+            "chosen": "1 transaction",
+            "targets": [
+                ActionTarget(
+                    [paid], f"{paid.quantity} × {paid.sold_as}, {money(paid.amount, paid)}, for {paid.user}"
+                )
+            ],
+            "form": form,
+            "danger": True,
+            "back": back,
+        }
+        return TemplateResponse(request, "core/confirmed_action.html", context)
+
+    def _sheets(self, request: HttpRequest, paid: Transaction, back: str) -> HttpResponse:
+        """The file, recorded before it leaves; or back to the page with what is against it."""
+        try:
+            vouchers = code_exports.export_codes(
+                paid=paid, actor=current_user(request), file_type="pdf", note="Admin: printed"
+            )
+        except DomainError as error:
+            messages.error(request, error.detail)
+            return redirect(back)
+        self.log_change(request, paid, f"Printed the vouchers: {len(vouchers)}.")
+        return HttpResponse(
+            voucher_pdf.sheets_pdf(vouchers),
+            content_type="application/pdf",
+            headers={
+                "Content-Disposition": f'attachment; filename="transaction-{paid.pk}-vouchers.pdf"',
+                "Cache-Control": "private, no-store",
+                "X-Content-Type-Options": "nosniff",
+            },
+        )

@@ -1,0 +1,257 @@
+"""Holding, releasing, voiding and reassigning the vouchers of a whole batch, as bulk operations.
+
+Each voucher is judged under its lock, so a redemption that was first counts. What a change does not apply to is left
+as it is and counted apart: used up, void or refunded ones, and those that are as wanted already.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from functools import partial, reduce
+from operator import or_
+from typing import Any, Final
+
+from django.db import models
+from django.db.models import Count, OuterRef, Q, Subquery
+
+from apps.core import bulk_operations
+from apps.core.bulk_operation_models import subject_of
+from apps.core.logs import redact
+from apps.core.models import BulkOperation, BulkOperationStatus
+from apps.users.errors import AccountClosed
+from apps.users.models import User
+from apps.users.services import lock_open_account
+from apps.vouchers.errors import BatchIncomplete, OwnerInactive
+from apps.vouchers.models import Batch, Hold, Voucher, VoucherEvent, VoucherEventKind
+
+from .holds import change_holds, lock_vouchers
+from .reassignment import announce, reassign_vouchers
+
+CHUNK: Final = 1000  # redeems of these vouchers wait for it: less than half a second
+OPERATION: Final = "bulk_operation"  # in the details of an event: the number of the operation that caused it
+
+
+class BatchChange(models.TextChoices):
+    HOLD = "hold"
+    RELEASE = "release"
+    VOID = "void"
+    REASSIGN = "reassign"
+
+    @property
+    def kind(self) -> str:
+        """The kind of its bulk operations."""
+        return f"vouchers.{self.value}_batch"
+
+    @property
+    def permission(self) -> str:
+        """What it needs: who may hold a batch may release it."""
+        return {
+            BatchChange.VOID: "vouchers.void_batch",
+            BatchChange.REASSIGN: "vouchers.reassign_batch",
+        }.get(self, "vouchers.hold_batch")
+
+
+class Outcome(models.TextChoices):
+    """What becomes of a voucher, by the first of these that holds for it; else it is changed."""
+
+    CHANGED = "changed"
+    UNCHANGED = "unchanged", "Left alone: as wanted already"
+    VOIDED = "voided", "Left alone: void"
+    REFUNDED = "refunded", "Left alone: refunded"
+    USED_UP = "used_up", "Left alone: used up"
+    HELD_SINGLY = "held_singly", "Left alone: suspended by themselves, not with the batch"
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What a change would do to a batch now: how many vouchers it has, and of these how many have each outcome."""
+
+    issued: int
+    counts: dict[Outcome, int]
+
+
+def plan(change: BatchChange, batch: Batch, *, new_owner: User | None = None) -> BatchPlan:
+    """The dry run: what `start` would do, counted in one query."""
+    conditions = _conditions(change, new_owner.pk if new_owner else None)
+    vouchers = Voucher.objects.filter(batch=batch).order_by()
+    if change == BatchChange.RELEASE:
+        vouchers = vouchers.annotate(held_by=_held_by())
+    row = vouchers.aggregate(
+        issued=Count("pk"), **{name.value: Count("pk", filter=which) for name, which in conditions.items()}
+    )
+    return BatchPlan(
+        row.pop("issued"), {outcome: row[outcome.value] for outcome in Outcome if outcome in conditions}
+    )
+
+
+def start(
+    change: BatchChange,
+    batch: Batch,
+    *,
+    actor: User,
+    reason: str,
+    new_owner: User | None = None,
+    in_background: bool = True,
+) -> BulkOperation:
+    """Begin to change all vouchers of a batch; `new_owner` is who has them after REASSIGN.
+
+    Codes in the reason are masked. A voucher that is issued later is not changed. Raises OperationRunning while another
+    operation on the batch is open, and to reassign OwnerInactive, or BatchIncomplete as the rest is issued to the first
+    owner.
+    """
+    parameters: dict[str, Any] = {"batch": batch.pk}
+    if change == BatchChange.REASSIGN:
+        if new_owner is None or not new_owner.is_active:
+            raise OwnerInactive
+        if batch.completed_at is None:
+            raise BatchIncomplete
+        parameters["new_owner"] = new_owner.pk
+    return bulk_operations.start(
+        kind=change.kind,
+        row=batch,
+        label=f"{change.label} batch {batch}",
+        parameters=parameters,
+        reason=redact(reason),
+        actor=actor,
+        total=Voucher.objects.filter(batch=batch).count(),
+        in_background=in_background,
+    )
+
+
+def unfinished(
+    change: BatchChange, batch: Batch, *, actor: User, reason: str, new_owner: User | None = None
+) -> BulkOperation | None:
+    """The latest operation on the batch, if such a `start` began it and it is not at its end."""
+    latest = BulkOperation.objects.filter(subject=subject_of(batch)).order_by("-id").first()
+    if latest is None or latest.status == BulkOperationStatus.COMPLETED:
+        return None
+    began = (latest.kind, latest.actor_id, latest.reason, latest.parameters.get("new_owner"))
+    same = began == (change.kind, actor.pk, redact(reason), new_owner.pk if new_owner else None)
+    return latest if same else None
+
+
+def register_batch_changes() -> None:
+    """Add the four changes to the kinds of bulk operations."""
+    done = {
+        BatchChange.HOLD: "Held",
+        BatchChange.RELEASE: "Released",
+        BatchChange.VOID: "Voided",
+        BatchChange.REASSIGN: "Reassigned",
+    }
+    for change in BatchChange:
+        bulk_operations.register(
+            bulk_operations.Kind(
+                name=change.kind,
+                permissions=(change.permission,),
+                steps=partial(_steps, change),
+                outcomes={
+                    **{each.value: str(each.label) for each in Outcome},
+                    Outcome.CHANGED.value: done[change],
+                },
+            )
+        )
+
+
+def _conditions(change: BatchChange, new_owner: int | None) -> dict[Outcome, Q]:
+    """Each outcome as a condition on the columns; exactly one holds for any voucher. The same rule as `_outcome`."""
+    suspended = Q(holds__contains=Hold.SUSPENDED)
+    ordered = {
+        Outcome.VOIDED: Q(holds__contains=Hold.VOIDED),
+        Outcome.REFUNDED: Q(holds__contains=Hold.REFUNDED),
+        Outcome.USED_UP: Q(uses_remaining=0),
+    }
+    match change:
+        case BatchChange.HOLD:
+            ordered[Outcome.UNCHANGED] = suspended
+        case BatchChange.RELEASE:
+            ordered[Outcome.UNCHANGED] = ~suspended
+            ordered[Outcome.HELD_SINGLY] = Q(held_by__isnull=True)
+        case BatchChange.REASSIGN:
+            ordered[Outcome.UNCHANGED] = Q(user=new_owner)
+    conditions: dict[Outcome, Q] = {}
+    before: list[Q] = []
+    for outcome, condition in ordered.items():
+        conditions[outcome] = condition & ~reduce(or_, before) if before else condition
+        before.append(condition)
+    return {Outcome.CHANGED: ~reduce(or_, before), **conditions}
+
+
+def _outcome(change: BatchChange, voucher: Voucher, *, new_owner: int | None, held_singly: bool) -> Outcome:
+    """What becomes of a voucher whose row is locked; the same rule as `_conditions`."""
+    held_for = voucher.held_for
+    if Hold.VOIDED in held_for:
+        return Outcome.VOIDED
+    if Hold.REFUNDED in held_for:
+        return Outcome.REFUNDED
+    if voucher.uses_remaining == 0:
+        return Outcome.USED_UP
+    match change:
+        case BatchChange.HOLD if Hold.SUSPENDED in held_for:
+            return Outcome.UNCHANGED
+        case BatchChange.RELEASE if Hold.SUSPENDED not in held_for:
+            return Outcome.UNCHANGED
+        case BatchChange.RELEASE if held_singly:
+            return Outcome.HELD_SINGLY
+        case BatchChange.REASSIGN if voucher.user_id == new_owner:
+            return Outcome.UNCHANGED
+    return Outcome.CHANGED
+
+
+# The holds of a voucher after each of the changes of holds.
+_NEW_HOLDS: Final[dict[BatchChange, Callable[[Voucher], frozenset[Hold]]]] = {
+    BatchChange.HOLD: lambda voucher: voucher.held_for | {Hold.SUSPENDED},
+    BatchChange.RELEASE: lambda voucher: voucher.held_for - {Hold.SUSPENDED},
+    BatchChange.VOID: lambda voucher: voucher.held_for | {Hold.VOIDED},
+}
+
+
+def _steps(change: BatchChange, operation: BulkOperation) -> Generator[None, None, None]:
+    vouchers = Voucher.objects.filter(batch=operation.parameters["batch"])
+    return bulk_operations.in_chunks(operation.pk, vouchers, partial(_change_chunk, change), size=CHUNK)
+
+
+def _change_chunk(change: BatchChange, operation: BulkOperation, voucher_ids: list[int]) -> Mapping[str, int]:
+    """Change these vouchers, in the transaction of the chunk; how many have each outcome."""
+    new_owner = operation.parameters.get("new_owner")
+    # 1. The new owner's row, before the vouchers: the account stays open until all of the chunk is theirs.
+    if change == BatchChange.REASSIGN:
+        _lock_new_owner(new_owner)
+        announce(voucher_ids, new_owner_id=new_owner)
+    # 2. The vouchers. Each is judged as it is now: a redemption may have taken the last use meanwhile.
+    vouchers = lock_vouchers(voucher_ids)
+    singly = _held_singly(voucher_ids) if change == BatchChange.RELEASE else set()
+    by_outcome: dict[Outcome, list[Voucher]] = defaultdict(list)
+    for voucher in vouchers:
+        outcome = _outcome(change, voucher, new_owner=new_owner, held_singly=voucher.pk in singly)
+        by_outcome[outcome].append(voucher)
+    # 3. The change, with the history as of any single act, and which operation it was.
+    about = {"actor": operation.actor, "reason": operation.reason, "details": {OPERATION: operation.pk}}
+    changed = by_outcome.get(Outcome.CHANGED, [])
+    if change == BatchChange.REASSIGN:
+        reassign_vouchers(changed, new_owner_id=new_owner, **about)
+    else:
+        change_holds(changed, _NEW_HOLDS[change], **about)
+    return {outcome.value: len(each) for outcome, each in ({Outcome.CHANGED: changed} | by_outcome).items()}
+
+
+def _lock_new_owner(user_id: int) -> None:
+    try:
+        lock_open_account(user=User(pk=user_id))
+    except AccountClosed as error:
+        raise OwnerInactive("The new owner's account is not active any more.") from error
+
+
+def _held_by() -> Subquery:
+    """The operation that suspended a voucher the last time; null if that was a single act."""
+    suspensions = VoucherEvent.objects.filter(
+        voucher=OuterRef("pk"), kind=VoucherEventKind.SUSPENDED, hold=Hold.SUSPENDED
+    )
+    return Subquery(suspensions.order_by("-id").values(f"details__{OPERATION}")[:1])
+
+
+def _held_singly(voucher_ids: list[int]) -> set[int]:
+    """Those of the vouchers, whose rows are locked, that staff suspended by themselves."""
+    suspended = Voucher.objects.filter(pk__in=voucher_ids, holds__contains=Hold.SUSPENDED).order_by()
+    return set(
+        suspended.annotate(held_by=_held_by()).filter(held_by__isnull=True).values_list("pk", flat=True)
+    )
