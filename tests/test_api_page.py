@@ -15,6 +15,7 @@ from apps.payments.models import Refund, Transaction
 from apps.users.models import UserProfile
 from apps.vouchers.models import Voucher, VoucherUsage
 from apps.vouchers.tests.factories import make_type
+from tests.support.flush import FastFlushTestCase
 from tests.support.runner import home
 from tests.support.stripe import StripeTestCase
 
@@ -23,7 +24,7 @@ ROOT = Path(settings.BASE_DIR)
 
 @skipUnless(shutil.which("node"), "node is not there")
 @tag("server")
-class BuildAClientTests(StripeTestCase, LiveServerTestCase):
+class BuildAClientTests(StripeTestCase, FastFlushTestCase, LiveServerTestCase):
     def run_snippets(self) -> list[str]:
         """The lines that the snippets print, one after the other as one program."""
         section = (ROOT / "docs/api.md").read_text().split("\n## Build a client\n")[1].split("\n## ")[0]

@@ -20,7 +20,6 @@ from xml.etree import ElementTree
 import psycopg2
 from django.core.management import call_command
 from django.db import connection
-from django.test import TransactionTestCase
 
 from apps.users.models import User
 from apps.vouchers import codes
@@ -30,6 +29,7 @@ from bench.client import raw_request
 from bench.machine import plain_environment
 from bench.opponents import Pool
 from bench.results import Results, read
+from tests.support.flush import FastFlushTestCase
 from tests.support.server import database_url
 
 WRK = """
@@ -59,7 +59,7 @@ def is_superuser() -> bool:
 
 
 @skipUnless(connection.vendor == "postgresql", "the data is loaded into PostgreSQL only")
-class DataTests(TransactionTestCase):
+class DataTests(FastFlushTestCase):
     def setUp(self):
         if not is_superuser():
             self.skipTest("the loader needs a superuser of PostgreSQL")

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import requests
 from django.conf import settings
-from django.test import TransactionTestCase, tag
+from django.test import tag
 
 from apps.payments.management import demo_accounts
 from tests.support.databases import database_copy
+from tests.support.flush import FastFlushTestCase
 from tests.support.server import answers, free_port
 
 START = 120  # seconds
 
 
 @tag("slow")
-class DemoTests(TransactionTestCase):
+class DemoTests(FastFlushTestCase):
     def setUp(self):
         self.port, self.stripe_port = free_port(), free_port()
         # A new database, but for the migrations: they take longer than all the rest, and each run of the tests begins

@@ -21,6 +21,7 @@ from drf_spectacular.generators import SchemaGenerator
 from apps.payments.models import Refund
 from apps.vouchers.models import VoucherUsage
 from apps.vouchers.tests.factories import make_type
+from tests.support.flush import FastFlushTestCase
 from tests.support.runner import home
 from tests.support.stripe import StripeTestCase
 
@@ -31,7 +32,7 @@ needs_packages = skipUnless(
 )
 
 
-class GeneratedClientsTestCase(StripeTestCase, LiveServerTestCase):
+class GeneratedClientsTestCase(StripeTestCase, FastFlushTestCase, LiveServerTestCase):
     def setUp(self) -> None:
         super().setUp()
         make_type(price="10.00")

@@ -12,11 +12,12 @@ from django.test import LiveServerTestCase, tag
 
 from apps.payments.models import Transaction
 from apps.vouchers.models import Voucher, VoucherUsage
+from tests.support.flush import FastFlushTestCase
 from tests.support.stripe import StripeTestCase
 
 
 @tag("server")
-class ReadmeTests(StripeTestCase, LiveServerTestCase):
+class ReadmeTests(StripeTestCase, FastFlushTestCase, LiveServerTestCase):
     def test_see_it_in_a_minute_does_what_it_says(self):
         call_command("create_sample_vouchers", stdout=StringIO())
         section = (settings.BASE_DIR / "README.md").read_text().split("## See it in a minute")[1]

@@ -15,6 +15,7 @@ from django.test import override_settings, tag
 from apps.users.tests.factories import PASSWORD, make_customer
 from apps.vouchers.tests.factories import make_type
 from tests.browser.chromium import BrowserMixin
+from tests.support.flush import FastFlushTestCase
 from tests.support.stripe import StripeTestCase
 
 PATIENCE: Final = 60  # seconds until what is waited for has failed
@@ -28,7 +29,7 @@ RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pr
     find_spec("selenium_axe_python") and find_spec("zxingcpp"),
     "selenium-axe-python and zxing-cpp come with requirements-dev.txt",
 )
-class ShopTestCase(BrowserMixin, StripeTestCase, StaticLiveServerTestCase):
+class ShopTestCase(BrowserMixin, StripeTestCase, FastFlushTestCase, StaticLiveServerTestCase):
     """One browser, which is closed when the test has ended. Nothing that it did goes unread: see tearDown."""
 
     def setUp(self):

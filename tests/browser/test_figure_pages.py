@@ -11,13 +11,14 @@ from apps.payments.tests.factories import make_completed_transaction
 from apps.users.tests.factories import make_customer, make_staff
 from apps.vouchers.models import RefusalCount
 from tests.browser.chromium import BrowserMixin
+from tests.support.flush import FastFlushTestCase
 
 WIDTHS = (1400, 390)
 PAGES = (("/admin/", 3), ("/admin/?days=366", 3), ("/admin/revenue/?days=90", 2))
 
 
 @tag("any-database")
-class FigurePageTests(BrowserMixin, StaticLiveServerTestCase):
+class FigurePageTests(BrowserMixin, FastFlushTestCase, StaticLiveServerTestCase):
     def setUp(self) -> None:
         super().setUp()
         make_completed_transaction(user=make_customer())

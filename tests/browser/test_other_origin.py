@@ -13,6 +13,7 @@ from apps.users.tests.factories import PASSWORD, make_customer
 from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import make_type
 from tests.browser.chromium import BrowserMixin
+from tests.support.flush import FastFlushTestCase
 from tests.support.stripe import StripeTestCase
 
 
@@ -22,7 +23,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @tag("any-database")
-class OtherOriginTests(BrowserMixin, StripeTestCase, LiveServerTestCase):
+class OtherOriginTests(BrowserMixin, StripeTestCase, FastFlushTestCase, LiveServerTestCase):
     def setUp(self):
         super().setUp()
         handler = functools.partial(Quiet, directory=str(Path(__file__).parent))

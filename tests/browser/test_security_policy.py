@@ -14,10 +14,11 @@ from apps.payments.tests.factories import make_completed_transaction
 from apps.users.tests.factories import make_customer, make_staff
 from apps.vouchers.tests.factories import make_batch_vouchers, make_voucher
 from tests.browser.chromium import BrowserMixin
+from tests.support.flush import FastFlushTestCase
 
 
 @tag("any-database")
-class PolicyTests(BrowserMixin, StaticLiveServerTestCase):
+class PolicyTests(BrowserMixin, FastFlushTestCase, StaticLiveServerTestCase):
     def setUp(self):
         super().setUp()
         staff, customer = make_staff(), make_customer()

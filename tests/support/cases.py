@@ -11,22 +11,21 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.cache import cache
-from django.core.management.color import no_style
 from django.db import connection, connections
 from django.http import HttpResponse
-from django.test import SimpleTestCase, TestCase, TransactionTestCase
+from django.test import SimpleTestCase, TestCase
 from django.test.utils import CaptureQueriesContext, tag
 from rest_framework.test import APIClient
 
 from apps.core import rate_limits
 from apps.vouchers.services import refusals
 
+from .flush import FastFlushTestCase
 from .runner import RACE, home
 
 Result = TypeVar("Result")
 
 TRANSACTION_CONTROL = ("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK", "BEGIN", "COMMIT", "SET CONSTRAINTS")
-FILLED_BY_MIGRATE = {"django_content_type", "auth_permission"}
 INSIDES = ("Traceback", "SELECT ", "INSERT INTO", "UPDATE ", "psycopg", "sqlite3", "site-packages", "/apps/")
 
 
@@ -83,19 +82,10 @@ class ApiTestCase(_Api, TestCase):
         self.assertEqual(len(queries), number, "\n" + "\n".join(query[:500] for query in queries))
 
 
-class CommittingTestCase(_Api, TransactionTestCase):
+class CommittingTestCase(_Api, FastFlushTestCase):
     """Tests whose writes are committed, such as those of other processes. After each, the tables are emptied."""
 
     patience = 60  # seconds until a thread or process that doesn't end fails the test
-
-    def _fixture_teardown(self) -> None:
-        """As Django's, but for the tables that `migrate` filled: to fill them anew after each test takes far longer
-        than to empty all the others, and no test writes there."""
-        tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
-        operations = connection.ops
-        operations.execute_sql_flush(
-            operations.sql_flush(no_style(), sorted(set(tables) - FILLED_BY_MIGRATE))
-        )
 
 
 class _Caller(threading.Thread):

@@ -13,6 +13,7 @@ from apps.users.models import User
 from apps.users.tests.factories import make_customer
 from apps.users.tests.test_profile_picture import files, picture, remove_files, upload
 from tests.support.cases import ApiTestCase
+from tests.support.flush import FastFlushTestCase
 
 PROFILE = "/api/users/profile/"
 FOLDER = "/media/profile-pictures/"
@@ -93,7 +94,7 @@ class ServingPictures(ApiTestCase):
         self.assertEqual(len(files()), 1)
 
 
-class TooLargeAnUpload(LiveServerTestCase):
+class TooLargeAnUpload(FastFlushTestCase, LiveServerTestCase):
     def answer_to(self, head, body=b""):
         """What the server answers to a request of which no more than this is ever sent."""
         parts = urlsplit(self.live_server_url)
