@@ -178,6 +178,13 @@ class DocumentTests(ApiTestCase):
                 self.assertEqual(formats, ["date", "date-time"])
         self.assertEqual(self.parameter("GET /api/analytics/dashboard/", "from")["format"], "date")
 
+    def test_every_parameter_is_explained_in_words_of_ours(self):
+        for name, operation in self.operations.items():
+            for parameter in operation.get("parameters", ()):
+                with self.subTest(name, parameter=parameter["name"]):
+                    self.assertTrue(parameter["description"])
+                    self.assertNotIn("result", parameter["description"])  # as in the library's
+
     def test_names_have_no_pattern_that_refuses_them(self):
         for component in ("RegisterInputRequest", "ProfileInputRequest", "ProfileJsonInputRequest"):
             for member in ("first_name", "last_name"):

@@ -8,7 +8,10 @@ from apps.core.email_addresses import is_address
 VERSION: Final = "1.1.0"
 
 _SETTINGS: Final[dict[str, Any]] = {
-    "DESCRIPTION": "Buy prepaid vouchers, get codes, redeem them.",
+    "DESCRIPTION": "Buy prepaid vouchers, get codes, redeem them.\n\nSend an access token of register or login as "
+    "`Authorization: Bearer …`, or sign in by cookie. Every error is a problem document (RFC 9457) with a stable "
+    "`code`. Send purchases, redemptions and refund requests with an `Idempotency-Key` of your own: repeated, they are "
+    "done once. Money is a string with two places beside its `currency`; times are ISO 8601 in UTC.",
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
@@ -58,6 +61,19 @@ _SETTINGS: Final[dict[str, Any]] = {
 API_DESCRIPTION: Final[dict[str, Any]] = {
     # Requests and answers that were recorded (apps/core/api/openapi_examples.py).
     "examples": Path(__file__).parent / "openapi_examples",
+    # What views do not say of parameters of these names.
+    "parameters": {
+        "code": {
+            "description": "A voucher's code, in any case, with or without dashes.",
+            "example": "RT9B-PD2Z-H2WX-3JMD",
+        },
+        "transaction_id": {"description": "A transaction's `id`.", "example": 1},
+        "ordering": {"description": "Newest purchase first unless said; `-` is for descending."},
+        "service_type": {"description": "What the voucher is redeemed for."},
+        "status": {"description": "Only those in this state."},
+        "voucher_type": {"description": "The `id` of a voucher type."},
+        "format": {"description": "Of the picture."},
+    },
     # What errors of the apps add to problem documents (RFC 9457, section 3.2).
     "problem_members": {
         "reason": {

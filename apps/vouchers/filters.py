@@ -18,7 +18,9 @@ ORDERINGS = ("purchase_date", "-purchase_date", "expiry_date", "-expiry_date")
 
 class VoucherFilters(filters.FilterSet):
     status = filters.ChoiceFilter(
-        choices=[*VoucherStatus.choices, (OLDER_INACTIVE, "An older name of inactive.")], method="by_status"
+        choices=[*VoucherStatus.choices, (OLDER_INACTIVE, "An older name of inactive.")],
+        method="by_status",
+        label=f"Only those in this state. `{OLDER_INACTIVE}` is an older name of `{VoucherStatus.INACTIVE}`.",
     )
     voucher_type = IdFilter(field_name="voucher_type_id")
     service_type = TextFilter(max_length=50)

@@ -28,7 +28,7 @@ PAGING: Final = (StandardPagination.page_query_param, StandardPagination.page_si
 
 PROBLEM = {
     "type": "object",
-    "description": "RFC 9457",
+    "description": "A problem document (RFC 9457): all errors have this form.",
     "properties": {
         "type": {"type": "string"},
         "title": {"type": "string"},
@@ -138,6 +138,10 @@ class ProblemSchema(AutoSchema):
             return None
         if getattr(self.view, "deprecated", False):
             operation["operationId"] += "_deprecated"
+        for parameter in operation.get("parameters", ()):
+            words = settings.API_DESCRIPTION["parameters"].get(parameter["name"], {})
+            parameter |= {name: text for name, text in words.items() if name not in parameter}
+            parameter["description"] = parameter.get("description", "").strip()
         self._add_examples(operation)
         idempotent = getattr(self._view_method(), "idempotent", False)
         for status, answer in operation["responses"].items():

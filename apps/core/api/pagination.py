@@ -51,6 +51,8 @@ class StandardPagination(PageNumberPagination):
     page_size = 20
     page_size_query_param = "page_size"
     max_page_size = 100
+    page_query_description = "Which page; the first is 1."
+    page_size_query_description = f"How many on a page: {page_size} unless said, at most {max_page_size}."
     columns: Sequence[Any] = ()
 
     def django_paginator_class(self, rows: Any, size: int) -> DeferredJoinPaginator:  # type: ignore[override]
