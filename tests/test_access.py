@@ -52,6 +52,7 @@ TABLE: Final = {
     "GET /api/payments/transaction/{transaction_id}/": OWNER,
     "GET /api/payments/transaction/{transaction_id}/receipt/": OWNER,
     "POST /api/payments/transaction/{transaction_id}/receipt/": OWNER,
+    "GET /api/payments/transaction/{transaction_id}/vouchers/pdf/": OWNER,
     "GET /api/test/": PUBLIC,
     "POST /api/users/change-password/": SIGNED_IN,
     "GET /api/users/export/": SIGNED_IN,

@@ -60,7 +60,7 @@ ROUTES = """
     /api/vouchers/detail/2345-6789-ABCD-EFGH/pdf/ /api/vouchers/stats/ /api/vouchers/usage-history/
     /api/payments/create-payment-intent/ /api/payments/create-intent/ /api/payments/confirm-payment/
     /api/payments/confirm/ /api/payments/history/ /api/payments/transaction/1/
-    /api/payments/transaction/1/receipt/ /api/payments/webhook/
+    /api/payments/transaction/1/receipt/ /api/payments/transaction/1/vouchers/pdf/ /api/payments/webhook/
     /api/payments/refund/request/ /api/payments/refunds/
     /api/analytics/dashboard/ /api/analytics/user/ /api/analytics/revenue/
 """.split()

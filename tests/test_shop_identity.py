@@ -10,6 +10,7 @@ from django.test import SimpleTestCase, override_settings
 from PIL import Image
 
 from apps.core import mail
+from apps.core.mail import messages
 from apps.payments.tests.factories import make_completed_transaction
 from apps.users.tests.factories import make_customer
 from tests.support.cases import ApiTestCase
@@ -80,6 +81,30 @@ class ConfigurationTests(SimpleTestCase):
 
 @override_settings(SHOP_NAME="Exams <Online>", SHOP_CONTACT="help@example.org")
 class PlacesTests(ApiTestCase):
+    def test_mails_greet_by_what_may_be_a_first_name_and_nothing_else(self):
+        for name, words in (
+            ("Ama", "Hello Ama,"),
+            ("Ama Serwaa", "Hello Ama Serwaa,"),
+            ("Anne-Marie", "Hello Anne-Marie,"),
+            ("N'Golo", "Hello N'Golo,"),
+            ("አበበ", "Hello አበበ,"),
+            ("आरव", "Hello आरव,"),
+            ("", "Hello,"),
+            ("evil.example", "Hello,"),
+            ("Call 0800", "Hello,"),
+            ("You have won a prize", "Hello,"),
+            ("ABCD-EFGH-JKLM-NPQR", "Hello,"),
+            ("ABCDEFGHJKLMNPQR", "Hello,"),
+            ("Ama\nBcc", "Hello,"),
+        ):
+            with self.subTest(name):
+                self.assertEqual(messages.greeting(name), words)
+        make_completed_transaction(user=make_customer(first_name="N'Golo"))
+        mail.send_pending()
+        (letter,) = outbox.outbox
+        self.assertTrue(letter.body.startswith("Hello N'Golo,\n"))
+        self.assertIn("Hello N&#x27;Golo,", letter.alternatives[0][0])
+
     def test_mails_carry_the_name_and_lead_to_the_contact(self):
         make_completed_transaction(user=make_customer())
         mail.send_pending()

@@ -65,6 +65,7 @@ POOLED: Final = (
     "PATCH /api/auth/profile/",
     "GET /api/payments/transaction/{transaction_id}/receipt/",
     "POST /api/payments/transaction/{transaction_id}/receipt/",
+    "GET /api/payments/transaction/{transaction_id}/vouchers/pdf/",
     "GET /api/users/export/",
     "PUT /api/users/profile/",
     "PATCH /api/users/profile/",

@@ -15,6 +15,7 @@ from apps.core.api.fields import (
 )
 from apps.core.api.filters import LARGEST_ID
 from apps.vouchers.serializers import AsSold, VoucherOutput, VoucherTypeOutput
+from apps.vouchers.voucher_pdf import Paper
 
 from .models import Refund, RefundStatus, Transaction, TransactionStatus
 
@@ -164,6 +165,14 @@ class PaymentIdField(serializers.Field):
         raise serializers.ValidationError(
             "Give the number of a transaction, or its payment intent.", "invalid"
         )
+
+
+class PaperInput(serializers.Serializer[Any]):
+    paper = serializers.ChoiceField(
+        choices=tuple(Paper),
+        default=Paper.A5,
+        help_text="A page each (a5), sheets of eight to cut apart (a4, letter), or slips for a till's printer (80mm).",
+    )
 
 
 class RefundInput(KnownFieldsSerializer):

@@ -9,6 +9,11 @@ urlpatterns = [
     path("history/", views.History.as_view(), name="history"),
     path("transaction/<int:transaction_id>/", views.TransactionDetail.as_view(), name="transaction"),
     path("transaction/<int:transaction_id>/receipt/", views.Receipt.as_view(), name="receipt"),
+    path(
+        "transaction/<int:transaction_id>/vouchers/pdf/",
+        views.VouchersPdf.as_view(),
+        name="transaction-vouchers-pdf",
+    ),
     path("refund/request/", views.RequestRefund.as_view(), name="refund-request"),
     path("refunds/", views.Refunds.as_view(), name="refunds"),
     path("webhook/", views.Webhook.as_view(), name="webhook"),

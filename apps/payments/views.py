@@ -29,6 +29,7 @@ from apps.core.idempotency import RequestKey
 from apps.users.current_user import current_user
 from apps.users.errors import AccountClosed
 from apps.vouchers.errors import VoucherTypeNotFound
+from apps.vouchers.voucher_pdf import Paper, vouchers_pdf
 
 from . import errors, row_queries, selectors, services, webhooks
 from .documents import (
@@ -48,6 +49,7 @@ from .serializers import (
     OlderConfirmOutput,
     OlderPaymentIntentOutput,
     OlderPurchaseInput,
+    PaperInput,
     PaymentIntentOutput,
     PurchaseInput,
     PurchaseOutput,
@@ -281,6 +283,24 @@ class TransactionDetail(APIView):
         row = row_queries.transaction_row_of(current_user(request), transaction_id)
         vouchers = row_queries.voucher_rows_of(row.id)
         return document_response(request, transaction_detail_document(row, vouchers, timezone.now()))
+
+
+class VouchersPdf(APIView):
+    content_negotiation_class = IgnoreClientContentNegotiation
+
+    @documented(
+        "All vouchers of one of my payments, to print: with their codes, and each with its state.",
+        operation_id="transaction_vouchers_pdf",
+        parameters=[PaperInput],
+        answers={(200, "application/pdf"): OpenApiTypes.BINARY},
+        errors=(errors.TransactionNotFound, errors.NotPaid),
+    )
+    def get(self, request: Request, transaction_id: int) -> HttpResponse:
+        params = validated(PaperInput, request.query_params)
+        mine = selectors.transactions_of(current_user(request))
+        paid = selectors.paid_transaction(transaction_id, among=mine)
+        content = vouchers_pdf(paid.vouchers, Paper(params["paper"]))
+        return file_response(content, media_type="application/pdf", name=f"vouchers-{paid.pk}.pdf")
 
 
 class Receipt(APIView):

@@ -1,4 +1,4 @@
-"""Vouchers on paper: one on a page of its own, or eight to a sheet to cut apart.
+"""Vouchers on paper: one on a page of its own or on a slip, or eight to a sheet to cut apart.
 
 The page says what held when it was printed: a voucher that can't be redeemed then has no QR code and says why.
 Its code stands on the page alone, not in what the document says of itself.
@@ -7,6 +7,7 @@ Its code stands on the page alone, not in what the document says of itself.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 from django.conf import settings
@@ -27,6 +28,16 @@ MOST: Final = 10_000
 COLUMNS: Final = 2
 ROWS: Final = 4
 WARNING: Final = "Whoever holds this code can use it. Keep it like cash."
+SLIP: Final = (80.0, 122.0)  # of the printer of a till
+
+
+class Paper(StrEnum):
+    """What vouchers are printed on: a page or a slip for each, or sheets of eight."""
+
+    A5 = "a5"
+    A4 = "a4"
+    LETTER = "letter"
+    SLIP = "80mm"
 
 
 def voucher_pdf(voucher: Voucher) -> bytes:
@@ -34,19 +45,39 @@ def voucher_pdf(voucher: Voucher) -> bytes:
 
     The same voucher at the same minute gives the same bytes.
     """
-    with new_document(pdf.A5_LANDSCAPE, title="Voucher") as page:
-        _page(page, voucher, timezone.now())
+    return vouchers_pdf([voucher], Paper.A5)
+
+
+def vouchers_pdf(vouchers: Iterable[Voucher], paper: Paper) -> bytes:
+    """Vouchers to print on this paper, in their order. Needs each one's type loaded.
+
+    Raises ValueError for none at all.
+    """
+    if paper == Paper.A4:
+        return sheets_pdf(vouchers)
+    if paper == Paper.LETTER:
+        return sheets_pdf(vouchers, size=pdf.LETTER)
+    size, draw = (SLIP, _slip) if paper == Paper.SLIP else (pdf.A5_LANDSCAPE, _page)
+    now = timezone.now()
+    index = -1
+    with new_document(size, title="Voucher") as page:
+        for index, voucher in enumerate(vouchers):
+            if index:
+                page.next_page()
+            draw(page, voucher, now)
+        if index < 0:
+            raise ValueError("There is no voucher to print.")
         return page.pdf()
 
 
-def sheets_pdf(vouchers: Iterable[Voucher]) -> bytes:
-    """Vouchers to print and cut apart, eight to a sheet (A4), in their order. Needs each one's type loaded.
+def sheets_pdf(vouchers: Iterable[Voucher], *, size: tuple[float, float] = pdf.A4) -> bytes:
+    """Vouchers to print and cut apart, eight to a sheet, in their order. Needs each one's type loaded.
 
     Raises ValueError for none at all. Takes about 13 ms a voucher, for which other PDFs of this process wait.
     """
     now = timezone.now()
     index = -1
-    with new_document(pdf.A4, title="Vouchers") as sheet:
+    with new_document(size, title="Vouchers") as sheet:
         for index, voucher in enumerate(vouchers):
             place = index % (COLUMNS * ROWS)
             if place == 0:
@@ -145,6 +176,39 @@ def _page(page: PdfDocument, voucher: Voucher, now: datetime) -> None:
         colour=pdf.SOFT,
         width=right - left,
     )
+
+
+def _slip(slip: PdfDocument, voucher: Voucher, now: datetime) -> None:
+    words = _words(voucher, now)
+    left, right = 6.0, slip.width - 6
+    column, side = right - left, 46.0
+    middle = slip.width / 2
+
+    slip.text(middle, 8, settings.SHOP_NAME, size=9, align="centre", width=column)
+    y = slip.paragraph(
+        middle,
+        11,
+        voucher.sold_as,
+        width=column,
+        max_lines=2,
+        face=pdf.BOLD,
+        sizes=(13, 11, 9),
+        align="centre",
+    )
+    slip.text(middle, y + 3, words.service, size=7.5, align="centre", width=column)
+    if words.obstacle:
+        _refusal(slip, middle - side / 2, 30, side, side, words, big=16, small=9)
+    else:
+        slip.matrix(middle - side / 2, 30, side, qr.modules(voucher.code))
+    _code(slip, left + 3, 84, voucher, words, size=15, room=column - 6)
+    slip.line(left, 88, right, 88)
+    slip.text(left, 94, "Valid until", size=8)
+    slip.text(right, 94, words.last_day, face=pdf.BOLD, size=9, align="right", width=column - 20)
+    slip.text(right, 98, words.last_minute, size=7, align="right", width=column)
+    slip.text(left, 103, " · ".join(filter(None, (words.uses, words.value))), size=8, width=column)
+    how = "It could not be redeemed when this was printed." if words.obstacle else WARNING
+    slip.paragraph(left, 105.5, how, width=column, max_lines=2, sizes=(7.5, 6.5))
+    slip.text(left, 118, f"Printed {format_moment(now)}", size=6, width=column)
 
 
 def _ticket(sheet: PdfDocument, x: float, y: float, voucher: Voucher, now: datetime) -> None:

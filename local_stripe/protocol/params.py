@@ -58,16 +58,16 @@ def text(longest: int = 5000) -> Reader:
 
 def statement(name: str, raw: Any) -> str:
     """What stands on a card's statement (docs, "Statement descriptors"): Latin characters, one of them a letter."""
-    raw = text(22)(name, raw)
-    if not re.search("[A-Za-z]", raw):
+    words: str = text(22)(name, raw)
+    if not re.search("[A-Za-z]", words):
         raise invalid("The statement descriptor must contain at least one alphabetic character.", name)
-    if not raw.isprintable() or not raw.encode("latin-1", "replace").decode("latin-1") == raw:
+    if not words.isprintable() or words.encode("latin-1", "replace").decode("latin-1") != words:
         raise invalid("The statement descriptor must contain only Latin characters.", name)
-    if forbidden := set(raw) & set("<>\\'\"*"):
+    if forbidden := set(words) & set("<>\\'\"*"):
         raise invalid(
             f"The statement descriptor contains invalid characters: {''.join(sorted(forbidden))}", name
         )
-    return raw
+    return words
 
 
 def clearable(inner: Reader) -> Reader:

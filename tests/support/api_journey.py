@@ -148,6 +148,8 @@ class Journey:
         self.send("GET", address)
         self.send("GET", f"{address}receipt/")
         self.send("POST", f"{address}receipt/")
+        self.send("GET", f"{address}vouchers/pdf/")
+        self.send("GET", f"{address}vouchers/pdf/?paper=a3")
 
     def buy_as_older_clients_do(self) -> None:
         body = {"voucher_type_id": self.school.pk, "quantity": 1}

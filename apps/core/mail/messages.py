@@ -5,6 +5,7 @@ The rows are post_office's. They are written here and not by its `mail.send`, wh
 """
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from post_office.models import PRIORITY, STATUS, Email
 
 from apps.core.email_addresses import is_address
 
+LONGEST_WORD: Final = 15  # of a name that mails greet by
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 
 
@@ -46,6 +48,7 @@ def register_attachment(name: str, make: Callable[..., Attachment]) -> None:
 def compose(
     *,
     to: str,
+    name: str,
     subject: str,
     template: str,
     context: dict[str, Any],
@@ -54,7 +57,12 @@ def compose(
     attach: tuple[str, dict[str, Any]] | None,
 ) -> Email:
     """The row of a mail, not saved yet; see `queue.enqueue`."""
-    context = {"shop_name": settings.SHOP_NAME, "shop_contact": settings.SHOP_CONTACT, **context}
+    context = {
+        "greeting": greeting(name),
+        "shop_name": settings.SHOP_NAME,
+        "shop_contact": settings.SHOP_CONTACT,
+        **context,
+    }
     message = render_to_string(f"{template}.txt", context) + render_to_string(
         "core/mail_signature.txt", context
     )
@@ -71,6 +79,18 @@ def compose(
         headers=_HEADERS | _reply_to() | (headers or {}),
         context={"attach": attach} if attach else None,
     )
+
+
+def greeting(name: str) -> str:
+    """How a mail begins: "Hello Ama," or, for what may be no first name, "Hello,".
+
+    People choose their names, and whoever registers with another's address would write to them in the shop's: so no
+    address, number or sentence is taken for one, and nothing as long as what is worth something.
+    """
+    words = re.split(r"[ '\u2019-]", name.strip())
+    letters = all(unicodedata.category(sign)[0] in "LM" for word in words for sign in word)
+    is_name = letters and 0 < len(words) <= 3 and all(0 < len(word) <= LONGEST_WORD for word in words)
+    return f"Hello {name.strip()}," if is_name else "Hello,"
 
 
 def attachment_of(email: Email) -> Attachment | None:

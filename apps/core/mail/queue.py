@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 def enqueue(
     *,
     to: str,
+    name: str = "",
     subject: str,
     template: str,
     context: dict[str, Any],
@@ -33,6 +34,7 @@ def enqueue(
 ) -> None:
     """Put a mail into the queue: `template`.txt and `template`.html, rendered with `context`.
 
+    `name` is the first name of whom it greets, where its template has `greeting`.
     Call it in the transaction of what the mail reports. It is not sent after `expires_at`. For an address that can't be
     mailed nothing is queued. An empty `to` makes a row that counts as sent: for a caller who must not learn from the
     time that it takes that nobody gets mail.
@@ -44,6 +46,7 @@ def enqueue(
         return
     email = compose(
         to=to,
+        name=name,
         subject=subject,
         template=template,
         context=context,

@@ -24,6 +24,7 @@ WHITE: Final = white
 
 A4: Final = (210.0, 297.0)
 A5_LANDSCAPE: Final = (210.0, 148.0)
+LETTER: Final = (215.9, 279.4)
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 Each function puts one mail into the queue, in the database transaction of what it reports, and returns whether
 there is anybody to send it to: an account that was closed has no address. No mail says anything that a person
-could have written about themselves: whoever registered with another's address would write to them in our name.
+could have written about themselves, but their first name where it is one (`core.mail.messages.greeting`): whoever
+registered with another's address would write to them in our name.
 """
 
 import logging
@@ -197,6 +198,7 @@ def _queue(
             context = {**context, "subject": subject, "paragraphs": paragraphs}
         mail.enqueue(
             to=address,
+            name=paid.user.first_name,
             subject=subject,
             template=template,
             context={**context, "link": settings.FRONTEND_URL},

@@ -91,6 +91,7 @@ def _remind(owner_id: int, now: datetime) -> bool:
     soonest = format_day(listed[0].expiry_date)
     mail.enqueue(
         to=owner.mail_address,
+        name=owner.first_name,
         subject=(
             f"Your voucher expires on {soonest}" if total == 1 else f"{total} of your vouchers expire soon"
         ),

@@ -48,6 +48,7 @@ def reissue_voucher(
     )
     mail.enqueue(
         to=voucher.user.mail_address,
+        name=voucher.user.first_name,
         subject="Your voucher has a new code",
         template="vouchers/new_code",
         context={"voucher": voucher, "before": before, "link": settings.FRONTEND_URL},
