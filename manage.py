@@ -15,13 +15,13 @@ def main() -> None:
     if sys.argv[1:2] == ["test"]:
         from tests.support import services
 
-        services.use()
-    choose_settings()
+        services.use(pooled="--pooled" in sys.argv)
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
     try:
+        choose_settings()
         assert settings.INSTALLED_APPS  # read the settings now: Django would go on without them
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:  # it says what to do: a traceback would bury that

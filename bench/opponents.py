@@ -206,6 +206,8 @@ def _product_environment(machine: Machine, database: str, **values: str) -> dict
             "STRIPE_TEST_MODE": "True",
             "CORS_ALLOWED_ORIGINS": "https://app.example.org",
             "FRONTEND_URL": "https://app.example.org",
+            "EMAIL_HOST": "localhost",
+            "DEFAULT_FROM_EMAIL": "vouchers@example.org",
             "TRUSTED_PROXY_COUNT": "1",
             "RATE_LIMITS_ENABLED": "False",
             "TIME_ZONE": "UTC",

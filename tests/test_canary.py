@@ -220,6 +220,7 @@ class FaultTests(CanaryTestCase):
             "issue_receipts": [[]],
             "issue_vouchers": [[*issue, str(folder / "codes.csv"), "--force"], [*issue, "/nowhere/x.csv"]],
             "migrate": [["--verbosity", "0"]],
+            "prepare_database": [["--reset"]],
             "rebuild_daily_figures": [[]],
             "recalculate_payments": [["--apply"]],
             "reconcile_payments": [["--apply"]],

@@ -13,6 +13,7 @@ from pathlib import Path
 from smtplib import SMTPDataError
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import quote
 
 from django.apps import apps
 from django.conf import settings
@@ -54,6 +55,7 @@ TEXTS = (models.CharField, models.TextField, models.JSONField)
 # Each place that masks, how often it does, and what tells a code if it does not.
 PLACES = {
     "apps.core.apps": (2, {"admin.LogEntry.object_repr", "admin.LogEntry.change_message"}),
+    "apps.core.hosts": (1, {"host"}),
     "apps.core.logs.handlers": (2, {"text", "json"}),
     "apps.core.logs.redaction": (2, {"printed"}),  # the second masks the ends of a long text
     "apps.core.exports.service": (1, {"core.DataExport.criteria"}),
@@ -134,6 +136,9 @@ class RowsTests(CanaryTestCase):
         self.export(text)
         self.fail_to_mail(text)
         self.log(text)
+        with self.assertLogs("apps.core.hosts", "WARNING") as logged:
+            self.api.get("/api/", headers={"Host": quote(spelt, safe="-")})
+        self.other["host"] = "".join(logged.output)
 
     def withdraw(self, text):
         options = {"type": self.type.name, "reason": text, "apply": True, "stdout": io.StringIO()}

@@ -4,14 +4,22 @@ import os
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import dj_database_url
 from decouple import Csv, UndefinedValueError, config
 from django.core.exceptions import ImproperlyConfigured
 
 words = Csv()
+
+ENV_FILE: Final = Path(__file__).resolve().parent.parent / ".env"
+HOST: Final = re.compile(
+    r"\.?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\]|\*", re.IGNORECASE | re.ASCII
+)
 
 
 def read(name: str, default: Any = "", cast: Callable[[Any], Any] = str) -> Any:
@@ -19,6 +27,7 @@ def read(name: str, default: Any = "", cast: Callable[[Any], Any] = str) -> Any:
 
     Raises ImproperlyConfigured, naming the variable but never its value, when `cast` refuses it.
     """
+    check_file(ENV_FILE)
     try:
         value = config(name)
     except UndefinedValueError:
@@ -31,6 +40,27 @@ def read(name: str, default: Any = "", cast: Callable[[Any], Any] = str) -> Any:
         raise ImproperlyConfigured(
             f"{name} in the environment or .env can't be read: not a valid value."
         ) from error
+
+
+@lru_cache(maxsize=4)
+def check_file(path: Path) -> None:
+    """Refuse a `.env` that is no plain UTF-8: its first variable would go unseen, or all of them.
+
+    Raises ImproperlyConfigured.
+    """
+    content = path.read_bytes() if path.is_file() else b""
+    if content.startswith(b"\xef\xbb\xbf"):
+        problem = "begins with a byte order mark"
+    elif content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content:
+        problem = "is UTF-16"
+    else:
+        try:
+            content.decode()
+        except UnicodeDecodeError:
+            problem = "is not UTF-8"
+        else:
+            return
+    raise ImproperlyConfigured(f"{path.name} {problem}: save it as UTF-8 without a byte order mark.")
 
 
 def rate(text: str) -> tuple[int, int]:
@@ -101,7 +131,8 @@ def line(text: str, longest: int) -> str:
 def site(text: str) -> str:
     """The address of a site, to which links add a path: https://app.example.com, or with a path of its own."""
     address = urlsplit(text.strip())
-    if address.scheme not in ("http", "https") or not address.hostname or address.query or address.fragment:
+    has_more = address.query or address.fragment or re.search(r"\s", address.geturl())
+    if address.scheme not in ("http", "https") or not address.hostname or has_more:
         raise ValueError("Such as https://app.example.com.")
     return address.geturl()
 
@@ -121,8 +152,23 @@ def redis_address(text: str) -> str:
     """The address of a Redis, as its client reads it: redis://, rediss:// or unix://."""
     from redis.connection import parse_url  # not at the top: most set-ups on one machine have none
 
+    if re.search(r"\s", text.strip()):
+        raise ValueError("Only the address belongs there.")
     parse_url(text.strip())
     return text.strip()
+
+
+def database(text: str) -> dict[str, Any]:
+    """The settings of a database from its address."""
+    if re.search(r"\s", text.strip()):
+        raise ValueError("Only the address belongs there.")
+    return dict(dj_database_url.parse(text.strip()))
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is this very machine, so that nobody else gets there."""
+    host = host.strip("[]").rstrip(".").lower()
+    return host in ("localhost", "::1", "0.0.0.0") or host.endswith(".localhost") or host.startswith("127.")  # noqa: S104
 
 
 def time_zone(text: str) -> str:

@@ -27,8 +27,6 @@ def logging_config(*, level: str, form: str, file: str) -> dict[str, Any]:
             "django.server": {"handlers": [], "level": "ERROR", "propagate": True},
             "django.request": {"level": "ERROR"},
             "django.template": {"level": "INFO"},  # its debugging lines print a page's whole context
-            # scanners, all day
-            "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
             "stripe": {"level": "WARNING"},
             "post_office": {"handlers": ["nowhere"], "level": "WARNING"},  # it would add a handler of its own
         },

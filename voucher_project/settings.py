@@ -15,17 +15,17 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from .cors_headers import ALLOWED_HEADERS
-from .database import connection_options
+from .database import connection_options, time_limits
 from .environment import (
     amounts,
     count,
     currency,
+    database,
     days,
     label,
     one_of,
     origins,
     positive_count,
-    rate,
     read,
     redis_address,
     site,
@@ -37,6 +37,7 @@ from .logging_config import logging_config
 from .openapi import API_DESCRIPTION as API_DESCRIPTION
 from .openapi import VERSION as VERSION
 from .openapi import spectacular_settings
+from .rate_limits import PRESETS, rate_limits
 from .schedule import CELERY_BEAT_SCHEDULE as CELERY_BEAT_SCHEDULE  # a setting
 from .shop_identity import read_identity
 from .unfold_settings import unfold_settings
@@ -84,6 +85,7 @@ MIDDLEWARE = [
     "apps.core.security_headers.SecurityHeadersMiddleware",  # outside all that may answer
     "corsheaders.middleware.CorsMiddleware",
     "apps.core.middleware.ProblemDetailsMiddleware",  # outside all that may refuse a request
+    "apps.core.hosts.HostMiddleware",  # before all that reads the host
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "apps.core.middleware.RejectNulQueryMiddleware",
@@ -132,14 +134,22 @@ TEMPLATES = [
 
 ALLOW_SQLITE = read("ALLOW_SQLITE", DEBUG, cast=bool)
 DATABASES = {
-    "default": read("DATABASE_URL", cast=dj_database_url.parse)
+    "default": read("DATABASE_URL", cast=database)
     or dj_database_url.parse(f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
 }
-DATABASES["default"] |= connection_options(
-    DATABASES["default"],
-    statement_timeout_ms=read("DATABASE_STATEMENT_TIMEOUT_MS", 5000, cast=count),
-    lock_timeout_ms=read("DATABASE_LOCK_TIMEOUT_MS", 2000, cast=count),
+# A pooler (PgBouncer in transaction mode) stands at DATABASE_URL; PostgreSQL itself at DATABASE_DIRECT_URL.
+DATABASE_POOLED = read("DATABASE_POOLED", False, cast=bool)
+DATABASE_TIME_LIMITS = time_limits(
+    statement_ms=read("DATABASE_STATEMENT_TIMEOUT_MS", 5000, cast=count),
+    lock_ms=read("DATABASE_LOCK_TIMEOUT_MS", 2000, cast=count),
 )
+DATABASES["default"] |= connection_options(
+    DATABASES["default"], limits=DATABASE_TIME_LIMITS, pooled=DATABASE_POOLED
+)
+# For what changes settings of its session: migrations. Where there is no pooler, as DATABASES.
+DATABASE_DIRECT = read("DATABASE_DIRECT_URL", cast=database) or {}
+if DATABASE_DIRECT:
+    DATABASE_DIRECT |= connection_options(DATABASE_DIRECT, limits=DATABASE_TIME_LIMITS)
 
 REDIS_URL = read("REDIS_URL", cast=redis_address)
 if REDIS_URL:
@@ -225,30 +235,14 @@ REFERENCE_SHOP = read("REFERENCE_SHOP", DEBUG, cast=bool)
 # The shop is beside the API: with DEBUG where `make run` and `runserver` say that they are, as a cookie of localhost is
 # none of 127.0.0.1.
 _SHOP_URL = read("API_URL", "http://127.0.0.1:8000", cast=site) if DEBUG else API_URL
-FRONTEND_URL = read("FRONTEND_URL", _SHOP_URL if REFERENCE_SHOP else "http://localhost:3000", cast=site)
+_FRONTEND = "http://localhost:3000" if DEBUG else ""
+FRONTEND_URL = read("FRONTEND_URL", _SHOP_URL if REFERENCE_SHOP else _FRONTEND, cast=site)
 
 # --- Limits ---------------------------------------------------------------------------------------------------
 
-# Each is (how many, in how many seconds).
 RATE_LIMITS_ENABLED = read("RATE_LIMITS_ENABLED", True, cast=bool)
-LIMIT_REQUESTS_PER_USER = read("LIMIT_REQUESTS_PER_USER", rate("600/m"), cast=rate)
-LIMIT_REQUESTS_PER_NETWORK = read("LIMIT_REQUESTS_PER_NETWORK", rate("1200/m"), cast=rate)
-LIMIT_LOGIN_PER_ACCOUNT = read("LIMIT_LOGIN_PER_ACCOUNT", rate("10/15m"), cast=rate)
-LIMIT_LOGIN_PER_NETWORK = read("LIMIT_LOGIN_PER_NETWORK", rate("300/15m"), cast=rate)
-LIMIT_LOGIN_ACCOUNTS_PER_NETWORK = read("LIMIT_LOGIN_ACCOUNTS_PER_NETWORK", rate("150/15m"), cast=rate)
-LIMIT_LOGIN_PER_DEVICE = read("LIMIT_LOGIN_PER_DEVICE", rate("10/15m"), cast=rate)
-LIMIT_REGISTER = read("LIMIT_REGISTER", rate("600/h"), cast=rate)
-LIMIT_REGISTER_FAILURES = read("LIMIT_REGISTER_FAILURES", rate("300/h"), cast=rate)
-LIMIT_REFRESH = read("LIMIT_REFRESH", rate("120/m"), cast=rate)
-LIMIT_JUNK_TOKENS = read("LIMIT_JUNK_TOKENS", rate("120/m"), cast=rate)
-LIMIT_PASSWORD_RESET_PER_ACCOUNT = read("LIMIT_PASSWORD_RESET_PER_ACCOUNT", rate("5/h"), cast=rate)
-LIMIT_PASSWORD_RESET_PER_NETWORK = read("LIMIT_PASSWORD_RESET_PER_NETWORK", rate("300/h"), cast=rate)
-LIMIT_UNPAID_PURCHASES_PER_ACCOUNT = read("LIMIT_UNPAID_PURCHASES_PER_ACCOUNT", rate("30/h"), cast=rate)
-LIMIT_UNPAID_PURCHASES_PER_NETWORK = read("LIMIT_UNPAID_PURCHASES_PER_NETWORK", rate("300/h"), cast=rate)
-LIMIT_RECEIPTS = read("LIMIT_RECEIPTS", rate("5/h"), cast=rate)
-LIMIT_EXPORTS = read("LIMIT_EXPORTS", rate("10/h"), cast=rate)
-LIMIT_REDEEM_FAILURES_PER_ACCOUNT = read("LIMIT_REDEEM_FAILURES_PER_ACCOUNT", rate("30/15m"), cast=rate)
-LIMIT_REDEEM_FAILURES_PER_NETWORK = read("LIMIT_REDEEM_FAILURES_PER_NETWORK", rate("120/15m"), cast=rate)
+LIMITS = read("LIMITS", "normal", cast=one_of(*PRESETS))
+globals().update(rate_limits(LIMITS))  # LIMIT_…, each (how many, in how many seconds)
 # An IPv6 /48 has this many times the limit of one of its /64.
 LIMIT_WIDE_NETWORK_TIMES = read("LIMIT_WIDE_NETWORK_TIMES", 4, cast=positive_count)
 
@@ -282,6 +276,12 @@ INSTALLATION = read("INSTALLATION", urlsplit(API_URL).netloc, cast=label)
 SECOND_PERSON_REFUNDS = read("SECOND_PERSON_REFUNDS", {}, cast=amounts)
 SECOND_PERSON_CODE_EXPORTS = read("SECOND_PERSON_CODE_EXPORTS", {}, cast=amounts)
 
+# Calls to Stripe in flight at once, in a process: fewer than its threads, so that the rest answer while Stripe hangs.
+STRIPE_CALLS_AT_ONCE = read("STRIPE_CALLS_AT_ONCE", 4, cast=positive_count)
+
+# Of one free type, over all time.
+FREE_VOUCHERS_PER_PERSON = read("FREE_VOUCHERS_PER_PERSON", 10, cast=positive_count)
+
 # A purchase that nobody paid is canceled at Stripe, and then marked as failed.
 ABANDONED_AFTER = timedelta(hours=read("ABANDONED_AFTER_HOURS", 24, cast=count))
 
@@ -309,14 +309,14 @@ EMAIL_BACKEND = read(
     "EMAIL_BACKEND",
     "apps.core.mail.page_backend.EmailBackend" if DEBUG else "django.core.mail.backends.smtp.EmailBackend",
 )
-EMAIL_HOST = read("EMAIL_HOST", "localhost")
+EMAIL_HOST = read("EMAIL_HOST", "localhost" if DEBUG else "")
 EMAIL_PORT = read("EMAIL_PORT", 25, cast=count)
 EMAIL_USE_TLS = read("EMAIL_USE_TLS", False, cast=bool)
 EMAIL_USE_SSL = read("EMAIL_USE_SSL", False, cast=bool)
 EMAIL_HOST_USER = read("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = read("EMAIL_HOST_PASSWORD")
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = read("DEFAULT_FROM_EMAIL", "vouchers@localhost")
+DEFAULT_FROM_EMAIL = read("DEFAULT_FROM_EMAIL", "vouchers@localhost" if DEBUG else "")
 
 # Mail is a row in the database first. A broker means a worker, which sends it every minute; without one the
 # process that wrote the row sends it, in a thread of its own.
@@ -360,9 +360,9 @@ if TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = read("SECURE_SSL_REDIRECT", not DEBUG, cast=bool)
 SECURE_REDIRECT_EXEMPT = [r"^api/health/"]
-SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
-SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
-SECURE_HSTS_PRELOAD = not DEBUG
+SECURE_HSTS_SECONDS = read("SECURE_HSTS_SECONDS", 0 if DEBUG else 365 * 24 * 3600, cast=count)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = read("SECURE_HSTS_INCLUDE_SUBDOMAINS", not DEBUG, cast=bool)
+SECURE_HSTS_PRELOAD = read("SECURE_HSTS_PRELOAD", not DEBUG, cast=bool)
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
 # Browsers take a `__Host-` cookie over HTTPS only, and from this very host: no other host of the domain can plant one.

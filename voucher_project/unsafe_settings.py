@@ -1,10 +1,14 @@
 """What may not go out: settings with which the app refuses to start when DEBUG is off."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from email.utils import parseaddr
 from typing import Any
+from urllib.parse import urlsplit
 
 from apps.core.email_addresses import is_sender
 
+from .environment import HOST, is_local
 from .stripe_keys import configuration_problems
 
 
@@ -46,14 +50,60 @@ def problems_of(settings: Mapping[str, Any]) -> list[str]:
             "EMAIL_USE_TLS and EMAIL_USE_SSL are both on: a server takes one of them.",
         ),
         (
-            not is_sender(settings["DEFAULT_FROM_EMAIL"]),
-            "DEFAULT_FROM_EMAIL is no sender: one address, or a name in quotation marks and <an address>.",
+            settings["DATABASE_POOLED"] and "sqlite" in settings["DATABASES"]["default"]["ENGINE"],
+            "DATABASE_POOLED is True but DATABASE_URL is SQLite, before which stands no pooler.",
         ),
     ]
-    return [line for wrong, line in rules if wrong] + configuration_problems(
-        settings["STRIPE_SECRET_KEY"],
-        settings["STRIPE_PUBLISHABLE_KEY"],
-        settings["STRIPE_WEBHOOK_SECRETS"],
-        settings["STRIPE_API_BASE"],
-        test_mode=settings["STRIPE_TEST_MODE"],
-    )
+    return [
+        *(line for wrong, line in rules if wrong),
+        *_blanks_in_keys(settings),
+        *_host_problems(settings["ALLOWED_HOSTS"]),
+        *_address_problems(settings["FRONTEND_URL"]),
+        *_mail_problems(settings),
+        *configuration_problems(
+            settings["STRIPE_SECRET_KEY"],
+            settings["STRIPE_PUBLISHABLE_KEY"],
+            settings["STRIPE_WEBHOOK_SECRETS"],
+            settings["STRIPE_API_BASE"],
+            test_mode=settings["STRIPE_TEST_MODE"],
+        ),
+    ]
+
+
+def _blanks_in_keys(settings: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("SECRET_KEY", "JWT_SIGNING_KEY", "JWT_PREVIOUS_SIGNING_KEY"):
+        if re.search(r"\s", settings[name]):
+            yield f"{name} has a blank or a comment in it: only the key belongs there."
+
+
+def _host_problems(hosts: list[str]) -> Iterator[str]:
+    for host in hosts:
+        if host and not HOST.fullmatch(host):  # after a last comma there is an empty one
+            yield (
+                f"ALLOWED_HOSTS has {host[:100]!r}, which is no host name: without scheme, port, path and blanks, "
+                "such as api.example.com."
+            )
+
+
+def _address_problems(frontend_url: str) -> Iterator[str]:
+    """Links in mails and QR codes on paper lead there: what is printed can't be corrected."""
+    if not frontend_url:
+        yield "FRONTEND_URL is missing: links in mails and QR codes lead there, such as https://app.example.com."
+    elif is_local(urlsplit(frontend_url).hostname or ""):
+        yield "FRONTEND_URL is an address of this machine: links in mails and QR codes would lead nobody there."
+
+
+def _mail_problems(settings: Mapping[str, Any]) -> Iterator[str]:
+    sender = settings["DEFAULT_FROM_EMAIL"]
+    domain = parseaddr(sender)[1].rpartition("@")[2]
+    if not sender:
+        yield "DEFAULT_FROM_EMAIL is missing: the sender of all mail, such as vouchers@example.com."
+    elif not is_sender(sender):
+        yield "DEFAULT_FROM_EMAIL is no sender: one address, or a name in quotation marks and <an address>."
+    elif is_local(domain) or "." not in domain:
+        yield "DEFAULT_FROM_EMAIL is an address of this machine: mail servers would refuse it."
+    if settings["EMAIL_BACKEND"] == "django.core.mail.backends.smtp.EmailBackend":
+        if not settings["EMAIL_HOST"]:
+            yield "EMAIL_HOST is missing: the mail server; localhost, if this machine has one."
+        elif not HOST.fullmatch(settings["EMAIL_HOST"]):
+            yield "EMAIL_HOST is no host name: without port, blanks and comments."

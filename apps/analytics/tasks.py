@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
-from apps.core.locks import try_lock
+from apps.core import leases
 from apps.core.models import JobResult
 from apps.core.tasks import LONG_JOB
 
@@ -20,8 +20,13 @@ def update_daily_figures() -> int:
 
     Does nothing where another is at it still: it would wait for that, and keep a worker from other jobs.
     """
-    with try_lock("daily figures") as mine:
-        return daily_figures.update() if mine else 0
+    with leases.try_acquire("daily figures") as lease:
+        if lease is None:
+            return 0
+        try:
+            return daily_figures.update(before_each_step=lease.renew)
+        except leases.LeaseLost:  # what was counted so far is committed, and another goes on
+            return 0
 
 
 @shared_task(name="analytics.audit", **LONG_JOB)

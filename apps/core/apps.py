@@ -11,6 +11,8 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
+        from . import checks  # noqa: F401 - they register themselves
+
         pre_save.connect(mask, sender="admin.LogEntry")
 
 

@@ -1,10 +1,13 @@
 """What operators ask about the running system."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from django.conf import settings
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
@@ -12,10 +15,12 @@ log = logging.getLogger(__name__)
 
 
 NECESSARY: Final = ("database", "migrations")
+LIMITS_DIFFER: Final = "differ"
 
 
 def readiness() -> dict[str, str]:
-    """Each dependency's state: "ok", "pending" (migrations), "not configured", or that it does not answer.
+    """Each dependency's state: "ok", "pending" (migrations), "differ" (time limits of the database), "not writable"
+    (media), "not configured", or that it does not answer.
 
     Then it is "failed" where no request works without it (`NECESSARY`), and "degraded" where limits are weaker and
     jobs wait, but every request is served.
@@ -23,6 +28,8 @@ def readiness() -> dict[str, str]:
     checks: dict[str, Callable[[], str]] = {
         "database": _database,
         "migrations": _migrations,
+        "time_limits": time_limits,
+        "media": media,
         "cache": _cache,
         "broker": _broker,
     }
@@ -50,6 +57,32 @@ def _database() -> str:
 def _migrations() -> str:
     executor = MigrationExecutor(connection)
     return "pending" if executor.migration_plan(executor.loader.graph.leaf_nodes()) else "ok"
+
+
+def time_limits() -> str:
+    """Whether the database ends statements and waits of requests when the settings say; "differ" where it does not.
+
+    Behind a pooler they are settings of the role (`manage.py prepare_database`), which may be missing or old.
+    """
+    if connection.vendor != "postgresql":
+        return "ok"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)",
+            [list(settings.DATABASE_TIME_LIMITS)],
+        )
+        in_force = {name: int(milliseconds) for name, milliseconds in cursor.fetchall()}
+    return "ok" if in_force == settings.DATABASE_TIME_LIMITS else LIMITS_DIFFER
+
+
+def media() -> str:
+    """Whether uploads can be stored; "not writable" where the folder, or the one to make it in, can't be written."""
+    if not isinstance(default_storage, FileSystemStorage):
+        return "ok"
+    folder = Path(default_storage.location)
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return "ok" if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK) else "not writable"
 
 
 def _cache() -> str:

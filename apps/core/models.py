@@ -110,3 +110,19 @@ class DataExport(models.Model):
         """Note that the whole file was taken, with so many rows."""
         self.rows, self.finished_at = rows, timezone.now()
         self.save(update_fields=("rows", "finished_at"))
+
+
+class Lease(models.Model):
+    """Who does what only one may do at a time, and until when; see `leases.py`."""
+
+    name = models.CharField(max_length=100)
+    holder = models.CharField(max_length=100, help_text="Host, process and a random number.")
+    expires_at = models.DateTimeField(help_text="By the database's clock; in the past: nobody holds it.")
+
+    class Meta:
+        # Not `unique=True` of the field: on PostgreSQL that makes a second index, for prefixes.
+        constraints = (models.UniqueConstraint(fields=("name",), name="core_lease_name"),)
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name

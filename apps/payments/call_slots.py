@@ -1,10 +1,12 @@
-"""How many calls to Stripe may be in flight: so many in a process, and of one user one.
+"""How many calls to Stripe may be in flight: so many in a process, and of one user one; none while Stripe says so.
 
 A Stripe that hangs holds a slot, and a thread, for as long as our timeouts allow. The requests that one user sends at
 once wait for each other, and leave the other slots to other users.
 """
 
+import math
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -39,6 +41,27 @@ class CallSlots:
                     self._free += 1
                     self._callers.discard(caller)
                     self._changed.notify_all()
+
+
+class Pause:
+    """Until when a process sends nothing to Stripe."""
+
+    LONGEST: Final = 60  # seconds
+
+    def __init__(self) -> None:
+        self._until = 0.0  # time.monotonic
+
+    def begin(self, seconds: int) -> None:
+        """Send nothing for so many seconds from now, at most LONGEST; a longer pause stays."""
+        self._until = max(self._until, time.monotonic() + min(seconds, self.LONGEST))
+
+    def left(self) -> int:
+        """How many seconds of it are left, rounded up; 0 for none."""
+        return max(0, math.ceil(self._until - time.monotonic()))
+
+    def end(self) -> None:
+        """Calls may be sent again; for tests."""
+        self._until = 0.0
 
 
 @contextmanager

@@ -26,6 +26,11 @@ class PurchaseCanceled(ConflictError):
     )
 
 
+class FreeLimitReached(ConflictError):
+    code = "free_limit_reached"
+    detail = "You have as many of these free vouchers as one person may have, or would have more with these."
+
+
 class NotPaid(ConflictError):
     code = "not_paid"
     detail = "This transaction has not been paid."
@@ -86,3 +91,19 @@ class PaymentProviderUnavailable(UnavailableError):
 
 class CallSlotsTaken(PaymentProviderUnavailable):
     """The call to Stripe was not sent at all: other calls are in flight."""
+
+
+class CallsPaused(CallSlotsTaken):
+    """The call to Stripe was not sent at all: Stripe has said that we come back after `retry_after` seconds."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
+class RateLimited(PaymentProviderUnavailable):
+    """Stripe has had too many calls of ours, and did nothing; it may be called again after `retry_after` seconds."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after

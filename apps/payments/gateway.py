@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -22,14 +21,16 @@ import stripe
 from django.conf import settings
 
 from . import stripe_amounts, stripe_wording
-from .call_slots import CallSlots
+from .call_slots import CallSlots, Pause
 from .errors import (
     AmountTooLarge,
     AmountTooSmall,
     CallSlotsTaken,
+    CallsPaused,
     PaymentProviderUnavailable,
-    SignatureInvalid,
+    RateLimited,
 )
+from .event_signatures import verified_body
 from .stripe_http import PooledClient
 from .stripe_objects import Dispute as Dispute
 from .stripe_objects import Event as Event
@@ -48,12 +49,11 @@ stripe.enable_telemetry = False
 # A web request waits for at most two tries of (connect, read) seconds; gunicorn's timeout is above their sum.
 TIMEOUTS: Final = (2, 6)
 RETRIES: Final = 1
-CALLS_AT_ONCE: Final = 4  # half of gunicorn.conf.py's threads: the rest answer while Stripe hangs
-SLOT_WAIT: Final = 0.5  # seconds for which a call waits for one of these slots
-SIGNATURE_TOLERANCE: Final = 300
+CALLS_AT_ONCE: Final[int] = settings.STRIPE_CALLS_AT_ONCE
+SLOT_WAIT: Final = 0.5  # seconds for which a call waits for a slot
 CLOCK_TOLERANCE: Final = 300  # seconds by which Stripe's clock and ours may differ
 
-_slots = CallSlots(CALLS_AT_ONCE)
+_slots, pause = CallSlots(CALLS_AT_ONCE), Pause()
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.]{0,254}")
 
 
@@ -246,10 +246,7 @@ def read_event(read_body: Callable[[], bytes], signature: str) -> Event | None:
     and Stripe turns off an endpoint that refuses these. Raises SignatureInvalid unless one of our secrets signed the
     body just now; without a signature of just now the body is not even read.
     """
-    _check_signing_time(signature)
-    body = read_body()
-    if not any(_is_signed(body, signature, secret) for secret in settings.STRIPE_WEBHOOK_SECRETS):
-        raise SignatureInvalid
+    body = verified_body(read_body, signature)
     try:
         payload = json.loads(body.decode())
         event = Event(id=payload["id"], type=payload["type"], object_id=payload["data"]["object"]["id"])
@@ -261,24 +258,11 @@ def read_event(read_body: Callable[[], bytes], signature: str) -> Event | None:
     return event if storable and _IDENTIFIER.fullmatch(event.object_id) else None
 
 
-def _check_signing_time(signature: str) -> None:
-    """Refuse a timestamp five minutes away, in either direction (Stripe's docs, "Webhooks", verify signatures)."""
-    signed_at = re.search(r"(?:^|,)t=(\d{1,15})(?:,|$)", signature, re.ASCII)
-    if signed_at is None or abs(int(signed_at[1]) - time.time()) > SIGNATURE_TOLERANCE:
-        raise SignatureInvalid
-
-
-def _is_signed(body: bytes, signature: str, secret: str) -> bool:
-    try:
-        # Empty secrets are refused by the library: they would accept forgeries.
-        return bool(stripe.WebhookSignature.verify_header(body, signature, secret, SIGNATURE_TOLERANCE))
-    except (stripe.SignatureVerificationError, UnicodeError):  # Stripe signs UTF-8 only
-        return False
-
-
 @contextmanager
 def _conversation() -> Iterator[None]:
-    """A slot among the calls in flight; Stripe's errors become ours."""
+    """A slot among the calls in flight, none while Stripe wants no calls; Stripe's errors become ours."""
+    if left := pause.left():
+        raise CallsPaused(retry_after=left)
     with _slots.slot(timeout=SLOT_WAIT) as free:
         if not free:
             log.warning("Stripe: no slot for a call: all %s are taken, or the user's own", CALLS_AT_ONCE)
@@ -287,9 +271,23 @@ def _conversation() -> Iterator[None]:
             yield
         except stripe.InvalidRequestError as error:
             raise _refusal(error)() from error
+        except stripe.RateLimitError as error:
+            raise _rate_limited(error) from error
         except stripe.StripeError as error:
             log.error("Stripe: %s, request %s", type(error).__name__, error.request_id)
             raise (ErrorKept if _is_kept(error) else PaymentProviderUnavailable) from error
+
+
+def _rate_limited(error: stripe.RateLimitError) -> RateLimited:
+    """Stripe's 429. Without Retry-After, as where another call has the object locked, nobody else has to wait."""
+    seconds = str((error.headers or {}).get("retry-after") or "")
+    log.warning(
+        "Stripe: too many calls, come back after %.10s s, request %s", seconds or "?", error.request_id
+    )
+    if not seconds.isdecimal():
+        return RateLimited(retry_after=RateLimited.retry_after)
+    pause.begin(int(seconds))
+    return RateLimited(retry_after=min(max(1, int(seconds)), Pause.LONGEST))
 
 
 def _key(name: str, attempt: int) -> str:

@@ -14,7 +14,7 @@ from .services import reconciliation
 
 @shared_task(name="payments.apply_waiting_events")
 def apply_waiting_events() -> int:
-    """Apply the Stripe events that are waiting; how many were applied."""
+    """Apply the Stripe events that are waiting, until none is left or the time is over; how many were applied."""
     return webhooks.apply_waiting()
 
 

@@ -64,6 +64,7 @@ PURCHASE_ERRORS = (
     errors.AmountTooSmall,
     errors.AmountTooLarge,
     errors.CurrencyNotSupported,
+    errors.FreeLimitReached,
     errors.PurchaseCanceled,
     AccountClosed,
     errors.PaymentProviderUnavailable,

@@ -4,23 +4,30 @@ Duplicates and any order are normal: an event only says which object to fetch.
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Final
 
 from django.db import InterfaceError, OperationalError
 from django.db.models import F
 from django.utils import timezone
 
+from apps.core import leases
 from apps.core.errors import UnavailableError
 
 from . import gateway, services
+from .errors import CallsPaused, RateLimited
 from .models import StripeEvent
 
 log = logging.getLogger(__name__)
 
 KEPT_FOR: Final = timedelta(days=90)  # Stripe sends an event again for 30 days at most
 REMOVED_AT_ONCE: Final = 1000
+BUDGET: Final = 50.0  # seconds for waiting events, of the minute after which the schedule begins again
+BATCH: Final = 200
+SILENCES: Final = 3  # one after the other, and Stripe is away; a single one may be the fault of one object
 MOST_TEXT: Final = 200  # characters that the column of the outcome holds
 
 HANDLERS: Final[Mapping[str, Callable[[str], services.SyncResult]]] = {
@@ -95,19 +102,65 @@ def _sentence(result: services.SyncResult) -> str:
     return ", ".join(f"{result.kind.value} {row}" for row in result.detail)[:MOST_TEXT]
 
 
-def apply_waiting(limit: int = 200) -> int:
-    """Apply events that an earlier attempt left waiting, the least tried first; how many were applied."""
-    applied = 0
-    for event in StripeEvent.objects.waiting()[:limit]:
+def apply_waiting(budget: float = BUDGET) -> int:
+    """Apply events that an earlier attempt left waiting, the least tried first, until none is left; how many.
+
+    Each is tried once. Ends early where `budget` seconds are over, where Stripe does not answer for several in a row,
+    or where another process is at it and takes over.
+    """
+    with leases.try_acquire("waiting Stripe events") as lease:
+        if lease is None:
+            return 0
+        try:
+            return _apply_waiting(time.monotonic() + budget, lease)
+        except leases.LeaseLost:
+            return 0
+
+
+def _apply_waiting(deadline: float, lease: leases.Held) -> int:
+    applied = silences = 0
+    tried: set[int] = set()  # those that fail go to the end of the queue, and are not tried twice
+    while batch := list(StripeEvent.objects.waiting().exclude(pk__in=tried)[:BATCH]):
+        for event in batch:
+            if time.monotonic() > deadline:
+                log.warning("Stripe events: more are waiting than the time allowed for")
+                return applied
+            lease.renew()
+            outcome = _try(event, deadline)
+            if outcome is _Outcome.APPLIED:
+                applied += 1
+            else:
+                tried.add(event.pk)
+            silences = silences + 1 if outcome is _Outcome.UNAVAILABLE else 0
+            if silences == SILENCES:
+                return applied
+    return applied
+
+
+class _Outcome(Enum):
+    APPLIED = "applied"
+    UNAVAILABLE = "unavailable"
+    FAILED = "failed"
+
+
+def _try(event: StripeEvent, deadline: float) -> _Outcome:
+    """Apply one event, once more where Stripe says when to come back and that is before `deadline`."""
+    for again in (True, False):
         try:
             apply(event)
+        except (RateLimited, CallsPaused) as error:
+            if again and time.monotonic() + error.retry_after < deadline:
+                time.sleep(error.retry_after)
+                continue
+            return _Outcome.UNAVAILABLE
         except UnavailableError:
             log.warning("Stripe event %s must wait: Stripe does not answer", event.stripe_id)
+            return _Outcome.UNAVAILABLE
         except Exception:  # one bad event must not keep the others waiting
             log.exception("Stripe event %s could not be applied", event.stripe_id)
-        else:
-            applied += 1
-    return applied
+            return _Outcome.FAILED
+        return _Outcome.APPLIED
+    return _Outcome.UNAVAILABLE
 
 
 def remove_old_events(now: datetime) -> int:

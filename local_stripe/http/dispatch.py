@@ -79,6 +79,7 @@ class Api:
         }
         record["request_id"] = request.id
         answer: Answer | None
+        fault: Fault | None = None
         try:
             with self.state.lock:
                 resets = self.state.resets
@@ -103,6 +104,8 @@ class Api:
         if answer:
             version = call.headers.get("stripe-version") or API_VERSION
             answer.headers.update({"Request-Id": request.id or "", "Stripe-Version": _header(version)})
+            if fault and fault.retry_after and answer.status >= 400:
+                answer.headers["Retry-After"] = str(fault.retry_after)
             if request.idempotency_key:
                 answer.headers["Idempotency-Key"] = _header(request.idempotency_key)
         return answer

@@ -52,7 +52,8 @@ class Fault:
     ``delay`` waits so many seconds before the effect, ``effect_then_delay`` after it;
     ``drop`` closes the connection before any effect;
     ``effect_then_error`` executes the request, then answers 500 (True) or this status, which is stored
-    under the idempotency key as Stripe does; or "drop": the true answer is stored, the connection closed.
+    under the idempotency key as Stripe does; or "drop": the true answer is stored, the connection closed;
+    ``retry_after`` sends this many seconds as Retry-After with an error.
     """
 
     method: str = ""
@@ -64,6 +65,7 @@ class Fault:
     drop: bool = False
     effect_then_error: int | str | bool = False
     effect_then_delay: float = 0.0
+    retry_after: int = 0
 
     def matches(self, method: str, path: str) -> bool:
         """Whether the fault applies to a request."""

@@ -133,6 +133,13 @@ class FaultTests(LocalStripeTestCase):
                 refunds = self.client.v1.refunds.list({"payment_intent": intent}).data
                 self.assertEqual([refund.id for refund in refunds], [refund_object["id"]])
 
+    def test_an_error_may_say_when_to_come_back(self) -> None:
+        self.fault(method="POST", path="/v1/payment_intents", status=429, retry_after=3)
+        with self.assertRaises(stripe.RateLimitError) as refused:
+            self.client.v1.payment_intents.create({"amount": 400, "currency": "usd"})
+        self.assertEqual((refused.exception.headers or {}).get("retry-after"), "3")
+        self.client.v1.payment_intents.create({"amount": 400, "currency": "usd"})
+
     def test_a_fault_before_a_refund_leaves_the_money(self) -> None:
         for fault, error in (
             ({"status": 500}, stripe.APIError),

@@ -21,6 +21,8 @@ from django.db import connections
 from django.test import runner as django_runner
 from django.test.utils import override_settings
 
+from . import pooler
+
 SLOWEST: Final = 20  # tests that a run names at its end
 RACE: Final = "race"  # the tag of tests of which only one may run at a time
 SLOW: Final = "slow"  # the tag of classes that take long: with several processes they begin first
@@ -44,6 +46,8 @@ def prepare() -> None:
     static.mkdir(exist_ok=True)  # WhiteNoise warns where it is missing
     override_settings(
         CACHES=caches,
+        # A test is one transaction, and may think for long on a busy machine.
+        DATABASE_TIME_LIMITS=settings.DATABASE_TIME_LIMITS | {"idle_in_transaction_session_timeout": 0},
         MEDIA_ROOT=home() / f"media-{os.getpid()}",  # of each process its own
         STATIC_ROOT=static,
         PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
@@ -53,7 +57,7 @@ def prepare() -> None:
         CELERY_TASK_EAGER_PROPAGATES=True,
     ).enable()
     database = connections["default"]
-    if database.vendor == "postgresql":  # a test is one transaction, and may think for long on a busy machine
+    if database.vendor == "postgresql" and not settings.DATABASE_POOLED:
         options = database.settings_dict["OPTIONS"]
         options["options"] = f"{options.get('options', '')} -c idle_in_transaction_session_timeout=0"
 
@@ -191,8 +195,11 @@ class Runner(django_runner.DiscoverRunner):
 
     parallel_test_suite = _ParallelSuite
 
-    def __init__(self, *arguments: Any, with_database: bool = False, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, with_database: bool = False, pooled: bool = False, **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
+        self.pooled = pooled  # manage.py has started the pooler
         self.with_database = with_database
 
     @classmethod
@@ -203,6 +210,11 @@ class Runner(django_runner.DiscoverRunner):
             action="store_true",
             help="Leave out the tests that are the same beside any database: those that Django lets into none, and "
             f"those with the tag {ANY_DATABASE}.",
+        )
+        parser.add_argument(
+            "--pooled",
+            action="store_true",
+            help="Have the tests' own PostgreSQL behind a PgBouncer, in transaction mode.",
         )
 
     def load_tests_for_label(self, label: str, discover_kwargs: dict[str, Any]) -> unittest.TestSuite:
@@ -235,6 +247,8 @@ class Runner(django_runner.DiscoverRunner):
 
             connection.creation.clone_test_db = clone_all  # type: ignore[method-assign, assignment]
             _let_flush_past_triggers(type(connection.ops))
+        if self.pooled:
+            return pooler.setup_databases(super().setup_databases, **options)
         return super().setup_databases(**options)
 
     def run_suite(self, suite: unittest.TestSuite, **options: Any) -> Any:
@@ -244,6 +258,11 @@ class Runner(django_runner.DiscoverRunner):
         gc.set_threshold(*GARBAGE)
         gc.enable()
         return super().run_suite(suite, **options)
+
+    def teardown_databases(self, old_config: Any, **options: Any) -> None:
+        if self.pooled:
+            pooler.end_connections()
+        super().teardown_databases(old_config, **options)
 
     def get_resultclass(self) -> type[unittest.TextTestResult]:
         base = super().get_resultclass() or unittest.TextTestResult

@@ -53,7 +53,7 @@ ENVIRONMENT = {
 WATCH = """
 cat >/dev/null
 cd "$0"
-kill -KILL $(cat redis.pid)
+kill -KILL $(cat redis.pid pgbouncer.pid)
 kill -QUIT $(head -n 1 data/postmaster.pid)
 for _ in $(seq 100); do
     [ -e data/postmaster.pid ] || break
@@ -64,8 +64,11 @@ rm -rf "$0"
 """
 
 
-def use() -> None:
-    """Start the servers, name them in the environment, and fix the rest of the environment."""
+def use(*, pooled: bool = False) -> None:
+    """Start the servers, name them in the environment, and fix the rest of the environment.
+
+    With `pooled` a PgBouncer of its own stands before the PostgreSQL (`pooler.py`).
+    """
     gc.disable()  # until the tests begin: imports and migrations make much, of which nearly all stays (see runner.py)
     home = new_home()
     _let_python_keep_bytecode()
@@ -76,6 +79,12 @@ def use() -> None:
         os.environ["DATABASE_URL"] = (
             start_postgres(programs, home) if programs else f"sqlite:///{home}/db.sqlite3"
         )
+    if pooled:
+        from . import pooler
+
+        os.environ["DATABASE_DIRECT_URL"] = os.environ["DATABASE_URL"]
+        os.environ["DATABASE_URL"] = pooler.start_pooler(os.environ["DATABASE_URL"], home, user=OTHER_USER)
+        os.environ["DATABASE_POOLED"] = "True"
     if "REDIS_URL" not in os.environ:
         program = redis_program()
         os.environ["REDIS_URL"] = start_redis(program, home) if program else ""

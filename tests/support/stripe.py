@@ -5,6 +5,7 @@ from typing import Any
 
 from django.test import SimpleTestCase, override_settings
 
+from apps.payments import gateway
 from local_stripe import LocalStripe
 
 SECRET = "whsec_local"
@@ -29,6 +30,8 @@ class StripeTestCase(SimpleTestCase):
         self.stripe = local_stripe()
         self.stripe.set_webhook_endpoint(None)
         self.stripe.reset()
+        gateway.pause.end()
+        self.addCleanup(gateway.pause.end)
         override = override_settings(STRIPE_API_BASE=self.stripe.base_url, STRIPE_WEBHOOK_SECRETS=[SECRET])
         override.enable()
         self.addCleanup(override.disable)

@@ -1,8 +1,9 @@
-"""The connection to PostgreSQL: Django's, but for how it is found to be alive at the beginning of a request."""
+"""The connection to PostgreSQL: Django's, but for how it is known to be alive at the beginning of a request, and for
+what a pooler before PostgreSQL can't do."""
 
 import select
 import time
-from typing import Final
+from typing import Any, Final
 
 import psycopg2
 from django.db.backends.postgresql import base
@@ -22,6 +23,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     health_check_done: bool  # Django's
     _used_at = 0.0  # when a query last began (time.monotonic)
+
+    def chunked_cursor(self) -> Any:
+        """A cursor whose rows stay on the server until they are fetched, for `iterator()`.
+
+        Behind a pooler that hands out a connection for a transaction, only inside one: such a cursor belongs to the
+        connection, and the next statement of this client may get another. Outside one all rows are fetched at once.
+        """
+        if self.settings_dict.get("POOLED") and not self.in_atomic_block:
+            return self.cursor()
+        return super().chunked_cursor()
 
     def close_if_health_check_failed(self) -> None:
         """Close the connection if it is dead, so that the query which begins now gets a new one."""

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.test import tag
 from django.utils import timezone
 
 from apps.analytics import tasks
@@ -25,7 +26,8 @@ from apps.analytics.models import (
 )
 from apps.analytics.services import daily_figures
 from apps.analytics.services.daily_figures import jobs, owners, state
-from apps.core.locks import try_lock
+from apps.core import leases
+from apps.core.models import Lease
 from apps.core.snapshots import snapshot
 from apps.payments.tests.money import PaidTestCase
 from apps.vouchers.tests.factories import make_type
@@ -112,13 +114,25 @@ class CommandTests(ApiTestCase):
         self.assertEqual(CountedDay.objects.count(), 2)
 
 
+@tag("pooled")
 class JobTests(RaceTestCase):
     def test_a_second_one_at_the_same_time_leaves_it_to_the_first(self) -> None:
-        with try_lock("daily figures") as mine:
-            self.assertTrue(mine)
+        with leases.try_acquire("daily figures") as lease:
+            self.assertTrue(lease)
             self.assertEqual(self.together(tasks.update_daily_figures), [0])
             self.assertFalse(CountedDay.objects.exists())
         self.assertEqual(tasks.update_daily_figures(), 1)
+
+    def test_one_that_lost_its_lease_counts_no_further(self) -> None:
+        missing = jobs.missing_days
+
+        def taken_over() -> Iterator[Any]:
+            Lease.objects.update(holder="another")
+            return missing()
+
+        with patch.object(jobs, "missing_days", taken_over), self.assertLogs("apps.core.leases", "WARNING"):
+            self.assertEqual(tasks.update_daily_figures(), 0)
+        self.assertFalse(CountedDay.objects.exists())
 
 
 class CountingDuringBusinessTests(PaidTestCase, RaceTestCase):

@@ -18,9 +18,9 @@ from django.conf import settings
 from django.db import IntegrityError, OperationalError, models, transaction
 from django.utils import timezone
 
+from apps.core import leases
 from apps.core.bulk_operation_models import OPEN, subject_of
 from apps.core.errors import ConflictError, DomainError, UnavailableError
-from apps.core.locks import try_lock
 from apps.core.models import BulkOperation, BulkOperationStatus
 
 from .chunks import OperationStopped
@@ -122,8 +122,8 @@ def run(
     what can't be done ends the operation as failed.
     """
     begun = time.monotonic()
-    with try_lock(f"bulk operation {operation_id}") as mine:
-        if not mine or not _note(operation_id, status=BulkOperationStatus.RUNNING, error=""):
+    with leases.try_acquire(f"bulk operation {operation_id}", length=TAKEN_UP_AFTER) as lease:
+        if lease is None or not _note(operation_id, status=BulkOperationStatus.RUNNING, error=""):
             return False
         operation = BulkOperation.objects.get(pk=operation_id)
         try:
@@ -132,7 +132,8 @@ def run(
                     on_progress(operation)
                     if budget is not None and time.monotonic() - begun >= budget:
                         return True
-        except OperationStopped:
+                    lease.renew()
+        except (OperationStopped, leases.LeaseLost):
             return False
         except (OperationalError, UnavailableError, SoftTimeLimitExceeded) as error:
             log.warning("Bulk operation %s was interrupted: %s", operation_id, type(error).__name__)

@@ -43,8 +43,12 @@ class UtilityTests(ApiTestCase):
     def test_ready_names_each_dependency(self):
         response = self.api.get("/api/health/ready/")
         self.assertEqual(response.status_code, 200, response.content)
-        self.assertEqual(response.json()["checks"].keys(), {"database", "migrations", "cache", "broker"})
+        self.assertEqual(
+            response.json()["checks"].keys(),
+            {"database", "migrations", "time_limits", "media", "cache", "broker"},
+        )
         self.assertEqual(response.json()["checks"]["database"], "ok")
+        self.assertEqual(response.json()["checks"]["time_limits"], "ok")
 
     @override_settings(TRUSTED_PROXY_COUNT=2)
     def test_ready_shows_to_staff_alone_whom_the_limits_take_them_for(self):
@@ -101,7 +105,14 @@ class UtilityTests(ApiTestCase):
             response.json(),
             {
                 "status": "ready",
-                "checks": {"database": "ok", "migrations": "ok", "cache": "degraded", "broker": "degraded"},
+                "checks": {
+                    "database": "ok",
+                    "migrations": "ok",
+                    "time_limits": "ok",
+                    "media": "ok",
+                    "cache": "degraded",
+                    "broker": "degraded",
+                },
             },
         )
 
@@ -210,9 +221,22 @@ class ErrorTests(ApiTestCase):
 
     def test_a_host_that_is_not_ours_is_refused_as_a_problem_also_over_plain_http(self):
         for redirect in (False, True):
-            with override_settings(SECURE_SSL_REDIRECT=redirect, ALLOWED_HOSTS=["api.example.com"]):
-                response = self.api.get("/api/health/ready/", headers={"Host": "evil.example"})
+            with (
+                override_settings(SECURE_SSL_REDIRECT=redirect, ALLOWED_HOSTS=["api.example.com"]),
+                self.assertLogs("apps.core.hosts", "WARNING") as logged,
+            ):
+                response = self.api.get("/api/vouchers/types/", headers={"Host": "evil.example"})
             self.assertProblem(response, 400, "bad_request")
+            self.assertIn("'evil.example' refused: it is not in ALLOWED_HOSTS", logged.output[0])
+            self.assertEqual(len(logged.output), 1)
+
+    def test_health_checks_answer_by_whatever_host(self):
+        for ours in (["api.example.com"], [".example.com"]):
+            for redirect in (False, True):
+                with override_settings(SECURE_SSL_REDIRECT=redirect, ALLOWED_HOSTS=ours):
+                    for address in ("/api/health/", "/api/health/ready/"):
+                        response = self.api.get(address, headers={"Host": "10.1.2.3:8000"})
+                        self.assertEqual(response.status_code, 200, response.content)
 
     def test_the_description_answers_problems_as_json_too(self):
         for address in ("/api/schema/", "/api/docs/"):

@@ -38,7 +38,7 @@ from apps.vouchers import services as voucher_services
 from apps.vouchers.errors import VoucherTypeNotFound
 from apps.vouchers.models import VoucherType
 
-from . import fulfilment, idempotency_keys, purchase_rows, unpaid_purchases
+from . import free_vouchers, fulfilment, idempotency_keys, purchase_rows, unpaid_purchases
 from .closed_accounts import cancel_open_purchases
 from .stripe_sync import sync_payment
 
@@ -70,8 +70,8 @@ def start_purchase(
     A free type is issued at once. The same request under the same key goes on with the purchase that it started
     before, also when that was paid meanwhile. A new one counts for the user, and on the counters of its `network`,
     until it is paid. Raises VoucherTypeNotFound, AmountTooSmall, AmountTooLarge, CurrencyNotSupported,
-    IdempotencyKeyReused, RequestInProgress, TooManyAttempts, AccountClosed, PurchaseCanceled where it can't be paid any
-    more, or PaymentProviderUnavailable: then the transaction stays pending and unpaid.
+    FreeLimitReached, IdempotencyKeyReused, RequestInProgress, TooManyAttempts, AccountClosed, PurchaseCanceled where it
+    can't be paid any more, or PaymentProviderUnavailable: then the transaction stays pending and unpaid.
     """
     with database.atomic():
         # An account's starts run one after the other: a second request under a key finds what the first has started.
@@ -205,6 +205,8 @@ def _record(
     if terms.face_value:
         gateway.check_price(terms.face_value, quantity, terms.currency)
         counted = unpaid_purchases.count_start(user=user, unpaid=unpaid, network=network)
+    else:
+        free_vouchers.check_limit(user=user, voucher_type_id=voucher_type_id, quantity=quantity)
     started = Transaction(
         user=user,
         voucher_type=voucher_type,

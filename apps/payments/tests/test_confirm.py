@@ -26,7 +26,7 @@ URL = "/api/payments/confirm-payment/"
 OLDER = "/api/payments/confirm/"
 
 
-@tag("smoke")
+@tag("pooled", "smoke")
 class ConfirmTests(StripeTestCase, ApiTestCase):
     def setUp(self):
         super().setUp()

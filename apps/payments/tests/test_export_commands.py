@@ -18,7 +18,7 @@ from unittest.mock import patch
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
-from django.test import override_settings
+from django.test import override_settings, tag
 
 from apps.core.exports import FILE_TYPES, export_file, service, tables
 from apps.core.models import DataExport
@@ -175,6 +175,7 @@ class ExportCommandTests(CommandTestCase):
             self.run_command("export_vouchers", "--output", str(self.file), "--force")
 
 
+@tag("pooled")
 class SnapshotTests(RaceTestCase):
     """What is paid, begun and refunded while a file is written is not in it, not even in part."""
 

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+from django.test import tag
 from django.utils import timezone
 
 from apps.payments import gateway, services, tasks
@@ -251,6 +252,7 @@ class TroubleTests(KeyTestCase, ApiTestCase):
         self.assertEqual(self.send().json(), first.json())
 
 
+@tag("pooled")
 class KeyRaceTests(KeyTestCase, RaceTestCase):
     def race(self, key):
         """Twenty of one request at once: (transactions, intents at Stripe, distinct successes, statuses)."""

@@ -87,6 +87,7 @@ class KilledTests(ReconcileTestCase, CommittingTestCase):
         self.assertEqual(self.api.post(CONFIRM, {"payment_intent_id": intent_id}).status_code, 200)
         self.assertWhole(bought=1)
 
+    @tag("pooled")
     def test_while_it_waits_for_the_rows_lock(self):
         intent_id = self.start(QUANTITY).json()["payment_intent_id"]
         self.stripe.pay(intent_id)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 import stripe
+from django.test import tag
 
 from apps.payments import gateway
 from apps.payments.models import SoldVoucher, Transaction
@@ -30,6 +31,7 @@ def settle_without_the_lock(intent, read_at):
     return fulfilment.fulfil(row)
 
 
+@tag("pooled")
 class CallsAtOnceTests(StripeTestCase, RaceTestCase):
     def buying(self):
         """A purchase by a new user, to be made as often as one likes, its status."""
@@ -89,6 +91,7 @@ class CallsAtOnceTests(StripeTestCase, RaceTestCase):
         self.assertEqual(set(self.together(*[self.buying()] * 3)), {201})
 
 
+@tag("pooled")
 class FulfilmentRaceTests(StripeTestCase, RaceTestCase):
     def setUp(self):
         super().setUp()

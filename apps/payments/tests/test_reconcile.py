@@ -8,9 +8,11 @@ from unittest.mock import patch
 from uuid import uuid4
 
 from django.core.management import call_command
+from django.test import tag
 from django.utils import timezone
 
-from apps.core.locks import try_lock
+from apps.core import leases
+from apps.core.models import Lease
 from apps.payments import gateway, services, tasks
 from apps.payments.errors import PaymentProviderUnavailable
 from apps.payments.models import Dispute, Refund, Transaction
@@ -54,6 +56,7 @@ class ReconcileTestCase(PaidTestCase):
         return Transaction.objects.get(stripe_payment_intent_id=intent_id)
 
 
+@tag("pooled")
 class ReconcileTests(ReconcileTestCase, ApiTestCase):
     def test_books_that_agree_are_said_to_and_nothing_is_changed(self):
         self.refund(self.buy(2))
@@ -207,12 +210,34 @@ class ReconcileTests(ReconcileTestCase, ApiTestCase):
         self.assertEqual(self.books(paid)[0], "completed")
 
 
+@tag("pooled")
 class SingleFlightTests(ReconcileTestCase, RaceTestCase):
     def test_a_second_one_at_the_same_time_says_so(self):
         def hold():
-            with try_lock("reconcile") as mine:
-                assert mine
+            with leases.try_acquire("reconcile") as lease:
+                assert lease
                 return self.together(lambda: self.run_it(expect=3))
 
         self.assertEqual(hold(), [[]])
         self.assertEqual(self.run_it(), [])
+
+    def test_one_that_another_has_taken_over_repairs_nothing_more(self):
+        first, second = self.paid_unnoticed(), self.paid_unnoticed()
+        self.age()
+        repair = run._repair
+
+        def outlast_the_lease(difference):
+            repaired = repair(difference)
+            Lease.objects.update(holder="another")
+            return repaired
+
+        with (
+            patch.object(run, "_repair", outlast_the_lease),
+            self.assertLogs("apps", "WARNING") as logged,
+        ):
+            self.run_it("--apply", expect=3)
+        self.assertEqual([self.books(paid)[0] for paid in (first, second)], ["completed", "pending"])
+        self.assertIn("paid_not_fulfilled", "".join(logged.output))  # what it did is not lost
+        Lease.objects.all().delete()
+        self.run_it("--apply")
+        self.assertEqual(self.books(second)[0], "completed")

@@ -6,6 +6,7 @@ from unittest.mock import patch
 from uuid import uuid4
 
 from django.core.management import CommandError
+from django.test import tag
 from django.utils import timezone
 
 from apps.payments import gateway, services
@@ -211,6 +212,7 @@ class SpanTests(ReconcileTestCase, ApiTestCase):
         self.assertEqual(self.report["checked"]["paid transactions"], 2)
 
 
+@tag("pooled")
 class ReconcileRaceTests(ReconcileTestCase, RaceTestCase):
     """Confirms, webhooks and reconciliations of one payment at the same instant."""
 

@@ -7,6 +7,7 @@ from unittest import skipUnless
 from unittest.mock import patch
 
 from django.db import connection
+from django.test import tag
 
 from apps.payments import gateway, services
 from apps.payments.errors import NothingToRefund, PaymentProviderUnavailable, RefundDecided
@@ -27,6 +28,7 @@ class RefundRaceTestCase(PaidTestCase, RaceTestCase):
         self.addCleanup(waiting.stop)
 
 
+@tag("pooled")
 class RefundOrRedeemTests(RefundRaceTestCase):
     def race(self, delay=0.0):
         """One round: a voucher of the payment is redeemed while its refund is asked for. Whether both happened."""

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from django.db import connection
 from django.db.models import F
-from django.test import override_settings
+from django.test import override_settings, tag
 
 from apps.payments import gateway
 from apps.payments.models import IdempotencyKey, Transaction
@@ -180,6 +180,7 @@ class NetworkTests(LimitTestCase, ApiTestCase):
 
 
 @override_settings(RATE_LIMITS_ENABLED=True, LIMIT_UNPAID_PURCHASES_PER_ACCOUNT=(3, 3600))
+@tag("pooled")
 class UnpaidRaceTests(LimitTestCase, RaceTestCase):
     def setUp(self):
         super().setUp()

@@ -93,7 +93,7 @@ class TwoAtOnce(VoucherRaceTestCase):
 
     def everybody(self):
         """Without the lock by which a second process leaves an operation alone: the row's lock has to do."""
-        return patch.object(service, "try_lock", always)
+        return patch.object(service.leases, "try_acquire", always)
 
     def test_no_voucher_is_handled_twice(self):
         with patch.object(batch_changes, "CHUNK", 2):
@@ -112,14 +112,17 @@ class TwoAtOnce(VoucherRaceTestCase):
             self.assertCaught(self.race, lambda outcome: outcome != self.RIGHT, rounds=self.rounds)
 
 
-def always(name):
-    """A twin of `try_lock` that lets everybody in."""
+def always(name, length):
+    """A twin of `try_acquire` that lets everybody in."""
     return AlwaysMine()
 
 
 class AlwaysMine:
     def __enter__(self):
-        return True
+        return self
+
+    def renew(self):
+        pass
 
     def __exit__(self, *error):
         return None

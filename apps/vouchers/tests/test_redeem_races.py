@@ -7,6 +7,7 @@ from datetime import timedelta
 from unittest.mock import patch
 
 from django.db import IntegrityError, connection
+from django.test import tag
 from django.utils import timezone
 
 from apps.users.tests.factories import make_user
@@ -42,6 +43,7 @@ def redeem_by_reading_first(*, code, user, service_type=None, details=None):
     return answer_to(usage)
 
 
+@tag("pooled")
 class RedeemRaceTests(RaceTestCase):
     def race(self, uses):
         """One round: (successes, used-up answers, other answers, usages, uses left)."""
@@ -91,6 +93,7 @@ def redeem_without_a_second_look(**request):
     return services.Answer(redemption._redeem(**{"service_type": None, "details": None, **request}))
 
 
+@tag("pooled")
 class OneKeyRaceTests(RaceTestCase):
     COPIES = 20
 

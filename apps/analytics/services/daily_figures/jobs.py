@@ -1,7 +1,7 @@
 """What the job and the command do: count days, and add what happened since."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
@@ -48,17 +48,21 @@ DAYS_PER_RUN: Final = 60  # that are missing and counted by one run of the job
 DAY: Final = timedelta(days=1)
 
 
-def update(now: datetime | None = None) -> int:
+def update(now: datetime | None = None, *, before_each_step: Callable[[], object] = lambda: None) -> int:
     """Count what happened since the last time, and some of the days that are missing; how many of these.
 
+    `before_each_step` is called before each transaction that writes; what it raises ends the counting there.
     Cheap where nothing is missing: it looks at nothing but what happened since. With the last that was missing, it
     looks for owners to be counted apart among all, and not only those of vouchers that changed.
     """
     missing = list(islice(missing_days(), DAYS_PER_RUN))
     for day in missing:
+        before_each_step()
         count_day(day)
     if missing and next(missing_days(), None) is None:
+        before_each_step()
         count_owners(owners_to_count())
+    before_each_step()
     add_changes(now or timezone.now())
     return len(missing)
 

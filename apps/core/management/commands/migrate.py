@@ -1,14 +1,13 @@
 """`manage.py migrate`: Django's own, but it waits for no lock for so long that requests would fail behind it."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import OperationalError, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
+
+from apps.core.direct_connection import NoDirectAddress, direct_connection
 
 LOCK_TIMEOUT_MS: Final = 300
 ATTEMPTS: Final = 60
@@ -22,6 +21,7 @@ class Command(migrate.Command):
     A statement that waits for a table has all later requests for that table wait behind it. What a migration did
     before it gave up is rolled back; the next attempt goes on from the last one that was completed. Migrations that
     wait without keeping anybody, such as those that make indexes concurrently, lift the timeout for themselves.
+    That is a setting of their session, so a pooler is passed by (DATABASE_DIRECT_URL).
     """
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -31,9 +31,12 @@ class Command(migrate.Command):
             return
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with _short_lock_timeout(connection):
+                # Not by SET: a migration that lifts the timeout resets it to that of the connection.
+                with direct_connection(connection, settings_of_session=f"-c lock_timeout={LOCK_TIMEOUT_MS}"):
                     super().handle(*args, **options)
                 return
+            except NoDirectAddress as error:
+                raise CommandError(str(error)) from error
             except OperationalError as error:
                 if getattr(error.__cause__, "pgcode", None) != LOCK_NOT_AVAILABLE:
                     raise
@@ -42,18 +45,3 @@ class Command(migrate.Command):
                 )
                 time.sleep(PAUSE)
         raise CommandError("A table was in use each time. Look for long transactions in pg_stat_activity.")
-
-
-@contextmanager
-def _short_lock_timeout(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Connect with a short lock timeout. Not by SET: a migration that lifts it resets it to that of the connection."""
-    before = connection.settings_dict
-    of_server = f"{before['OPTIONS'].get('options', '')} -c lock_timeout={LOCK_TIMEOUT_MS}"
-    connection.close()
-    # A new dictionary, because the connections of all threads share the old one.
-    connection.settings_dict = {**before, "OPTIONS": {**before["OPTIONS"], "options": of_server}}
-    try:
-        yield
-    finally:
-        connection.close()
-        connection.settings_dict = before

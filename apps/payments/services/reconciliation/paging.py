@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, TypeVar
 
-from apps.payments.errors import PaymentProviderUnavailable
+from apps.payments.errors import CallsPaused, PaymentProviderUnavailable, RateLimited
 
 Item = TypeVar("Item")
 
@@ -17,10 +17,12 @@ SECOND: Final = timedelta(seconds=1)
 
 
 def patiently(call: Callable[[], Item]) -> Item:
-    """Call Stripe, and again after a while when it does not answer or has too much to do."""
+    """Call Stripe, and again after a while when it does not answer or has too much to do, or when it says."""
     for wait in BACK_OFF:
         try:
             return call()
+        except (RateLimited, CallsPaused) as error:
+            time.sleep(max(wait, error.retry_after))
         except PaymentProviderUnavailable:
             time.sleep(wait)
     return call()

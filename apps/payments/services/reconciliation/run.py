@@ -12,7 +12,7 @@ from typing import Final
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.core.locks import try_lock
+from apps.core import leases
 from apps.payments import gateway, selectors
 from apps.payments.errors import PaymentProviderUnavailable
 from apps.payments.models import (
@@ -60,27 +60,36 @@ def reconcile(*, since: datetime, until: datetime, apply: bool) -> Report:
 
     With `apply` each difference that can be repaired is: paid ones are fulfilled, canceled ones marked as failed,
     abandoned ones canceled at Stripe first and then marked, refunds and disputes brought in line. Without it nothing
-    changes here or at Stripe. Raises AlreadyRunning.
+    changes here or at Stripe. Raises AlreadyRunning, also where another took over because this one hung for longer
+    than its lease: then it repairs nothing more, and what it repaired is in the log.
     """
-    with try_lock("reconcile") as mine:
-        if not mine:
+    with leases.try_acquire("reconcile") as lease:
+        if lease is None:
             raise AlreadyRunning
-        run = _Run(apply)
+        run = _Run(apply, lease)
         try:
             for part in run.parts(since, until):
+                lease.renew()
                 with run.going_on():
                     for difference in part:
                         run.handle(difference)
         except PaymentProviderUnavailable:
             log.warning("Reconciliation: Stripe is away")
-    for reported in run.report.differences:
+        except leases.LeaseLost as error:
+            raise AlreadyRunning from error
+        finally:
+            _log(run.report)
+    return run.report
+
+
+def _log(report: Report) -> None:
+    for reported in report.differences:
         log.warning(
             "Reconciliation: %s, %s%s",
             reported.name,
             reported.about,
             ", repaired" if reported.repaired else "",
         )
-    return run.report
 
 
 @dataclass
@@ -98,8 +107,9 @@ class _Run:
     looked for. A part ends where Stripe does not answer, and the next has its turn.
     """
 
-    def __init__(self, apply: bool) -> None:
+    def __init__(self, apply: bool, lease: leases.Held) -> None:
         self.apply = apply
+        self.lease = lease
         self.report = Report()
         self.seen: set[tuple[str, str]] = set()
         self.silences = 0
@@ -124,6 +134,8 @@ class _Run:
             return
         self.seen.add(mark)
         repaired = False
+        if self.apply:
+            self.lease.renew()
         try:
             repaired = self.apply and _repair(difference)
         finally:

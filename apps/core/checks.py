@@ -1,0 +1,38 @@
+"""What `check --deploy` and the start say of folders: what can't be written, and what is not there."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_storage
+from django.core.checks import CheckMessage, Tags, Warning, register
+
+from . import health
+
+
+@register(Tags.files, deploy=True)
+def media_can_be_stored(**context: Any) -> list[CheckMessage]:
+    """Warn where uploads would be refused."""
+    if health.media() == "ok":
+        return []
+    return [
+        Warning(
+            f"The media folder {settings.MEDIA_ROOT} can't be written: pictures are refused with 503.",
+            hint="Give it to the user who runs the web server.",
+            id="core.W001",
+        )
+    ]
+
+
+@register(Tags.files, deploy=True)
+def static_files_are_collected(**context: Any) -> list[CheckMessage]:
+    """Warn where pages of the admin would fail for want of their styles and scripts."""
+    storage: Any = staticfiles_storage
+    if not isinstance(storage, ManifestFilesMixin) or storage.read_manifest() is not None:
+        return []
+    return [
+        Warning(
+            "Static files are not collected: the admin's pages fail.",
+            hint="Run manage.py collectstatic --noinput.",
+            id="core.W002",
+        )
+    ]
