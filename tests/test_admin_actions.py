@@ -12,7 +12,7 @@ from unittest import skipUnless
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.db import models, transaction
-from django.test import Client, RequestFactory
+from django.test import Client, RequestFactory, tag
 from django.utils import timezone
 from post_office.models import STATUS, Email
 
@@ -234,6 +234,7 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
             transaction.set_rollback(True)
 
 
+@tag("slow")
 @skipUnless(find_spec("reportlab"), "comes with requirements.txt")
 class AdminActionsTests(ActionRowsTestCase):
     def test_every_action_has_a_row(self):

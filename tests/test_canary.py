@@ -118,6 +118,7 @@ class WalkTests(CanaryTestCase):
         self.assertUntold(least=50)
 
 
+@tag("slow")
 class FaultTests(CanaryTestCase):
     """What fails says why, and a driver's words hold the row."""
 

@@ -111,7 +111,7 @@ class AllowedTests(GeneratedRequestsTestCase):
         return statuses
 
 
-@tag("any-database")
+@tag("slow", "any-database")
 @override_settings(RATE_LIMITS_ENABLED=False)
 class ForbiddenTests(StripeTestCase, ApiTestCase):
     def setUp(self):

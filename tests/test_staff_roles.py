@@ -161,7 +161,7 @@ def addresses(patterns: Any = None, prefix: str = "/") -> Iterator[tuple[str, st
             yield here, pattern.name or ""
 
 
-@tag("any-database")
+@tag("slow", "any-database")
 @skipUnless(find_spec("reportlab"), "comes with requirements.txt")
 class StaffRolesTests(ActionRowsTestCase):
     def setUp(self):

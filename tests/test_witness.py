@@ -39,7 +39,7 @@ runpy.run_module("localstripe", run_name="__main__")
 """
 
 
-@tag("any-database")
+@tag("slow", "any-database")
 @skipUnless(find_spec("localstripe"), "localstripe is not installed: see requirements-dev.txt")
 class WitnessTests(ApiTestCase):
     witness: str

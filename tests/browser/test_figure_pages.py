@@ -17,7 +17,7 @@ WIDTHS = (1400, 390)
 PAGES = (("/admin/", 3), ("/admin/?days=366", 3), ("/admin/revenue/?days=90", 2))
 
 
-@tag("any-database")
+@tag("slow", "any-database")
 class FigurePageTests(BrowserMixin, FastFlushTestCase, StaticLiveServerTestCase):
     def setUp(self) -> None:
         super().setUp()

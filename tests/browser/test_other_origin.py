@@ -22,7 +22,7 @@ class Quiet(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-@tag("any-database")
+@tag("slow", "any-database")
 class OtherOriginTests(BrowserMixin, StripeTestCase, FastFlushTestCase, LiveServerTestCase):
     def setUp(self):
         super().setUp()

@@ -17,7 +17,7 @@ from tests.browser.chromium import BrowserMixin
 from tests.support.flush import FastFlushTestCase
 
 
-@tag("any-database")
+@tag("slow", "any-database")
 class PolicyTests(BrowserMixin, FastFlushTestCase, StaticLiveServerTestCase):
     def setUp(self):
         super().setUp()

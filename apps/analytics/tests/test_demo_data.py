@@ -10,7 +10,7 @@ from unittest import mock
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.db.models import F, Sum
-from django.test import override_settings
+from django.test import override_settings, tag
 from django.utils import timezone
 
 from apps.analytics.models import FiguresState
@@ -205,6 +205,7 @@ class CreationTests(ApiTestCase):
         self.assertFalse(User.objects.exists())
 
 
+@tag("slow")
 class AtStripeTests(StripeTestCase, ApiTestCase):
     """The demo data at the local Stripe, which was told of it."""
 
