@@ -19,9 +19,10 @@ from apps.core.models import BulkOperation
 from apps.core.money import format_amount
 from apps.users.current_user import current_user
 from apps.users.models import User
-from apps.vouchers.models import Batch, VoucherStatus
+from apps.vouchers.models import Batch
 from apps.vouchers.services import batch_changes
 from apps.vouchers.services.batch_changes import BatchChange, Outcome
+from apps.vouchers.states import VoucherStatus
 
 TO_CHANGE: Final = {
     BatchChange.HOLD: "To hold",

@@ -30,15 +30,9 @@ from apps.users.models import User
 from apps.vouchers import batch_csv, selectors, voucher_pdf
 from apps.vouchers.backoffice.batch_changes import ChangesBatch, voucher_list
 from apps.vouchers.backoffice.code_exports import ask_for_approval
-from apps.vouchers.models import (
-    VIEW_VOUCHERS,
-    Batch,
-    BatchExport,
-    Voucher,
-    VoucherStatus,
-    VoucherType,
-)
+from apps.vouchers.models import VIEW_VOUCHERS, Batch, BatchExport, Voucher, VoucherType
 from apps.vouchers.services import batches, code_exports
+from apps.vouchers.states import VoucherStatus
 
 MAX_VOUCHERS: Final = 5000  # about two seconds: more than that is for the command
 PRINTED_AT_ONCE: Final = 200  # about three seconds, for which other PDFs wait

@@ -22,7 +22,8 @@ from apps.users.errors import AccountClosed
 from apps.users.models import User
 from apps.users.services import lock_open_account
 from apps.vouchers.errors import BatchIncomplete, OwnerInactive
-from apps.vouchers.models import Batch, Hold, Voucher, VoucherEvent, VoucherEventKind
+from apps.vouchers.models import Batch, Voucher, VoucherEvent
+from apps.vouchers.states import Hold, VoucherEventKind
 
 from .holds import change_holds, lock_vouchers
 from .reassignment import announce, reassign_vouchers

@@ -9,7 +9,8 @@ from typing import Any
 from django.utils import timezone
 
 from apps.users.models import User
-from apps.vouchers.models import Voucher, VoucherEvent, VoucherEventKind
+from apps.vouchers.models import Voucher, VoucherEvent
+from apps.vouchers.states import VoucherEventKind
 
 BeforeReassignment = Callable[[Collection[int]], object]
 

@@ -15,9 +15,10 @@ from apps.core.models import BulkOperation
 from apps.users import services as users
 from apps.users.tests.factories import PASSWORD, make_staff, make_user
 from apps.vouchers import services
-from apps.vouchers.models import Hold, Voucher, VoucherEvent
+from apps.vouchers.models import Voucher, VoucherEvent
 from apps.vouchers.services import batch_changes
 from apps.vouchers.services.batch_changes import BatchChange
+from apps.vouchers.states import Hold
 from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase
 
