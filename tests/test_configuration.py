@@ -286,9 +286,9 @@ class ProductionTests(SimpleTestCase):
     def test_django_finds_nothing_to_warn_of(self):
         answer = manage("check", "--deploy", "--fail-level", "ERROR")
         self.assertEqual(answer.returncode, 0, answer.stdout + answer.stderr)
-        found = set(re.findall(r"\((\w+\.\w\d+)\)", answer.stderr))
+        warnings = set(re.findall(r"\((\w+\.\w\d+)\)", answer.stderr))
         collected = (ROOT / "staticfiles/staticfiles.json").exists()  # in a clone they are not
-        self.assertEqual(found, set() if collected else {"core.W002"}, answer.stderr)
+        self.assertEqual(warnings, set() if collected else {"core.W002"}, answer.stderr)
 
 
 class DevelopmentTests(SimpleTestCase):

@@ -52,9 +52,9 @@ class DocumentTests(ApiTestCase):
         signed_in = 0
         for name, operation in self.operations.items():
             with self.subTest(name):
-                wanted = TOKEN_OR_COOKIE if name.startswith("GET") else TOKEN_OR_COOKIE_WITH_CSRF
-                self.assertIn(operation["security"], (PUBLIC, wanted))
-                signed_in += operation["security"] == wanted
+                expected = TOKEN_OR_COOKIE if name.startswith("GET") else TOKEN_OR_COOKIE_WITH_CSRF
+                self.assertIn(operation["security"], (PUBLIC, expected))
+                signed_in += operation["security"] == expected
         self.assertGreater(signed_in, 25)
         schemes = self.document["components"]["securitySchemes"]
         self.assertEqual(schemes.keys(), {"bearerAuth", "cookieAuth", "csrfToken"})

@@ -142,8 +142,8 @@ class WarningTests(SimpleTestCase):
             (folder / "file/media", ["core.W001"]),
         ):
             with self.subTest(media), override_settings(MEDIA_ROOT=media):
-                found, logged = self.warnings()
-                self.assertEqual(found, ids)
+                warnings, logged = self.warnings()
+                self.assertEqual(warnings, ids)
                 self.assertEqual("can't be written" in logged, bool(ids))
 
     def test_static_files_that_are_not_collected(self):
@@ -155,8 +155,8 @@ class WarningTests(SimpleTestCase):
             with override_settings(
                 STATIC_ROOT=folder, STORAGES=storages.backends | {"staticfiles": manifest}
             ):
-                found, logged = self.warnings()
-            self.assertEqual(found, ids)
+                warnings, logged = self.warnings()
+            self.assertEqual(warnings, ids)
             self.assertEqual("not collected" in logged, bool(ids))
 
 

@@ -41,8 +41,8 @@ pair = token_refresh.sync(client=anybody, body=RefreshInputRequest(refresh=signe
 api = AuthenticatedClient(base_url=SITE, token=pair.access)
 
 (voucher_type, *_) = voucher_types.sync(client=anybody)
-wanted = PurchaseInputRequest(voucher_type_id=voucher_type.id, quantity=2)
-started = purchase.sync(client=api, body=wanted, idempotency_key=str(uuid.uuid4()))
+body = PurchaseInputRequest(voucher_type_id=voucher_type.id, quantity=2)
+started = purchase.sync(client=api, body=body, idempotency_key=str(uuid.uuid4()))
 pay_by_card(started.publishable_key, started.client_secret)
 intent = ConfirmInputRequest(payment_intent_id=started.transaction.stripe_payment_intent_id)
 paid = confirm_payment.sync(client=api, body=intent)

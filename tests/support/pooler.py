@@ -87,12 +87,12 @@ def setup_databases(setup: Callable[..., Any], **options: Any) -> Any:
     through = {name: connection.settings_dict[name] for name in ("HOST", "PORT", "OPTIONS", "POOLED")}
     connection.close()
     connection.settings_dict |= {name: settings.DATABASE_DIRECT[name] for name in through}
-    made = setup(**options)
+    databases = setup(**options)
     connection.close()
     settings.DATABASE_DIRECT["NAME"] = connection.settings_dict["NAME"]
     connection.settings_dict |= through
     call_command("prepare_database", stdout=StringIO())
-    return made
+    return databases
 
 
 def end_connections() -> None:

@@ -17,6 +17,6 @@ def check_limit(*, user: User, voucher_type_id: int, quantity: int) -> None:
     free = Transaction.objects.filter(
         user=user, voucher_type=voucher_type_id, amount=0, status__in=PAID
     ).order_by()
-    taken = free.aggregate(quantity=Sum("quantity"))["quantity"] or 0
-    if taken + quantity > settings.FREE_VOUCHERS_PER_PERSON:
+    issued = free.aggregate(quantity=Sum("quantity"))["quantity"] or 0
+    if issued + quantity > settings.FREE_VOUCHERS_PER_PERSON:
         raise FreeLimitReached

@@ -88,9 +88,9 @@ class WordsOfReceiptTests(ApiTestCase):
         other = make_completed_transaction(user=make_staff())
         Receipt.objects.filter(transaction=self.paid).update(buyer_name="Ama", buyer_email="ama@example.com")
         self.assertEqual(services.erase_buyers_of_closed_accounts(), 1)
-        erased, kept = Receipt.objects.order_by("number")
+        erased, other_receipt = Receipt.objects.order_by("number")
         self.assertEqual((erased.buyer_name, erased.buyer_email), ("", ""))
-        self.assertEqual(kept.buyer_email, other.user.email)
+        self.assertEqual(other_receipt.buyer_email, other.user.email)
 
 
 class ReturnsOnReceiptTests(PaidTestCase, ApiTestCase):

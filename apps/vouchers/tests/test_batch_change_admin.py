@@ -58,8 +58,8 @@ class ChangeTests(BatchAdminTestCase):
 
     def test_the_owner_is_changed_to_an_active_account(self) -> None:
         batch, other = self.make_batch(quantity=2), make_user()
-        gone = make_user(is_active=False)
-        for address in ("nobody@example.org", gone.email):
+        inactive = make_user(is_active=False)
+        for address in ("nobody@example.org", inactive.email):
             page = self.send(batch, "reassign-vouchers", new_owner=address)
             self.assertContains(page, "There is no active account with this address")
         self.assertContains(
