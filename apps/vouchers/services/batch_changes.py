@@ -12,7 +12,7 @@ from operator import or_
 from typing import Any, Final
 
 from django.db import models
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import Count, Max, Q, QuerySet
 
 from apps.core import bulk_operations
 from apps.core.bulk_operation_models import subject_of
@@ -72,17 +72,18 @@ class BatchPlan:
 
 
 def plan(change: BatchChange, batch: Batch, *, new_owner: User | None = None) -> BatchPlan:
-    """The dry run: what `start` would do, counted in one query."""
+    """The dry run: what `start` would do, counted by the database."""
     conditions = _conditions(change, new_owner.pk if new_owner else None)
     vouchers = Voucher.objects.filter(batch=batch).order_by()
-    if change == BatchChange.RELEASE:
-        vouchers = vouchers.annotate(held_by=_held_by())
     row = vouchers.aggregate(
         issued=Count("pk"), **{name.value: Count("pk", filter=which) for name, which in conditions.items()}
     )
-    return BatchPlan(
-        row.pop("issued"), {outcome: row[outcome.value] for outcome in Outcome if outcome in conditions}
-    )
+    counts = {outcome: row[outcome.value] for outcome in Outcome if outcome in conditions}
+    if change == BatchChange.RELEASE:
+        with_batch = vouchers.filter(conditions[Outcome.CHANGED], pk__in=_held_with(batch)).count()
+        counts[Outcome.HELD_SINGLY] = counts[Outcome.CHANGED] - with_batch
+        counts[Outcome.CHANGED] = with_batch
+    return BatchPlan(row["issued"], counts)
 
 
 def start(
@@ -154,7 +155,8 @@ def register_batch_changes() -> None:
 
 
 def _conditions(change: BatchChange, new_owner: int | None) -> dict[Outcome, Q]:
-    """Each outcome as a condition on the columns; exactly one holds for any voucher. The same rule as `_outcome`."""
+    """Each outcome as a condition on the columns; exactly one holds for any voucher. The same rule as `_outcome`,
+    but for HELD_SINGLY, which the columns do not tell: such vouchers are among CHANGED here."""
     suspended = Q(holds__contains=Hold.SUSPENDED)
     ordered = {
         Outcome.VOIDED: Q(holds__contains=Hold.VOIDED),
@@ -166,7 +168,6 @@ def _conditions(change: BatchChange, new_owner: int | None) -> dict[Outcome, Q]:
             ordered[Outcome.UNCHANGED] = suspended
         case BatchChange.RELEASE:
             ordered[Outcome.UNCHANGED] = ~suspended
-            ordered[Outcome.HELD_SINGLY] = Q(held_by__isnull=True)
         case BatchChange.REASSIGN:
             ordered[Outcome.UNCHANGED] = Q(user=new_owner)
     conditions: dict[Outcome, Q] = {}
@@ -242,17 +243,20 @@ def _lock_new_owner(user_id: int) -> None:
         raise OwnerInactive("The new owner's account is not active any more.") from error
 
 
-def _held_by() -> Subquery:
-    """The operation that suspended a voucher the last time; null if that was a single act."""
-    suspensions = VoucherEvent.objects.filter(
-        voucher=OuterRef("pk"), kind=VoucherEventKind.SUSPENDED, hold=Hold.SUSPENDED
+def _suspensions() -> QuerySet[VoucherEvent]:
+    return VoucherEvent.objects.filter(kind=VoucherEventKind.SUSPENDED, hold=Hold.SUSPENDED).order_by()
+
+
+def _held_with(batch: Batch) -> QuerySet[VoucherEvent, Any]:
+    """The ids of vouchers that an operation on the batch suspended the last time."""
+    last = _suspensions().filter(voucher__batch=batch).values("voucher").annotate(last=Max("pk"))
+    return VoucherEvent.objects.filter(pk__in=last.values("last"), details__has_key=OPERATION).values(
+        "voucher"
     )
-    return Subquery(suspensions.order_by("-id").values(f"details__{OPERATION}")[:1])
 
 
 def _held_singly(voucher_ids: list[int]) -> set[int]:
-    """Those of the vouchers, whose rows are locked, that staff suspended by themselves."""
-    suspended = Voucher.objects.filter(pk__in=voucher_ids, holds__contains=Hold.SUSPENDED).order_by()
-    return set(
-        suspended.annotate(held_by=_held_by()).filter(held_by__isnull=True).values_list("pk", flat=True)
-    )
+    """Those of the vouchers that staff suspended by themselves the last time, or never."""
+    suspensions = _suspensions().filter(voucher__in=voucher_ids).order_by("pk")
+    operations = dict(suspensions.values_list("voucher", f"details__{OPERATION}"))  # of each the last one
+    return {pk for pk in voucher_ids if operations.get(pk) is None}
