@@ -192,7 +192,7 @@ def start_time(machine: Machine, database: str) -> tuple[float, float]:
 
 
 def _product_environment(machine: Machine, database: str, **values: str) -> dict[str, str]:
-    """As in production behind one proxy, but that the Stripe is the local one and no rate is limited."""
+    """As in production behind one proxy, but for the local Stripe, no limits, and staff with a password alone."""
     return product_environment(
         **{
             "SECRET_KEY": SECRET,
@@ -210,6 +210,7 @@ def _product_environment(machine: Machine, database: str, **values: str) -> dict
             "DEFAULT_FROM_EMAIL": "vouchers@example.org",
             "TRUSTED_PROXY_COUNT": "1",
             "RATE_LIMITS_ENABLED": "False",
+            "STAFF_SECOND_FACTOR": "False",
             "TIME_ZONE": "UTC",
             "LOG_FILE": "none",
             **values,

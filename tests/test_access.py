@@ -38,6 +38,7 @@ TABLE: Final = {
     "PATCH /api/auth/profile/": SIGNED_IN,
     "POST /api/auth/refresh/": PUBLIC,
     "POST /api/auth/register/": PUBLIC,
+    "POST /api/auth/second-factor/": SIGNED_IN,
     "POST /api/auth/token/refresh/": PUBLIC,
     "POST /api/auth/token/verify/": PUBLIC,
     "GET /api/health/": PUBLIC,

@@ -225,6 +225,7 @@ class FaultTests(CanaryTestCase):
             "rebuild_daily_figures": [[]],
             "recalculate_payments": [["--apply"]],
             "reconcile_payments": [["--apply"]],
+            "reset_second_factor": [[self.staff.email, "--reason", "x", "--by", self.staff.email]],
             "run_bulk_operations": [[]],
             "send_expiry_reminders": [[]],
             "send_queued_mail": [[]],

@@ -52,6 +52,7 @@ ROUTES = """
     /admin/ /api/health/ /api/health/ready/ /api/test/ /api/schema/ /api/docs/
     /api/auth/register/ /api/auth/login/ /api/auth/token/refresh/ /api/auth/refresh/ /api/auth/token/verify/
     /api/auth/logout/ /api/auth/profile/ /api/auth/password-reset/ /api/auth/password-reset-confirm/
+    /api/auth/second-factor/
     /api/users/profile/ /api/users/profile/update/ /api/users/change-password/ /api/users/export/
     /api/users/unsubscribe/
     /media/profile-pictures/0123456789abcdef0123456789abcdef.webp

@@ -146,6 +146,14 @@ SITE: Final = {
     "admin-login",
     "admin-password-change",
     "admin-search",
+    "second-factor",
+    "second-factor-enrolment",
+    "second-factor-factors",
+    "second-factor-recovery-codes",
+    "second-factor-passkey-adding",
+    "second-factor-passkey-added",
+    "second-factor-passkey-proving",
+    "second-factor-passkey-proved",
 }
 
 

@@ -31,6 +31,7 @@ def rate_limits(preset: str) -> dict[str, tuple[int, int]]:
             "LIMIT_LOGIN_ACCOUNTS_PER_NETWORK", by("150/15m", surge="1500/15m"), cast=rate
         ),
         "LIMIT_LOGIN_PER_DEVICE": read("LIMIT_LOGIN_PER_DEVICE", by("10/15m"), cast=rate),
+        "LIMIT_SECOND_FACTOR": read("LIMIT_SECOND_FACTOR", by("10/h"), cast=rate),
         "LIMIT_REGISTER": read("LIMIT_REGISTER", by("600/h", surge="20000/h"), cast=rate),
         "LIMIT_REGISTER_FAILURES": read("LIMIT_REGISTER_FAILURES", by("300/h", surge="3000/h"), cast=rate),
         "LIMIT_REFRESH": read("LIMIT_REFRESH", by("120/m"), cast=rate),

@@ -49,7 +49,11 @@ DEBUG = read("DEBUG", False, cast=bool)
 LOCAL_KEY = "local-development-key-never-used-with-debug-off-0123456789"
 SECRET_KEY = read("SECRET_KEY", LOCAL_KEY if DEBUG else "")
 # Our own rule (unsafe_settings.py) lets 256 random bits pass: in base64 these are 44 characters, Django would have 50.
-SILENCED_SYSTEM_CHECKS = ["security.W009"]
+SILENCED_SYSTEM_CHECKS = [
+    "security.W009",
+    "otp_webauthn.E010",
+    "otp_webauthn.E030",
+]  # passkeys.py names the site
 ALLOWED_HOSTS = read("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if DEBUG else [], cast=words)
 INTERNAL_IPS = ["127.0.0.1", "::1"]  # who sees what is for developers, where DEBUG is on
 SHOP_NAME, SHOP_LOGO, SHOP_CONTACT, SHOP_SELLER, TAX_RATE = read_identity(debug=DEBUG)
@@ -70,6 +74,10 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "django_otp",
+    "django_otp.plugins.otp_static",
+    "django_otp.plugins.otp_totp",
+    "django_otp_webauthn",
     "post_office",
     "rest_framework",
     "apps.users",
@@ -95,6 +103,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.authentication.middleware.SecondFactorMiddleware",
     "apps.core.middleware.PageMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -180,6 +189,11 @@ AUTH_PASSWORD_VALIDATORS = [
 PASSWORD_RESET_TIMEOUT = 3600  # seconds
 KEEP_ENDED_SESSIONS = timedelta(days=30)
 LOGIN_REDIRECT_URL = "/admin/"
+STAFF_SECOND_FACTOR = read("STAFF_SECOND_FACTOR", not DEBUG, cast=bool)
+OTP_TOTP_ISSUER = OTP_WEBAUTHN_RP_NAME = SHOP_NAME
+OTP_TOTP_THROTTLE_FACTOR = OTP_STATIC_THROTTLE_FACTOR = (
+    0  # LIMIT_SECOND_FACTOR counts, over all that a person has
+)
 
 # A key of its own, so that a leaked token key opens neither sessions nor password resets.
 JWT_SIGNING_KEY = read(

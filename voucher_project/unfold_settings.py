@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.urls import reverse_lazy
+
 
 def unfold_settings(shop_name: str, site_url: str, *, logo: str) -> dict[str, Any]:
     """UNFOLD of the settings; `site_url` is where "View site" leads, `logo` a static file, or empty."""
@@ -14,6 +16,12 @@ def unfold_settings(shop_name: str, site_url: str, *, logo: str) -> dict[str, An
         "DASHBOARD_CALLBACK": "apps.analytics.backoffice.front_page.dashboard_callback",
         "SIDEBAR": {"show_search": True, "navigation": "voucher_project.admin_navigation.sidebar"},
         "TABS": "voucher_project.admin_navigation.tabs",
+        "ACCOUNT": {
+            "navigation": [
+                {"title": "Change password", "link": reverse_lazy("admin:password_change")},
+                {"title": "Second factor", "link": reverse_lazy("second-factor-factors")},
+            ]
+        },
         "LOGIN": {"form": "apps.authentication.forms.AdminLoginForm"},
     }
 

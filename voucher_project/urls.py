@@ -33,6 +33,7 @@ urlpatterns = [
     path("api/analytics/", include("apps.analytics.urls")),
     path("admin/login/", authentication.sign_in_to_admin, name="admin-login"),
     path("admin/password_change/", authentication.change_password_in_admin, name="admin-password-change"),
+    path("admin/second-factor/", include("apps.authentication.backoffice.urls")),
     path("admin/search/", admin.site.admin_view(search), name="admin-search"),  # in place of unfold's
     path("admin/revenue/", admin.site.admin_view(revenue_page), name="admin-revenue"),
     path("admin/revenue/export/", admin.site.admin_view(export_daily_figures), name="admin-revenue-export"),

@@ -26,6 +26,7 @@ FAST: Final = (
     "POST /api/auth/logout/",
     "GET /api/auth/profile/",
     "POST /api/auth/refresh/",
+    "POST /api/auth/second-factor/",
     "POST /api/auth/token/refresh/",
     "POST /api/auth/token/verify/",
     "GET /api/health/",

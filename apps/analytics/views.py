@@ -13,8 +13,9 @@ from rest_framework.views import APIView
 from apps.core.api.openapi import documented
 from apps.core.api.responses import document_response
 from apps.users.current_user import current_user
+from apps.users.errors import SecondFactorRequired
 from apps.users.models import User
-from apps.users.permissions import has_staff_permission
+from apps.users.permissions import has_staff_permission, require_staff_permission
 
 from . import errors, selectors
 from .documents import dashboard_document
@@ -25,8 +26,7 @@ from .serializers import PERIOD_PARAMETERS, DashboardOutput, PeriodInput, Revenu
 
 class MayViewFigures(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
-        if not has_staff_permission(current_user(request), VIEW_FIGURES):
-            raise errors.StaffOnly
+        require_staff_permission(current_user(request), VIEW_FIGURES, otherwise=errors.StaffOnly)
         return True
 
 
@@ -78,7 +78,7 @@ class Revenue(APIView):
         operation_id="analytics_revenue",
         parameters=[PeriodInput],
         answers={200: RevenueOutput},
-        errors=(errors.StaffOnly,),
+        errors=(errors.StaffOnly, SecondFactorRequired),
     )
     def get(self, request: Request) -> Response:
         now = timezone.now()

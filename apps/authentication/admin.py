@@ -1,8 +1,12 @@
 """Sessions, for staff: to see, and to end; and what the screen of users does about them."""
 
+import django_otp.plugins.otp_static.admin
+import django_otp.plugins.otp_totp.admin  # noqa: F401
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.admin import ModelAdmin
 
 from apps.core.backoffice.read_only import ReadOnly
@@ -11,6 +15,9 @@ from apps.users.models import User
 
 from . import services
 from .models import Session
+
+for model in (StaticDevice, TOTPDevice):
+    admin.site.unregister(model)  # their own screens show secrets, and let staff give themselves a factor
 
 
 @admin.action(description="End all sessions", permissions=["change"])
@@ -40,7 +47,7 @@ class SessionAdmin(ReadOnly, ModelAdmin):
     list_filter = ("created_at", "ended_at")
     list_select_related = ("user",)
     search_fields = ("user__email",)
-    fields = ("user", "created_at", "refreshed_at", "expires_at", "ended_at")
+    fields = ("user", "created_at", "refreshed_at", "expires_at", "ended_at", "second_factor_at")
     actions = ("end",)
 
     @admin.action(description="End the selected sessions", permissions=["end"])

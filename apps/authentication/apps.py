@@ -6,10 +6,13 @@ class AuthenticationConfig(AppConfig):
     label = "authentication"
 
     def ready(self) -> None:
+        from apps.core.backoffice import second_factor
         from apps.users import personal_data
         from apps.users.admin import UserAdmin
 
         from . import admin, authentication, selectors, services, signals  # noqa: F401
+        from .backoffice import fresh_proof
+        from .second_factor import admin_session, factors
 
         UserAdmin.register_action("revoke_all_sessions", admin.revoke_all_sessions)
         UserAdmin.register_action("send_password_reset", admin.send_password_reset)
@@ -18,4 +21,8 @@ class AuthenticationConfig(AppConfig):
             "sessions",
             export=selectors.sessions_of,
             erase=lambda user: services.revoke_all_sessions(user=user),
+        )
+        personal_data.register("second_factors", export=factors.exported, erase=factors.erase)
+        second_factor.register(
+            second_factor.SecondFactor(is_missing=admin_session.is_missing, ask=fresh_proof.ask)
         )

@@ -1,6 +1,6 @@
 """How proving who one is can fail."""
 
-from apps.core.errors import ForbiddenError, InvalidError, UnauthenticatedError
+from apps.core.errors import ConflictError, ForbiddenError, InvalidError, UnauthenticatedError
 
 
 class InvalidCredentials(UnauthenticatedError):
@@ -29,3 +29,41 @@ class CsrfFailed(ForbiddenError):
 
     code = "csrf_failed"
     detail = "Requests signed in by cookie need the CSRF token in the X-CSRFToken header."
+
+
+class SecondFactorCodeInvalid(InvalidError):
+    """The same for a code that is wrong, used or too old."""
+
+    code = "second_factor_code_invalid"
+    detail = "This code is wrong, was used before, or its time is over. Take the one that is shown now."
+
+
+class SecondFactorNotEnrolled(ConflictError):
+    code = "second_factor_not_enrolled"
+    detail = "There is no second factor yet. It is set up in the admin."
+
+
+class TooManySecondFactors(ConflictError):
+    code = "too_many_second_factors"
+    detail = "There are as many second factors as a person may have. Remove one first."
+
+
+class EnrolmentCodeInvalid(InvalidError):
+    """The same for a code that is wrong and for one whose time is over."""
+
+    code = "enrolment_code_invalid"
+    detail = "This is not the code of the last mail, or its time is over."
+
+
+class PasskeyRefused(InvalidError):
+    """What a browser sent about a passkey does not prove anything, for whatever reason."""
+
+    code = "passkey_refused"
+    detail = "The passkey was not accepted. Please try again."
+
+
+class EnrolmentClosed(ConflictError):
+    """A factor is added only after a code by mail, or a fresh proof of another one."""
+
+    code = "enrolment_closed"
+    detail = "Too much time has passed. Please load the page again."

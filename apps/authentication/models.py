@@ -13,7 +13,8 @@ class Session(models.Model):
     Every token names its session. The one refresh token that may be used next is `refresh_jti`, issued at
     `refreshed_at`; its direct predecessor gets it again for some seconds, and using any other of the family means that
     a token was copied, and ends the session. `auth_hash` is a digest of the password at sign-in, as in Django's own
-    sessions: a new password, however set, ends the session.
+    sessions: a new password, however set, ends the session. `second_factor_at` is when staff passed the second factor
+    in it; without, they have in the API what customers have (STAFF_SECOND_FACTOR).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -24,6 +25,7 @@ class Session(models.Model):
     refreshed_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(db_index=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    second_factor_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("-created_at", "id")

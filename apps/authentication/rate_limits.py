@@ -36,6 +36,20 @@ def resets(request: HasMeta, email: str = "") -> tuple[Counter, ...]:
     return *network, Counter("LIMIT_PASSWORD_RESET_PER_ACCOUNT", User.objects.normalize_email(email))
 
 
+def second_factor_attempts(user: User) -> tuple[Counter, ...]:
+    """For an attempt at a code or passkey of a person, whose password whoever makes it knows.
+
+    Over all networks, other than passwords: six digits are few, and who has a password to try them with may have many
+    networks. So such a person can keep the owner out for the window, until the owner sets a new password.
+    """
+    return (Counter("LIMIT_SECOND_FACTOR", str(user.pk)),)
+
+
+def enrolment_mails(user: User) -> tuple[Counter, ...]:
+    """For a mail with a code by which the first factor is set up."""
+    return (Counter("LIMIT_PASSWORD_RESET_PER_ACCOUNT", f"enrolment {user.pk}"),)
+
+
 @contextmanager
 def invalid_tokens(request: HasMeta, token: str) -> Iterator[None]:
     """Count a token that the block finds invalid on its network: as junk, or as a public request if we signed it.

@@ -34,9 +34,11 @@ def _live_session(
     refreshed_at: datetime,
     expires_at: datetime,
     auth_hash: str,
+    second_factor_at: datetime | None,
     *user_columns: Any,
 ) -> LiveSession:
     user = User.from_db(DEFAULT_DB_ALIAS, USER_COLUMNS, user_columns)
+    user.second_factor_passed = second_factor_at is not None
     return LiveSession(pk, refresh_jti, refreshed_at, expires_at, auth_hash, user)
 
 
@@ -51,6 +53,7 @@ _BY_ID: Final = PreparedQuery(
             "refreshed_at",
             "expires_at",
             "auth_hash",
+            "second_factor_at",
             *(f"user__{name}" for name in USER_COLUMNS),
         )
     ),
@@ -91,5 +94,5 @@ def sessions_of(user: User) -> list[Any]:
     return list(
         Session.objects.filter(user=user)
         .order_by("-created_at", "id")
-        .values("created_at", "refreshed_at", "expires_at", "ended_at")
+        .values("created_at", "refreshed_at", "expires_at", "ended_at", "second_factor_at")
     )

@@ -123,3 +123,10 @@ def _must_match(password: str, again: str, field: str) -> None:
         raise serializers.ValidationError(
             {field: [serializers.ErrorDetail("The two passwords differ.", "password_mismatch")]}
         )
+
+
+class SecondFactorInput(serializers.Serializer[Any]):
+    code = serializers.CharField(
+        max_length=40,
+        help_text="The six digits that the authenticator app shows now, or a recovery code. Each works once.",
+    )

@@ -20,6 +20,7 @@ from apps.users.models import User
 from . import password_reset_links, selectors, tokens
 from .errors import InvalidCredentials, ResetLinkInvalid, TokenInvalid
 from .models import Session
+from .second_factor import factors
 from .tokens import TokenPair
 
 BATCH: Final = 1000
@@ -219,3 +220,22 @@ def revoke_all_sessions(*, user: User) -> None:
     User.objects.filter(pk=user.pk).update(sessions_epoch=F("sessions_epoch") + 1)
     user.refresh_from_db(fields=["sessions_epoch"])
     Session.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())
+
+
+def pass_second_factor(*, user: User, sid: uuid.UUID, code: str) -> None:
+    """Open what staff may do to the session `sid` of `user`, who has sent a code of their second factor.
+
+    Raises SecondFactorCodeInvalid and SecondFactorNotEnrolled.
+    """
+    factors.check_code_for_session(user=user, sid=sid, code=code, at=timezone.now())
+
+
+def reset_second_factor(*, user: User, reason: str, actor: User | None) -> int:
+    """Take away all that `user` has as a second factor, and end their sessions; how many factors that were.
+
+    Recorded with the reason and, as far as one is named, the member of staff who answers for it.
+    """
+    with transaction.atomic():
+        number = factors.reset(user=user, reason=reason, actor=actor)
+        revoke_all_sessions(user=user)
+    return number

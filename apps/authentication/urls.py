@@ -11,5 +11,6 @@ urlpatterns = [
     path("logout/", views.Logout.as_view(), name="logout"),
     path("password-reset/", views.RequestPasswordReset.as_view(), name="password-reset"),
     path("password-reset-confirm/", views.ResetPassword.as_view(), name="password-reset-confirm"),
+    path("second-factor/", views.SecondFactor.as_view(), name="auth-second-factor"),
     path("profile/", views.Profile.as_view(), name="auth-profile"),
 ]

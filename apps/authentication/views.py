@@ -24,7 +24,14 @@ from apps.users.rate_limits import password_attempts
 from apps.users.serializers import UserOutput
 
 from . import authentication, cookies, devices, rate_limits, selectors, services, tokens
-from .errors import CsrfFailed, InvalidCredentials, ResetLinkInvalid, TokenInvalid
+from .errors import (
+    CsrfFailed,
+    InvalidCredentials,
+    ResetLinkInvalid,
+    SecondFactorCodeInvalid,
+    SecondFactorNotEnrolled,
+    TokenInvalid,
+)
 from .serializers import (
     ChangePasswordInput,
     CloseAccountInput,
@@ -36,6 +43,7 @@ from .serializers import (
     PasswordResetInput,
     RefreshInput,
     RegisterInput,
+    SecondFactorInput,
     SignedInOutput,
     TokensOutput,
     VerifyInput,
@@ -187,6 +195,24 @@ class ChangePassword(APIView):
         with count_failures(WrongPassword, of=password_attempts(request, user.email, device=str(auth.sid))):
             tokens = services.change_password(user=user, **form_data)
         return _hand_over({"message": "Your password is changed."}, tokens, auth.by_cookie)
+
+
+class SecondFactor(APIView):
+    @documented(
+        "Prove the second factor of staff: from then on this session may do what staff may. Where staff need one, it"
+        " may do until then what customers may.",
+        operation_id="second_factor",
+        request=SecondFactorInput,
+        answers={200: MessageOutput},
+        errors=(SecondFactorCodeInvalid, SecondFactorNotEnrolled, CsrfFailed),
+    )
+    def post(self, request: Request) -> Response:
+        form_data = _form_data(SecondFactorInput, request)
+        user: Any = request.user
+        auth: Any = request.auth
+        with count_failures(SecondFactorCodeInvalid, of=rate_limits.second_factor_attempts(user)):
+            services.pass_second_factor(user=user, sid=auth.sid, **form_data)
+        return Response({"message": "The second factor is confirmed."})
 
 
 class RequestPasswordReset(PublicView):

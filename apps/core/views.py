@@ -21,6 +21,7 @@ from rest_framework.views import APIView
 from apps.core.api import openapi_document, problems
 from apps.core.api.content_negotiation import FormatOrAccept
 from apps.core.api.openapi import documented
+from apps.core.backoffice import second_factor
 
 from . import errors, health, rate_limits
 
@@ -111,7 +112,9 @@ def _is_staff(request: Request) -> bool:
     try:
         in_admin = get_user(request._request)
         in_api = Request(request._request, authenticators=APIView().get_authenticators()).user
-        return in_admin.is_staff or in_api.is_staff
+        if in_admin.is_staff and not second_factor.is_missing(request._request, in_admin):
+            return True
+        return in_api.is_staff and in_api.has_staff_powers
     except (APIException, DatabaseError):
         return False
 

@@ -19,6 +19,7 @@ from apps.core import mail
 from apps.core.backoffice.extensible import ExtensibleAdmin
 from apps.core.backoffice.read_only import LogsEachRow, is_row_number
 from apps.core.backoffice.search import MOST_HITS, Finder, Hit, register
+from apps.core.backoffice.second_factor import ask_fresh_proof
 
 from . import services
 from .current_user import current_user
@@ -130,6 +131,28 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin):
             )
         return chosen
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:
+        """Who changes the rights of others proves first that it is they who sit there."""
+        changes_powers = request.method == "POST" and object_id and self._changes_powers(request, object_id)
+        if changes_powers and (page := ask_fresh_proof(request)) is not None:
+            return page
+        response: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
+        return response
+
+    def _changes_powers(self, request: HttpRequest, object_id: str) -> bool:
+        """Whether what was sent has other rights for the user than they have now."""
+        user = self.get_object(request, unquote(object_id))
+        if user is None or not self.has_change_permission(request, user):
+            return False
+        form = self.get_form(request, user, change=True)(request.POST, instance=user)
+        return not set(POWERS).isdisjoint(form.changed_data)
+
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Mail to an address that is theirs no more goes with it: it holds links to this account."""
         if change:
@@ -161,6 +184,25 @@ admin.site.unregister(Group)
 @admin.register(Group)
 class GroupAdmin(LogsEachRow, DjangoGroupAdmin, ModelAdmin):
     """What a group may do is for superusers to say: whoever is in one could give themselves anything."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return self._proved(request) or super().changelist_view(request, extra_context)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: Any = None,
+    ) -> HttpResponse:
+        return self._proved(request) or super().changeform_view(request, object_id, form_url, extra_context)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        return self._proved(request) or super().delete_view(request, object_id, extra_context)
+
+    def _proved(self, request: HttpRequest) -> HttpResponse | None:
+        """The page that asks for a fresh proof, before anything is written; None if there is nothing to ask."""
+        return ask_fresh_proof(request) if request.method == "POST" else None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.is_superuser

@@ -1,6 +1,6 @@
 """What can be wrong with what people tell about themselves."""
 
-from apps.core.errors import ConflictError, InvalidError, first_of
+from apps.core.errors import ConflictError, ForbiddenError, InvalidError, first_of
 
 
 class InvalidFields(InvalidError):
@@ -43,3 +43,10 @@ class AccountClosed(ConflictError):
 
     code = "account_closed"
     detail = "This account has been closed."
+
+
+class SecondFactorRequired(ForbiddenError):
+    """What staff may do is for sessions that passed the second factor."""
+
+    code = "second_factor_required"
+    detail = "Staff powers need the second factor: send a code to /api/auth/second-factor/ first."

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
@@ -71,6 +72,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
     sessions_epoch = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
+    # Whether the session by which this instance was read passed the second factor: whoever reads it from one says so.
+    second_factor_passed: bool = False
+
     objects: ClassVar[UserManager] = UserManager()
 
     USERNAME_FIELD = "email"
@@ -107,6 +111,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Django's, and the epoch besides: with another, the sessions of API and admin alike are over."""
         signed = f"{self.password}:{self.sessions_epoch}"
         return salted_hmac("users.User.sessions", signed, secret=secret, algorithm="sha256").hexdigest()
+
+    @property
+    def has_staff_powers(self) -> bool:
+        """Whether this instance, read from a session of the API, may do what staff may."""
+        return self.is_staff and (self.second_factor_passed or not settings.STAFF_SECOND_FACTOR)
 
     @property
     def is_closed(self) -> bool:

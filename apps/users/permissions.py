@@ -8,6 +8,9 @@ from typing import Final
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Q, QuerySet
 
+from apps.core.errors import ForbiddenError
+
+from .errors import SecondFactorRequired
 from .models import User
 
 MANAGE_STAFF: Final = "users.manage_staff"
@@ -17,9 +20,19 @@ def has_staff_permission(user: User, permission: str) -> bool:
     """Whether the user is active staff and has the permission, such as "vouchers.view_voucher".
 
     One for superusers and for who is no staff costs no query; others cost two, once for each instance of a user.
-    A permission without the status of staff is worth nothing, as in the admin.
+    A permission without the status of staff is worth nothing, as in the admin; nor is one in a session that did not
+    pass the second factor, where staff need one (STAFF_SECOND_FACTOR).
     """
-    return user.is_staff and user.has_perm(permission)
+    return user.has_staff_powers and user.has_perm(permission)
+
+
+def require_staff_permission(user: User, permission: str, *, otherwise: type[ForbiddenError]) -> None:
+    """Raises SecondFactorRequired if the second factor is all that staff with the permission lack, else `otherwise`."""
+    if has_staff_permission(user, permission):
+        return
+    if user.is_staff and not user.has_staff_powers and user.has_perm(permission):
+        raise SecondFactorRequired
+    raise otherwise
 
 
 def accounts_with_more_rights(actor: User) -> QuerySet[User]:

@@ -5,9 +5,11 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from django.db import OperationalError
+from django.test import override_settings
 from django.utils import timezone
 
 from apps.authentication import password_reset_links
+from apps.authentication.tests.second_factor import code_of, give_app
 from apps.core import health
 from apps.users import unsubscribe_links
 from apps.users.models import User
@@ -203,6 +205,17 @@ class Journey:
             self.send("GET", f"analytics/{path}/?days=2", client=client)
             self.send("GET", f"analytics/{path}/?days=0", client=client)
         self.send("GET", "analytics/revenue/")  # she is no staff
+        self.prove_a_second_factor(stella)
+
+    @override_settings(STAFF_SECOND_FACTOR=True)
+    def prove_a_second_factor(self, stella: Any) -> None:
+        self.send("GET", "analytics/revenue/", client=stella)
+        path = "auth/second-factor/"
+        self.send("POST", path, {"code": "123456"}, client=stella)  # she has none yet
+        app = give_app(User.objects.get(email="stella@example.com"))
+        self.send("POST", path, {"code": code_of(app)}, client=stella)
+        self.send("POST", path, {"code": "123456"}, client=stella)
+        self.send("POST", path, {}, client=stella)
 
     def be_refused_anywhere(self) -> None:
         """By what no operation has words of its own for."""

@@ -43,6 +43,7 @@ ENVIRONMENT = {
     "DEFAULT_CURRENCY": "USD",
     "TIME_ZONE": "UTC",
     "RATE_LIMITS_ENABLED": "False",  # tests of limits turn them on
+    "STAFF_SECOND_FACTOR": "False",  # so do tests of the second factor, and the walk through all that it closes
     "LOG_LEVEL": "ERROR",
     "LOG_FILE": "none",
     # Everybody whom the tests call is on this machine; and where a client knows it from this variable, it does not

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 from apps.analytics.exports import DAILY_FIGURES
 from apps.analytics.models import VIEW_FIGURES
 from apps.core.backoffice.exports import ExportsBusy, FileTypeForm, file_response
+from apps.core.backoffice.second_factor import ask_fresh_proof
 
 from .selection import read_selection
 
@@ -23,6 +24,8 @@ def export_daily_figures(request: HttpRequest) -> HttpResponseBase:
     """
     if not request.user.has_perm(VIEW_FIGURES):
         raise PermissionDenied
+    if (page := ask_fresh_proof(request)) is not None:
+        return page
     selection = read_selection(request.GET, today=timezone.localdate())
     form = FileTypeForm(request.POST if request.method == "POST" else None)
     if form.is_valid():

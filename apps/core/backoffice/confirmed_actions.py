@@ -26,6 +26,7 @@ from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apps.core.backoffice.read_only import is_row_number
+from apps.core.backoffice.second_factor import ask_fresh_proof
 from apps.core.errors import DomainError
 from apps.core.logs import redact
 
@@ -72,7 +73,8 @@ def one_target_per_row(rows: Iterable[Any]) -> list[ActionTarget]:
 class ConfirmedAction:
     """An action of a ConfirmedActionsAdmin, for its `actions` and `actions_detail`; made by `confirmed_action`.
 
-    Like a method it is bound to the screen of which it is an attribute. `short_description`, `url_path`, `attrs`,
+    Like a method it is bound to the screen of which it is an attribute. One with `fresh_proof` is for who has proved
+    lately that it is they who sit there (second_factor.py). `short_description`, `url_path`, `attrs`,
     `icon` and `variant` have the names by which Django and unfold look for them.
     """
 
@@ -85,6 +87,7 @@ class ConfirmedAction:
     form: type[forms.Form] = ReasonForm
     targets: Callable[[Iterable[Any]], list[ActionTarget]] = one_target_per_row
     max_rows: int = MAX_ROWS
+    fresh_proof: bool = False
     variant: ActionVariant = ActionVariant.DEFAULT
     icon: str | None = None
     attrs: dict[str, str] = field(default_factory=dict)
@@ -168,6 +171,8 @@ class ConfirmedActionsAdmin(ModelAdmin):
     ) -> HttpResponse | None:
         """The action for rows chosen on the list: asks, and performs it once confirmed. None shows the list again."""
         self._require_permission(request, action)
+        if action.fresh_proof and (page := ask_fresh_proof(request)) is not None:
+            return page
         rows = list(queryset[: action.max_rows + 1])
         if len(rows) > action.max_rows:
             messages.error(request, f"At most {action.max_rows} at once. Nothing was done.")
@@ -184,6 +189,8 @@ class ConfirmedActionsAdmin(ModelAdmin):
     def single_view(self, request: HttpRequest, action: ConfirmedAction, object_id: str) -> HttpResponse:
         """The action for the row of a page: asks on GET, performs it on POST and goes back to the page."""
         self._require_permission(request, action)
+        if action.fresh_proof and (page := ask_fresh_proof(request)) is not None:
+            return page
         row = self.get_object(request, unquote(object_id))
         if row is None:
             missing: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)

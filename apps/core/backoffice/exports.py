@@ -17,6 +17,7 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apps.core.backoffice.read_only import is_row_number
+from apps.core.backoffice.second_factor import ask_fresh_proof
 from apps.core.dates import zone_name
 from apps.core.exports import FILE_TYPES, DaysInvalid, FileType, Table, export_file
 
@@ -125,6 +126,8 @@ class ExportableAdmin(ModelAdmin):
     @action(description="Export", url_path="export", permissions=["view", "export"], icon="download")
     def export(self, request: HttpRequest) -> HttpResponseBase:
         """Asks on GET how the rows are to be exported; on POST sends the file."""
+        if (page := ask_fresh_proof(request)) is not None:
+            return page
         try:
             changes = self.get_changelist_instance(request)
         except IncorrectLookupParameters:

@@ -130,6 +130,7 @@ class RefundAdmin(OfTransaction, FoundByCode, ExportableAdmin, ConfirmedActionsA
 
     @confirmed_action(
         permission="payments.decide_refund",
+        fresh_proof=True,
         description="Approve",
         done="Approved",
         effect="Stripe is asked to send the money back, and the vouchers are void for good.",
@@ -144,6 +145,7 @@ class RefundAdmin(OfTransaction, FoundByCode, ExportableAdmin, ConfirmedActionsA
 
     @confirmed_action(
         permission="payments.decide_refund",
+        fresh_proof=True,
         description="Reject",
         done="Rejected",
         effect="No money goes back, and the vouchers are let go.",
@@ -159,6 +161,7 @@ class RefundAdmin(OfTransaction, FoundByCode, ExportableAdmin, ConfirmedActionsA
 
     @confirmed_action(
         permission="payments.decide_refund",
+        fresh_proof=True,
         description="Send again",
         done="Sent again",
         effect="For what was approved and not heard of since: Stripe is asked whether it made it, and to make it if"
@@ -178,6 +181,7 @@ class RefundAdmin(OfTransaction, FoundByCode, ExportableAdmin, ConfirmedActionsA
 
     @confirmed_action(
         permission="payments.decide_refund",
+        fresh_proof=True,
         description="Settled in another way",
         done="Settled in another way",
         effect="For what failed: it no longer counts as waiting for a person. No money moves.",

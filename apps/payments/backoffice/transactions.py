@@ -157,6 +157,7 @@ class TransactionAdmin(PrintsVouchers, FoundByCode, ExportableAdmin, ConfirmedAc
 
     @confirmed_action(
         permission="payments.make_refund",
+        fresh_proof=True,
         description="Refund unused vouchers",
         done="Refund asked for",
         effect="The vouchers are held at once. If you may decide about refunds too, the money goes back right away and"

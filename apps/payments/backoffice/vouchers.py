@@ -18,6 +18,7 @@ from apps.vouchers.models import Voucher
 
 @confirmed_action(
     permission="payments.make_refund",
+    fresh_proof=True,
     description="Refund",
     done="Refund asked for",
     effect="The vouchers are held at once. If you may decide about refunds too, the money goes back right away and"

@@ -23,6 +23,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.core.backoffice.bulk_operations import operations_of
 from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, is_row_number, link_to
+from apps.core.backoffice.second_factor import ask_fresh_proof
 from apps.core.errors import DomainError
 from apps.core.exports import FILE_TYPES
 from apps.users.current_user import current_user
@@ -315,6 +316,8 @@ class BatchAdmin(ChangesBatch, ReadOnlyAdmin):
         if batch is None:
             missing: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return missing
+        if (page := ask_fresh_proof(request)) is not None:
+            return page
         back = redirect(reverse("admin:vouchers_batch_change", args=(batch.pk,)))
         if at_most and batch.quantity > at_most:
             messages.error(

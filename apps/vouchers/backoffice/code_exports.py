@@ -151,6 +151,7 @@ class CodeExportRequestAdmin(ConfirmedActionsAdmin, ReadOnlyAdmin):
 
     @confirmed_action(
         permission=DECIDE,
+        fresh_proof=True,
         description="Approve",
         done="Approved",
         effect="Who asked for the codes may then take them once, in full, within seven days.",
@@ -167,6 +168,7 @@ class CodeExportRequestAdmin(ConfirmedActionsAdmin, ReadOnlyAdmin):
 
     @confirmed_action(
         permission=DECIDE,
+        fresh_proof=True,
         description="Reject",
         done="Rejected",
         effect="No code leaves.",
