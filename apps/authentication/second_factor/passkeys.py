@@ -4,12 +4,13 @@ What browsers and keys send is checked by django-otp-webauthn and py_webauthn. E
 kept in the session and used up by the first answer.
 """
 
+import logging
 import time
 from ipaddress import ip_address
 from typing import Any, Final
 
 from django.contrib.sessions.backends.base import SessionBase
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.http import HttpRequest
 from django.http.request import split_domain_port
 from django_otp_webauthn.helpers import WebAuthnHelper
@@ -19,6 +20,8 @@ from apps.authentication.errors import PasskeyRefused, TooManySecondFactors
 from apps.users.models import User
 
 from . import factors
+
+log = logging.getLogger(__name__)
 
 CHALLENGE_SECONDS: Final = 300
 _ADDING, _PROVING = "passkey_adding", "passkey_proving"
@@ -62,9 +65,10 @@ def add(request: HttpRequest, user: User, answer: Any) -> WebAuthnCredential:
             user=user,
             register=lambda: Passkeys(request).register_complete(user=user, state=state, data=answer),
         )
-    except TooManySecondFactors:
+    except (TooManySecondFactors, OperationalError):
         raise
-    except Exception as error:
+    except Exception as error:  # of the libraries, which read what was sent in a dozen formats
+        log.warning("A passkey was not added: %s", type(error).__name__)
         raise PasskeyRefused from error
 
 
@@ -81,7 +85,10 @@ def prove(request: HttpRequest, user: User, answer: Any) -> WebAuthnCredential:
     try:
         with transaction.atomic():
             passkey = Passkeys(request).authenticate_complete(user=user, state=state, data=answer)
-    except Exception as error:
+    except OperationalError:
+        raise
+    except Exception as error:  # as above
+        log.warning("A passkey was not accepted: %s", type(error).__name__)
         raise PasskeyRefused from error
     if not passkey.confirmed or passkey.user_id != user.pk:
         raise PasskeyRefused
