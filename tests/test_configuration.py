@@ -141,7 +141,6 @@ UNREADABLE = [
     ("ALLOW_SQLITE", "perhaps"),
     ("EMAIL_USE_TLS", "perhaps"),
     ("STRIPE_TEST_MODE", "perhaps"),
-    ("STAFF_SECOND_FACTOR", "perhaps"),
     ("REFERENCE_SHOP", "perhaps"),
     ("EMAIL_PORT", "perhaps"),
     ("TRUSTED_PROXY_COUNT", "perhaps"),
@@ -265,15 +264,6 @@ class ProductionTests(SimpleTestCase):
         amounts = {"USD": Decimal(500), "EUR": Decimal("450.50"), "JPY": Decimal(0)}
         self.assertEqual(loaded["SECOND_PERSON_REFUNDS"], amounts)
         self.assertEqual(loaded["SECOND_PERSON_CODE_EXPORTS"], {})
-
-    def test_staff_need_a_second_factor_unless_debug_is_on_or_they_are_let_off(self):
-        for differences, needed in (
-            ({}, True),
-            ({"STAFF_SECOND_FACTOR": "False"}, False),
-            ({"DEBUG": "True"}, False),
-            ({"DEBUG": "True", "STAFF_SECOND_FACTOR": "True"}, True),
-        ):
-            self.assertIs(load(**differences)["STAFF_SECOND_FACTOR"], needed)
 
     def test_a_proxy_is_believed_only_where_there_is_one(self):
         self.assertNotIn("SECURE_PROXY_SSL_HEADER", load())

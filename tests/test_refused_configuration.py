@@ -50,6 +50,7 @@ REFUSALS: list[tuple[dict[str, str], str]] = [
     ),
 ]
 UNREADABLE = [
+    ("STAFF_SECOND_FACTOR", "perhaps"),
     *(
         ("FRONTEND_URL", address)
         for address in (
@@ -180,12 +181,24 @@ class HstsTests(SimpleTestCase):
             self.assertEqual([loaded[name] for name in names], expected)
 
 
+class SecondFactorTests(SimpleTestCase):
+    def test_staff_need_a_second_factor_unless_debug_is_on_or_they_are_let_off(self):
+        for differences, needed in (
+            ({}, True),
+            ({"STAFF_SECOND_FACTOR": "False"}, False),
+            ({"DEBUG": "True"}, False),
+            ({"DEBUG": "True", "STAFF_SECOND_FACTOR": "True"}, True),
+        ):
+            self.assertIs(load(**differences)["STAFF_SECOND_FACTOR"], needed)
+
+
 class PresetTests(SimpleTestCase):
     """LIMITS: what is for everybody grows on a busy day, and what keeps one account from being guessed does not."""
 
     GUARDS = {
         "LIMIT_LOGIN_PER_ACCOUNT",
         "LIMIT_LOGIN_PER_DEVICE",
+        "LIMIT_SECOND_FACTOR",
         "LIMIT_REFRESH",
         "LIMIT_PASSWORD_RESET_PER_ACCOUNT",
         "LIMIT_UNPAID_PURCHASES_PER_ACCOUNT",

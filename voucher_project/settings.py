@@ -49,11 +49,8 @@ DEBUG = read("DEBUG", False, cast=bool)
 LOCAL_KEY = "local-development-key-never-used-with-debug-off-0123456789"
 SECRET_KEY = read("SECRET_KEY", LOCAL_KEY if DEBUG else "")
 # Our own rule (unsafe_settings.py) lets 256 random bits pass: in base64 these are 44 characters, Django would have 50.
-SILENCED_SYSTEM_CHECKS = [
-    "security.W009",
-    "otp_webauthn.E010",
-    "otp_webauthn.E030",
-]  # passkeys.py names the site
+# The site of a passkey is that of the request (apps/authentication/second_factor/passkeys.py).
+SILENCED_SYSTEM_CHECKS = ["security.W009", "otp_webauthn.E010", "otp_webauthn.E030"]
 ALLOWED_HOSTS = read("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if DEBUG else [], cast=words)
 INTERNAL_IPS = ["127.0.0.1", "::1"]  # who sees what is for developers, where DEBUG is on
 SHOP_NAME, SHOP_LOGO, SHOP_CONTACT, SHOP_SELLER, TAX_RATE = read_identity(debug=DEBUG)
@@ -191,9 +188,7 @@ KEEP_ENDED_SESSIONS = timedelta(days=30)
 LOGIN_REDIRECT_URL = "/admin/"
 STAFF_SECOND_FACTOR = read("STAFF_SECOND_FACTOR", not DEBUG, cast=bool)
 OTP_TOTP_ISSUER = OTP_WEBAUTHN_RP_NAME = SHOP_NAME
-OTP_TOTP_THROTTLE_FACTOR = OTP_STATIC_THROTTLE_FACTOR = (
-    0  # LIMIT_SECOND_FACTOR counts, over all that a person has
-)
+OTP_TOTP_THROTTLE_FACTOR = OTP_STATIC_THROTTLE_FACTOR = 0  # LIMIT_SECOND_FACTOR counts
 
 # A key of its own, so that a leaked token key opens neither sessions nor password resets.
 JWT_SIGNING_KEY = read(
@@ -397,7 +392,5 @@ UNFOLD = unfold_settings(SHOP_NAME, FRONTEND_URL, logo=SHOP_LOGO)
 SPECTACULAR_SETTINGS = spectacular_settings(SHOP_NAME, SHOP_CONTACT)
 
 if not DEBUG and (_problems := problems_of(globals())):
-    raise ImproperlyConfigured(
-        "Refusing to start with DEBUG off (for development: cp .env.example .env):\n  "
-        + "\n  ".join(_problems)
-    )
+    _lines = ["Refusing to start with DEBUG off (for development: cp .env.example .env):", *_problems]
+    raise ImproperlyConfigured("\n  ".join(_lines))

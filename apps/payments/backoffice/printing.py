@@ -11,6 +11,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
 from apps.core.backoffice.confirmed_actions import ActionTarget, ConfirmOnlyForm
+from apps.core.backoffice.second_factor import ask_fresh_proof
 from apps.core.errors import DomainError
 from apps.payments.backoffice.columns import money
 from apps.payments.models import Transaction
@@ -39,6 +40,8 @@ class PrintsVouchers(ModelAdmin):
         if paid is None:
             missing: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return missing
+        if (page := ask_fresh_proof(request)) is not None:
+            return page
         back = reverse("admin:payments_transaction_change", args=(paid.pk,))
         if paid.quantity > PRINTED_AT_ONCE:
             messages.error(

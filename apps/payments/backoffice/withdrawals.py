@@ -17,6 +17,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
 from apps.core.backoffice.bulk_operations import DryRun, ask_and_start
 from apps.core.backoffice.confirmed_actions import ReasonForm
+from apps.core.backoffice.second_factor import ask_fresh_proof
 from apps.core.models import BulkOperation
 from apps.core.money import format_amount
 from apps.payments.services import withdrawal_operations
@@ -59,6 +60,8 @@ def withdraw(screen: VoucherTypeAdmin, request: HttpRequest, object_id: str) -> 
     if voucher_type is None:
         missing: HttpResponse = screen._get_obj_does_not_exist_redirect(request, screen.opts, object_id)
         return missing
+    if (page := ask_fresh_proof(request)) is not None:
+        return page
     actor = current_user(request)
 
     def start(form_data: dict[str, Any]) -> BulkOperation:

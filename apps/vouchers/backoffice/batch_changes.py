@@ -15,6 +15,7 @@ from unfold.widgets import UnfoldAdminEmailInputWidget
 from apps.core.backoffice.bulk_operations import DryRun, ask_and_start
 from apps.core.backoffice.confirmed_actions import ReasonForm
 from apps.core.backoffice.read_only import is_row_number
+from apps.core.backoffice.second_factor import ask_fresh_proof
 from apps.core.models import BulkOperation
 from apps.core.money import format_amount
 from apps.users.current_user import current_user
@@ -126,6 +127,8 @@ class ChangesBatch(ModelAdmin):
     )
     def reassign_vouchers(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Asks on GET, with a dry run; on POST starts to give all vouchers of the batch to another owner."""
+        if (page := ask_fresh_proof(request)) is not None:  # who then reads the codes
+            return page
         return self._change_batch(
             request,
             object_id,
