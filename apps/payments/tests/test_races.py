@@ -31,7 +31,6 @@ def settle_without_the_lock(intent, read_at):
     return fulfilment.fulfil(row)
 
 
-@tag("pooled")
 class CallsAtOnceTests(StripeTestCase, RaceTestCase):
     def buying(self):
         """A purchase by a new user, to be made as often as one likes, its status."""
