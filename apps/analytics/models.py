@@ -46,6 +46,11 @@ class FiguresState(models.Model):
 
     counted_until = models.DateTimeField(help_text="What happened before this moment is counted.")
     time_zone = models.CharField(max_length=64, help_text="Whose days were counted.")
+    version = models.BigIntegerField(
+        default=0,
+        db_default=0,
+        help_text="How often the roll-up was written to: it is what it was while this is.",
+    )
     active_until = models.DateTimeField(
         null=True,
         help_text="Until when ActiveDay is counted; empty if it is not. All days of it are counted at once.",

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from django.db.models import BigAutoField, DateField, QuerySet, Sum
+from django.db.models import BigAutoField, DateField, QuerySet, Subquery, Sum
 
-from apps.analytics.models import DailyFigures, OwnerDailyFigures
+from apps.analytics.models import DailyFigures, FiguresState, OwnerDailyFigures
 from apps.core.prepared_queries import PreparedQuery
 from apps.users.models import User
 
@@ -16,10 +16,11 @@ from .rows import with_cents
 
 
 class TypeRow(NamedTuple):
-    """A voucher type, and its figures in one currency."""
+    """A voucher type, and its figures in one currency. `version` is that of the roll-up in which they stand."""
 
     voucher_type: SoldType
     figures: Row
+    version: int
 
 
 def counted_by_day(owner: User | None, coverage: Coverage, *, brief: bool) -> list[Row]:
@@ -58,12 +59,21 @@ def _by_type(of_platform: bool, brief: bool) -> PreparedQuery[TypeRow]:
     keys = ("voucher_type", "voucher_type__name", "voucher_type__service_type", "currency")
 
     def row(*columns: Any) -> TypeRow:
-        figures = dict(zip(("currency", *names), columns[3:], strict=True))
-        return TypeRow(SoldType(*columns[:3]), with_cents(figures))
+        figures = dict(zip(("currency", *names), columns[3:-1], strict=True))
+        return TypeRow(SoldType(*columns[:3]), with_cents(figures), columns[-1])
 
-    return PreparedQuery(
-        row, _sums(keys, names, "voucher_type__name", "voucher_type"), **_fields(of_platform)
-    )
+    def build(**values: Any) -> QuerySet[Any, Any]:
+        rows = _sums(keys, names, "voucher_type__name", "voucher_type")(**values)
+        return rows.annotate(version=_Version(FiguresState.objects.values("version")))
+
+    return PreparedQuery(row, build, **_fields(of_platform))
+
+
+class _Version(Subquery):
+    """The version of the roll-up, by which no rows are grouped."""
+
+    def get_group_by_cols(self) -> list[Any]:
+        return []
 
 
 def _fields(of_platform: bool) -> dict[str, Any]:

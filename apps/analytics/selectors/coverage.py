@@ -41,6 +41,12 @@ class Coverage:
     uncounted: list[Period] = field(default_factory=list)
     since: datetime | None = None
     returns_changed: bool = True  # whether refunds or disputes changed since
+    version: int | None = None  # of the roll-up
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all days are counted without a gap, and nothing went back since."""
+        return len(self.counted) == 1 and not self.uncounted and not self.returns_changed
 
     @property
     def ranges(self) -> Ranges:
@@ -72,6 +78,7 @@ class _State(NamedTuple):
     first: date | None
     last: date | None
     returns_changed: bool
+    version: int
 
 
 def _state(zone: Any, now: Any, first: Any, last: Any) -> QuerySet[FiguresState, Any]:
@@ -85,6 +92,7 @@ def _state(zone: Any, now: Any, first: Any, last: Any) -> QuerySet[FiguresState,
         flag(
             Exists(Refund.objects.filter(**changed_since)) | Exists(Dispute.objects.filter(**changed_since))
         ),
+        "version",
     )
 
 
@@ -116,7 +124,9 @@ def coverage_of(period: Period) -> Coverage:
     else:
         days = CountedDay.objects.filter(day__gte=period.first, day__lte=period.last)
         counted = list(_runs(days.order_by("day").values_list("day", flat=True)))
-    return Coverage(counted, list(_gaps(counted, period)), state.counted_until, state.returns_changed)
+    return Coverage(
+        counted, list(_gaps(counted, period)), state.counted_until, state.returns_changed, state.version
+    )
 
 
 def _aggregate(days: QuerySet[CountedDay], function: Aggregate) -> Subquery:

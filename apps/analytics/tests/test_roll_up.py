@@ -16,6 +16,7 @@ from django.utils import timezone
 from apps.analytics import selectors
 from apps.analytics.models import CountedDay, CountedOwner, CountedVoucher, DailyFigures, FiguresState
 from apps.analytics.periods import Period
+from apps.analytics.selectors import reports
 from apps.analytics.services import daily_figures
 from apps.analytics.services.daily_figures import jobs, owners, voucher_notes
 from apps.analytics.services.daily_figures.state import locked_state
@@ -142,6 +143,27 @@ class RollUpTests(RollUpTestCase):
             fill_books(random.Random(3), users=self.users, moments=moments, now=NOW, purchases=15)
             self.count_apart(self.customer)
             self.assertSameAsTheRows()
+
+    def test_who_looks_while_it_is_counted_sees_one_version_of_it(self) -> None:
+        def look() -> Any:
+            return selectors.figures_of(
+                period=Period(LAST, LAST), now=timezone.now(), currency="USD", owner=self.customer
+            )
+
+        def count_and_read(*arguments: Any, **options: Any) -> Any:
+            daily_figures.update()
+            return counted_by_day(*arguments, **options)
+
+        counted_by_day = reports.counted_by_day
+        with time_machine.travel(NOW, tick=False) as clock:
+            make_purchase(user=self.customer, at=NOW - timedelta(hours=1))
+            self.count_apart(self.customer)
+            make_purchase(user=self.customer, at=NOW)
+            clock.shift(timedelta(hours=1))
+            right = without_a_roll_up(look)
+            self.assertEqual(right.totals.purchases, 2)
+            with patch.object(reports, "counted_by_day", count_and_read):
+                self.assertEqual(look(), right)
 
     def count_apart(self, owner: User) -> None:
         rebuild()

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from apps.analytics.models import (
@@ -52,6 +53,7 @@ def locked_state() -> Iterator[FiguresState]:
             clear()
             FiguresState.objects.filter(pk=1).update(**start, active_until=None, registered_until=None)
             state.refresh_from_db()
+        FiguresState.objects.filter(pk=1).update(version=F("version") + 1)
         yield state
 
 
