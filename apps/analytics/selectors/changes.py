@@ -20,7 +20,7 @@ from apps.vouchers.states import NO_CHANGE, VoucherEventKind, VoucherStatus, sta
 
 from .coverage import Coverage
 from .metrics import Row, cents
-from .rows import AnyRanges, Books, Moment, Ranges, local_day, within
+from .rows import AnyRanges, Books, Moment, Ranges, annotated, local_day, within
 
 
 def changed_vouchers(since: Moment, now: Moment, *, issued_in: Ranges = ()) -> QuerySet[Any, Any]:
@@ -65,7 +65,8 @@ def voucher_differences(books: Books, ranges: AnyRanges, since: Moment, now: Mom
         - Count("pk", filter=Q(counted__status=status.value))
         for status in VoucherStatus
     }
-    return books.by_day(vouchers, "purchase_date", "").annotate(
+    return annotated(
+        books.by_day(vouchers, "purchase_date", ""),
         vouchers_issued=Count("pk", filter=is_new),
         vouchers_free=Count("pk", filter=is_new & Q(batch__isnull=False)),
         vouchers_redeemed=Count("pk", filter=Q(uses_remaining__lt=F("total_uses")))

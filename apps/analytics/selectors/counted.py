@@ -12,7 +12,7 @@ from apps.users.models import User
 
 from .coverage import Coverage
 from .metrics import OF_SERIES, Row, SoldType, names_of
-from .rows import with_cents
+from .rows import annotated, with_cents
 
 
 class TypeRow(NamedTuple):
@@ -64,7 +64,7 @@ def _by_type(of_platform: bool, brief: bool) -> PreparedQuery[TypeRow]:
 
     def build(**values: Any) -> QuerySet[Any, Any]:
         rows = _sums(keys, names, "voucher_type__name", "voucher_type")(**values)
-        return rows.annotate(version=_Version(FiguresState.objects.values("version")))
+        return annotated(rows, version=_Version(FiguresState.objects.values("version")))
 
     return PreparedQuery(row, build, **_fields(of_platform))
 
@@ -87,6 +87,7 @@ def _sums(keys: Sequence[str], names: Sequence[str], *order: str) -> Callable[..
         if owner is not None:
             rows = OwnerDailyFigures.objects.filter(owner=owner)
         rows = rows.filter(day__gte=first, day__lte=last).order_by(*order)
-        return rows.values_list(*keys).annotate(*(Sum(name) for name in names))
+        sums: QuerySet[Any, Any] = rows.values_list(*keys).annotate(*(Sum(name) for name in names))
+        return sums
 
     return build

@@ -52,8 +52,10 @@ def figures_since(owner: User | None, coverage: Coverage, now: datetime, *, brie
         return []
     for start, end in coverage.ranges:
         # A range that is over before `since` has nothing new: it begins at its end.
-        moments = {"start": start, "end": end, "new": min(max(start, since), end), "since": since, "now": now}
-        figures += _since(owner is None, brief).rows(**_owner(owner), **moments)
+        new = min(max(start, since), end)
+        figures += _since(owner is None, brief).rows(
+            **_owner(owner), start=start, end=end, new=new, since=since, now=now
+        )
     return figures
 
 
@@ -82,7 +84,7 @@ def in_one(figures: Iterable[QuerySet[Any, Any]], names: Iterable[str]) -> Query
 def _with_all(figures: QuerySet[Any, Any], names: tuple[str, ...]) -> QuerySet[Any, Any]:
     """The figures with nothing in the place of those that they lack."""
     lacking = {name: _nothing(name) for name in names if name not in figures.query.annotations}
-    return figures.annotate(**lacking).values_list(*KEY, *names)
+    return rows.annotated(figures, **lacking).values_list(*KEY, *names)
 
 
 class _Constant(Cast):

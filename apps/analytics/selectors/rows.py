@@ -94,6 +94,12 @@ class Books:
         ).values(*self.owner_key, "day", "type_id", "currency")
 
 
+def annotated(rows: QuerySet[Any, Any], **figures: Any) -> QuerySet[Any, Any]:
+    """The rows with these figures."""
+    annotated_rows: QuerySet[Any, Any] = rows.annotate(**figures)
+    return annotated_rows
+
+
 def read(*querysets: QuerySet[Any, Any]) -> list[Row]:
     """The rows of all these, with money to the cent."""
     return [with_cents(row) for rows in querysets for row in rows]
@@ -125,19 +131,19 @@ def sales(books: Books, ranges: AnyRanges, *, with_returns: bool) -> QuerySet[An
     sums = {"revenue": Sum("amount")}
     if with_returns:
         sums |= {"refunded": Sum("amount_refunded"), "goodwill": Sum("amount_goodwill")}
-    return rows.annotate(purchases=Count("pk"), **sums)
+    return annotated(rows, purchases=Count("pk"), **sums)
 
 
 def refunds_paid(books: Books, ranges: AnyRanges) -> QuerySet[Any, Any]:
     """What was refunded, on the day when it was."""
     rows = books.by_day(books.refunds.filter(within("finished_at", ranges)), "finished_at", "transaction__")
-    return rows.annotate(refunds_paid=Sum("amount"))
+    return annotated(rows, refunds_paid=Sum("amount"))
 
 
 def disputes_lost(books: Books, ranges: AnyRanges) -> QuerySet[Any, Any]:
     """What banks took back, on the day when the dispute was lost."""
     rows = books.by_day(books.disputes.filter(within("closed_at", ranges)), "closed_at", "transaction__")
-    return rows.annotate(disputes_lost=Sum("amount"))
+    return annotated(rows, disputes_lost=Sum("amount"))
 
 
 def issued(books: Books, ranges: AnyRanges, now: Moment) -> QuerySet[Any, Any]:
@@ -146,7 +152,8 @@ def issued(books: Books, ranges: AnyRanges, now: Moment) -> QuerySet[Any, Any]:
         f"vouchers_{status}": Count("pk", filter=status_condition(status, now)) for status in VoucherStatus
     }
     rows = books.by_day(books.vouchers.filter(within("purchase_date", ranges)), "purchase_date", "")
-    return rows.annotate(
+    return annotated(
+        rows,
         vouchers_issued=Count("pk"),
         vouchers_free=Count("pk", filter=Q(batch__isnull=False)),
         vouchers_redeemed=Count("pk", filter=Q(uses_remaining__lt=F("total_uses"))),
@@ -160,7 +167,8 @@ def uses(books: Books, ranges: AnyRanges, *, but_reversed: bool) -> QuerySet[Any
     if but_reversed:
         rows = rows.filter(~Exists(UsageReversal.objects.filter(usage=OuterRef("pk"))))
     first = Q(use_no=1)
-    return books.by_day(rows, "used_at", "voucher__").annotate(
+    return annotated(
+        books.by_day(rows, "used_at", "voucher__"),
         redemptions=Count("pk"),
         first_uses=Count("pk", filter=first),
         first_use_time=Sum(
@@ -172,14 +180,15 @@ def uses(books: Books, ranges: AnyRanges, *, but_reversed: bool) -> QuerySet[Any
 def reversals(books: Books, ranges: AnyRanges) -> QuerySet[Any, Any]:
     """Reversals on the day when they were made."""
     rows = books.reversals.filter(within("reversed_at", ranges))
-    return books.by_day(rows, "reversed_at", "usage__voucher__").annotate(reversals=Count("pk"))
+    return annotated(books.by_day(rows, "reversed_at", "usage__voucher__"), reversals=Count("pk"))
 
 
 def reversed_uses(books: Books, ranges: AnyRanges, use_ranges: AnyRanges) -> QuerySet[Any, Any]:
     """The uses that were given back in the ranges, as what they take from the figures of the day of the use."""
     rows = books.reversals.filter(within("reversed_at", ranges), within("usage__used_at", use_ranges))
     first = Q(usage__use_no=1)
-    return books.by_day(rows, "usage__used_at", "usage__voucher__").annotate(
+    return annotated(
+        books.by_day(rows, "usage__used_at", "usage__voucher__"),
         redemptions=-Count("pk"),
         first_uses=-Count("pk", filter=first),
         first_use_time=Sum(

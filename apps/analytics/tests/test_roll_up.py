@@ -17,6 +17,7 @@ from apps.analytics import selectors
 from apps.analytics.models import CountedDay, CountedOwner, CountedVoucher, DailyFigures, FiguresState
 from apps.analytics.periods import Period
 from apps.analytics.selectors import reports
+from apps.analytics.selectors.counted import counted_by_day
 from apps.analytics.services import daily_figures
 from apps.analytics.services.daily_figures import jobs, owners, voucher_notes
 from apps.analytics.services.daily_figures.state import locked_state
@@ -154,7 +155,6 @@ class RollUpTests(RollUpTestCase):
             daily_figures.update()
             return counted_by_day(*arguments, **options)
 
-        counted_by_day = reports.counted_by_day
         with time_machine.travel(NOW, tick=False) as clock:
             make_purchase(user=self.customer, at=NOW - timedelta(hours=1))
             self.count_apart(self.customer)

@@ -27,8 +27,9 @@ def count_registrations(state: FiguresState, until: datetime, *, anew: bool = Fa
 def registrations(since: datetime, until: datetime) -> QuerySet[Any, Any]:
     """Local day, and number of the accounts that were created on it, from one moment to another."""
     rows = User.objects.filter(within("date_joined", [(since, until)])).order_by()
-    numbers: QuerySet[Any, Any] = rows.annotate(day=local_day("date_joined")).values_list("day")
-    return numbers.annotate(number=Count("pk"))
+    days = rows.annotate(day=local_day("date_joined")).values_list("day")
+    numbers: QuerySet[Any, Any] = days.annotate(number=Count("pk"))
+    return numbers
 
 
 def _add(since: datetime, until: datetime) -> None:
