@@ -305,7 +305,7 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
 
     def plant_in_receipts(self) -> None:
         receipt = self.whole.receipt
-        last = Receipt.objects.order_by("number").last()
+        last = Receipt.objects.order_by("-number")[0]
         at = self.whole.completed_at - timedelta(hours=3)
         delete_last = Receipt.objects.filter(pk=last.pk).delete
         sale = last.transaction

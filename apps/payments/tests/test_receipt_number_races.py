@@ -96,10 +96,8 @@ class HealingTogether(RaceTestCase):
             user = make_user(first_name="Ama")
             sales = [make_completed_transaction(user=user) for _ in range(3)]
             as_by_older_version(*sales)
-            self.together(
-                lambda: sum(services.issue_missing_receipts()),
-                lambda user=user: close_account(user=user, password=PASSWORD),
-            )
+            close = partial(close_account, user=user, password=PASSWORD)
+            self.together(lambda: sum(services.issue_missing_receipts()), close)
             sum(services.issue_missing_receipts())
             buyers = Receipt.objects.filter(transaction__in=sales).values_list("buyer_name", "buyer_email")
             self.assertEqual(list(buyers), [("", "")] * 3)
