@@ -227,7 +227,11 @@ def _change_chunk(change: BatchChange, operation: BulkOperation, voucher_ids: li
         outcome = _outcome(change, voucher, new_owner=new_owner, held_singly=voucher.pk in singly)
         by_outcome[outcome].append(voucher)
     # 3. The change, with the history as of any single act, and which operation it was.
-    about = {"actor": operation.actor, "reason": operation.reason, "details": {OPERATION: operation.pk}}
+    about: dict[str, Any] = {
+        "actor": operation.actor,
+        "reason": operation.reason,
+        "details": {OPERATION: operation.pk},
+    }
     changed = by_outcome.get(Outcome.CHANGED, [])
     if change == BatchChange.REASSIGN:
         reassign_vouchers(changed, new_owner_id=new_owner, **about)
