@@ -1,18 +1,19 @@
 """Queries that are compiled once give what the queryset gives, on every database."""
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import connection, models
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Now, TruncDate
+from django.test import override_settings
 from django.utils import timezone
 from post_office.models import Email
 
 from apps.authentication import services
 from apps.authentication.models import Session
-from apps.core.prepared_queries import PreparedQuery, PreparedUpdate, insert
+from apps.core.prepared_queries import Ids, PreparedQuery, PreparedUpdate, insert
 from apps.users.tests.factories import make_customer, make_other_customer
 from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import make_expired_voucher, make_type, make_used_voucher, make_voucher
@@ -110,6 +111,30 @@ class PreparedQueriesTest(ApiTestCase):
         self.assertEqual(VOUCHERS.rows(owner=self.carla.pk, limit=2, offset=3), everything[3:])
         self.assertEqual(VOUCHERS.first(owner=self.carla.pk), everything[0])
         self.assertIsNone(VOUCHERS.first(owner=self.otto.pk))
+
+    def test_any_number_of_ids_is_one_parameter(self):
+        vouchers = [make_voucher(owner=self.carla).pk for _ in range(3)]
+        by_ids = PreparedQuery(
+            lambda pk: pk,
+            lambda ids: Voucher.objects.filter(pk__in=ids).order_by("id").values_list("id"),
+            ids=Ids(),
+        )
+        for ids in ([], vouchers[:1], vouchers[1:]):
+            self.assertEqual(by_ids.rows(ids=ids), ids)
+
+    def test_days_are_those_of_the_time_zone_of_the_call(self):
+        moment = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
+        make_voucher(owner=self.carla, expiry_date=moment)
+        days = PreparedQuery(
+            lambda day: day,
+            lambda owner: Voucher.objects.filter(user_id=owner).values_list(
+                TruncDate("expiry_date", tzinfo=timezone.get_default_timezone())
+            ),
+            owner=models.BigAutoField(),
+        )
+        for zone, day in (("UTC", 1), ("Asia/Kolkata", 2), ("UTC", 1)):
+            with override_settings(TIME_ZONE=zone):
+                self.assertEqual(days.rows(owner=self.carla.pk), [date(2026, 3, day)])
 
     def test_a_value_is_data_and_not_sql(self):
         by_code = PreparedQuery(
