@@ -57,7 +57,7 @@ def verification(request: HttpRequest) -> HttpResponse:
     return _page(
         request,
         "verification",
-        "One step more",
+        "Second factor",
         form=form,
         may_use_passkey=passkeys.are_possible(request) and factors.has_passkey(user),
     )
