@@ -50,7 +50,7 @@ ci:  ## everything that must hold, as on a fresh machine
 bench: .venv/ready  ## the product beside a textbook twin: QUICK=1 (five minutes), ONLY=redeem,types, SIZES=10000,1000000
 	.venv/bin/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(SIZES),--sizes $(SIZES)) $(if $(SAVE),--save-baseline)
 
-pictures: .venv/ready  ## the pictures of README.md anew, by Chromium and chromedriver
+pictures: .venv/ready  ## the pictures of README.md and docs/staff.md anew, by Chromium and chromedriver
 	.venv/bin/python -m tests.browser.pictures
 
 requirements: .venv/ready  ## the pinned requirements anew, from requirements.in and requirements-dev.in

@@ -251,13 +251,8 @@ class StaffRolesTests(ActionRowsTestCase):
             for place in ("", "<path:object_id>/"):  # a button of the list, or of the page of a row
                 known.add(self.pattern_of(model, f"{place}{action.replace('_', '-')}"))
         others = {name or address for address, name in addresses() if address not in known}
-        of_rows = {
-            "autocomplete",
-            "view_on_site",
-            "app_list",
-            "auth_user_password_change",
-            "/admin/(?P<url>.*)$",
-        }
+        of_rows = set("autocomplete view_on_site app_list auth_user_password_change users_user_parts".split())
+        of_rows.add("/admin/(?P<url>.*)$")
         self.assertEqual(others, SITE | of_rows | {page.rpartition(":")[2] for page in PAGES})
 
     def pattern_of(self, model: str, rest: str) -> str:
@@ -398,8 +393,12 @@ class StaffRolesTests(ActionRowsTestCase):
                 }
                 status = self.client.get("/admin/autocomplete/", lookup).status_code
                 self.assertEqual(status, 200 if name in SCREENS["users.User"] else 403)
-                password = self.client.get(f"/admin/users/user/{self.customer.pk}/password/").status_code
-                self.assertEqual(password, 200 if name in FORMS["users.User change"] else 403)
+                for view, allowed in (
+                    ("parts", SCREENS["users.User"]),
+                    ("password", FORMS["users.User change"]),
+                ):
+                    status = self.client.get(f"/admin/users/user/{self.customer.pk}/{view}/").status_code
+                    self.assertEqual(status, 200 if name in allowed else 403)
                 # One that is there, and leads nowhere: no model has a page of its own outside the admin.
                 self.assertEqual(self.client.get(f"/admin/r/1/{self.customer.pk}/").status_code, 404)
                 for app in {model.partition(".")[0] for model in SCREENS}:

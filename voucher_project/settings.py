@@ -345,7 +345,7 @@ POST_OFFICE = {
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = read("TIME_ZONE", "UTC", cast=time_zone)
-USE_I18N = True
+FORMAT_MODULE_PATH = "voucher_project.formats"  # of dates, for staff
 USE_TZ = True
 
 STATIC_URL = "/static/"

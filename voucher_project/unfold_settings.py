@@ -14,6 +14,7 @@ def unfold_settings(shop_name: str, site_url: str, *, logo: str) -> dict[str, An
         "SITE_SYMBOL": "confirmation_number",
         "SITE_URL": site_url,
         "DASHBOARD_CALLBACK": "apps.analytics.backoffice.front_page.dashboard_callback",
+        "STYLES": [lambda request: _static("core/admin.css")],
         "SIDEBAR": {"show_search": True, "navigation": "voucher_project.admin_navigation.sidebar"},
         "TABS": "voucher_project.admin_navigation.tabs",
         "ACCOUNT": {

@@ -1,15 +1,19 @@
 """Sessions, for staff: to see, and to end; and what the screen of users does about them."""
 
+from typing import Any, Final
+
 import django_otp.plugins.otp_static.admin
 import django_otp.plugins.otp_totp.admin  # noqa: F401
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
-from unfold.admin import ModelAdmin
 
-from apps.core.backoffice.read_only import ReadOnly
+from apps.core.backoffice.filters import ChoiceFilter, DayRangeFilter, of_row
+from apps.core.backoffice.pages import Part
+from apps.core.backoffice.read_only import ReadOnlyAdmin
 from apps.users.admin import UserAdmin
 from apps.users.models import User
 
@@ -41,10 +45,25 @@ def send_password_reset(screen: UserAdmin, request: HttpRequest, queryset: Query
     messages.success(request, f"On their way: {len(able)}.")
 
 
+class OpenFilter(ChoiceFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("open", "Open")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Session]) -> QuerySet[Session]:
+        if self.value() == "open":
+            return queryset.filter(ended_at=None, expires_at__gt=timezone.now())
+        return queryset
+
+
 @admin.register(Session)
-class SessionAdmin(ReadOnly, ModelAdmin):
+class SessionAdmin(ReadOnlyAdmin):
     list_display = ("user", "created_at", "refreshed_at", "expires_at", "ended_at")
-    list_filter = ("created_at", "ended_at")
+    list_filter = (OpenFilter, ("expires_at", DayRangeFilter), of_row("person", "user"))
+    list_filter_submit = True
+    ordering = ("-expires_at", "-id")  # by an index; a session in use expires last
     list_select_related = ("user",)
     search_fields = ("user__email",)
     fields = ("user", "created_at", "refreshed_at", "expires_at", "ended_at", "second_factor_at")
@@ -60,3 +79,25 @@ class SessionAdmin(ReadOnly, ModelAdmin):
 
     def has_end_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("authentication.change_session")
+
+
+def state_of(session: Session) -> str:
+    """Whether a session is open, or how it ended, in a word."""
+    if session.ended_at:
+        return "Ended"
+    return "Open" if session.expires_at > timezone.now() else "Expired"
+
+
+SESSIONS: Final = Part(
+    "Sessions",
+    Session,
+    lambda person: Session.objects.filter(user=person).order_by("-created_at", "-id"),
+    (
+        ("began", lambda session: session.created_at),
+        ("state", state_of),
+        ("last used", lambda session: session.refreshed_at),
+        ("expires", lambda session: session.expires_at),
+        ("ended", lambda session: session.ended_at),
+    ),
+    "person",
+)

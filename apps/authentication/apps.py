@@ -16,6 +16,7 @@ class AuthenticationConfig(AppConfig):
 
         UserAdmin.register_action("revoke_all_sessions", admin.revoke_all_sessions)
         UserAdmin.register_action("send_password_reset", admin.send_password_reset)
+        UserAdmin.register_part(admin.SESSIONS)
 
         personal_data.register(
             "sessions",

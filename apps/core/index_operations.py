@@ -7,8 +7,9 @@ again.
 
 from typing import Any, Final
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
-from django.db import migrations
+from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
@@ -38,6 +39,21 @@ def _restore(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 LIFT_TIME_LIMITS: Final = migrations.RunPython(_lift, _restore)
 RESTORE_TIME_LIMITS: Final = migrations.RunPython(_restore, _lift)
+
+
+class BlockRangeIndex(BrinIndex):
+    """For a column that grows with the rows that are added: an index of next to no size, and none to keep up to date.
+
+    It holds from what to what the column goes in each few blocks of the table. On SQLite it is one like any other.
+    """
+
+    def __init__(self, *, pages_per_range: int = 16, **options: Any) -> None:
+        super().__init__(pages_per_range=pages_per_range, **options)
+
+    def create_sql(self, model: Any, schema_editor: Any, using: str = "", **options: Any) -> Any:
+        if _is_postgresql(schema_editor):
+            return super().create_sql(model, schema_editor, using=using, **options)
+        return models.Index.create_sql(self, model, schema_editor, **options)
 
 
 class AddIndex(AddIndexConcurrently):

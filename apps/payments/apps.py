@@ -25,6 +25,7 @@ class PaymentsConfig(AppConfig):
             signals,
         )
         from .backoffice.attention import register_attention
+        from .backoffice.people import extend_person_screen
         from .backoffice.search import register_search
         from .backoffice.vouchers import extend_voucher_screen
         from .backoffice.withdrawals import extend_type_screen
@@ -38,6 +39,7 @@ class PaymentsConfig(AppConfig):
         extend_voucher_screen()
         extend_type_screen()
         register_withdrawals()
+        extend_person_screen()
         register_attention()
         register_search()
         extend_exported_vouchers()

@@ -12,12 +12,16 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from unfold.admin import ModelAdmin, StackedInline
+from unfold.admin import StackedInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from apps.core import mail
+from apps.core.backoffice.counting import is_row_number
 from apps.core.backoffice.extensible import ExtensibleAdmin
-from apps.core.backoffice.read_only import LogsEachRow, is_row_number
+from apps.core.backoffice.filters import DayRangeFilter
+from apps.core.backoffice.lists import BoundedAdmin
+from apps.core.backoffice.pages import PageAdmin
+from apps.core.backoffice.read_only import LogsEachRow
 from apps.core.backoffice.search import MOST_HITS, Finder, Hit, register
 from apps.core.backoffice.second_factor import ask_fresh_proof
 
@@ -37,15 +41,16 @@ class ProfileInline(StackedInline):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ExtensibleAdmin):
+class UserAdmin(DjangoUserAdmin, ExtensibleAdmin, BoundedAdmin):
+    keeps_log = True
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display = ("email", "full_name", "is_active", "is_staff", "date_joined")
-    list_filter = ("is_active", "is_staff", "is_superuser", "date_joined")
+    list_filter = ("is_active", "is_staff", "groups", ("date_joined", DayRangeFilter))
+    list_filter_submit = True
     search_fields = ("email", "first_name", "last_name")
     ordering = ("-date_joined", "-id")
-    date_hierarchy = "date_joined"
     actions: tuple[str, ...] = ("deactivate",)
     readonly_fields = ("last_login", "date_joined")
     fieldsets = (
@@ -110,7 +115,16 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin):
         A closed account stays closed and nobody's, also for a page that was opened before.
         """
         allowed: bool = super().has_change_permission(request, obj)
-        return allowed and (obj is None or not (obj.is_closed or obj in self.out_of_reach(request)))
+        return allowed and (obj is None or not (obj.is_closed or self._is_out_of_reach(request, obj)))
+
+    def _is_out_of_reach(self, request: HttpRequest, user: User) -> bool:
+        """Whether this member of staff may not touch a user; looked up once for a page that is only shown."""
+        known: dict[int, bool] = {}
+        if request.method == "GET":
+            known = request.__dict__.setdefault("_users_out_of_reach", known)
+        if user.pk not in known:
+            known[user.pk] = self.out_of_reach(request).filter(pk=user.pk).exists()
+        return known[user.pk]
 
     @staticmethod
     def out_of_reach(request: HttpRequest) -> QuerySet[User]:
@@ -182,8 +196,10 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(LogsEachRow, DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(LogsEachRow, DjangoGroupAdmin, PageAdmin):
     """What a group may do is for superusers to say: whoever is in one could give themselves anything."""
+
+    keeps_log = True
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         return self._proved(request) or super().changelist_view(request, extra_context)

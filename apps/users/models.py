@@ -96,6 +96,15 @@ class User(AbstractBaseUser, PermissionsMixin):
         indexes: ClassVar = [
             models.Index(fields=("last_login",), name="users_by_last_login"),
             models.Index(fields=("-date_joined", "-id"), name="users_newest_first"),
+            # The few among many, for the lists of staff.
+            models.Index(
+                fields=("is_staff", "date_joined"), condition=models.Q(is_staff=True), name="users_staff"
+            ),
+            models.Index(
+                fields=("is_active", "date_joined"),
+                condition=models.Q(is_active=False),
+                name="users_inactive",
+            ),
         ]
 
     def __str__(self) -> str:

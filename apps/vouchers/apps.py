@@ -10,9 +10,11 @@ class VouchersConfig(AppConfig):
         from apps.users import personal_data
 
         from . import selectors, serializers, services
+        from .backoffice.people import extend_person_screen
         from .backoffice.search import register_search
         from .services.batch_changes import register_batch_changes
 
+        extend_person_screen()
         register_search()
         register_batch_changes()
         personal_data.register(

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from apps.core.errors import DomainError
+from apps.core.index_operations import BlockRangeIndex
 
 from . import codes, price_checks, states
 from .code_export_models import BatchExport as BatchExport
@@ -232,6 +233,11 @@ class Voucher(WithTypeName):
             models.Index(
                 fields=("batch", "id"), condition=Q(batch__isnull=False), name="vouchers_of_a_batch"
             ),
+            models.Index(
+                fields=("inactive_reason", "-purchase_date", "-id"),
+                condition=Q(is_active=False),
+                name="vouchers_inactive",
+            ),
         ]
         constraints = (
             models.CheckConstraint(
@@ -375,7 +381,9 @@ class VoucherEvent(models.Model):
             # Without those that most are, and that change nothing of a voucher that was there.
             models.Index(
                 fields=("at",), condition=~Q(kind__in=states.NO_CHANGE), name="voucher_changes_by_time"
-            )
+            ),
+            # Of all of them by day, for staff: rows are added in this order, so it needs next to no room or work.
+            BlockRangeIndex(fields=("at",), name="voucher_events_by_day"),
         ]
         constraints = (
             models.CheckConstraint(

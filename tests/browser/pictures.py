@@ -1,4 +1,4 @@
-"""Draws the pictures of README.md: `make pictures`.
+"""Draws the pictures of README.md and docs/staff.md: `make pictures`.
 
 The demo runs on a new database, in a place of its own, and headless Chromium looks at it. The history of the demo is
 the same each time but for its last day, which is today.
@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,11 +80,37 @@ def draw(driver: Any, name: str) -> None:
     print(f"docs/pictures/{name}.png")
 
 
-def main() -> None:
-    """Draw the catalogue of the shop, and the front page of the admin as the manager sees it."""
+def wait_for(driver: Any, selector: str) -> Any:
+    """The first element that a selector names, once there is one."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
+    return WebDriverWait(driver, PATIENCE).until(lambda page: page.find_elements(By.CSS_SELECTOR, selector))[
+        0
+    ]
+
+
+def draw_back_office(driver: Any, site: str) -> None:
+    """The pictures of docs/staff.md, as the manager sees the back office."""
+    driver.get(f"{site}/admin/vouchers/voucher/?status=active&expiry_date_from={date.today()}")
+    wait_for(driver, "#result_list")
+    draw(driver, "staff-vouchers")
+    driver.get(f"{site}/admin/payments/refund/")
+    buyer = wait_for(driver, "td.field-buyer").text.strip()
+    draw(driver, "staff-refunds")
+    search = wait_for(driver, "#nav-sidebar input[name=q]")
+    search.send_keys(buyer)
+    search.submit()
+    first = wait_for(driver, "section[aria-labelledby=part-1] h2")
+    driver.execute_script("arguments[0].scrollIntoView()", first)
+    draw(driver, "staff-person")
+    driver.get(wait_for(driver, "section[aria-labelledby=part-3] tbody a").get_attribute("href"))
+    wait_for(driver, "#voucher_form")
+    draw(driver, "staff-voucher")
+
+
+def main() -> None:
+    """Draw the catalogue of the shop, and pages of the admin as the manager sees them."""
     email, password = manager()
     with demo() as site, new_browser() as driver:
         driver.execute_cdp_cmd(
@@ -91,16 +118,15 @@ def main() -> None:
             {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False},
         )
         driver.get(f"{site}/")
-        WebDriverWait(driver, PATIENCE).until(
-            lambda page: page.find_elements(By.CSS_SELECTOR, "main button, main a")
-        )
+        wait_for(driver, "main button, main a")
         draw(driver, "shop")
         driver.get(f"{site}/admin/login/?next=/admin/")
-        driver.find_element(By.NAME, "username").send_keys(email)
-        driver.find_element(By.NAME, "password").send_keys(password)
-        driver.find_element(By.CSS_SELECTOR, "form button[type=submit]").click()
-        WebDriverWait(driver, PATIENCE).until(lambda page: page.find_elements(By.CSS_SELECTOR, "canvas"))
+        wait_for(driver, "[name=username]").send_keys(email)
+        wait_for(driver, "[name=password]").send_keys(password)
+        wait_for(driver, "form button[type=submit]").click()
+        wait_for(driver, "canvas")
         draw(driver, "admin")
+        draw_back_office(driver, site)
 
 
 if __name__ == "__main__":

@@ -139,14 +139,7 @@ class ShopTestCase(BrowserMixin, StripeTestCase, FastFlushTestCase, StaticLiveSe
 
     def assertAccessible(self, name):
         """axe-core finds nothing serious, and nobody has to scroll sideways."""
-        import selenium_axe_python
-
-        script = Path(selenium_axe_python.__file__).parent / "axe-core/axe.min.js"
-        if not self.driver.execute_script("return 'axe' in window"):
-            self.driver.execute_script(script.read_text())
-        result: dict[str, Any] = self.driver.execute_async_script(
-            "axe.run(document, {runOnly: arguments[0]}).then(arguments[1])", RULES
-        )
+        result = self.run_axe(RULES)
         findings = [
             (each["id"], [(node["target"], node["failureSummary"]) for node in each["nodes"]])
             for each in result["violations"]
@@ -156,6 +149,17 @@ class ShopTestCase(BrowserMixin, StripeTestCase, FastFlushTestCase, StaticLiveSe
         self.assertGreater(len(result["passes"]), 10)
         overflow = "return document.documentElement.scrollWidth - innerWidth"
         self.assertLessEqual(self.driver.execute_script(overflow), 0, f"{name} is too wide")
+
+    def run_axe(self, rules) -> dict[str, Any]:
+        """What axe-core says of the page."""
+        import selenium_axe_python
+
+        script = Path(selenium_axe_python.__file__).parent / "axe-core/axe.min.js"
+        if not self.driver.execute_script("return 'axe' in window"):
+            self.driver.execute_script(script.read_text())
+        return self.driver.execute_async_script(
+            "axe.run(document, {runOnly: arguments[0]}).then(arguments[1])", rules
+        )
 
     def assertQuiet(self):
         """No error in the console but the refusals that the test expects, and no request to another site."""

@@ -1,5 +1,6 @@
 """What the database does for a statement, as it says itself."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -25,6 +26,26 @@ def whole_table(tables: Iterable[str]) -> str:
     names = "|".join(tables)
     # With an index SQLite would say which.
     return rf"Seq Scan on ({names})\b" if connection.vendor == "postgresql" else rf"(?m)^SCAN ({names})$"
+
+
+def rows_read(statement: str) -> list[tuple[str, int]]:
+    """How many rows of which table each step of a statement looked at, as PostgreSQL counted them: it is run."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}")
+        [[answer]] = cursor.fetchall()
+    document = json.loads(answer) if isinstance(answer, str) else answer
+    return list(_scans(document[0]["Plan"]))
+
+
+def _scans(node: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    if "Relation Name" in node:
+        each = sum(
+            node.get(name, 0)
+            for name in ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+        )
+        yield node["Relation Name"], round(each * node["Actual Loops"])
+    for child in node.get("Plans", ()):
+        yield from _scans(child)
 
 
 class PlanTestCase(CommittingTestCase):

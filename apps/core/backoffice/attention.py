@@ -4,16 +4,19 @@ An item is a queryset of rows of one model. Its link leads to the list of that m
 was counted, so that the number and the list always agree.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.contrib import admin
-from django.db import connection, models
+from django.db import models
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+
+from .counting import bounded_counts
+from .counting import shown_number as number_up_to
+from .filters import ChoiceFilter
 
 PARAMETER: Final = "attention"  # of a list's address
 MAX_COUNTED: Final = 1000  # so many rows are counted of an item: beyond, "1000+" says it all
@@ -24,7 +27,10 @@ class AttentionItem:
     """Rows of a model that a person must look at.
 
     `name` stands in addresses; `rows` gets the time. `note` says more in a few words (when the first is due, say) and
-    is read only where there are rows. `urgent` ones stand first, in red.
+    is read only where there are rows. `urgent` ones stand first, in red. One that only `informs` asks nobody to do
+    anything: it stands last, without a badge in the side bar, and is counted on the front page alone, up to
+    `most_counted` rows. `ordering` is that of its list, where another than the list's is more to the point. Of one
+    that `merges`, the list takes over the conditions, and so an index for its ordering; they must be plain ones.
     """
 
     name: str
@@ -33,6 +39,15 @@ class AttentionItem:
     rows: Callable[[datetime], models.QuerySet[Any]]
     note: Callable[[datetime], str] | None = None
     urgent: bool = False
+    informs: bool = False
+    most_counted: int | None = None
+    ordering: tuple[str, ...] = ()
+    merges: bool = False
+
+    @property
+    def bound(self) -> int:
+        """How many rows are counted at the most."""
+        return self.most_counted or MAX_COUNTED
 
     @property
     def permission(self) -> str:
@@ -57,7 +72,7 @@ class Attention:
     @property
     def count(self) -> str:
         """The number, for people."""
-        return shown_number(self.number)
+        return number_up_to(self.number, self.item.bound)
 
 
 _items: list[AttentionItem] = []
@@ -76,47 +91,52 @@ def items_of(model: type[models.Model]) -> list[AttentionItem]:
 
 
 def numbers_for(request: HttpRequest) -> dict[str, int]:
-    """How many rows each item has that the user may see, by its name: one query a request."""
+    """How many rows each item has that the user may see and that needs somebody, by its name: one query a request."""
     numbers: dict[str, int] | None = getattr(request, "_attention_numbers", None)
     if numbers is None:
-        numbers = _count([item for item in _items if request.user.has_perm(item.permission)], timezone.now())
+        numbers = _count(request, [item for item in _items if not item.informs])
         request._attention_numbers = numbers  # type: ignore[attr-defined]
     return numbers
 
 
 def attention_for(request: HttpRequest) -> list[Attention]:
-    """The items with rows that the user may see, urgent ones first."""
+    """The items with rows that the user may see: urgent ones first, those that only inform last."""
     now = timezone.now()
-    numbers = numbers_for(request)
+    numbers: dict[str, int] | None = getattr(request, "_attention_numbers", None)
+    if numbers is None:
+        numbers = _count(request, _items)
+        waiting = {
+            item.name: numbers[item.name] for item in _items if item.name in numbers and not item.informs
+        }
+        request._attention_numbers = waiting  # type: ignore[attr-defined]
+    else:
+        numbers = {**numbers, **_count(request, [item for item in _items if item.informs])}
     shown = [item for item in _items if numbers.get(item.name)]
     return [
         Attention(item, numbers[item.name], item.note(now) if item.note else "")
-        for item in sorted(shown, key=lambda item: not item.urgent)
+        for item in sorted(shown, key=lambda item: (item.informs, not item.urgent))
     ]
 
 
 def shown_number(number: int) -> str:
     """A number of rows for people, as of more than MAX_COUNTED it is not known how many there are."""
-    return f"{MAX_COUNTED}+" if number > MAX_COUNTED else str(number)
+    return number_up_to(number, MAX_COUNTED)
 
 
-def _count(items: Iterable[AttentionItem], now: datetime) -> dict[str, int]:
-    """All counts in one statement, each up to a bound, so that none reads a whole table because it is long."""
-    names, columns, parameters = [], [], []
-    for item in items:
-        rows = item.rows(now).order_by().values("pk")[: MAX_COUNTED + 1]
-        text, values = rows.query.get_compiler(connection=connection).as_sql()
-        names.append(item.name)
-        columns.append(f"(SELECT COUNT(*) FROM ({text}) counted)")  # noqa: S608 - a text of Django's
-        parameters.extend(values)
-    if not columns:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join(columns)}", parameters)
-        return dict(zip(names, cursor.fetchone(), strict=True))
+def ordering_of(request: HttpRequest, model: type[models.Model]) -> tuple[str, ...]:
+    """The ordering of the item by which a list is filtered; empty if that has none."""
+    shown = request.GET.get(PARAMETER)
+    return next((item.ordering for item in items_of(model) if item.name == shown), ())
 
 
-class AttentionFilter(admin.SimpleListFilter):
+def _count(request: HttpRequest, items: list[AttentionItem]) -> dict[str, int]:
+    """How many rows the items have that the user may see, up to a bound: no table is read because it is long."""
+    now = timezone.now()
+    seen = [item for item in items if request.user.has_perm(item.permission)]
+    return bounded_counts({item.name: (item.rows(now), item.bound) for item in seen})
+
+
+class AttentionFilter(ChoiceFilter):
     """For the lists of models that have items: only the rows of one item."""
 
     title = "needs a person"
@@ -128,5 +148,7 @@ class AttentionFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> models.QuerySet[Any]:
         for item in items_of(queryset.model):
             if item.name == self.value():
+                if item.merges:
+                    return queryset & item.rows(timezone.now()).order_by()
                 return queryset.filter(pk__in=item.rows(timezone.now()).order_by().values("pk"))
         return queryset

@@ -12,7 +12,7 @@ from types import MethodType
 from typing import Any, Final
 
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import BadRequest, PermissionDenied
@@ -21,11 +21,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from unfold.admin import ModelAdmin
+from django.utils.html import format_html_join
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from apps.core.backoffice.read_only import is_row_number
+from apps.core.backoffice.counting import is_row_number
+from apps.core.backoffice.lists import BoundedAdmin
 from apps.core.backoffice.second_factor import ask_fresh_proof
 from apps.core.errors import DomainError
 from apps.core.logs import redact
@@ -41,7 +42,10 @@ CONFIRMED: Final = "confirmed"  # the hidden field by which a form of a list say
 
 
 class ReasonForm(forms.Form):
-    """Why it is done. A code in full that somebody writes into it is masked: the reason is shown to others."""
+    """Why it is done. A code in full that somebody writes into it is masked: the reason is shown to others.
+
+    A form with a method `check_row` says by it, beside its fields, what would be refused of the row of a page.
+    """
 
     reason = forms.CharField(
         max_length=MAX_REASON_LENGTH,
@@ -73,9 +77,11 @@ def one_target_per_row(rows: Iterable[Any]) -> list[ActionTarget]:
 class ConfirmedAction:
     """An action of a ConfirmedActionsAdmin, for its `actions` and `actions_detail`; made by `confirmed_action`.
 
-    Like a method it is bound to the screen of which it is an attribute. One with `fresh_proof` is for who has proved
-    lately that it is they who sit there (second_factor.py). `short_description`, `url_path`, `attrs`,
-    `icon` and `variant` have the names by which Django and unfold look for them.
+    One with `fresh_proof` is for who has proved lately that it is they who sit there (second_factor.py).
+    `applies` says of a row, and of who looks at it, whether its page offers the action: it spares a form that the
+    service would refuse, and is no guard. Like a method it is bound to the screen of which it is an attribute.
+    `short_description`, `url_path`, `attrs`, `icon` and `variant` have the names by which Django and unfold look for
+    them.
     """
 
     name: str
@@ -86,6 +92,7 @@ class ConfirmedAction:
     effect: str = ""
     form: type[forms.Form] = ReasonForm
     targets: Callable[[Iterable[Any]], list[ActionTarget]] = one_target_per_row
+    applies: Callable[[Any, Any], bool] = lambda row, user: True
     max_rows: int = MAX_ROWS
     fresh_proof: bool = False
     variant: ActionVariant = ActionVariant.DEFAULT
@@ -138,8 +145,32 @@ def confirmed_action(
     return decorate
 
 
-class ConfirmedActionsAdmin(ModelAdmin):
-    """A screen with actions that ask first (`confirmed_action`)."""
+class ConfirmedActionsAdmin(BoundedAdmin):
+    """A screen with actions that ask first (`confirmed_action`).
+
+    Those in `actions_in_rows` stand as links in the column `next_step` of the list too, where they apply.
+    """
+
+    actions_in_rows: tuple[str, ...] = ()
+
+    def prepare_rows(self, request: HttpRequest, rows: list[Any]) -> None:
+        super().prepare_rows(request, rows)
+        offered = [getattr(self, name) for name in self.actions_in_rows]
+        offered = [action for action in offered if self.may(request, action)]
+        for row in rows:
+            row.next_steps = [action for action in offered if action.applies(row, request.user)]
+
+    @admin.display(description="next step")
+    def next_step(self, row: Any) -> str:
+        """Links to the forms of what can be done to a row now."""
+        name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}"
+        links = (
+            (reverse(f"{name}_{each.name}", args=(row.pk,)), each.short_description)
+            for each in row.next_steps
+        )
+        return format_html_join(
+            " · ", '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', links
+        )
 
     def may(self, request: HttpRequest, action: Any) -> bool:
         """Whether the user has the action's permission. Django's own actions look after theirs."""
@@ -152,7 +183,26 @@ class ConfirmedActionsAdmin(ModelAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         actions: list[Any] = super().get_actions_detail(request, object_id)
-        return [action for action in actions if self.may(request, action.method)]
+        allowed = [action for action in actions if self.may(request, action.method)]
+        if all(getattr(action.method, "applies", None) is None for action in allowed):
+            return allowed
+        row = self.get_object(request, unquote(str(object_id)))
+        return [
+            action
+            for action in allowed
+            if row is not None
+            and (not hasattr(action.method, "applies") or action.method.applies(row, request.user))
+        ]
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The row of a page, read once for a page that is only shown: for its buttons, and for itself."""
+        if request.method != "GET":
+            return super().get_object(request, object_id, from_field)
+        rows: dict[Any, Any] = request.__dict__.setdefault("_rows_shown", {})
+        key = (self.model, object_id, from_field)
+        if key not in rows:
+            rows[key] = super().get_object(request, object_id, from_field)
+        return rows[key]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Refuses what nobody comes to by the page: an action that it does not offer them, numbers that are none."""
@@ -196,6 +246,8 @@ class ConfirmedActionsAdmin(ModelAdmin):
             missing: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return missing
         form = action.form(request.POST if request.method == "POST" else None)
+        if form.is_valid() and hasattr(form, "check_row"):
+            form.check_row(row)
         if form.is_valid():
             self._perform(request, action, [row], form.cleaned_data)
             return HttpResponseRedirect(self._change_url(row))

@@ -16,7 +16,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from apps.core.backoffice.read_only import is_row_number
+from apps.core.backoffice.counting import is_row_number
+from apps.core.backoffice.filters import OfRowFilter
 from apps.core.backoffice.second_factor import ask_fresh_proof
 from apps.core.dates import zone_name
 from apps.core.exports import FILE_TYPES, DaysInvalid, FileType, Table, export_file
@@ -152,7 +153,7 @@ class ExportableAdmin(ModelAdmin):
             "title": f"Export {self.opts.verbose_name_plural}",
             "opts": self.opts,
             "form": form,
-            "summary": f"{changes.result_count} {names} in the list",
+            "summary": f"{changes.shown_count} {names} in the list",
             "criteria": _criteria(changes, searched=changes.query),
             "back": f"{self._address('changelist')}{'?' if query else ''}{query}",
         }
@@ -223,7 +224,9 @@ def _criteria(changes: Any, *, searched: str = "") -> list[str]:
     used = set()
     for spec in changes.filter_specs:
         used.update(spec.expected_parameters())
-        if spec.used_parameters:
+        if isinstance(spec, OfRowFilter):
+            words.append(f"{spec.title}: number {spec.value()}")  # its name may be a person's
+        elif spec.used_parameters:
             chosen = [str(choice["display"]) for choice in spec.choices(changes) if choice["selected"]]
             words += [f"{spec.title}: {', '.join(chosen)}"] if chosen else []
     words += [

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from unfold.admin import ModelAdmin
+from .pages import PageAdmin, Part
 
 
-class ExtensibleAdmin(ModelAdmin):
+class ExtensibleAdmin(PageAdmin):
     """A screen to which other apps add, each in the `ready` of its AppConfig."""
 
     @classmethod
@@ -31,3 +31,8 @@ class ExtensibleAdmin(ModelAdmin):
             (name, {**options, "fields": (*options["fields"], fields)} if name == section else options)
             for name, options in cls.fieldsets or ()
         )
+
+    @classmethod
+    def register_part(cls, *parts: Part) -> None:
+        """Show `parts` of other tables on the page of a row, those of upper apps before those of lower ones."""
+        cls.parts = (*parts, *cls.parts)

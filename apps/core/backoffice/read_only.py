@@ -7,7 +7,11 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
+
+from apps.core.backoffice.attention import ordering_of
+from apps.core.backoffice.lists import BoundedAdmin
+from apps.core.backoffice.pages import PageAdmin
 
 # What may follow the name of a filter in an address: of a related row no more than which one it is.
 HARMLESS: Final = frozenset("exact in isnull gt gte lt lte id pk".split())
@@ -20,11 +24,6 @@ def link_to(row: Model, text: object = None) -> str:
     return format_html(
         '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', address, text or row
     )
-
-
-def is_row_number(text: str) -> bool:
-    """Whether this may be the number of a row, as a page sends it."""
-    return text.isascii() and text.isdecimal() and len(text) < 19
 
 
 class ReadOnly:
@@ -49,6 +48,8 @@ class ReadOnly:
         for entry in getattr(self, "list_filter", ()):
             field = entry[0] if isinstance(entry, tuple | list) else entry
             named.append(field if isinstance(field, str) else getattr(field, "parameter_name", None))
+            if isinstance(field, str) and hasattr(entry[1], "parameters_of"):
+                named += entry[1].parameters_of(field)
         return any(name and _asks_no_more_than(name, lookup) for name in named)
 
 
@@ -68,10 +69,11 @@ class LogsEachRow:
         return [entry for row in queryset for entry in log_deletions(request, [row])]
 
 
-class ReadOnlyAdmin(ReadOnly, ModelAdmin):
+class ReadOnlyAdmin(ReadOnly, PageAdmin, BoundedAdmin):
     actions: tuple[str, ...] | None = None
-    list_per_page = 50
-    show_full_result_count = False
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        return ordering_of(request, self.model) or super().get_ordering(request)
 
 
 class ReadOnlyInline(ReadOnly, TabularInline):

@@ -11,5 +11,8 @@ register = template.Library()
 
 @register.inclusion_tag("core/attention.html", takes_context=True)
 def attention(context: dict[str, Any]) -> dict[str, Any]:
-    """The list of what needs a person, each a link to the rows; nothing where there is nothing."""
-    return {"items": attention_for(context["request"])}
+    """The lists of what needs a person, and of what is good to know, each a link to the rows."""
+    items = attention_for(context["request"])
+    waiting = [each for each in items if not each.item.informs]
+    notices = [each for each in items if each.item.informs]
+    return {"groups": [("Needs a person", waiting), ("Coming up", notices)]}

@@ -52,7 +52,7 @@ class LookupTests(ApiTestCase):
             "/admin/vouchers/voucher/?status=active&inactive_reason__exact=refunded",
             "/admin/users/user/?date_joined__year=2026",
             "/admin/payments/transaction/?status__exact=pending",
-            "/admin/authentication/session/?created_at__gte=2026-01-01+00:00:00%2B00:00",
+            "/admin/authentication/session/?expires_at__gte=2026-01-01+00:00:00%2B00:00",
         ):
             with self.subTest(address):
                 self.assertEqual(self.client.get(address).status_code, 200)

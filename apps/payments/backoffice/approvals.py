@@ -50,9 +50,7 @@ def _refunds(user: User) -> dict[str, Any]:
         )
         for refund in refunds[:SHOWN]
     )
-    everything = (
-        f"{reverse('admin:payments_refund_changelist')}?status__exact=requested&needs_second_person__exact=1"
-    )
+    everything = f"{reverse('admin:payments_refund_changelist')}?second_person=waiting"
     return _section("Refunds", "refund", rows, more=len(refunds) > SHOWN, everything=everything)
 
 

@@ -1,5 +1,6 @@
 """What of payments, refunds, disputes and Stripe's events needs a person."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,12 +20,14 @@ from apps.payments.models import (
     Transaction,
     TransactionStatus,
 )
+from apps.vouchers.models import Voucher
 
 EVENTS_APPLIED_WITHIN: Final = timedelta(minutes=15)  # a job tries again each minute
 WEBHOOK_DELAY: Final = timedelta(hours=1)  # after a payment, by which Stripe has sent some event
 WEBHOOKS_LOOKED_FOR: Final = timedelta(days=1)
 # Reconciliation ends a purchase that nobody paid after ABANDONED_AFTER; it has run several times by then.
 STUCK_AFTER: Final = timedelta(hours=6)
+MOST_EXPIRING: Final = 10_000  # are counted on the front page
 LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=timezone.get_fixed_timezone(0))
 
 
@@ -58,6 +61,16 @@ def without_webhooks(now: datetime) -> QuerySet[Transaction]:
 def events_waiting(now: datetime) -> QuerySet[StripeEvent]:
     """Stripe's events that could not be applied for some time."""
     return StripeEvent.objects.waiting().filter(received_at__lt=now - EVENTS_APPLIED_WITHIN)
+
+
+def paid_and_expiring(days: int) -> Callable[[datetime], QuerySet[Voucher]]:
+    """Vouchers that somebody paid for, and that expire with a use left within so many days."""
+
+    def rows(now: datetime) -> QuerySet[Voucher]:
+        soon = Voucher.objects.redeemable(now).filter(expiry_date__lte=now + timedelta(days=days))
+        return soon.filter(sale__isnull=False)
+
+    return rows
 
 
 def first_response_due(now: datetime) -> str:
@@ -95,6 +108,19 @@ def register_attention() -> None:
             Transaction,
             without_webhooks,
             urgent=True,
+        ),
+        *(
+            AttentionItem(
+                f"vouchers_expiring_{days}",
+                f"Paid vouchers that expire unused within {days} days",
+                Voucher,
+                paid_and_expiring(days),
+                informs=True,
+                most_counted=MOST_EXPIRING,
+                ordering=("expiry_date", "id"),
+                merges=True,
+            )
+            for days in (7, 30)
         ),
         AttentionItem("events_waiting", "Stripe events that can't be applied", StripeEvent, events_waiting),
     )

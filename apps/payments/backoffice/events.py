@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.core.backoffice.attention import AttentionFilter
+from apps.core.backoffice.filters import ChoiceFilter
 from apps.core.backoffice.read_only import ReadOnlyAdmin
 from apps.payments.models import StripeEvent
 
 
-class WaitingFilter(admin.SimpleListFilter):
+class WaitingFilter(ChoiceFilter):
     title = "state"
     parameter_name = "state"
 
@@ -30,6 +30,7 @@ class WaitingFilter(admin.SimpleListFilter):
 class StripeEventAdmin(ReadOnlyAdmin):
     list_display = ("received_at", "type", "object_id", "attempts", "outcome", "processed_at")
     list_filter = (AttentionFilter, WaitingFilter)
+    ordering = ("-id",)  # as they came, by an index
     search_fields = ("=stripe_id", "=object_id", "type")
     search_help_text = "An event, an object, or part of a type"
     fields = ("stripe_id", "type", "object_id", "received_at", "processed_at", "outcome", "attempts")

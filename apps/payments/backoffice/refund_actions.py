@@ -80,6 +80,11 @@ def outcome(refund: Refund) -> str:
     return "Approved, under way at Stripe"
 
 
+def is_refundable(paid: Transaction) -> bool:
+    """Whether there is money of a payment that could go back, whatever became of its vouchers."""
+    return paid.is_paid and paid.unit_price > 0 and paid.amount_left > 0
+
+
 def by_purchase(vouchers: Iterable[Voucher]) -> list[ActionTarget]:
     """The vouchers of each transaction together: they are refunded in one."""
     vouchers = list(vouchers)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import path
 from unfold.decorators import display
@@ -21,15 +22,19 @@ from apps.core.backoffice.confirmed_actions import (
     confirmed_action,
 )
 from apps.core.backoffice.exports import ExportableAdmin
+from apps.core.backoffice.filters import ChoiceFilter, DayRangeFilter, of_row
+from apps.core.backoffice.lists import MAX_LISTED, totals_by_currency
 from apps.core.backoffice.read_only import ReadOnlyAdmin
 from apps.payments import services
 from apps.payments.backoffice.approvals import approvals_view
 from apps.payments.backoffice.columns import OfTransaction, VoucherLines, money
 from apps.payments.backoffice.refund_actions import REFUNDS_AT_ONCE, STAYS_APPROVED, approve, outcome
+from apps.payments.backoffice.stripe_dashboard import dashboard_link
 from apps.payments.errors import PaymentProviderUnavailable
 from apps.payments.exports import REFUNDS
-from apps.payments.models import Refund, RefundedVoucher
+from apps.payments.models import UNDER_WAY, Refund, RefundedVoucher, RefundStatus, Transaction
 from apps.users.current_user import current_user
+from apps.users.models import User
 from apps.vouchers.backoffice.code_search import FoundByCode
 
 REFUND_COLOURS = {
@@ -62,6 +67,35 @@ class DecisionForm(ReasonForm):
     )
 
 
+class BuyerFilter(of_row("person", "transaction__user")):  # type: ignore[misc]
+    """By the buyer, whose purchases are looked up before: in one query the database would look through all refunds."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Refund]) -> QuerySet[Refund]:
+        number = self.value()
+        if number is None:
+            return queryset
+        purchases = Transaction.objects.filter(user=number).order_by("-created_at", "-id")
+        return queryset.filter(transaction__in=list(purchases.values_list("pk", flat=True)[:MAX_LISTED]))
+
+
+class SecondPersonFilter(ChoiceFilter):
+    title = "second person"
+    parameter_name = "second_person"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("waiting", "Waiting for one")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Refund]) -> QuerySet[Refund]:
+        if self.value() == "waiting":
+            return queryset.filter(status=RefundStatus.REQUESTED, needs_second_person=True)
+        return queryset
+
+
+def is_undecided(refund: Refund, user: User) -> bool:
+    """Whether somebody has to decide about a refund."""
+    return refund.status == RefundStatus.REQUESTED
+
+
 def amounts(refunds: Iterable[Refund]) -> list[ActionTarget]:
     return [
         ActionTarget(
@@ -72,6 +106,7 @@ def amounts(refunds: Iterable[Refund]) -> list[ActionTarget]:
 
 
 class RefundAdmin(OfTransaction, FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, ReadOnlyAdmin):
+    keeps_log = True
     export_table = REFUNDS
     list_display = (
         "id",
@@ -82,8 +117,19 @@ class RefundAdmin(OfTransaction, FoundByCode, ExportableAdmin, ConfirmedActionsA
         "requested_by",
         "transaction_link",
         "created_at",
+        "next_step",
     )
-    list_filter = (AttentionFilter, "status", "origin", "needs_second_person", "created_at")
+    list_filter = (
+        AttentionFilter,
+        "status",
+        "origin",
+        SecondPersonFilter,
+        ("created_at", DayRangeFilter),
+        BuyerFilter,
+    )
+    list_filter_submit = True
+    ordering = ("-id",)  # as they were asked for, by an index
+    total_fields = ("transaction__currency", "status", "amount")
     list_select_related = ("transaction__user", "requested_by")
     list_before_template = "payments/approvals_link.html"
     code_field = "lines__voucher__code"
@@ -109,12 +155,17 @@ class RefundAdmin(OfTransaction, FoundByCode, ExportableAdmin, ConfirmedActionsA
             },
         ),
         ("Decision", {"fields": (("decided_by", "decided_at"), "decision_note")}),
-        ("Stripe", {"fields": (("stripe_refund_id", "failure_reason"), ("reference", "finished_at"))}),
+        (
+            "Stripe",
+            {"fields": (("at_stripe", "payment_at_stripe"), "failure_reason", ("reference", "finished_at"))},
+        ),
     )
     readonly_fields = (
         "needs_second_person",
         "status_shown",
         "amount_shown",
+        "at_stripe",
+        "payment_at_stripe",
         "transaction_link",
         "buyer",
         "reference",
@@ -122,11 +173,23 @@ class RefundAdmin(OfTransaction, FoundByCode, ExportableAdmin, ConfirmedActionsA
     inlines: ClassVar = [RefundedVoucherInline]
     actions = ("approve", "reject", "send_again", "acknowledge_failure")
     actions_detail = actions
+    actions_in_rows = actions
 
     def get_urls(self) -> list[Any]:
         """With the page of what waits for a second person."""
         view = self.admin_site.admin_view(partial(approvals_view, site=self.admin_site))
         return [path("approvals/", view, name="payments_approvals"), *super().get_urls()]
+
+    def totals(self, rows: list[Any]) -> list[tuple[str, str]]:
+        return [
+            (
+                label,
+                totals_by_currency(
+                    (currency, amount) for currency, status, amount in rows if status in those
+                ),
+            )
+            for label, those in (("Refunded", (RefundStatus.SUCCEEDED,)), ("Under way", UNDER_WAY))
+        ]
 
     @confirmed_action(
         permission="payments.decide_refund",
@@ -137,6 +200,10 @@ class RefundAdmin(OfTransaction, FoundByCode, ExportableAdmin, ConfirmedActionsA
         form=DecisionForm,
         targets=amounts,
         max_rows=REFUNDS_AT_ONCE,
+        applies=lambda refund, user: (
+            is_undecided(refund, user)
+            and not (refund.needs_second_person and refund.requested_by_id == user.pk)
+        ),
         icon="check_circle",
     )
     def approve(self, request: HttpRequest, rows: list[Refund], form_data: dict[str, Any]) -> str:
@@ -151,6 +218,7 @@ class RefundAdmin(OfTransaction, FoundByCode, ExportableAdmin, ConfirmedActionsA
         effect="No money goes back, and the vouchers are let go.",
         form=DecisionForm,
         targets=amounts,
+        applies=is_undecided,
         variant=ActionVariant.DANGER,
         icon="cancel",
     )
@@ -169,6 +237,7 @@ class RefundAdmin(OfTransaction, FoundByCode, ExportableAdmin, ConfirmedActionsA
         form=ConfirmOnlyForm,
         targets=amounts,
         max_rows=REFUNDS_AT_ONCE,
+        applies=lambda refund, user: refund.status == RefundStatus.APPROVED,
         icon="send",
     )
     def send_again(self, request: HttpRequest, rows: list[Refund], form_data: dict[str, Any]) -> str | bool:
@@ -186,6 +255,7 @@ class RefundAdmin(OfTransaction, FoundByCode, ExportableAdmin, ConfirmedActionsA
         done="Settled in another way",
         effect="For what failed: it no longer counts as waiting for a person. No money moves.",
         targets=amounts,
+        applies=lambda refund, user: refund.status == RefundStatus.FAILED and refund.acknowledged_at is None,
         icon="task_alt",
     )
     def acknowledge_failure(
@@ -193,6 +263,15 @@ class RefundAdmin(OfTransaction, FoundByCode, ExportableAdmin, ConfirmedActionsA
     ) -> bool:
         [failed] = rows
         return services.acknowledge_failed_refund(refund_id=failed.pk)
+
+    @admin.display(description="refund at Stripe")
+    def at_stripe(self, refund: Refund) -> str:
+        return refund.stripe_refund_id or ""
+
+    @admin.display(description="payment at Stripe")
+    def payment_at_stripe(self, refund: Refund) -> str:
+        """Where Stripe shows the refund too."""
+        return dashboard_link("payments", refund.transaction.stripe_payment_intent_id)
 
     @display(description="status", ordering="status", label=REFUND_COLOURS)
     def status_shown(self, refund: Refund) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 from django.db.models import Q, QuerySet
 
-from apps.core.backoffice.read_only import is_row_number
+from apps.core.backoffice.counting import is_row_number
 from apps.core.backoffice.search import Finder, Hit, register
 from apps.payments import gateway
 from apps.payments.backoffice.columns import money

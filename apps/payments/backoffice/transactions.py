@@ -17,16 +17,26 @@ from apps.core.backoffice.confirmed_actions import (
     confirmed_action,
 )
 from apps.core.backoffice.exports import ExportableAdmin
+from apps.core.backoffice.filters import DayRangeFilter, of_row
+from apps.core.backoffice.lists import totals_by_currency
 from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, link_to
 from apps.core.errors import ConflictError
 from apps.payments import services
 from apps.payments.backoffice.columns import OfTransaction, VoucherLines, money
 from apps.payments.backoffice.printing import PrintsVouchers
-from apps.payments.backoffice.refund_actions import REFUNDS_AT_ONCE, RefundForm, ask_for_refund, unused
+from apps.payments.backoffice.refund_actions import (
+    REFUNDS_AT_ONCE,
+    RefundForm,
+    ask_for_refund,
+    is_refundable,
+    unused,
+)
+from apps.payments.backoffice.stripe_dashboard import dashboard_link
 from apps.payments.errors import NotPaid
 from apps.payments.exports import TRANSACTIONS
-from apps.payments.models import Dispute, Receipt, Refund, SoldVoucher, Transaction
+from apps.payments.models import PAID, Dispute, Receipt, Refund, SoldVoucher, Transaction
 from apps.vouchers.backoffice.code_search import FoundByCode
+from apps.vouchers.type_names import service_name
 
 STATUS_COLOURS = {
     "Pending": "warning",
@@ -94,6 +104,7 @@ class DisputeInline(OfTransaction, ReadOnlyInline):
 
 
 class TransactionAdmin(PrintsVouchers, FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, ReadOnlyAdmin):
+    keeps_log = True
     export_table = TRANSACTIONS
     list_display = (
         "id",
@@ -105,7 +116,17 @@ class TransactionAdmin(PrintsVouchers, FoundByCode, ExportableAdmin, ConfirmedAc
         "refunded_shown",
         "status_shown",
     )
-    list_filter = (AttentionFilter, "status", "voucher_type", "currency")
+    list_filter = (
+        AttentionFilter,
+        "status",
+        "voucher_type",
+        "currency",
+        ("completed_at", DayRangeFilter),
+        of_row("person", "user"),
+    )
+    list_filter_submit = True
+    ordering = ("-id",)  # as they were begun, by an index
+    total_fields = ("currency", "status", "amount", "amount_refunded")
     list_select_related = ("user", "voucher_type")
     code_field = "sold_vouchers__voucher__code"
     search_fields = ("user__email", "=stripe_payment_intent_id", "=id", "=receipt__number")
@@ -122,14 +143,14 @@ class TransactionAdmin(PrintsVouchers, FoundByCode, ExportableAdmin, ConfirmedAc
                     ("amount_shown", "refunded_shown", "refunding_shown"),
                     "goodwill_shown",
                     "status_shown",
-                    "stripe_payment_intent_id",
+                    "at_stripe",
                     "reference",
                 )
             },
         ),
         (
             "Terms of the sale",
-            {"fields": (("type_name", "service_type"), ("validity_days", "max_uses"))},
+            {"fields": (("type_name", "service"), ("validity_days", "max_uses"))},
         ),
         ("Receipt", {"fields": ("receipt_shown", ("buyer_name", "buyer_email"))}),
         ("Times", {"fields": (("created_at", "completed_at", "updated_at"),)}),
@@ -140,6 +161,8 @@ class TransactionAdmin(PrintsVouchers, FoundByCode, ExportableAdmin, ConfirmedAc
         "refunding_shown",
         "goodwill_shown",
         "status_shown",
+        "at_stripe",
+        "service",
         "reference",
         "type_name",
         "receipt_shown",
@@ -155,6 +178,13 @@ class TransactionAdmin(PrintsVouchers, FoundByCode, ExportableAdmin, ConfirmedAc
         transactions: QuerySet[Transaction] = super().get_queryset(request)
         return transactions.annotate(disputed=Exists(Dispute.objects.open_of(OuterRef("pk"))))
 
+    def totals(self, rows: list[Any]) -> list[tuple[str, str]]:
+        paid = [(currency, amount, back) for currency, status, amount, back in rows if status in PAID]
+        return [
+            ("Paid", totals_by_currency((currency, amount) for currency, amount, _ in paid)),
+            ("Refunded", totals_by_currency((currency, back) for currency, _, back in paid)),
+        ]
+
     @confirmed_action(
         permission="payments.make_refund",
         fresh_proof=True,
@@ -165,6 +195,9 @@ class TransactionAdmin(PrintsVouchers, FoundByCode, ExportableAdmin, ConfirmedAc
         " refunded among the vouchers.",
         form=RefundForm,
         targets=unused,
+        applies=lambda paid, user: (
+            is_refundable(paid) and any(map(services.refundable_by_staff, paid.vouchers))
+        ),
         max_rows=REFUNDS_AT_ONCE,
         variant=ActionVariant.DANGER,
         icon="currency_exchange",
@@ -181,6 +214,7 @@ class TransactionAdmin(PrintsVouchers, FoundByCode, ExportableAdmin, ConfirmedAc
         done="Receipt mailed again",
         effect="It goes to the buyer's address, with the codes as they are now.",
         form=ConfirmOnlyForm,
+        applies=lambda paid, user: paid.is_paid,
         targets=to_mail,
         icon="mail",
     )
@@ -196,6 +230,14 @@ class TransactionAdmin(PrintsVouchers, FoundByCode, ExportableAdmin, ConfirmedAc
     def receipt_shown(self, transaction: Transaction) -> str:
         receipt = Receipt.objects.filter(transaction=transaction).values_list("number", flat=True).first()
         return "" if receipt is None else f"{receipt}"
+
+    @admin.display(description="payment at Stripe")
+    def at_stripe(self, transaction: Transaction) -> str:
+        return dashboard_link("payments", transaction.stripe_payment_intent_id)
+
+    @admin.display(description="service")
+    def service(self, transaction: Transaction) -> str:
+        return service_name(transaction.service_type)
 
     @admin.display(description="amount", ordering="amount")
     def amount_shown(self, transaction: Transaction) -> str:

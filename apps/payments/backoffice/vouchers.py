@@ -9,11 +9,26 @@ from unfold.enums import ActionVariant
 
 from apps.core.backoffice.confirmed_actions import confirmed_action
 from apps.core.backoffice.read_only import link_to
-from apps.payments.backoffice.refund_actions import REFUNDS_AT_ONCE, RefundForm, ask_for_refund, by_purchase
+from apps.payments import services
+from apps.payments.backoffice.refund_actions import (
+    REFUNDS_AT_ONCE,
+    RefundForm,
+    ask_for_refund,
+    by_purchase,
+    is_refundable,
+)
 from apps.payments.errors import NothingToRefund
-from apps.payments.models import RefundedVoucher, SoldVoucher
+from apps.payments.models import RefundedVoucher, SoldVoucher, Transaction
 from apps.vouchers.backoffice.vouchers import VoucherAdmin
 from apps.vouchers.models import Voucher
+
+
+def may_be_refunded(voucher: Voucher) -> bool:
+    """Whether there is a payment that could go back for a voucher."""
+    if not services.refundable_by_staff(voucher):
+        return False
+    paid = Transaction.objects.filter(sold_vouchers__voucher=voucher).first()
+    return paid is not None and is_refundable(paid)
 
 
 @confirmed_action(
@@ -25,6 +40,7 @@ from apps.vouchers.models import Voucher
     " the vouchers are void; else somebody who may has to approve it.",
     form=RefundForm,
     targets=by_purchase,
+    applies=lambda voucher, user: may_be_refunded(voucher),
     max_rows=REFUNDS_AT_ONCE,
     variant=ActionVariant.DANGER,
     icon="currency_exchange",

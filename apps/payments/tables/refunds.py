@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
+from apps.core.index_operations import BlockRangeIndex
 from apps.vouchers.models import Voucher
 
 from .disputes import Dispute
@@ -136,6 +137,9 @@ class Refund(models.Model):
                 name="payments_refunds_under_way",
             ),
             models.Index(fields=("updated_at",), name="payments_refunds_by_change"),
+            models.Index(fields=("status", "id"), name="payments_refunds_by_status"),
+            models.Index(fields=("origin", "id"), name="payments_refunds_by_origin"),
+            BlockRangeIndex(fields=("created_at",), name="payments_refunds_by_day"),
             models.Index(
                 fields=("finished_at",),
                 condition=Q(status=RefundStatus.SUCCEEDED),

@@ -53,8 +53,10 @@ class EveryActionTests(StaffTestCase):
 
     def test_it_is_offered_asks_first_and_does_nothing_on_get_or_without_a_reason(self):
         self.allow(*(permission for *_, permission, _ in self.actions))
+        voucher_services.suspend_vouchers([self.third.pk], actor=self.desk, reason="x")
         before = self.state()
         for screen, action, path, row, _, extra in self.actions:
+            row = self.third if action == "release" else row
             address = f"{screen}{row.pk}/{path}/"
             with self.subTest(screen + action):
                 self.assertContains(self.client.get(screen), f'value="{action}"')
@@ -162,7 +164,11 @@ class VoucherActionTests(StaffTestCase):
             self.assertContains(response, 'name="until"')
         tomorrow = (timezone.localdate() + timedelta(days=1)).isoformat()
         body = {"reason": "x", "until": tomorrow}
-        [refused] = self.messages_after(self.client.post(f"{VOUCHERS}{self.voucher.pk}/extend/", body))
+        page = self.client.post(f"{VOUCHERS}{self.voucher.pk}/extend/", body)
+        self.assertContains(page, "It is valid until")
+        [refused] = self.messages_after(
+            self.choose(VOUCHERS, "extend", self.voucher, confirmed="yes", **body)
+        )
         self.assertIn("The new day must be after", refused)
         self.assertEqual(self.state()[0][:4], before[0][:4])
 

@@ -3,7 +3,6 @@
 from typing import Any, ClassVar, Final
 
 from django import forms
-from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -14,7 +13,8 @@ from unfold.widgets import UnfoldAdminEmailInputWidget
 
 from apps.core.backoffice.bulk_operations import DryRun, ask_and_start
 from apps.core.backoffice.confirmed_actions import ReasonForm
-from apps.core.backoffice.read_only import is_row_number
+from apps.core.backoffice.counting import is_row_number
+from apps.core.backoffice.filters import ChoiceFilter
 from apps.core.backoffice.second_factor import ask_fresh_proof
 from apps.core.models import BulkOperation
 from apps.core.money import format_amount
@@ -201,7 +201,7 @@ def voucher_list(batch: Batch, number: int, status: VoucherStatus | None = None)
     )
 
 
-class BatchFilter(admin.SimpleListFilter):
+class BatchFilter(ChoiceFilter):
     """The vouchers of one batch: the page of a batch leads here. No list of all batches to choose from."""
 
     title = "batch"

@@ -22,7 +22,10 @@ from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.core.backoffice.bulk_operations import operations_of
-from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, is_row_number, link_to
+from apps.core.backoffice.counting import is_row_number
+from apps.core.backoffice.filters import DayRangeFilter, of_row
+from apps.core.backoffice.lists import BoundedChangeList
+from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, link_to
 from apps.core.backoffice.second_factor import ask_fresh_proof
 from apps.core.errors import DomainError
 from apps.core.exports import FILE_TYPES
@@ -40,6 +43,13 @@ PRINTED_AT_ONCE: Final = 200  # about three seconds, for which other PDFs wait
 
 
 class BatchForm(forms.ModelForm):
+    refused: DomainError | None = None  # why these vouchers could not be issued a moment ago
+
+    def clean(self) -> dict[str, Any] | None:
+        if self.refused is not None:
+            raise forms.ValidationError(self.refused.detail, code=self.refused.code)
+        return super().clean()
+
     def clean_quantity(self) -> int:
         quantity: int = self.cleaned_data["quantity"]
         if not 1 <= quantity <= MAX_VOUCHERS:
@@ -81,7 +91,7 @@ class SeparatorForm(forms.Form):
         return self.cleaned_data["separator"] or "comma"
 
 
-class Counted(ChangeList):
+class Counted(BoundedChangeList):
     """Counts the vouchers of the batches on the page, all in one query."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -121,6 +131,7 @@ class VoucherInline(ReadOnlyInline):
 
 
 class BatchAdmin(ChangesBatch, ReadOnlyAdmin):
+    keeps_log = True
     form = BatchForm
     list_display = (
         "label",
@@ -133,7 +144,9 @@ class BatchAdmin(ChangesBatch, ReadOnlyAdmin):
         "inactive",
         "created_at",
     )
-    list_filter = ("voucher_type", "created_at")
+    list_filter = ("voucher_type", ("created_at", DayRangeFilter), of_row("person", "owner"))
+    list_filter_submit = True
+    sortable_by = None  # staff make them, so there are few
     list_select_related = ("voucher_type", "owner")
     list_per_page = 20
     search_fields = ("label", "owner__email")
@@ -207,6 +220,7 @@ class BatchAdmin(ChangesBatch, ReadOnlyAdmin):
     ) -> Any:
         form = super().get_form(request, obj, change, **options)
         if obj is None:
+            form.refused = getattr(request, "issue_refused", None)
             value = form.base_fields["face_value"]
             value.required = False
             value.help_text = "Of each, in the currency of the type. Empty: its price."
@@ -235,9 +249,13 @@ class BatchAdmin(ChangesBatch, ReadOnlyAdmin):
             response: HttpResponse = super().add_view(
                 request, form_url, {**(extra_context or {}), "title": "Issue vouchers"}
             )
-        except DomainError as error:  # between the check of the form and the issue
-            messages.error(request, error.detail)
-            return redirect(request.get_full_path())
+        except (
+            DomainError
+        ) as error:  # which only the issue itself finds: the form again, with all that was typed
+            request.issue_refused = error  # type: ignore[attr-defined]
+            response = super().add_view(
+                request, form_url, {**(extra_context or {}), "title": "Issue vouchers"}
+            )
         return response
 
     def save_model(self, request: HttpRequest, obj: Batch, form: Any, change: bool) -> None:

@@ -24,10 +24,12 @@ from apps.core.backoffice.confirmed_actions import (
     ReasonForm,
     confirmed_action,
 )
+from apps.core.backoffice.filters import DayRangeFilter
 from apps.core.backoffice.read_only import ReadOnlyAdmin, link_to
 from apps.core.errors import DomainError
 from apps.core.money import format_amount
 from apps.users.current_user import current_user
+from apps.users.models import User
 from apps.vouchers.models import Batch, CodeExportRequest, CodeExportStatus
 from apps.vouchers.services import code_exports
 
@@ -115,6 +117,11 @@ def codes_of(requests: Iterable[CodeExportRequest]) -> list[ActionTarget]:
     ]
 
 
+def is_undecided(export_request: CodeExportRequest, user: User) -> bool:
+    """Whether somebody has to decide about a request."""
+    return export_request.status == CodeExportStatus.REQUESTED
+
+
 def exports_requested(now: datetime) -> QuerySet[CodeExportRequest]:
     """Requests for codes that somebody has to decide about."""
     return CodeExportRequest.objects.filter(status=CodeExportStatus.REQUESTED)
@@ -126,6 +133,7 @@ EXPORTS_REQUESTED: Final = AttentionItem(
 
 
 class CodeExportRequestAdmin(ConfirmedActionsAdmin, ReadOnlyAdmin):
+    keeps_log = True
     list_display = (
         "requested_at",
         "status_shown",
@@ -135,8 +143,11 @@ class CodeExportRequestAdmin(ConfirmedActionsAdmin, ReadOnlyAdmin):
         "requested_by",
         "decided_by",
         "decided_at",
+        "next_step",
     )
-    list_filter = (AttentionFilter, "status", "requested_at")
+    list_filter = (AttentionFilter, "status", ("requested_at", DayRangeFilter))
+    list_filter_submit = True
+    sortable_by = None  # staff ask for them, so there are few
     list_select_related = ("batch__voucher_type", "requested_by", "decided_by")
     search_fields = ("batch__label", "requested_by__email")
     search_help_text = "Part of a batch's label, or of the address of who asked"
@@ -148,6 +159,7 @@ class CodeExportRequestAdmin(ConfirmedActionsAdmin, ReadOnlyAdmin):
     readonly_fields = ("status_shown", "batch_link", "codes", "value")
     actions = ("approve", "reject")
     actions_detail = actions
+    actions_in_rows = actions
 
     @confirmed_action(
         permission=DECIDE,
@@ -157,6 +169,7 @@ class CodeExportRequestAdmin(ConfirmedActionsAdmin, ReadOnlyAdmin):
         effect="Who asked for the codes may then take them once, in full, within seven days.",
         form=ExportDecisionForm,
         targets=codes_of,
+        applies=lambda export, user: is_undecided(export, user) and export.requested_by_id != user.pk,
         icon="check_circle",
     )
     def approve(self, request: HttpRequest, rows: list[CodeExportRequest], form_data: dict[str, Any]) -> bool:
@@ -174,6 +187,7 @@ class CodeExportRequestAdmin(ConfirmedActionsAdmin, ReadOnlyAdmin):
         effect="No code leaves.",
         form=ExportDecisionForm,
         targets=codes_of,
+        applies=is_undecided,
         variant=ActionVariant.DANGER,
         icon="cancel",
     )

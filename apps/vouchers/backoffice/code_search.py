@@ -8,7 +8,7 @@ from django.db.models import IntegerField, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from apps.core.backoffice.read_only import is_row_number
+from apps.core.backoffice.counting import is_row_number
 from apps.vouchers import codes
 
 

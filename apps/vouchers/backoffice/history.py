@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -15,26 +16,50 @@ from django.utils.html import format_html
 
 from apps.core.backoffice.confirmed_actions import ActionTarget, ConfirmedActionsAdmin, confirmed_action
 from apps.core.backoffice.exports import ExportableAdmin
-from apps.core.backoffice.read_only import ReadOnlyAdmin
+from apps.core.backoffice.filters import ChoiceFilter, DayRangeFilter, of_row
+from apps.core.backoffice.pages import list_address
+from apps.core.backoffice.read_only import ReadOnlyAdmin, link_to
 from apps.core.logs import redact
 from apps.users.current_user import current_user
+from apps.users.models import User
 from apps.vouchers import codes, selectors, services
 from apps.vouchers.backoffice.code_search import FoundByCode
 from apps.vouchers.exports import USAGES
 from apps.vouchers.models import VoucherEvent, VoucherUsage
 from apps.vouchers.states import VoucherEventKind
+from apps.vouchers.type_names import service_name
 
 
-class OfVoucher:
+class HasVoucherHistory:
+    """A page whose history is that of a voucher: the list of its events, for whoever may view these."""
+
+    def history_address(self, request: HttpRequest, row: Any) -> str | None:
+        if not request.user.has_perm("vouchers.view_voucherevent"):
+            return None
+        return f"{list_address(VoucherEvent)}?voucher={self.voucher_id_of(row)}"
+
+    def voucher_id_of(self, row: Any) -> int:
+        return int(row.voucher_id)
+
+
+class OfVoucher(HasVoucherHistory):
     """What screens of uses and history say of the voucher."""
 
     @admin.display(description="code")
     def masked_code(self, row: Any) -> str:
         return codes.mask_code(row.voucher.code)
 
+    @admin.display(description="voucher")
+    def voucher_link(self, row: Any) -> str:
+        return link_to(row.voucher)
+
 
 class OfUsage:
     """What screens say of a use."""
+
+    @admin.display(description="service")
+    def service(self, usage: VoucherUsage) -> str:
+        return service_name(usage.service_type)
 
     @admin.display(description="details")
     def details_shown(self, usage: VoucherUsage) -> str:
@@ -74,7 +99,7 @@ class OfEvent:
         return ", ".join(f"{name}: {value}" for name, value in details.items())
 
 
-class GivenBackFilter(admin.SimpleListFilter):
+class GivenBackFilter(ChoiceFilter):
     title = "given back"
     parameter_name = "given_back"
 
@@ -94,24 +119,48 @@ def numbered(usages: Iterable[VoucherUsage]) -> list[ActionTarget]:
     return [ActionTarget([each], f"Use {each.use_no} of {each.voucher}, by {each.user}") for each in usages]
 
 
+def may_be_reversed(usage: VoucherUsage, user: User) -> bool:
+    """Whether a use can be given back, as far as its page shows."""
+    age = timezone.now() - usage.used_at
+    return (
+        not hasattr(usage, "reversal")
+        and usage.voucher.is_active
+        and age < timedelta(days=settings.REVERSAL_WINDOW_DAYS + 1)
+    )
+
+
 class VoucherUsageAdmin(
     OfVoucher, OfUsage, FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, ReadOnlyAdmin
 ):
     export_table = USAGES
-    list_display = ("used_at", "masked_code", "voucher_type", "use_no", "user", "service_type", "given_back")
-    list_filter = ("voucher__voucher_type", GivenBackFilter)
+    list_display = ("used_at", "masked_code", "voucher_type", "use_no", "user", "service", "given_back")
+    list_filter = (
+        GivenBackFilter,
+        "voucher__voucher_type",
+        ("used_at", DayRangeFilter),
+        of_row("person", "user"),
+        of_row("voucher", "voucher"),
+    )
+    list_filter_submit = True
     list_select_related = ("voucher__voucher_type", "user", "reversal__actor")
     code_field = "voucher__code"
     search_fields = ("user__email", "voucher__user__email")
     fields = (
-        "voucher",
+        "voucher_link",
         "voucher_type",
         ("use_no", "used_at"),
-        ("user", "service_type"),
+        ("user", "service"),
         "details_shown",
         ("given_back", "why_given_back"),
     )
-    readonly_fields = ("voucher_type", "details_shown", "given_back", "why_given_back")
+    readonly_fields = (
+        "voucher_link",
+        "voucher_type",
+        "service",
+        "details_shown",
+        "given_back",
+        "why_given_back",
+    )
     actions = ("reverse",)
     actions_detail = actions
 
@@ -121,6 +170,7 @@ class VoucherUsageAdmin(
         done="Given back",
         effect="The use stays in the books, and its voucher can be redeemed once more.",
         targets=numbered,
+        applies=may_be_reversed,
         icon="undo",
     )
     def reverse(self, request: HttpRequest, rows: list[VoucherUsage], form_data: dict[str, Any]) -> bool:
@@ -139,13 +189,14 @@ class VoucherUsageAdmin(
 
 class VoucherEventAdmin(OfVoucher, OfEvent, FoundByCode, ReadOnlyAdmin):
     list_display = ("at", "masked_code", "kind", "hold", "what", "actor", "reason")
-    list_filter = ("kind", "at")
+    list_filter = ("kind", ("at", DayRangeFilter), of_row("voucher", "voucher"))
+    list_filter_submit = True
     list_select_related = ("voucher", "actor")
     ordering = ("-id",)
     code_field = "voucher__code"
     search_fields = ("voucher__user__email", "actor__email")
-    fields = ("voucher", ("kind", "hold"), "at", "what", "actor", "reason")
-    readonly_fields = ("what",)
+    fields = ("voucher_link", ("kind", "hold"), "at", "what", "actor", "reason")
+    readonly_fields = ("voucher_link", "what")
 
 
 def day(moment: datetime | str | None) -> str:

@@ -3,44 +3,25 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, F, Sum
 from django.http import HttpRequest
-from django.utils import timezone
-from unfold.views import ChangeList
+from django.utils.html import format_html
 
 from apps.core.backoffice.bulk_operations import operations_of
+from apps.core.backoffice.counting import bounded_counts, shown_number
 from apps.core.backoffice.extensible import ExtensibleAdmin
+from apps.core.backoffice.lists import MAX_LISTED, BoundedAdmin
+from apps.core.backoffice.pages import list_address
 from apps.core.backoffice.read_only import LogsEachRow
 from apps.core.money import format_amount
 from apps.vouchers.models import Voucher, VoucherType
-from apps.vouchers.states import VoucherStatus, status_condition
+from apps.vouchers.type_names import service_name
 
 
-class TypesCounted(ChangeList):
-    """Counts the vouchers of the types on the page in one query, which reads the vouchers' rows once."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        usable = status_condition(VoucherStatus.ACTIVE, timezone.now())
-        counted = (
-            Voucher.objects.filter(voucher_type__in=[each.pk for each in self.result_list])
-            .order_by()
-            .values("voucher_type")
-            .annotate(
-                vouchers=Count("pk"),
-                used=Sum(F("total_uses") - F("uses_remaining")),
-                left=Sum("uses_remaining", filter=usable, default=0),
-            )
-            .values_list("voucher_type", "vouchers", "used", "left")
-        )
-        counts = {type_id: figures for type_id, *figures in counted}
-        for each in self.result_list:
-            each.issued, each.uses_made, each.uses_left = counts.get(each.pk, (0, 0, 0))
-
-
-class VoucherTypeAdmin(LogsEachRow, ExtensibleAdmin):
-    list_display = ("name", "service_type", "price_shown", "is_active", "issued", "uses_made", "uses_left")
+class VoucherTypeAdmin(LogsEachRow, ExtensibleAdmin, BoundedAdmin):
+    keeps_log = True
+    list_display = ("name", "service", "price_shown", "uses", "validity", "is_active", "issued")
     list_filter = ("is_active", "service_type")
+    sortable_by = None  # staff make them, so there are few
     search_fields = ("name", "service_type")
     fieldsets = (
         (None, {"fields": ("name", "description", "service_type", "is_active")}),
@@ -60,8 +41,13 @@ class VoucherTypeAdmin(LogsEachRow, ExtensibleAdmin):
         fieldsets = super().get_fieldsets(request, obj)
         return fieldsets if obj is None else (*fieldsets, ("Withdrawals", {"fields": (operations_of,)}))
 
-    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
-        return TypesCounted
+    def prepare_rows(self, request: HttpRequest, types: list[Any]) -> None:
+        """Count the vouchers of the types on the page in one query, up to MAX_LISTED each."""
+        counts = bounded_counts(
+            {str(each.pk): (Voucher.objects.filter(voucher_type=each), MAX_LISTED) for each in types}
+        )
+        for each in types:
+            each.vouchers_counted = counts[str(each.pk)]
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         """Each field with what stood there when the page was opened, to tell what was changed on it."""
@@ -80,18 +66,27 @@ class VoucherTypeAdmin(LogsEachRow, ExtensibleAdmin):
     def has_withdraw_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("vouchers.withdraw_vouchertype")
 
+    @admin.display(description="service", ordering="service_type")
+    def service(self, voucher_type: VoucherType) -> str:
+        return service_name(voucher_type.service_type)
+
     @admin.display(description="price", ordering="price")
     def price_shown(self, voucher_type: VoucherType) -> str:
         return format_amount(voucher_type.price, voucher_type.currency)
 
-    @admin.display(description="issued")
+    @admin.display(description="uses", ordering="max_uses")
+    def uses(self, voucher_type: VoucherType) -> str:
+        return f"{voucher_type.max_uses:,}"
+
+    @admin.display(description="valid for", ordering="validity_days")
+    def validity(self, voucher_type: VoucherType) -> str:
+        return "1 day" if voucher_type.validity_days == 1 else f"{voucher_type.validity_days:,} days"
+
+    @admin.display(description="vouchers")
     def issued(self, voucher_type: Any) -> str:
-        return f"{voucher_type.issued:,}"
-
-    @admin.display(description="uses made")
-    def uses_made(self, voucher_type: Any) -> str:
-        return f"{voucher_type.uses_made:,}"
-
-    @admin.display(description="uses left")
-    def uses_left(self, voucher_type: Any) -> str:
-        return f"{voucher_type.uses_left:,}"
+        return format_html(
+            '<a class="text-primary-600 dark:text-primary-500" href="{}?voucher_type__id__exact={}">{}</a>',
+            list_address(Voucher),
+            voucher_type.pk,
+            shown_number(voucher_type.vouchers_counted, MAX_LISTED),
+        )

@@ -17,6 +17,7 @@ from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from apps.core.backoffice.attention import AttentionFilter
 from apps.core.backoffice.confirmed_actions import (
     ActionTarget,
     ConfirmedActionsAdmin,
@@ -25,17 +26,37 @@ from apps.core.backoffice.confirmed_actions import (
 )
 from apps.core.backoffice.exports import ExportableAdmin
 from apps.core.backoffice.extensible import ExtensibleAdmin
+from apps.core.backoffice.filters import ChoiceFilter, DayRangeFilter, of_row
 from apps.core.backoffice.read_only import ReadOnlyAdmin, ReadOnlyInline, link_to
+from apps.core.dates import end_of_day, format_day
+from apps.core.money import format_amount
 from apps.users.current_user import current_user
+from apps.users.models import User
 from apps.vouchers import codes, services
 from apps.vouchers.backoffice.batch_changes import BatchFilter
 from apps.vouchers.backoffice.code_search import FoundByCode
-from apps.vouchers.backoffice.history import OfEvent, OfUsage
+from apps.vouchers.backoffice.history import HasVoucherHistory, OfEvent, OfUsage
 from apps.vouchers.exports import VOUCHERS
 from apps.vouchers.models import Voucher, VoucherEvent, VoucherUsage
-from apps.vouchers.states import Hold, VoucherStatus, status_condition
+from apps.vouchers.states import VOID, Hold, InactiveReason, VoucherStatus, status_condition
+from apps.vouchers.type_names import service_name
 
 LONGEST_EXTENSION: Final = timedelta(days=36_500)  # as long as a type may be valid
+WHY_INACTIVE_FOR_STAFF: Final = {
+    InactiveReason.REFUND_PENDING: "Refund under way",
+    InactiveReason.REFUNDED: "Refunded",
+    InactiveReason.DISPUTED: "Disputed by the buyer's bank",
+    InactiveReason.WITHDRAWN: "Service withdrawn",
+    InactiveReason.BY_STAFF: "Suspended or voided by staff",
+}
+HOLDS_IN_WORDS: Final = {
+    Hold.VOIDED: "Voided by staff",
+    Hold.REFUNDED: "Refunded",
+    Hold.DISPUTED: "Disputed by the buyer's bank",
+    Hold.REFUND_PENDING: "Refund under way",
+    Hold.WITHDRAWN: "Service withdrawn",
+    Hold.SUSPENDED: "Suspended by staff",
+}
 STATUS_COLOURS = {
     "Active": "success",
     "Used": "info",
@@ -44,7 +65,7 @@ STATUS_COLOURS = {
 }
 
 
-class StatusFilter(admin.SimpleListFilter):
+class StatusFilter(ChoiceFilter):
     title = "status"
     parameter_name = "status"
 
@@ -58,10 +79,27 @@ class StatusFilter(admin.SimpleListFilter):
         return queryset.filter(status_condition(VoucherStatus(status), timezone.now()))
 
 
+class WhyInactiveFilter(ChoiceFilter):
+    """By the strongest hold; only of vouchers that are inactive, which have an index of their own."""
+
+    title = "why inactive"
+    parameter_name = "inactive_reason"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(reason.value, WHY_INACTIVE_FOR_STAFF[reason]) for reason in InactiveReason]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Voucher]) -> QuerySet[Voucher]:
+        reason = self.value()
+        if reason not in InactiveReason.values:
+            return queryset
+        return queryset.filter(is_active=False, inactive_reason=reason)
+
+
 class UsageInline(OfUsage, ReadOnlyInline):
     model = VoucherUsage
-    fields = ("number", "used_at", "user", "service_type", "details_shown", "given_back")
-    readonly_fields = ("number", "details_shown", "given_back")
+    verbose_name_plural = "redemptions"
+    fields = ("number", "used_at", "user", "service", "details_shown", "given_back")
+    readonly_fields = ("number", "service", "details_shown", "given_back")
     ordering = ("-use_no",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[VoucherUsage]:
@@ -100,6 +138,11 @@ class ExtendForm(ReasonForm):
             raise forms.ValidationError("Choose a day after today, within a hundred years.", code="range")
         return until
 
+    def check_row(self, voucher: Voucher) -> None:
+        """Say beside the field what the service would refuse of this voucher."""
+        if end_of_day(self.cleaned_data["until"]) <= voucher.expiry_date:
+            self.add_error("until", f"It is valid until {format_day(voucher.expiry_date)} already.")
+
 
 class ReissueForm(ReasonForm):
     opened_at = forms.FloatField(min_value=0, max_value=2**33, initial=clock.time, widget=forms.HiddenInput)
@@ -116,24 +159,52 @@ def named(vouchers: Iterable[Voucher]) -> list[ActionTarget]:
     return [ActionTarget([each], f"{each}, {each.voucher_type}, {each.user}") for each in vouchers]
 
 
-class VoucherAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, ExtensibleAdmin, ReadOnlyAdmin):
+def is_not_void(voucher: Voucher, user: User) -> bool:
+    """Whether a voucher may work again some day."""
+    return not voucher.held_for & VOID
+
+
+class VoucherAdmin(
+    HasVoucherHistory, FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, ExtensibleAdmin, ReadOnlyAdmin
+):
     export_table = VOUCHERS
-    list_display = ("masked_code", "voucher_type", "user", "status", "uses", "purchase_date", "expiry_date")
-    list_filter = (StatusFilter, "voucher_type", "inactive_reason", BatchFilter)
+    list_display = (
+        "masked_code",
+        "voucher_type",
+        "user",
+        "status",
+        "why_inactive",
+        "uses",
+        "value",
+        "purchase_date",
+        "expiry_date",
+    )
+    list_filter = (
+        AttentionFilter,
+        StatusFilter,
+        WhyInactiveFilter,
+        "voucher_type",
+        ("purchase_date", DayRangeFilter),
+        ("expiry_date", DayRangeFilter),
+        of_row("person", "user"),
+        BatchFilter,
+    )
+    list_filter_submit = True
     list_select_related = ("voucher_type", "user")
     search_fields = ("user__email",)
     fieldsets: tuple[Any, ...] = (
-        (None, {"fields": ("masked_code", ("voucher_type", "type_name"), "service_type", "user", "batch")}),
-        ("State", {"fields": (("status", "held_for"), "uses", ("purchase_date", "expiry_date"))}),
-        ("Paid", {"fields": (("face_value", "currency"),)}),
+        (None, {"fields": ("masked_code", ("voucher_type", "type_name"), ("service", "user"), "batch")}),
+        ("State", {"fields": (("status", "why_inactive"), "uses", ("purchase_date", "expiry_date"))}),
+        ("Paid", {"fields": ("value",)}),
     )
     readonly_fields: tuple[str, ...] = (
         "masked_code",
         "type_name",
         "status",
-        "held_for",
+        "why_inactive",
         "uses",
-        "service_type",
+        "service",
+        "value",
         "batch",
     )
     inlines: ClassVar = [UsageInline, EventInline]
@@ -150,6 +221,7 @@ class VoucherAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, Extensib
         done="Extended",
         form=ExtendForm,
         targets=named,
+        applies=is_not_void,
         icon="event",
     )
     def extend(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
@@ -163,6 +235,7 @@ class VoucherAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, Extensib
         done="Suspended",
         effect="What is suspended can't be redeemed until staff release it.",
         targets=named,
+        applies=lambda voucher, user: is_not_void(voucher, user) and Hold.SUSPENDED not in voucher.held_for,
         icon="pause_circle",
     )
     def suspend(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
@@ -175,6 +248,7 @@ class VoucherAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, Extensib
         done="Released",
         effect="Ends what staff suspended. Other holds stay: those of refunds, disputes and withdrawn services.",
         targets=named,
+        applies=lambda voucher, user: Hold.SUSPENDED in voucher.held_for,
         icon="play_circle",
     )
     def release(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
@@ -189,6 +263,7 @@ class VoucherAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, Extensib
         " in their account; it is not shown here.",
         form=ReissueForm,
         targets=named,
+        applies=lambda voucher, user: is_not_void(voucher, user) and not voucher.user.is_closed,
         icon="autorenew",
     )
     def reissue(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
@@ -207,12 +282,16 @@ class VoucherAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, Extensib
         done="Voided",
         effect="For good: nobody can make what is void work again. It gives no money back.",
         targets=named,
+        applies=lambda voucher, user: Hold.VOIDED not in voucher.held_for,
         variant=ActionVariant.DANGER,
         icon="block",
     )
     def void(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
         [voucher] = rows
         return bool(services.void_vouchers([voucher.pk], actor=current_user(request), **form_data))
+
+    def voucher_id_of(self, row: Any) -> int:
+        return int(row.pk)
 
     @admin.display(description="code")
     def masked_code(self, voucher: Voucher) -> str:
@@ -222,9 +301,17 @@ class VoucherAdmin(FoundByCode, ExportableAdmin, ConfirmedActionsAdmin, Extensib
     def status(self, voucher: Voucher) -> str:
         return str(voucher.status_at(timezone.now()).label)
 
-    @admin.display(description="held for")
-    def held_for(self, voucher: Voucher) -> str:
-        return ", ".join(hold.label for hold in Hold if hold in voucher.held_for)
+    @admin.display(description="why inactive")
+    def why_inactive(self, voucher: Voucher) -> str:
+        return ", ".join(words for hold, words in HOLDS_IN_WORDS.items() if hold in voucher.held_for)
+
+    @admin.display(description="value")
+    def value(self, voucher: Voucher) -> str:
+        return format_amount(voucher.face_value, voucher.currency)
+
+    @admin.display(description="service")
+    def service(self, voucher: Voucher) -> str:
+        return service_name(voucher.service_type)
 
     @admin.display(description="uses made")
     def uses(self, voucher: Voucher) -> str:

@@ -1,0 +1,1 @@
+"""How dates and times are written on pages for staff (FORMAT_MODULE_PATH in the settings)."""
