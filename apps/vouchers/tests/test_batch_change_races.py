@@ -23,18 +23,22 @@ on_postgresql = skipUnless(
 
 
 def read_only(voucher_ids):
-    """A broken twin of `lock_vouchers`: what it read is old when it is judged."""
+    """A broken twin of `lock_vouchers`: what it read is old when it is judged, as all uses were taken meanwhile."""
     vouchers = list(Voucher.objects.filter(pk__in=list(voucher_ids)).order_by("pk"))
-    time.sleep(0.2)
+    deadline = time.monotonic() + 5
+    while Voucher.objects.filter(pk__in=voucher_ids, uses_remaining__gt=0).exists():
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
     return vouchers
 
 
 class ChangeOrRedeem(VoucherRaceTestCase):
-    """The batch of a voucher is changed while four redeem that voucher, which has one use."""
+    """The batch of a voucher is changed while four redeem that voucher until it has no use left."""
 
-    def race(self, change):
+    def race(self, change, uses=1):
         """One round: the outcome that the operation counted, if it fits what became of the voucher."""
-        [voucher] = self.vouchers(1)
+        [voucher] = self.vouchers(1, max_uses=uses)
         operation = batch_changes.start(
             change, voucher.batch, actor=self.staff, reason="Lost", in_background=False
         )
@@ -45,8 +49,8 @@ class ChangeOrRedeem(VoucherRaceTestCase):
         strange = (
             {word for word, _ in answers} - {"redeemed", "voucher_used_up", "voucher_inactive"} - CHANGING
         )
-        used_up = operation.counts == {"changed": 0, "used_up": 1} and redeemed == 1 and voucher.is_active
-        changed = operation.counts == {"changed": 1} and redeemed == 0 and not voucher.is_active
+        used_up = operation.counts == {"changed": 0, "used_up": 1} and redeemed == uses and voucher.is_active
+        changed = operation.counts == {"changed": 1} and redeemed < uses and not voucher.is_active
         right = not strange and (used_up or changed) and voucher.usages.count() == redeemed
         return right, operation.counts
 
@@ -60,7 +64,9 @@ class ChangeOrRedeem(VoucherRaceTestCase):
     def test_the_same_race_catches_vouchers_that_are_judged_before_the_lock(self):
         with patch.object(batch_changes, "lock_vouchers", read_only):
             self.assertCaught(
-                lambda: self.race(BatchChange.VOID), lambda outcome: not outcome[0], rounds=self.rounds
+                lambda: self.race(BatchChange.VOID, uses=40),
+                lambda outcome: not outcome[0],
+                rounds=self.rounds,
             )
 
     def test_nothing_is_redeemed_after_a_hold(self):
