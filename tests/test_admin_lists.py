@@ -58,12 +58,12 @@ def addresses_of(model: Any, changes: Any) -> Iterator[str]:
             yield "&".join(f"{name}={day}" for name, day in days.items())
         else:
             yield from (choice["query_string"].removeprefix("?") for choice in spec.choices(changes))
-    for entry in admin.site._registry[model].list_filter:
-        if isinstance(entry, type) and issubclass(entry, OfRowFilter):
+    for kind in admin.site._registry[model].list_filter:
+        if isinstance(kind, type) and issubclass(kind, OfRowFilter):
             row = (
-                User.objects.get(email=CARLA) if entry.parameter_name == "person" else Voucher.objects.first()
+                User.objects.get(email=CARLA) if kind.parameter_name == "person" else Voucher.objects.first()
             )
-            yield f"{entry.parameter_name}={row.pk if row else 1}"
+            yield f"{kind.parameter_name}={row.pk if row else 1}"
 
 
 class AdminListsTestCase:
@@ -71,7 +71,7 @@ class AdminListsTestCase:
 
     def request(self, address: str) -> Any:
         request: Any = RequestFactory().get(address)
-        request.user, request.session = self.staff, {}  # type: ignore[attr-defined]
+        request.user, request.session = self.staff, {}
         return request
 
     def every_list(self) -> Iterator[tuple[Any, str]]:
@@ -191,7 +191,9 @@ class ListTests(AdminListsTestCase, ApiTestCase):
             (tomorrow, "", 0),
         ):
             with self.subTest(first=first, last=last):
-                page = self.client.get(address, {"completed_at_from": first, "completed_at_to": last})
+                page = self.client.get(
+                    address, {"completed_at_from": str(first), "completed_at_to": str(last)}
+                )
                 self.assertEqual(page.context["cl"].result_count, number)
         for wrong in ("nonsense", "2026-02-30", "0001-01-01", "9999-12-31"):
             with self.subTest(wrong):

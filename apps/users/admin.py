@@ -41,7 +41,7 @@ class ProfileInline(StackedInline):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ExtensibleAdmin, BoundedAdmin):
+class UserAdmin(DjangoUserAdmin, ExtensibleAdmin, BoundedAdmin):  # type: ignore[misc]
     keeps_log = True
     form = UserChangeForm
     add_form = UserCreationForm
@@ -196,7 +196,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupAdmin(LogsEachRow, DjangoGroupAdmin, PageAdmin):
+class GroupAdmin(LogsEachRow, DjangoGroupAdmin, PageAdmin):  # type: ignore[misc]
     """What a group may do is for superusers to say: whoever is in one could give themselves anything."""
 
     keeps_log = True

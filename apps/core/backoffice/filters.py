@@ -86,7 +86,8 @@ class DayRangeFilter(admin.FieldListFilter):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        chosen = {name: values[-1] for name, values in self.used_parameters.items()}
+        used: dict[str, Any] = self.used_parameters
+        chosen = {name: values[-1] for name, values in used.items()}
         self.used_parameters = {name: value for name, value in chosen.items() if value}
 
     @staticmethod
@@ -94,7 +95,7 @@ class DayRangeFilter(admin.FieldListFilter):
         """The names of the first and the last day of a field in addresses."""
         return f"{field}_from", f"{field}_to"
 
-    def expected_parameters(self) -> list[str]:
+    def expected_parameters(self) -> list[Any]:
         return list(self.parameters_of(self.field_path))
 
     def has_output(self) -> bool:
@@ -120,7 +121,7 @@ class DayRangeFilter(admin.FieldListFilter):
             raise IncorrectLookupParameters
         return day
 
-    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+    def choices(self, changelist: Any) -> Iterator[Any]:
         chosen = {name: self.used_parameters.get(name, "") for name in self.expected_parameters()}
         words = [
             f"{word} {value}" for word, value in zip(("from", "to"), chosen.values(), strict=True) if value

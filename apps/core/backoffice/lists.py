@@ -38,10 +38,11 @@ class BoundedPaginator(Paginator):
     @cached_property
     def rows_counted(self) -> int:
         """One more than MAX_LISTED where there are more. In the order of the list, whose index the count walks too."""
-        return int(self.object_list[: MAX_LISTED + 1].count())  # type: ignore[call-arg]
+        rows: Any = self.object_list
+        return int(rows[: MAX_LISTED + 1].count())
 
     @property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         return min(self.rows_counted, MAX_LISTED)
 
     def validate_number(self, number: Any) -> int:
@@ -52,6 +53,7 @@ class BoundedChangeList(ChangeList):
     """The rows of one page, how many there are of at most MAX_LISTED, and the sums of money of all of these."""
 
     paginator: BoundedPaginator
+    result_list: Any
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
         if self.sortable_by is not None and not self.sortable_by:
@@ -93,7 +95,7 @@ class BoundedAdmin(ModelAdmin):
     paginator: ClassVar[Any] = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50
-    sortable_by: tuple[str, ...] | None = ()
+    sortable_by: Any = ()
     total_fields: ClassVar[tuple[str, ...]] = ()
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:

@@ -105,12 +105,11 @@ class PageAdmin(ModelAdmin):
         return TemplateResponse(request, "core/parts.html", {"parts": parts_of(request, row, self.parts)})
 
     def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **options: Any
-    ) -> HttpResponse:
+        self, request: Any, context: Any, *args: Any, obj: Any = None, **options: Any
+    ) -> Any:
         if obj is not None:
             context["history_address"] = self.history_address(request, obj)
             context["parts_address"] = (
                 reverse(self._view_name("parts"), args=(obj.pk,)) if self.parts else None
             )
-        response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **options)
-        return response
+        return super().render_change_form(request, context, *args, obj=obj, **options)
