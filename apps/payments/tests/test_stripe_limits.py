@@ -76,7 +76,7 @@ class TooManyCallsTests(PaidTestCase, ApiTestCase):
                 raise error
             return "the list"
 
-        with patch.object(paging.time, "sleep") as slept:
+        with patch("apps.payments.services.reconciliation.paging.time.sleep") as slept:
             self.assertEqual(paging.patiently(call), "the list")
         slept.assert_called_once_with(7)
 
@@ -135,7 +135,9 @@ class WaitingEventTests(PaidTestCase, ApiTestCase):
         for budget, applied in ((3, 0), (50, 1)):
             gateway.pause.end()
             self.stripe.add_fault(method="GET", path=INTENTS, status=429, retry_after=5)
-            slept = patch.object(webhooks.time, "sleep", side_effect=lambda seconds: gateway.pause.end())
+            slept = patch(
+                "apps.payments.webhooks.time.sleep", side_effect=lambda seconds: gateway.pause.end()
+            )
             with slept as waits:
                 self.assertEqual(webhooks.apply_waiting(budget=budget), applied)
             self.assertEqual(waits.call_count, applied)

@@ -16,6 +16,7 @@ from apps.core.models import BulkOperation
 from apps.payments.errors import PaymentProviderUnavailable
 from apps.payments.models import Refund
 from apps.payments.services import withdrawal_refunds
+from apps.payments.services.refunds import decisions
 from apps.users.tests.factories import make_user
 from apps.vouchers.models import Voucher, VoucherEvent, VoucherType
 from apps.vouchers.services import batches
@@ -110,7 +111,7 @@ class WithdrawalTests(WithdrawalTestCase):
     def test_while_stripe_is_away_it_waits_and_then_refunds_once(self) -> None:
         for _ in range(3):
             self.buy(1)
-        approve, calls = withdrawal_refunds.approve_refund, []
+        approve, calls = decisions.approve_refund, []
 
         def away_at_the_second(**options: Any) -> Refund:
             calls.append(options)

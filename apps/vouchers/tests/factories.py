@@ -11,7 +11,7 @@ from rest_framework.renderers import JSONRenderer
 
 from apps.users.models import User
 from apps.vouchers import codes, services
-from apps.vouchers.models import Voucher, VoucherType, VoucherUsage
+from apps.vouchers.models import Batch, Voucher, VoucherType, VoucherUsage
 from apps.vouchers.serializers import RedeemOutput
 from apps.vouchers.services import batches
 from apps.vouchers.states import Hold
@@ -68,6 +68,12 @@ def make_batch_vouchers(*, owner: User, quantity: int, **fields: Any) -> list[Vo
     batch = batches.get_or_create_batch(voucher_type=make_type(**fields), owner=owner, quantity=quantity)
     batches.issue_remaining(batch=batch)
     return list(batch.vouchers.order_by("pk"))
+
+
+def batch_of(voucher: Voucher) -> Batch:
+    """The batch that the voucher was issued in."""
+    assert voucher.batch
+    return voucher.batch
 
 
 def make_usage(**redemption: Any) -> VoucherUsage:

@@ -7,14 +7,15 @@ from unittest.mock import patch
 
 from django.db import connection
 
-from apps.core import bulk_operations
-from apps.core.bulk_operations import chunks, service
+from apps.core import bulk_operations, leases
+from apps.core.bulk_operations import chunks
 from apps.core.models import BulkOperation
 from apps.vouchers.models import Voucher, VoucherEvent
 from apps.vouchers.services import batch_changes
 from apps.vouchers.services.batch_changes import BatchChange
 from tests.support.books import broken_rules
 
+from .factories import batch_of
 from .races import CHANGING, VoucherRaceTestCase, used_between
 
 on_postgresql = skipUnless(
@@ -40,7 +41,7 @@ class ChangeOrRedeem(VoucherRaceTestCase):
         """One round: the outcome that the operation counted, if it fits what became of the voucher."""
         [voucher] = self.vouchers(1, max_uses=uses)
         operation = batch_changes.start(
-            change, voucher.batch, actor=self.staff, reason="Lost", in_background=False
+            change, batch_of(voucher), actor=self.staff, reason="Lost", in_background=False
         )
         answers, last = self.while_redeemed(voucher, lambda: bulk_operations.run(operation.pk))
         operation.refresh_from_db()
@@ -72,7 +73,7 @@ class ChangeOrRedeem(VoucherRaceTestCase):
     def test_nothing_is_redeemed_after_a_hold(self):
         [voucher] = self.vouchers(1, max_uses=1000)
         operation = batch_changes.start(
-            BatchChange.HOLD, voucher.batch, actor=self.staff, reason="Lost", in_background=False
+            BatchChange.HOLD, batch_of(voucher), actor=self.staff, reason="Lost", in_background=False
         )
         _, last = self.while_redeemed(voucher, lambda: bulk_operations.run(operation.pk))
         held_at = VoucherEvent.objects.get(voucher=voucher, kind="suspended").at
@@ -87,7 +88,7 @@ class TwoAtOnce(VoucherRaceTestCase):
         """One round: how many events each voucher has, and what the operation counted."""
         vouchers = self.vouchers(12)
         operation = batch_changes.start(
-            BatchChange.HOLD, vouchers[0].batch, actor=self.staff, reason="Lost", in_background=False
+            BatchChange.HOLD, batch_of(vouchers[0]), actor=self.staff, reason="Lost", in_background=False
         )
         self.together(*[lambda: bulk_operations.run(operation.pk)] * 2)
         operation.refresh_from_db()
@@ -99,7 +100,7 @@ class TwoAtOnce(VoucherRaceTestCase):
 
     def everybody(self):
         """Without the lock by which a second process leaves an operation alone: the row's lock has to do."""
-        return patch.object(service.leases, "try_acquire", always)
+        return patch.object(leases, "try_acquire", always)
 
     def test_no_voucher_is_handled_twice(self):
         with patch.object(batch_changes, "CHUNK", 2):

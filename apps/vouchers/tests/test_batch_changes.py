@@ -22,7 +22,7 @@ from apps.vouchers.states import Hold
 from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase
 
-from .factories import make_batch_vouchers
+from .factories import batch_of, make_batch_vouchers
 
 REDEEM = "/api/vouchers/redeem/"
 
@@ -34,14 +34,13 @@ class BatchChangeTestCase(ApiTestCase):
         super().setUp()
         self.customer, self.staff, self.other = make_user(), make_staff(), make_user()
         self.vouchers = make_batch_vouchers(owner=self.customer, quantity=10, max_uses=2)
-        self.batch = self.vouchers[0].batch
+        self.batch = batch_of(self.vouchers[0])
         self.used, self.begun, self.void, self.refunded, self.single, self.expired = self.vouchers[4:]
         for voucher in (self.used, self.used, self.begun):
             services.redeem_voucher(code=voucher.code, user=self.customer)
-        by = {"actor": self.staff, "reason": "Before"}
-        services.void_vouchers([self.void.pk], **by)
+        services.void_vouchers([self.void.pk], actor=self.staff, reason="Before")
         services.sync_money_holds({self.refunded.pk: {Hold.REFUNDED}}, reason="Before")
-        services.suspend_vouchers([self.single.pk], **by)
+        services.suspend_vouchers([self.single.pk], actor=self.staff, reason="Before")
         past = {name: F(name) - timedelta(days=400) for name in ("purchase_date", "expiry_date")}
         Voucher.objects.filter(pk=self.expired.pk).update(**past)
         patcher = patch.object(batch_changes, "CHUNK", 3)
