@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
@@ -36,18 +37,36 @@ Instance = TypeVar("Instance", bound=models.Model)
 
 
 class Parameter(Expression):
-    """The place of a value that differs from call to call. `output_field` says how it is written for the database."""
+    """The place of a value that differs from call to call. `output_field` says how it is written for the database.
 
-    def __init__(self, name: str, output_field: models.Field[Any, Any]) -> None:
+    A moment may be moved: `now - timedelta(days=1)` is the place of a value, too, the one that is a day before.
+    """
+
+    def __init__(
+        self, name: str, output_field: models.Field[Any, Any], moved_by: timedelta | None = None
+    ) -> None:
         super().__init__(output_field=output_field)
-        self.name = name
+        self.name, self.moved_by = name, moved_by
+
+    def __add__(self, other: Any) -> Any:
+        # Not by the database, which would see a sum where an index and its statistics need a plain value.
+        return self._moved(other) if isinstance(other, timedelta) else super().__add__(other)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._moved(-other) if isinstance(other, timedelta) else super().__sub__(other)
+
+    def _moved(self, by: timedelta) -> Parameter:
+        return Parameter(self.name, self.output_field, by + (self.moved_by or timedelta()))
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         return "%s", (self,)
 
     def value_for(self, connection: BaseDatabaseWrapper, values: dict[str, Any]) -> Any:
         """What stands in this place, as the database's driver takes it."""
-        return self.output_field.get_db_prep_value(values[self.name], connection)
+        value = values[self.name]
+        return self.output_field.get_db_prep_value(
+            value if self.moved_by is None else value + self.moved_by, connection
+        )
 
 
 class Ids:
@@ -143,10 +162,17 @@ class PreparedQuery(Generic[Row]):
         rows = self.rows(limit=1, **values)
         return rows[0] if rows else None
 
-    def subselect(self, **values: Any) -> Subselect:
-        """The query for these values, to stand in another statement. It is not sent by itself."""
+    def subselect(self, *, limit: int | None = None, **values: Any) -> Subselect:
+        """The query for these values, to stand in another statement; with `limit` of at most so many rows.
+
+        It is not sent by itself.
+        """
         statement = self._statements.get(_environment()) or self._compile()
-        return Subselect(f"({statement.sql})", statement.parameters_for(values))
+        text, parameters = statement.sql, statement.parameters_for(values)
+        if limit is not None:
+            text += " LIMIT %s"
+            parameters.append(limit)
+        return Subselect(f"({text})", parameters)
 
     def _compile(self) -> _Statement:
         query = self.build(**_parameters(self.fields)).query

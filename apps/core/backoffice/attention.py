@@ -7,6 +7,7 @@ was counted, so that the number and the list always agree.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 
 from django.db import models
@@ -14,7 +15,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from .counting import bounded_counts
+from apps.core.prepared_queries import PreparedQuery
+
+from .counting import numbers_of
 from .counting import shown_number as number_up_to
 from .filters import ChoiceFilter
 
@@ -26,10 +29,11 @@ MAX_COUNTED: Final = 1000  # so many rows are counted of an item: beyond, "1000+
 class AttentionItem:
     """Rows of a model that a person must look at.
 
-    `name` stands in addresses; `rows` gets the time. `note` says more in a few words (when the first is due, say) and
-    is read only where there are rows. `urgent` ones stand first, in red. One that only `informs` asks nobody to do
-    anything: it stands last, without a badge in the side bar, and is counted on the front page alone, up to
-    `most_counted` rows. `ordering` is that of its list, where another than the list's is more to the point. Of one
+    `name` stands in addresses. `rows` gets the time, or where rows are counted a Parameter in its place: it compares
+    this as it is or moved by a timedelta, and looks at no clock itself. `note` says more in a few words (when the first
+    is due, say) and is read only where there are rows. `urgent` ones stand first, in red. One that only `informs` asks
+    nobody to do anything: it stands last, without a badge in the side bar, and is counted on the front page alone, up
+    to `most_counted` rows. `ordering` is that of its list, where another than the list's is more to the point. Of one
     that `merges`, the list takes over the conditions, and so an index for its ordering; they must be plain ones.
     """
 
@@ -48,6 +52,15 @@ class AttentionItem:
     def bound(self) -> int:
         """How many rows are counted at the most."""
         return self.most_counted or MAX_COUNTED
+
+    @cached_property
+    def ids(self) -> PreparedQuery[Any]:
+        """The ids of the rows at the moment `now`. Every page of the admin counts them, so it is compiled once."""
+        return PreparedQuery(
+            lambda pk: pk,
+            lambda now: self.rows(now).order_by().values_list("pk"),
+            now=models.DateTimeField(),
+        )
 
     @property
     def permission(self) -> str:
@@ -133,7 +146,7 @@ def _count(request: HttpRequest, items: list[AttentionItem]) -> dict[str, int]:
     """How many rows the items have that the user may see, up to a bound: no table is read because it is long."""
     now = timezone.now()
     seen = [item for item in items if request.user.has_perm(item.permission)]
-    return bounded_counts({item.name: (item.rows(now), item.bound) for item in seen})
+    return numbers_of({item.name: item.ids.subselect(now=now, limit=item.bound + 1) for item in seen})
 
 
 class AttentionFilter(ChoiceFilter):

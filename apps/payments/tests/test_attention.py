@@ -6,7 +6,10 @@ from html import unescape
 from typing import Any
 from unittest.mock import patch
 
+from django.apps import apps as installed
+from django.contrib.auth.models import Permission
 from django.db import connection
+from django.db.models.sql.compiler import SQLCompiler
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -19,6 +22,7 @@ from apps.payments.backoffice.attention import without_webhooks
 from apps.payments.models import Dispute, Refund, StripeEvent, Transaction
 from apps.payments.tasks import reconcile
 from apps.users.tests.factories import make_staff, make_user
+from apps.vouchers.models import Voucher
 
 from .factories import make_transaction
 from .staff import REFUNDS, VOUCHERS, StaffTestCase
@@ -124,6 +128,43 @@ class AttentionTests(StaffTestCase):
         other = Client()
         other.force_login(make_user(is_staff=True))
         self.assertEqual(self.shown(other), {})
+
+    def test_numbers_are_those_of_the_hour_and_of_the_person(self):
+        make_transaction(user=self.customer, voucher_type=self.type)
+        Refund.objects.create(transaction=self.paid, amount=1, origin="staff", status="approved")
+        cashier = make_user(is_staff=True)
+        cashier.user_permissions.add(Permission.objects.get(codename="view_transaction"))
+        other = Client()
+        other.force_login(cashier)
+        overdue, stuck = {"Refunds under way for long"}, {"Purchases that do not end"}
+        # Forth and back, each after one that gives another number.
+        for hours, of_desk, of_cashier in (
+            (0, set(), set()),
+            (2, overdue, set()),
+            (31, overdue | stuck, stuck),
+            (29, overdue, set()),
+            (0, set(), set()),
+        ):
+            with (
+                self.subTest(hours=hours),
+                patch.object(timezone, "now", return_value=self.now + hours * HOUR + HOUR / 2),
+            ):
+                self.assertEqual(set(self.shown(other)), of_cashier)
+                self.assertEqual(set(self.shown()), of_desk)
+
+    def test_each_is_compiled_once_and_counts_what_its_list_has(self):
+        Refund.objects.create(transaction=self.paid, amount=1, origin="staff", status="requested")
+        request: Any = RequestFactory().get("/admin/")
+        request.user = make_staff(email="superuser@example.com")
+        attention.attention_for(request)
+        del request._attention_numbers
+        Voucher.objects.update(expiry_date=self.now + 6 * DAY)
+        with patch.object(SQLCompiler, "as_sql", side_effect=AssertionError("compiled")):
+            shown = {each.item: each.number for each in attention.attention_for(request)}
+        for item in {item for model in installed.get_models() for item in attention.items_of(model)}:
+            with self.subTest(item.name):
+                self.assertEqual(shown.get(item, 0), item.rows(timezone.now()).count())
+        self.assertEqual(len(shown), 3)
 
     def test_all_numbers_take_one_query_and_are_bounded(self):
         for _ in range(3):
