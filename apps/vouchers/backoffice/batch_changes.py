@@ -20,6 +20,7 @@ from apps.core.models import BulkOperation
 from apps.core.money import format_amount
 from apps.users.current_user import current_user
 from apps.users.models import User
+from apps.vouchers.backoffice.code_exports import ask_for_approval
 from apps.vouchers.models import Batch
 from apps.vouchers.services import batch_changes
 from apps.vouchers.services.batch_changes import BatchChange, Outcome
@@ -154,6 +155,9 @@ class ChangesBatch(ModelAdmin):
         if batch is None:
             missing: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
             return missing
+        reveals = change == BatchChange.REASSIGN  # who has the vouchers reads the codes, as of a file
+        if reveals and (page := ask_for_approval(self, request, batch, title)) is not None:
+            return page
 
         def start(form_data: dict[str, Any]) -> BulkOperation:
             return batch_changes.start(change, batch, actor=current_user(request), **form_data)

@@ -11,7 +11,7 @@ from functools import partial, reduce
 from operator import or_
 from typing import Any, Final
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Count, Max, Q, QuerySet
 
 from apps.core import bulk_operations
@@ -25,6 +25,7 @@ from apps.vouchers.errors import BatchIncomplete, OwnerInactive
 from apps.vouchers.models import Batch, Voucher, VoucherEvent
 from apps.vouchers.states import Hold, VoucherEventKind
 
+from . import code_exports
 from .holds import change_holds, lock_vouchers
 from .reassignment import announce, reassign_vouchers
 
@@ -93,13 +94,15 @@ def start(
     actor: User,
     reason: str,
     new_owner: User | None = None,
+    by_operator: bool = False,
     in_background: bool = True,
 ) -> BulkOperation:
-    """Begin to change all vouchers of a batch; `new_owner` is who has them after REASSIGN.
+    """Begin to change all vouchers of a batch; `new_owner` is who has them, and reads their codes, after REASSIGN.
 
     Codes in the reason are masked. A voucher that is issued later is not changed. Raises OperationRunning while another
     operation on the batch is open, and to reassign OwnerInactive, or BatchIncomplete as the rest is issued to the first
-    owner.
+    owner. Above the amount of exports of codes, to reassign uses up an approved request of the actor for them; without
+    one SecondPersonNeeded is raised, unless `by_operator`: whoever runs a command has the database at hand.
     """
     parameters: dict[str, Any] = {"batch": batch.pk}
     if change == BatchChange.REASSIGN:
@@ -108,16 +111,20 @@ def start(
         if batch.completed_at is None:
             raise BatchIncomplete
         parameters["new_owner"] = new_owner.pk
-    return bulk_operations.start(
-        kind=change.kind,
-        row=batch,
-        label=f"{change.label} batch {batch}",
-        parameters=parameters,
-        reason=redact(reason),
-        actor=actor,
-        total=Voucher.objects.filter(batch=batch).count(),
-        in_background=in_background,
-    )
+    with transaction.atomic():
+        # Not used up where the operation does not begin.
+        if new_owner is not None and not by_operator and code_exports.needs_second_person(batch):
+            code_exports.use_approval(batch=batch, actor=actor, note=f"To user {new_owner.pk}")
+        return bulk_operations.start(
+            kind=change.kind,
+            row=batch,
+            label=f"{change.label} batch {batch}",
+            parameters=parameters,
+            reason=redact(reason),
+            actor=actor,
+            total=Voucher.objects.filter(batch=batch).count(),
+            in_background=in_background,
+        )
 
 
 def unfinished(

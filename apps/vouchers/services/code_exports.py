@@ -28,7 +28,7 @@ def export_codes(*, batch: Batch, actor: User, note: str = "") -> Iterator[Vouch
     approved request of the actor is used up. Raises BatchIncomplete or SecondPersonNeeded.
     """
     if needs_second_person(batch):
-        _use_approval(batch, actor, note)
+        use_approval(batch=batch, actor=actor, note=note)
     else:
         _record(batch, actor, note)
     return _vouchers_of(batch)
@@ -108,8 +108,11 @@ def _decide(request_id: int, actor: User, note: str, status: CodeExportStatus) -
 
 
 @transaction.atomic
-def _use_approval(batch: Batch, actor: User, note: str) -> None:
-    """Record an export by the approved request of the actor, which is locked: of two exports at once one uses it up."""
+def use_approval(*, batch: Batch, actor: User, note: str) -> None:
+    """Record an export by the approved request of the actor, which is locked: of two exports at once one uses it up.
+
+    Raises SecondPersonNeeded without such a request.
+    """
     requests = CodeExportRequest.objects.select_for_update(no_key=True)
     approved = CodeExportStatus.APPROVED
     request = requests.filter(batch=batch, requested_by=actor, status=approved).first()

@@ -1,20 +1,25 @@
 """Codes of a batch above the set amount: they leave after somebody else approved it, once."""
 
+import io
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 
 from django.contrib.auth.models import Permission
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.test import override_settings
 from django.utils import timezone
 
+from apps.core.bulk_operations import OperationRunning
+from apps.core.models import BulkOperation
 from apps.core.second_person import SecondPersonNeeded
 from apps.users.tests.factories import make_customer, make_user
 from apps.vouchers.code_export_models import APPROVAL_VALID
 from apps.vouchers.errors import ExportDecided, ExportRequested
 from apps.vouchers.models import Batch, BatchExport, CodeExportRequest, Voucher, VoucherType
-from apps.vouchers.services import batches, code_exports
+from apps.vouchers.services import batch_changes, batches, code_exports
+from apps.vouchers.services.batch_changes import BatchChange
 from apps.vouchers.tests.factories import make_type
 from tests.support.cases import ApiTestCase, RaceTestCase
 
@@ -118,6 +123,52 @@ class SecondPersonExports(ApiTestCase):
             with self.assertRaises(SecondPersonNeeded):
                 code_exports.export_codes(batch=batch, actor=actor)
         self.assertEqual(BatchExport.objects.count(), 0)
+
+    def test_another_owner_who_would_read_the_codes_needs_an_approval_too(self):
+        other = make_user()
+        rights = ("view_batch", "reassign_batch", "view_codeexportrequest", "decide_code_export")
+        self.desk.user_permissions.set(Permission.objects.filter(codename__in=rights))
+        address, theirs = f"{self.page}reassign-vouchers/", Voucher.objects.filter(user=other)
+        self.assertContains(self.client.get(address), "Somebody else has to approve it.")
+        for _ in range(2):
+            self.post(address, reason="Wrong school", new_owner=other.email)
+        with self.assertRaises(SecondPersonNeeded):
+            batch_changes.start(
+                BatchChange.REASSIGN, self.batch, actor=self.desk, reason="x", new_owner=other
+            )
+        self.assertFalse(BulkOperation.objects.exists())
+        self.decide("approve", CodeExportRequest.objects.get(), self.colleague)
+        with self.captureOnCommitCallbacks(execute=True):
+            self.post(address, reason="Wrong school", new_owner=other.email)
+        self.assertEqual(theirs.count(), 4)
+        export = BatchExport.objects.get()
+        self.assertEqual((export.actor, export.note), (self.desk, f"To user {other.pk}"))
+        self.assertContains(self.client.get(address), "Somebody else has to approve it.")
+
+    def test_an_approval_is_not_used_up_while_another_change_is_under_way(self):
+        code_exports.request_code_export(batch=self.batch, actor=self.desk, reason="x")
+        request = CodeExportRequest.objects.get()
+        code_exports.approve_code_export(request_id=request.pk, actor=self.colleague, note="y")
+        batch_changes.start(BatchChange.HOLD, self.batch, actor=self.colleague, reason="x")
+        with self.assertRaises(OperationRunning):
+            batch_changes.start(
+                BatchChange.REASSIGN, self.batch, actor=self.desk, reason="x", new_owner=make_user()
+            )
+        request.refresh_from_db()
+        self.assertEqual(request.status, "approved")
+
+    def test_an_operator_needs_none_to_change_the_owner(self):
+        other = make_user()
+        call_command(
+            "change_batch",
+            batch=str(self.batch.pk),
+            reassign=other.email,
+            reason="Wrong school",
+            by=self.desk.email,
+            apply=True,
+            stdout=io.StringIO(),
+        )
+        self.assertEqual(Voucher.objects.filter(user=other).count(), 4)
 
     def test_an_approval_lapses(self):
         request = self.ask()

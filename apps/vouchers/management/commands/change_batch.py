@@ -83,4 +83,4 @@ class Command(BaseCommand):
         if earlier is not None:
             bulk_operations.resume(operation_id=earlier.pk, in_background=False)
             return earlier
-        return batch_changes.start(change, batch, **about, in_background=False)
+        return batch_changes.start(change, batch, **about, by_operator=True, in_background=False)
