@@ -247,6 +247,23 @@ class FreshProofTests(ActionRowsTestCase):
         self.assertContains(page, ASKED)
         self.assertTrue(User.objects.get(pk=self.desk.pk).is_staff)
 
+    def test_what_signs_somebody_in_is_changed_only_with_one(self):
+        person, password = make_user(), "another-long-pass-phrase"
+        page = self.user_form(person, email="thief@example.com")
+        self.assertContains(page, ASKED)
+        self.assertEqual(User.objects.get(pk=person.pk).email, person.email)
+        self.assertEqual(self.client.post(page.wsgi_request.path, self.forms_on(page)).status_code, 302)
+        self.assertEqual(User.objects.get(pk=person.pk).email, "thief@example.com")
+        self.age()
+        address = f"/admin/users/user/{self.desk.pk}/password/"
+        sent = {"usable_password": "true", "password1": password, "password2": password}
+        self.assertContains(self.client.get(address), ASKED)
+        page = self.client.post(address, sent)
+        self.assertContains(page, ASKED)
+        self.assertFalse(User.objects.get(pk=self.desk.pk).check_password(password))
+        self.client.post(address, self.forms_on(page))
+        self.assertTrue(User.objects.get(pk=self.desk.pk).check_password(password))
+
     def test_groups_are_changed_only_with_one(self):
         group = Group.objects.get(name="Desk")
         for address in ("add/", f"{group.pk}/change/", f"{group.pk}/delete/"):

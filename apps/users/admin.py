@@ -32,6 +32,8 @@ from .permissions import MANAGE_STAFF, accounts_with_more_rights, grantable_grou
 
 YEAR_OR_LESS: Final = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
+# What is changed with a fresh proof only. Links for a new password go to the address, so it opens the account.
+PROVED = (*POWERS, "email")
 
 
 class ProfileInline(StackedInline):
@@ -106,6 +108,8 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin, BoundedAdmin):  # type: ignore
             return redirect("admin:password_change")
         if user is not None and user.is_staff and not request.user.is_superuser:
             raise PermissionDenied
+        if (page := ask_fresh_proof(request)) is not None:  # who sets it can sign in with it
+            return page
         response: HttpResponse = super().user_change_password(request, id, form_url)
         return response
 
@@ -152,20 +156,20 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin, BoundedAdmin):  # type: ignore
         form_url: str = "",
         extra_context: Any = None,
     ) -> HttpResponse:
-        """Who changes the rights of others proves first that it is they who sit there."""
-        changes_powers = request.method == "POST" and object_id and self._changes_powers(request, object_id)
-        if changes_powers and (page := ask_fresh_proof(request)) is not None:
+        """Who changes the rights or the address of others proves first that it is they who sit there."""
+        needs_proof = request.method == "POST" and object_id and self._needs_proof(request, object_id)
+        if needs_proof and (page := ask_fresh_proof(request)) is not None:
             return page
         response: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
         return response
 
-    def _changes_powers(self, request: HttpRequest, object_id: str) -> bool:
-        """Whether what was sent has other rights for the user than they have now."""
+    def _needs_proof(self, request: HttpRequest, object_id: str) -> bool:
+        """Whether what was sent has other rights for the user than they have now, or another address."""
         user = self.get_object(request, unquote(object_id))
         if user is None or not self.has_change_permission(request, user):
             return False
         form = self.get_form(request, user, change=True)(request.POST, instance=user)
-        return not set(POWERS).isdisjoint(form.changed_data)
+        return not set(PROVED).isdisjoint(form.changed_data)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Mail to an address that is theirs no more goes with it: it holds links to this account."""
