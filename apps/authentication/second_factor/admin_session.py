@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django_otp import DEVICE_ID_SESSION_KEY
 from django_otp.models import Device
 
+from apps.users.current_user import current_user
 from apps.users.models import User
 
 FRESH_SECONDS: Final = 600  # for so long a proof is fresh
@@ -36,9 +37,9 @@ def is_fresh(request: HttpRequest, user: User) -> bool:
 def note_passed(request: HttpRequest, factor: Any) -> None:
     """Note that the session's user has just proved to have this factor.
 
-    A session that passes for the first time gets a new key: nobody has it from before.
+    A session that had not passed, or by a factor that is gone, gets a new key: nobody has it from before.
     """
-    if DEVICE_ID_SESSION_KEY not in request.session:
+    if not is_passed(request, current_user(request)):
         request.session.cycle_key()
     django_otp.login(request, factor)
     request.session[_PROVED_AT] = int(time.time())

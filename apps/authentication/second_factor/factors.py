@@ -24,6 +24,7 @@ from django_otp.util import random_hex
 from django_otp_webauthn.models import WebAuthnCredential, WebAuthnUserHandle
 
 from apps.authentication.errors import (
+    EnrolmentClosed,
     SecondFactorCodeInvalid,
     SecondFactorNotEnrolled,
     TooManySecondFactors,
@@ -134,7 +135,7 @@ def unsaved_app(user: User, key: str) -> TOTPDevice:
 def add_app(*, user: User, key: str, code: str) -> TOTPDevice:
     """Add the authenticator app that has the secret `key`, and shows `code` now; the code can't be used a second time.
 
-    Raises SecondFactorCodeInvalid, and TooManySecondFactors.
+    Raises SecondFactorCodeInvalid, TooManySecondFactors, and EnrolmentClosed if the sessions of `user` ended meanwhile.
     """
 
     def add() -> TOTPDevice:
@@ -147,7 +148,7 @@ def add_app(*, user: User, key: str, code: str) -> TOTPDevice:
 
 
 def add_passkey(*, user: User, register: Callable[[], WebAuthnCredential]) -> WebAuthnCredential:
-    """Add the passkey that `register` stores. Raises what it raises, and TooManySecondFactors."""
+    """Add the passkey that `register` stores. Raises what it raises, and as `add_app`."""
 
     def add() -> WebAuthnCredential:
         row = register()
@@ -160,7 +161,9 @@ def add_passkey(*, user: User, register: Callable[[], WebAuthnCredential]) -> We
 
 def _add(user: User, kind: str, add: Callable[[], Any]) -> Any:
     with transaction.atomic():
-        _lock(user)
+        # Who had this session's rights when the request came may have lost them since: it was reset, the password too.
+        if _lock(user).get_session_auth_hash() != user.get_session_auth_hash():
+            raise EnrolmentClosed
         if len(factors_of(user)) >= MOST:
             raise TooManySecondFactors
         row = add()
@@ -236,9 +239,9 @@ def exported(user: User) -> list[dict[str, Any]]:
     return [{"kind": kind, "added_at": added, "last_used_at": used} for kind, added, used in rows]
 
 
-def _lock(user: User) -> None:
-    """Two changes of one person's factors come one after the other."""
-    User.objects.select_for_update(no_key=True).get(pk=user.pk)
+def _lock(user: User) -> User:
+    """Two changes of one person's factors come one after the other; the user as they are now."""
+    return User.objects.select_for_update(no_key=True).get(pk=user.pk)
 
 
 def _note(user: User, change: str) -> None:

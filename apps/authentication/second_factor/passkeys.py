@@ -16,7 +16,7 @@ from django.http.request import split_domain_port
 from django_otp_webauthn.helpers import WebAuthnHelper
 from django_otp_webauthn.models import WebAuthnCredential
 
-from apps.authentication.errors import PasskeyRefused, TooManySecondFactors
+from apps.authentication.errors import EnrolmentClosed, PasskeyRefused, TooManySecondFactors
 from apps.users.models import User
 
 from . import factors
@@ -58,14 +58,14 @@ def begin_adding(request: HttpRequest, user: User) -> dict[str, Any]:
 
 
 def add(request: HttpRequest, user: User, answer: Any) -> WebAuthnCredential:
-    """Add the passkey that the browser made. Raises PasskeyRefused, and TooManySecondFactors."""
+    """Add the passkey that the browser made. Raises PasskeyRefused, TooManySecondFactors, EnrolmentClosed."""
     state = _taken(request.session, _ADDING)
     try:
         return factors.add_passkey(
             user=user,
             register=lambda: Passkeys(request).register_complete(user=user, state=state, data=answer),
         )
-    except (TooManySecondFactors, OperationalError):
+    except (EnrolmentClosed, TooManySecondFactors, OperationalError):
         raise
     except Exception as error:  # of the libraries, which read what was sent in a dozen formats
         log.warning("A passkey was not added: %s", type(error).__name__)

@@ -1,5 +1,6 @@
 """Signing in to the admin by password and second factor."""
 
+import copy
 import time
 
 import time_machine
@@ -128,6 +129,15 @@ class VerificationTests(SecondFactorTestCase):
         self.assertInside(browser)
         TOTPDevice.objects.all().delete()
         self.assertOutside(browser)
+
+    def test_a_copy_of_such_a_session_stays_outside_when_it_passes_by_another_factor(self):
+        browser, thief = sign_in(self.staff, self.app), Browser()
+        thief.cookies = copy.deepcopy(browser.cookies)
+        self.assertInside(thief)
+        factors.remove_factor(user=self.staff, key=self.app.persistent_id)
+        browser.post(VERIFICATION, {"code": code_of(give_app(self.staff))})
+        self.assertInside(browser)
+        self.assertLedTo(thief.get("/admin/"), LOGIN)
 
     def test_another_person_in_the_same_browser_has_to_pass_too(self):
         browser = sign_in(self.staff, self.app)

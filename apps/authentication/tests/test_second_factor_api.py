@@ -1,12 +1,16 @@
 """The second factor in the API: without it staff have what customers have."""
 
+from functools import partial
+
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
+from apps.authentication.errors import EnrolmentClosed
 from apps.authentication.models import Session
 from apps.authentication.second_factor import factors
+from apps.users.models import User
 from apps.users.tests.factories import PASSWORD, make_customer, make_staff, make_user
 from apps.vouchers.tests.factories import make_voucher
 
@@ -114,6 +118,12 @@ class ResetTests(SecondFactorTestCase):
             (boss, str(self.staff.pk), "Second factor reset: Lost the phone"),
         )
         self.assertOutside(sign_in(self.staff))
+
+    def test_a_factor_that_is_being_added_meanwhile_is_not(self):
+        add = partial(give_app, User.objects.get(pk=self.staff.pk))  # as a request has them that began before
+        call_command("reset_second_factor", self.staff.email, reason="Lost")
+        self.assertRaises(EnrolmentClosed, add)
+        self.assertFalse(factors.has_factor(self.staff))
 
     def test_without_a_name_it_stands_in_the_history_all_the_same(self):
         call_command("reset_second_factor", self.staff.email, reason="Lost")
