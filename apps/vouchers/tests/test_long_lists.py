@@ -27,20 +27,23 @@ MINE, ALL = 2000, 8000
 TABLES = ("vouchers_voucher", "vouchers_voucherusage")
 
 
-def fill(mine: int, everyone: int) -> tuple[User, User]:
-    """Somebody with `mine` vouchers, among `everyone`'s, and staff."""
+def fill(
+    mine: int, everyone: int, *, owners: int = 10, spacing: timedelta = timedelta(seconds=1)
+) -> tuple[User, User]:
+    """Somebody with `mine` vouchers, among `everyone`'s of so many owners, and staff. Each seven were bought `spacing`
+    after others."""
     now = timezone.now()
     owner, staff = make_user(), make_staff()
-    others = [make_user() for _ in range(10)]
+    others = [make_user() for _ in range(owners)]
     kinds = [make_type(name=f"Kind {number}", service_type=f"service_{number}") for number in range(4)]
     suspended = held(Hold.SUSPENDED)
 
     def voucher(number: int) -> Voucher:
         kind = kinds[3] if number % 200 == 5 else kinds[number % 3]
         return sold_voucher(
-            owner=owner if number % (everyone // mine) == 0 else others[number % 10],
+            owner=owner if number % (everyone // mine) == 0 else others[number % owners],
             voucher_type=kind,
-            at=now - timedelta(seconds=number // 7),  # several at one instant, as a batch has
+            at=now - number // 7 * spacing,  # several at one instant, as a batch has
             expiry_date=now + timedelta(days=number * 7919 % 400 - 100),
             uses_remaining=int(number % 3 > 0),
             **(suspended if number % 100 == 7 else {}),
