@@ -286,8 +286,9 @@ def _rate_limited(error: stripe.RateLimitError) -> RateLimited:
     )
     if not seconds.isdecimal():
         return RateLimited(retry_after=RateLimited.retry_after)
-    pause.begin(int(seconds))
-    return RateLimited(retry_after=min(max(1, int(seconds)), Pause.LONGEST))
+    number = int(seconds[:9])  # Python refuses to read thousands of digits
+    pause.begin(number)
+    return RateLimited(retry_after=min(max(1, number), Pause.LONGEST))
 
 
 def _key(name: str, attempt: int) -> str:

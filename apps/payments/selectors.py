@@ -22,6 +22,8 @@ from .models import (
     TransactionStatus,
 )
 
+Sale = tuple[datetime, int]  # the place of a paid transaction: when it was completed, and its number
+
 
 def transactions_of(user: User) -> QuerySet[Transaction]:
     """The user's transactions with their types, newest first."""
@@ -49,22 +51,37 @@ def returned_until(paid: Transaction) -> datetime | None:
 
 
 def without_receipt(
-    *, since: datetime | None = None, after: tuple[datetime, int] | None = None
+    *, since: datetime | None = None, after: Sale | None = None, until: Sale | None = None
 ) -> QuerySet[Transaction]:
     """Paid transactions without a receipt, with their types, in the order of completion and number.
 
-    Completed at or after `since`, and of those what comes after the (time of completion, number) of `after`.
+    Completed at or after `since`; of those what comes after the sale `after`, up to and with the sale `until`.
     """
-    lacking = Transaction.objects.paid().filter(~Exists(Receipt.objects.filter(transaction=OuterRef("pk"))))
-    if since is not None:
-        lacking = lacking.filter(completed_at__gte=since)
-    if after is not None:
-        at, number = after
-        # The first condition is one that the index of completion knows.
+    lacking = _paid_from(since, after).filter(~Exists(Receipt.objects.filter(transaction=OuterRef("pk"))))
+    if until is not None:
+        at, number = until
         lacking = lacking.filter(
-            Q(completed_at__gt=at) | Q(completed_at=at, pk__gt=number), completed_at__gte=at
+            Q(completed_at__lt=at) | Q(completed_at=at, pk__lte=number), completed_at__lte=at
         )
     return lacking.select_related("voucher_type").order_by("completed_at", "pk")
+
+
+def paid_after(number: int, *, since: datetime | None = None, after: Sale | None = None) -> Sale | None:
+    """The sale that comes so many after `after`, or after the first at or after `since`; None if there are fewer."""
+    sales = _paid_from(since, after).order_by("completed_at", "pk").values_list("completed_at", "pk")
+    return sales[number : number + 1].first()
+
+
+def _paid_from(since: datetime | None, after: Sale | None) -> QuerySet[Transaction]:
+    """Paid transactions that were completed at or after `since`, and come after the sale `after`."""
+    paid = Transaction.objects.paid()
+    if since is not None:
+        paid = paid.filter(completed_at__gte=since)
+    if after is not None:
+        at, number = after
+        # The last condition is one that the index of completion knows.
+        paid = paid.filter(Q(completed_at__gt=at) | Q(completed_at=at, pk__gt=number), completed_at__gte=at)
+    return paid
 
 
 def confirmation_message(paid: Transaction, outcomes: Collection[str]) -> str:

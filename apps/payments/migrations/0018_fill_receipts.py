@@ -26,6 +26,9 @@ def fill(apps, schema_editor):
     after = None
     while True:
         with transaction.atomic():
+            if schema_editor.connection.vendor == "postgresql":
+                # Run again, it first passes by all that were done: with millions, for longer than a request may take.
+                schema_editor.execute("SET LOCAL statement_timeout = 0")
             rest = lacking
             if after is not None:
                 at, number = after

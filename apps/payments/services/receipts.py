@@ -23,6 +23,7 @@ from apps.vouchers.type_names import service_name
 from . import receipt_rows
 
 CHUNK: Final = 500  # receipts that are issued in one transaction: some tenths of a second
+LOOKED_THROUGH: Final = 20_000  # sales among which one statement looks for those that have none
 
 
 class ReceiptFile(NamedTuple):
@@ -75,10 +76,22 @@ def issue_missing_receipts(*, since: datetime | None = None) -> Iterator[int]:
     A transaction of the database a chunk; gives how many receipts each has issued. A sale that is locked by another is
     left to the next run.
     """
-    after: tuple[datetime, int] | None = None
+    after: selectors.Sale | None = None
+    while True:
+        # Mostly none of these lacks one: among all sales at once the database would look for longer than it may.
+        until = selectors.paid_after(LOOKED_THROUGH, since=since, after=after)
+        yield from _issue_missing_between(since, after, until)
+        if until is None:
+            return
+        after = until
+
+
+def _issue_missing_between(
+    since: datetime | None, after: selectors.Sale | None, until: selectors.Sale | None
+) -> Iterator[int]:
     while True:
         with database.atomic():
-            lacking = selectors.without_receipt(since=since, after=after)
+            lacking = selectors.without_receipt(since=since, after=after, until=until)
             # Locked, so that nobody issues one or erases the buyer meanwhile. Who waits for many rows in another order
             # would wait for us as we for them, so none is waited for.
             sales = list(lacking.select_for_update(of=("self",), skip_locked=True)[:CHUNK])

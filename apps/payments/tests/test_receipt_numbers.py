@@ -8,7 +8,8 @@ from unittest import mock, skipUnless
 
 from django.apps import apps
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.payments import services, tasks
@@ -124,6 +125,25 @@ class NumbersTests(ApiTestCase):
         self.assertIn("Receipts issued: 1.", output.getvalue())
         self.assertEqual((numbers(), broken_rules()), ([1, 2, 3, 4, 5], {}))
 
+    def test_the_job_looks_through_a_limited_number_of_sales_at_a_time(self):
+        now = timezone.now()
+        sales = [self.buy(completed_at=now - timedelta(days=days)) for days in (6, 5, 5, 5, 4, 3, 2)]
+        lacking = [sales[0], sales[2], sales[3], sales[5], sales[6]]
+        as_by_older_version(*lacking)
+        for limit in (1, 2, 3):
+            with self.subTest(limit=limit), transaction.atomic():
+                with (
+                    mock.patch.object(receipts, "LOOKED_THROUGH", limit),
+                    CaptureQueriesContext(connection) as queries,
+                ):
+                    self.assertEqual(sum(services.issue_missing_receipts()), 5)
+                numbered = Transaction.objects.filter(pk__in=[sale.pk for sale in lacking])
+                issued = numbered.filter(receipt__isnull=False).order_by("receipt__number")
+                self.assertEqual([sale.pk for sale in issued], [sale.pk for sale in lacking])
+                searches = [query["sql"] for query in queries if "NOT EXISTS" in query["sql"]]
+                self.assertGreater(sum("<=" in sql for sql in searches), 1)
+                transaction.set_rollback(True)
+
     def test_the_migration_numbers_all_earlier_sales_in_the_order_of_completion(self):
         first = self.buy()
         expected = Receipt.objects.filter(transaction=first).values().get()
@@ -133,7 +153,7 @@ class NumbersTests(ApiTestCase):
         fill = importlib.import_module("apps.payments.migrations.0018_fill_receipts")
         with mock.patch.object(fill, "CHUNK", 2):
             for _ in range(2):  # done again, it finds no more
-                fill.fill(apps, None)
+                fill.fill(apps, connection.schema_editor())
         in_order = Transaction.objects.filter(receipt__number__gt=0).order_by("receipt__number")
         self.assertEqual([sale.pk for sale in in_order], [older[index].pk for index in (2, 1, 3, 0)])
         stored = Receipt.objects.filter(transaction=first).values().get()

@@ -221,6 +221,21 @@ class SingleFlightTests(ReconcileTestCase, RaceTestCase):
         self.assertEqual(hold(), [[]])
         self.assertEqual(self.run_it(), [])
 
+    def test_a_long_list_at_stripe_renews_the_lease_with_each_page(self):
+        self.stripe.refund(self.paid_unnoticed().stripe_payment_intent_id, 100)
+        left = []
+
+        def pages(items):
+            for item in items:
+                Lease.objects.update(expires_at=timezone.now() + timedelta(minutes=1))
+                yield [item]
+                left.append(Lease.objects.get().expires_at - timezone.now())
+
+        with patch.object(run, "pages", pages):
+            self.run_it()
+        self.assertEqual(len(left), 2)  # an intent and a refund
+        self.assertGreater(min(left), timedelta(minutes=5))
+
     def test_one_that_another_has_taken_over_repairs_nothing_more(self):
         first, second = self.paid_unnoticed(), self.paid_unnoticed()
         self.age()

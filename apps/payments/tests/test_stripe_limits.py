@@ -2,6 +2,7 @@
 
 from unittest.mock import patch
 
+import stripe
 from django.utils import timezone
 
 from apps.core import leases
@@ -67,6 +68,15 @@ class TooManyCallsTests(PaidTestCase, ApiTestCase):
         self.assertEqual(pause.left(), Pause.LONGEST)
         pause.end()
         self.assertEqual(pause.left(), 0)
+
+    def test_any_words_in_the_place_of_a_time_are_a_time_that_makes_sense(self):
+        date = "Wed, 21 Oct 2026 07:28:00 GMT"
+        for words, paused in ((date, 0), ("soon", 0), ("-5", 0), ("1.5", 0), ("0", 0), ("9" * 5000, 60)):
+            with self.subTest(words=words[:30]), self.assertLogs("apps.payments.gateway", "WARNING"):
+                error = gateway._rate_limited(stripe.RateLimitError(headers={"retry-after": words}))
+                self.assertIn(error.retry_after, range(1, Pause.LONGEST + 1))
+                self.assertEqual(gateway.pause.left(), paused)
+                gateway.pause.end()
 
     def test_reconciliation_waits_as_long_as_stripe_says(self):
         answers = iter([RateLimited(retry_after=7)])

@@ -242,6 +242,7 @@ class _Run:
     def listed_intents(self, start: datetime, end: datetime, paid_at_stripe: _Listing) -> Part:
         started_before = timezone.now() - GRACE
         for page in pages(gateway.intents_created(start, end - SECOND, patiently)):
+            self.lease.renew()  # a busy day's list takes longer than a lease
             ours = transactions_of(page)
             for intent in page:
                 self.report.count("intents at Stripe")
@@ -292,6 +293,7 @@ class _Run:
 
     def listed_refunds(self, start: datetime, end: datetime, listing: _Listing) -> Part:
         for page in pages(gateway.refunds_created(start, end - SECOND, patiently)):
+            self.lease.renew()
             ours = paid_intents_of({at_stripe.intent_id for at_stripe in page})
             rows = Refund.objects.filter(stripe_refund_id__in=[at_stripe.id for at_stripe in page])
             refunds = {refund.stripe_refund_id: refund for refund in rows}
@@ -306,6 +308,7 @@ class _Run:
     def listed_disputes(self, start: datetime, end: datetime) -> Part:
         """Each dispute of a payment that gave vouchers is in the books, as it is at Stripe."""
         for page in pages(gateway.disputes_created(start, end - SECOND, patiently)):
+            self.lease.renew()
             ours = paid_intents_of({at_stripe.intent_id for at_stripe in page})
             rows = Dispute.objects.filter(stripe_dispute_id__in=[at_stripe.id for at_stripe in page])
             disputes = {dispute.stripe_dispute_id: dispute for dispute in rows}
