@@ -11,6 +11,16 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 source=${DATABASE_DIRECT_URL:-${DATABASE_URL:?DATABASE_URL is missing}}
+# Of what may stand after the address only this is for all programs: how the server is encrypted and known.
+query=${source#"${source%%\?*}"}
+query=${query#\?}
+for pair in ${query//&/ }; do
+    value=${pair#*=}
+    case $pair in
+        sslmode=*) export PGSSLMODE="$value" ;;
+        sslrootcert=*) PGSSLROOTCERT=$(printf '%b' "${value//%/\\x}") && export PGSSLROOTCERT ;;
+    esac
+done
 source=${source%%\?*}
 name=${source##*/}
 server=${source%/*}

