@@ -5,14 +5,17 @@ its first and last operations are `LIFT_TIME_LIMITS` and `RESTORE_TIME_LIMITS`. 
 again.
 """
 
+import logging
 from typing import Any, Final
 
 from django.contrib.postgres.indexes import BrinIndex
 from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
-from django.db import migrations, models
+from django.db import DatabaseError, migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
+
+log = logging.getLogger(__name__)
 
 
 def _is_postgresql(schema_editor: BaseDatabaseSchemaEditor) -> bool:
@@ -164,3 +167,71 @@ def _create_index(schema_editor: Any, model: Any, field: str, name: str, **optio
     _drop_if_exists(schema_editor, name)
     fields = [model._meta.get_field(field)]
     schema_editor.execute(schema_editor._create_index_sql(model, fields=fields, name=name, **options))
+
+
+class AddTrigramIndex(Operation):
+    """Make an index by which PostgreSQL finds a part of a text: what `icontains` of some of these fields looks for.
+
+    It needs the extension pg_trgm. Where the role may not create it, or the server lacks it, a warning says what to do
+    and the migration goes on: the same is found without the index, by reading the table. The state of the models does
+    not tell of it, and it does not exist on SQLite.
+    """
+
+    reversible = True
+    # insufficient_privilege, feature_not_supported and undefined_file (not installed at the server)
+    NO_EXTENSION: Final = ("42501", "0A000", "58P01")
+
+    def __init__(self, model_name: str, fields: tuple[str, ...], index_name: str) -> None:
+        self.model_name, self.fields, self.index_name = model_name, fields, index_name
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        pass
+
+    def database_forwards(
+        self, app_label: str, schema_editor: Any, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        if not _is_postgresql(schema_editor):
+            return
+        model = to_state.apps.get_model(app_label, self.model_name)
+        try:
+            schema_editor.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+        except DatabaseError as error:
+            if getattr(error.__cause__, "pgcode", None) not in self.NO_EXTENSION:
+                raise
+            log.warning(
+                "No index for the search by parts of %s: %s. Let a superuser run: CREATE EXTENSION pg_trgm; %s;",
+                model._meta.verbose_name_plural,
+                str(error).strip().splitlines()[0],
+                self._statement(schema_editor, model, "gin_trgm_ops"),
+            )
+            return
+        _drop_if_exists(schema_editor, self.index_name)
+        schema_editor.execute(self._statement(schema_editor, model, self._operators(schema_editor)))
+
+    def database_backwards(
+        self, app_label: str, schema_editor: Any, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        # The extension stays: others may use it.
+        _drop_if_exists(schema_editor, self.index_name)
+
+    def describe(self) -> str:
+        return f"Add the index {self.index_name} for parts of texts of {self.model_name}"
+
+    def _statement(self, schema_editor: Any, model: Any, operators: str) -> str:
+        quote = schema_editor.quote_name
+        columns = (quote(model._meta.get_field(field).column) for field in self.fields)
+        texts = ", ".join(
+            f"UPPER({column}::text) {operators}" for column in columns
+        )  # as Django's `icontains` says
+        table = quote(model._meta.db_table)
+        return f"CREATE INDEX CONCURRENTLY {quote(self.index_name)} ON {table} USING gin ({texts})"
+
+    @staticmethod
+    def _operators(schema_editor: Any) -> str:
+        """The operators with the schema that they are in, which need not be one that is searched."""
+        with schema_editor.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'pg_trgm'"
+            )
+            [schema] = cursor.fetchone()
+        return f"{schema}.gin_trgm_ops"
