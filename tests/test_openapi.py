@@ -185,6 +185,19 @@ class DocumentTests(ApiTestCase):
                     self.assertTrue(parameter["description"])
                     self.assertNotIn("result", parameter["description"])  # as in the library's
 
+    def test_what_the_values_of_an_enum_mean_is_said_of_each(self):
+        schemas = self.document["components"]["schemas"]
+        for name in (
+            "VoucherStatus",
+            "InactiveReason",
+            "TransactionStatus",
+            "RefundStatus",
+            "VoucherEventKind",
+        ):
+            for value in set(schemas[name]["enum"]) - {"active"}:  # which says it all
+                with self.subTest(name, value=value):
+                    self.assertIn(f"`{value}`", schemas[name]["description"])
+
     def test_names_have_no_pattern_that_refuses_them(self):
         for component in ("RegisterInputRequest", "ProfileInputRequest", "ProfileJsonInputRequest"):
             for member in ("first_name", "last_name"):

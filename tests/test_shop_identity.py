@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from django.core import mail as outbox
 from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import storages
 from django.test import SimpleTestCase, override_settings
 from PIL import Image
 
@@ -18,6 +19,7 @@ from tests.support.cases import ApiTestCase
 from tests.support.runner import home
 from tests.test_configuration import load
 from voucher_project import shop_identity
+from voucher_project.unfold_settings import unfold_settings
 
 UNREADABLE = [
     ("SHOP_NAME", "W" * 101),
@@ -76,13 +78,25 @@ class ConfigurationTests(SimpleTestCase):
         folder = home() / "logos"
         folder.mkdir(exist_ok=True)
         Image.new("RGB", (8, 8)).save(folder / "logo.png")
+        Image.new("1", (2001, 8)).save(folder / "wide.png")
         Path(folder, "text.png").write_text("no picture")
         with patch.object(shop_identity, "STATIC", folder):
             loaded = load(SHOP_LOGO="logo.png")
             self.assertEqual(loaded["SHOP_LOGO"], "logo.png")
             self.assertEqual(loaded["UNFOLD"]["SITE_ICON"](None), "/static/logo.png")
-            with self.assertRaisesMessage(ImproperlyConfigured, "SHOP_LOGO"):
-                load(SHOP_LOGO="text.png")
+            for unfit in ("text.png", "wide.png"):
+                with self.assertRaisesMessage(ImproperlyConfigured, "SHOP_LOGO"):
+                    load(SHOP_LOGO=unfit)
+
+    def test_the_admin_is_there_without_a_logo_that_was_not_collected(self):
+        manifest = {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}
+        folder = home() / "collected"
+        folder.mkdir(exist_ok=True)
+        (folder / "staticfiles.json").write_text('{"version": "1.1", "paths": {"old.png": "old.1.png"}}')
+        with override_settings(STATIC_ROOT=folder, STORAGES=storages.backends | {"staticfiles": manifest}):
+            for logo, address in (("new.png", None), ("old.png", "/static/old.1.png")):
+                icon = unfold_settings("Exams Online", "https://example.org", logo=logo)["SITE_ICON"]
+                self.assertEqual(icon(None), address)
 
 
 @override_settings(SHOP_NAME="Exams <Online>", SHOP_CONTACT="help@example.org")

@@ -123,38 +123,24 @@ ACTIONS: Final = {
     "vouchers.VoucherUsage export": who(F + M),
     "vouchers.VoucherUsage reverse": who(D + M),
 }
-# Who sees more in the API than one's own; the addresses of staff's powers are those of tests/test_access.py.
 # Pages of no single model.
 PAGES: Final = {
     "admin:payments_approvals": who(F + M),
     "admin-revenue": who(F + M),
     "admin-revenue-export": who(F + M),
 }
+# Who sees more in the API than one's own; the addresses of staff's powers are those of tests/test_access.py.
 POWERS: Final = {
     "figures of the platform": who(F + M),
     "vouchers of others": who(D + F + M),
 }
 # Pages of the site, for all staff: none has rows of its own.
-SITE: Final = {
-    "index",
-    "search",
-    "login",
-    "logout",
-    "password_change",
-    "password_change_done",
-    "jsi18n",
-    "admin-login",
-    "admin-password-change",
-    "admin-search",
-    "second-factor",
-    "second-factor-enrolment",
-    "second-factor-factors",
-    "second-factor-recovery-codes",
-    "second-factor-passkey-adding",
-    "second-factor-passkey-added",
-    "second-factor-passkey-proving",
-    "second-factor-passkey-proved",
-}
+SITE: Final = set(
+    "index search login logout password_change password_change_done jsi18n admin-login admin-password-change"
+    " admin-search second-factor second-factor-enrolment second-factor-factors second-factor-recovery-codes"
+    " second-factor-passkey-adding second-factor-passkey-added second-factor-passkey-proving"
+    " second-factor-passkey-proved".split()
+)
 
 
 def addresses(patterns: Any = None, prefix: str = "/") -> Iterator[tuple[str, str]]:

@@ -96,9 +96,11 @@ API_DESCRIPTION: Final[dict[str, Any]] = {
         "RefundStatus": "`requested`: staff have to decide. `approved`: the money is about to go back. `pending`: at "
         "the bank. `succeeded`: the money is back. `failed`: the bank did not take it. `rejected`: by staff. "
         "`canceled`: nothing was left to give back.",
-        "VoucherEventKind": "`held`, `released`: a refund or a dispute began, or ended. `voided`: its money went back. "
-        "`suspended`: by staff. `extended`: it has more days. `reversed`: a use was given back. `reissued`: it has a "
-        "new code. `reminded`: the owner had a mail before it expires. `closed`: the owner's account was closed.",
+        "VoucherEventKind": "`issued`: bought, or issued in bulk. `held`, `released`: a refund, a dispute or the end "
+        "of a service stops it, or does no longer. `voided`: its money went back, or staff ended it. `suspended`: by "
+        "staff. `extended`: it has more days. `reversed`: a use was given back. `reissued`: it has a new "
+        "code. `reassigned`: it has another owner. `reminded`: the owner had a mail before it expires. "
+        "`closed`: the owner's account was closed.",
         "FiguresScope": "`platform`: of everybody, for staff. `personal`: the caller's own.",
         "FiguresEventType": "What happened: a purchase that was paid, or a use of a voucher.",
     },

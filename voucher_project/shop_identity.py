@@ -13,6 +13,7 @@ NAME_LENGTH: Final = 100
 CONTACT_LENGTH: Final = 200
 ADDRESS_LENGTH: Final = 500
 TAX_NUMBER_LENGTH: Final = 100
+LOGO_SIDE: Final = 2000  # pixels: each printed voucher holds it, and a picture of 9,000 takes ten seconds
 STATIC: Final = Path(__file__).resolve().parent.parent / "static"
 
 
@@ -69,7 +70,8 @@ def tax_rate(text: str) -> Decimal:
 
 
 def logo(text: str) -> str:
-    """The place of a PNG or JPEG below the folder `static`, with slashes: "shop/logo.png"."""
+    """The place of a PNG or JPEG below the folder `static`, with slashes: "shop/logo.png"; LOGO_SIDE wide and high at
+    the most."""
     from PIL import Image  # not at the top: most start without
 
     place = text.strip()
@@ -77,9 +79,14 @@ def logo(text: str) -> str:
         raise ValueError("Such as shop/logo.png, a file in the folder static.")
     try:
         with Image.open(STATIC / place, formats=("PNG", "JPEG")) as picture:
+            width, height = picture.size
             picture.verify()
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ImproperlyConfigured(f"SHOP_LOGO: static/{place} is no picture that can be read.") from error
+    if max(width, height) > LOGO_SIDE:
+        raise ImproperlyConfigured(
+            f"SHOP_LOGO: static/{place} is more than {LOGO_SIDE:,} pixels wide or high."
+        )
     return place
 
 

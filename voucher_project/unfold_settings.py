@@ -10,7 +10,7 @@ def unfold_settings(shop_name: str, site_url: str, *, logo: str) -> dict[str, An
     return {
         "SITE_TITLE": shop_name,
         "SITE_HEADER": shop_name,
-        "SITE_ICON": (lambda request: _static(logo)) if logo else None,
+        "SITE_ICON": (lambda request: _logo(logo)) if logo else None,
         "SITE_SYMBOL": "confirmation_number",
         "SITE_URL": site_url,
         "DASHBOARD_CALLBACK": "apps.analytics.backoffice.front_page.dashboard_callback",
@@ -31,3 +31,11 @@ def _static(place: str) -> str:
     from django.templatetags.static import static  # not at the top: it reads the settings
 
     return static(place)
+
+
+def _logo(place: str) -> str | None:
+    """The address of the logo; None where it came after static files were collected: the admin is there without it."""
+    try:
+        return _static(place)
+    except ValueError:
+        return None
