@@ -48,6 +48,10 @@ REFUSALS: list[tuple[dict[str, str], str]] = [
         {"DATABASE_URL": "sqlite:///x.sqlite3", "ALLOW_SQLITE": "True", "DATABASE_POOLED": "True"},
         "DATABASE_POOLED is True but",
     ),
+    (
+        {"DATABASE_DIRECT_URL": "sqlite:///x.sqlite3", "DATABASE_POOLED": "True"},
+        "DATABASE_DIRECT_URL is SQLite",
+    ),
 ]
 UNREADABLE = [
     ("STAFF_SECOND_FACTOR", "perhaps"),

@@ -53,6 +53,10 @@ def problems_of(settings: Mapping[str, Any]) -> list[str]:
             settings["DATABASE_POOLED"] and "sqlite" in settings["DATABASES"]["default"]["ENGINE"],
             "DATABASE_POOLED is True but DATABASE_URL is SQLite, before which stands no pooler.",
         ),
+        (
+            "sqlite" in settings["DATABASE_DIRECT"].get("ENGINE", ""),
+            "DATABASE_DIRECT_URL is SQLite: name the PostgreSQL that stands behind the pooler.",
+        ),
     ]
     return [
         *(line for wrong, line in rules if wrong),

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
@@ -68,8 +69,10 @@ def without_receipt(
 
 def paid_after(number: int, *, since: datetime | None = None, after: Sale | None = None) -> Sale | None:
     """The sale that comes so many after `after`, or after the first at or after `since`; None if there are fewer."""
-    sales = _paid_from(since, after).order_by("completed_at", "pk").values_list("completed_at", "pk")
-    return sales[number : number + 1].first()
+    sales = _paid_from(since, after).order_by("completed_at", "pk")
+    places: QuerySet[Transaction, Any] = sales.values_list("completed_at", "pk")
+    place: Sale | None = places[number : number + 1].first()
+    return place
 
 
 def _paid_from(since: datetime | None, after: Sale | None) -> QuerySet[Transaction]:
