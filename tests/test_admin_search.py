@@ -10,6 +10,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.payments import services
+from apps.payments.models import Transaction
+from apps.payments.tests.factories import transaction_row
 from apps.payments.tests.money import PaidTestCase
 from apps.users.tests.factories import make_user
 from apps.vouchers import codes
@@ -69,13 +71,13 @@ class SearchTests(PaidTestCase, ApiTestCase):
         self.assertNotContains(page, unknown)
 
     def test_payments_refunds_and_disputes_are_found_by_our_numbers_and_by_those_of_stripe(self):
+        self.assertLeadsTo(str(self.paid.pk), self.paid)
         refund = self.refund(self.buy(1))
         dispute_id = self.stripe.dispute(self.paid.stripe_payment_intent_id)["id"]
         services.sync_dispute(dispute_id)
         dispute = self.paid.disputes.get()
         [charge] = self.stripe.charges(self.paid.stripe_payment_intent_id)
         for text, row in (
-            (str(self.paid.pk), self.paid),
             (str(self.paid.reference), self.paid),
             (self.paid.stripe_payment_intent_id, self.paid),
             (charge["id"], self.paid),
@@ -85,6 +87,19 @@ class SearchTests(PaidTestCase, ApiTestCase):
         ):
             with self.subTest(text):
                 self.assertLeadsTo(text, row)
+
+    def test_the_number_of_a_receipt_leads_to_its_payment_and_never_to_another_one_alone(self):
+        self.start(1)  # so that payments and receipts are not numbered alike
+        paid = self.buy(1)
+        number = paid.receipt.number
+        self.assertNotEqual(number, paid.pk)
+        self.assertLeadsTo(f"Receipt {number}", paid)
+        if not Transaction.objects.filter(pk=number).exists():
+            transaction_row(user=self.customer, voucher_type=paid.voucher_type, id=number).save()
+        page = self.search(str(number))
+        for each in (paid.pk, number):
+            self.assertContains(page, f"/admin/payments/transaction/{each}/change/")
+        self.assertContains(page, f"receipt {number}, 1 ×")
 
     def test_people_and_batches_are_found_by_their_names(self):
         make_batch_vouchers(owner=self.customer, quantity=1)

@@ -70,6 +70,8 @@ class PrintsVouchers(ModelAdmin):
         }
         return TemplateResponse(request, "core/confirmed_action.html", context)
 
+    print_vouchers.applies = lambda paid, user: paid.is_paid  # of whose page offers it
+
     def _sheets(self, request: HttpRequest, paid: Transaction, back: str) -> HttpResponse:
         """The file, recorded before it leaves; or back to the page with what is against it."""
         try:

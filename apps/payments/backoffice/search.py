@@ -10,17 +10,21 @@ from apps.core.backoffice.search import Finder, Hit, register
 from apps.payments import gateway
 from apps.payments.backoffice.columns import money
 from apps.payments.errors import PaymentProviderUnavailable
-from apps.payments.models import Dispute, Refund, Transaction
+from apps.payments.models import Dispute, Receipt, Refund, Transaction
 from apps.payments.stripe_objects import parse_uuid
 
 UNREACHABLE: Final = "Stripe does not answer: charges can't be looked up now."
 
 
 def transactions(text: str) -> Iterable[Hit] | str:
-    """By number, reference, payment intent, or charge (which Stripe says the payment intent of)."""
+    """By number, ours or the receipt's (which the word alone tells apart), reference, payment intent, or charge (which
+    Stripe says the payment intent of)."""
     condition = Q(stripe_payment_intent_id=text)
-    if is_row_number(text):
-        condition = Q(pk=int(text))
+    number = text.lower().removeprefix("receipt").strip()
+    if is_row_number(number):
+        # Looked up before: with both in one condition the database would read all payments.
+        receipts = Receipt.objects.filter(number=int(number)).values_list("transaction", flat=True)
+        condition = Q(pk__in=[*receipts, int(text)] if is_row_number(text) else list(receipts))
     elif reference := parse_uuid(text):
         condition = Q(reference=reference)
     elif text.startswith(("ch_", "py_")):
@@ -30,15 +34,15 @@ def transactions(text: str) -> Iterable[Hit] | str:
             return []
         except PaymentProviderUnavailable:
             return UNREACHABLE
-    rows: QuerySet[Transaction] = Transaction.objects.filter(condition).select_related("user", "voucher_type")
+    rows: QuerySet[Transaction] = Transaction.objects.filter(condition)
     return [
         Hit(
             row,
             f"Transaction {row.pk}",
-            f"{row.quantity} × {row.sold_as}, {money(row.amount, row)}, {row.user}",
+            f"{_receipt(row)}{row.quantity} × {row.sold_as}, {money(row.amount, row)}, {row.user}",
             is_certain=not is_row_number(text),  # which may be the end of a code too
         )
-        for row in rows
+        for row in rows.select_related("user", "voucher_type", "receipt").order_by("pk")
     ]
 
 
@@ -65,6 +69,12 @@ def register_search() -> None:
         Finder("Refunds", "currency_exchange", "payments.view_refund", refunds),
         Finder("Disputes", "gavel", "payments.view_dispute", disputes),
     )
+
+
+def _receipt(paid: Transaction) -> str:
+    """Which receipt it has; empty if none."""
+    receipt: Receipt | None = getattr(paid, "receipt", None)
+    return f"receipt {receipt.number}, " if receipt else ""
 
 
 def _amount_and_buyer(row: Refund | Dispute) -> str:

@@ -92,7 +92,8 @@ class OfferedActionTests(StaffPageTestCase):
         self.ask(self.paid)
         self.assertNotIn("refund_unused", self.offered(self.paid))
         pending = Transaction.objects.get(stripe_payment_intent_id=self.start(1).json()["payment_intent_id"])
-        self.assertFalse({"refund_unused", "mail_receipt"} & self.offered(pending))
+        self.assertEqual(self.offered(self.paid), {"mail_receipt", "print_vouchers"})
+        self.assertEqual(self.offered(pending), set())
 
     def test_a_use_is_given_back_once(self) -> None:
         self.redeem(self.used)
