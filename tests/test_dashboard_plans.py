@@ -60,10 +60,9 @@ class DashboardPlanTests(PlanTestCase):
     def test_none_reads_more_than_happened_since_it_was_counted(self) -> None:
         # Who has few vouchers is in test_query_plans: these are counted from the rows.
         for person, path in ((self.staff, "dashboard/"), (self.owner, "user/")):
-            for days in (1, 366):
-                for statement in self.statements(person, f"{path}?days={days}"):
-                    with self.subTest(path, days=days, email=person.email):
-                        self.assertFalse(self.reads_much(statement), plan_of(statement))
+            for statement in self.statements(person, f"{path}?days=366"):
+                with self.subTest(path):
+                    self.assertFalse(self.reads_much(statement), plan_of(statement))
         # And where nothing is counted, it would be seen.
         FiguresState.objects.all().delete()
         statements = self.statements(self.staff, "dashboard/?days=366")
