@@ -158,7 +158,8 @@ class ShopTestCase(BrowserMixin, StripeTestCase, FastFlushTestCase, StaticLiveSe
         if not self.driver.execute_script("return 'axe' in window"):
             self.driver.execute_script(script.read_text())
         return self.driver.execute_async_script(
-            "axe.run(document, {runOnly: arguments[0]}).then(arguments[1])", rules
+            "axe.run(document, {runOnly: arguments[0], resultTypes: ['violations']}).then(arguments[1])",
+            rules,
         )
 
     def assertQuiet(self):

@@ -51,7 +51,7 @@ class DisputeAdmin(OfTransaction, FoundByCode, ReadOnlyAdmin):
             },
         ),
         ("Stripe", {"fields": (("at_stripe", "stripe_status"), "reason_shown")}),
-        ("Times", {"fields": (("opened_at", "respond_by", "closed_at", "updated_at"),)}),
+        ("Times", {"fields": (("opened_at", "respond_by"), ("closed_at", "updated_at"))}),
     )
     readonly_fields = (
         "outcome_shown",

@@ -153,7 +153,7 @@ class TransactionAdmin(PrintsVouchers, FoundByCode, ExportableAdmin, ConfirmedAc
             {"fields": (("type_name", "service"), ("validity_days", "max_uses"))},
         ),
         ("Receipt", {"fields": ("receipt_shown", ("buyer_name", "buyer_email"))}),
-        ("Times", {"fields": (("created_at", "completed_at", "updated_at"),)}),
+        ("Times", {"fields": (("created_at", "completed_at"), "updated_at")}),
     )
     readonly_fields = (
         "amount_shown",

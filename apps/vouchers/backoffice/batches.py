@@ -158,7 +158,7 @@ class BatchAdmin(ChangesBatch, ReadOnlyAdmin):
         ("Vouchers", {"fields": ("issued", ("active", "used"), ("expired", "inactive"))}),
         (
             "Terms",
-            {"fields": (("service_type", "face_value", "currency"), ("validity_days", "max_uses"))},
+            {"fields": ("service_type", ("face_value", "currency"), ("validity_days", "max_uses"))},
         ),
         ("Issue", {"fields": (("created_at", "completed_at"), ("created_by", "note"))}),
         ("Changes of all vouchers", {"fields": (operations_of,)}),
