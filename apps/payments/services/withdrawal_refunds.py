@@ -20,9 +20,6 @@ from .refunds.allocation import refundable_amount
 from .refunds.decisions import approve_refund, execute_refund
 from .refunds.requests import request_refund_by_staff
 
-# What staff or a bank have their hands on is left to them; the rest is on its way back, or was.
-_LEFT_ALONE = frozenset(Hold) - {Hold.WITHDRAWN}
-
 
 @dataclass(frozen=True)
 class Refundable:

@@ -37,6 +37,7 @@ from apps.vouchers.backoffice.code_exports import ask_for_approval
 from apps.vouchers.models import VIEW_VOUCHERS, Batch, BatchExport, Voucher, VoucherType
 from apps.vouchers.services import batches, code_exports
 from apps.vouchers.states import VoucherStatus
+from apps.vouchers.type_names import service_name
 
 MAX_VOUCHERS: Final = 5000  # about two seconds: more than that is for the command
 PRINTED_AT_ONCE: Final = 200  # about three seconds, for which other PDFs wait
@@ -158,12 +159,12 @@ class BatchAdmin(ChangesBatch, ReadOnlyAdmin):
         ("Vouchers", {"fields": ("issued", ("active", "used"), ("expired", "inactive"))}),
         (
             "Terms",
-            {"fields": ("service_type", ("face_value", "currency"), ("validity_days", "max_uses"))},
+            {"fields": ("service", ("face_value", "currency"), ("validity_days", "max_uses"))},
         ),
         ("Issue", {"fields": (("created_at", "completed_at"), ("created_by", "note"))}),
         ("Changes of all vouchers", {"fields": (operations_of,)}),
     )
-    readonly_fields = ("note", "issued", "active", "used", "expired", "inactive", operations_of)
+    readonly_fields = ("note", "service", "issued", "active", "used", "expired", "inactive", operations_of)
     inlines: ClassVar = [ExportInline, VoucherInline]
     actions_detail = ("export_codes", "print_sheets", ChangesBatch.batch_changes)
 
@@ -178,6 +179,10 @@ class BatchAdmin(ChangesBatch, ReadOnlyAdmin):
         if batch is not None:
             batch.is_linked = request.user.has_perm(VIEW_VOUCHERS)
         return batch
+
+    @admin.display(description="service")
+    def service(self, batch: Batch) -> str:
+        return service_name(batch.service_type)
 
     @admin.display(description="issued")
     def issued(self, batch: Batch) -> str:
