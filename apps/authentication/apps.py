@@ -1,3 +1,5 @@
+import logging
+
 from django.apps import AppConfig
 
 
@@ -13,6 +15,9 @@ class AuthenticationConfig(AppConfig):
         from . import admin, authentication, selectors, services, signals  # noqa: F401
         from .backoffice import fresh_proof
         from .second_factor import admin_session, factors
+
+        # The library, which passkeys bring, gives itself a handler that no mask would stand before.
+        logging.getLogger("pyasn1").handlers.clear()
 
         UserAdmin.register_action("revoke_all_sessions", admin.revoke_all_sessions)
         UserAdmin.register_action("send_password_reset", admin.send_password_reset)

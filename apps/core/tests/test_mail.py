@@ -281,7 +281,7 @@ class MailInTheAdmin(ApiTestCase):
             self.assertEqual(self.client.get(f"/admin/post_office/{model}/").status_code, 404)
 
     def again(self):
-        body = {"action": "send_again", "_selected_action": [str(self.email.pk)]}
+        body = {"action": "send_again", "_selected_action": [str(self.email.pk)], "confirmed": "yes"}
         return self.client.post(LIST, body, format="multipart")
 
     def test_staff_have_a_failed_mail_tried_again(self):

@@ -112,8 +112,8 @@ class TroubleTests(ReconcileTestCase, ApiTestCase):
         self.stripe.dispute(self.buy(1).stripe_payment_intent_id)
         self.age()
         for path in (INTENTS, "^/v1/payment_intents/", "^/v1/refunds$", "^/v1/disputes$"):
-            self.stripe.add_fault(method="GET", path=path, status=429)
-        with self.assertLogs("apps.payments", "ERROR"):
+            self.stripe.add_fault(method="GET", path=path, status=429, retry_after=1)
+        with self.assertLogs("apps.payments", "WARNING"):
             self.run_it("--apply")
         self.assertEqual(self.books(paid)[0], "completed")
         self.assertEqual((self.run_it(), broken_rules()), ([], {}))
