@@ -42,7 +42,8 @@ SQL: Final = {
     "active": "SELECT COUNT(*) FROM vouchers_voucher WHERE is_active AND uses_remaining > 0",
     "redemptions": "SELECT COUNT(*) FROM vouchers_voucherusage used WHERE NOT EXISTS"
     " (SELECT 1 FROM vouchers_usagereversal back WHERE back.usage_id = used.id)",
-    "liability": "SELECT SUM(face_value * uses_remaining / total_uses) FROM vouchers_voucher"
+    # 1.0, as SQLite keeps a whole amount as an integer, and would divide it as one.
+    "liability": "SELECT SUM(1.0 * face_value * uses_remaining / total_uses) FROM vouchers_voucher"
     " WHERE is_active AND uses_remaining > 0",
 }
 Figures = dict[str, Decimal]
