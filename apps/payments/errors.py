@@ -93,17 +93,13 @@ class CallSlotsTaken(PaymentProviderUnavailable):
     """The call to Stripe was not sent at all: other calls are in flight."""
 
 
-class CallsPaused(CallSlotsTaken):
-    """The call to Stripe was not sent at all: Stripe has said that we come back after `retry_after` seconds."""
-
-    def __init__(self, *, retry_after: int) -> None:
-        super().__init__()
-        self.retry_after = retry_after
-
-
 class RateLimited(PaymentProviderUnavailable):
     """Stripe has had too many calls of ours, and did nothing; it may be called again after `retry_after` seconds."""
 
     def __init__(self, *, retry_after: int) -> None:
         super().__init__()
         self.retry_after = retry_after
+
+
+class CallsPaused(CallSlotsTaken, RateLimited):
+    """The call to Stripe was not sent at all: it has refused an earlier one, and `retry_after` seconds are left."""

@@ -18,7 +18,7 @@ from apps.core import leases
 from apps.core.errors import UnavailableError
 
 from . import gateway, services
-from .errors import CallsPaused, RateLimited
+from .errors import RateLimited
 from .models import StripeEvent
 
 log = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ def _try(event: StripeEvent, deadline: float) -> _Outcome:
     for again in (True, False):
         try:
             apply(event)
-        except (RateLimited, CallsPaused) as error:
+        except RateLimited as error:
             if again and time.monotonic() + error.retry_after < deadline:
                 time.sleep(error.retry_after)
                 continue

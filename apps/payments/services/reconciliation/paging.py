@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, TypeVar
 
-from apps.payments.errors import CallsPaused, PaymentProviderUnavailable, RateLimited
+from apps.payments.errors import PaymentProviderUnavailable, RateLimited
 
 Item = TypeVar("Item")
 
@@ -21,7 +21,7 @@ def patiently(call: Callable[[], Item]) -> Item:
     for wait in BACK_OFF:
         try:
             return call()
-        except (RateLimited, CallsPaused) as error:
+        except RateLimited as error:
             time.sleep(max(wait, error.retry_after))
         except PaymentProviderUnavailable:
             time.sleep(wait)
