@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+from .environment import is_local
+
 SOURCE = "copy it from Stripe's dashboard"
 
 # Keys that Stripe's own documentation and libraries print: everybody knows them.
@@ -63,7 +64,7 @@ def _address_problems(api_base: str, *, live: bool) -> Iterator[str]:
         scheme, host = "", None
     if scheme not in ("http", "https") or not host:
         yield "STRIPE_API_BASE is not an address such as https://api.stripe.com."
-    elif live and host in LOCAL_HOSTS:
+    elif live and is_local(host):
         yield "STRIPE_API_BASE is a local address but STRIPE_SECRET_KEY is a live key."
     elif live and scheme != "https":
         yield "STRIPE_API_BASE does not begin with https:// but STRIPE_SECRET_KEY is a live key."
