@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.utils.html import format_html
 
+from apps.payments.checks import LIVE_KEYS
+
 DASHBOARD: Final = "https://dashboard.stripe.com"
 API_HOST: Final = "api.stripe.com"
 
@@ -17,7 +19,7 @@ def dashboard_address(kind: str, stripe_id: str | None) -> str | None:
     """
     if not stripe_id or urlsplit(settings.STRIPE_API_BASE).hostname != API_HOST:
         return None
-    mode = "" if "_live_" in settings.STRIPE_SECRET_KEY else "/test"
+    mode = "" if settings.STRIPE_SECRET_KEY.startswith(LIVE_KEYS) else "/test"
     return f"{DASHBOARD}{mode}/{kind}/{stripe_id}"
 
 
