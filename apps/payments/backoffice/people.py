@@ -7,13 +7,8 @@ from django.db.models import QuerySet
 from apps.core.backoffice.pages import Part
 from apps.payments.backoffice.columns import money
 from apps.payments.models import Refund, Transaction
+from apps.payments.selectors import transactions_of
 from apps.users.admin import UserAdmin
-
-
-def purchases_of(person: Any) -> QuerySet[Transaction]:
-    """What a person bought or tried to, newest first."""
-    purchases = Transaction.objects.filter(user=person).select_related("voucher_type")
-    return purchases.order_by("-created_at", "-id")
 
 
 def refunds_of(person: Any) -> QuerySet[Refund]:
@@ -28,7 +23,7 @@ def extend_person_screen() -> None:
         Part(
             "Purchases",
             Transaction,
-            purchases_of,
+            transactions_of,
             (
                 ("number", lambda paid: paid.pk),
                 ("what", lambda paid: f"{paid.quantity} × {paid.sold_as}"),
