@@ -79,15 +79,8 @@ def plan(voucher_type: VoucherType, *, now: datetime) -> WithdrawalPlan:
     )
 
 
-def start(
-    change: WithdrawalChange,
-    voucher_type: VoucherType,
-    *,
-    actor: User,
-    reason: str,
-    in_background: bool = True,
-) -> BulkOperation:
-    """Begin to withdraw the service of a type, or to release what was withdrawn.
+def start(change: WithdrawalChange, voucher_type: VoucherType, *, actor: User, reason: str) -> BulkOperation:
+    """Begin to withdraw the service of a type, or to release what was withdrawn; it runs after the commit.
 
     Raises OperationRunning while another operation on the type is open.
     """
@@ -109,14 +102,12 @@ def start(
         reason=reason,
         actor=actor,
         total=rows.count(),
-        in_background=in_background,
     )
 
 
 def register_withdrawals() -> None:
     """Add withdrawals to the kinds of bulk operations."""
     words = {
-        "changed": "Held",
         "unchanged": "Left alone: used or changed meanwhile",
         "refunded": "Refunded",
         "under_way": "Refunds on their way",
@@ -136,7 +127,7 @@ def register_withdrawals() -> None:
                 name=change.kind,
                 permissions=change.permissions,
                 steps=steps[change],
-                outcomes={**words, "changed": done},
+                outcomes={"changed": done, **words},
             )
         )
 
