@@ -1,15 +1,13 @@
 """What commands share that carry out bulk operations themselves: progress, the end in words, and Ctrl-C."""
 
 import sys
-from typing import Final
 
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from apps.core import bulk_operations
+from apps.core.management.exit_codes import INTERRUPTED
 from apps.core.models import BulkOperation, BulkOperationStatus
-
-INTERRUPTED: Final = 130  # as shells say of SIGINT
 
 
 def run_here(command: BaseCommand, operation: BulkOperation) -> None:

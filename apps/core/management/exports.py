@@ -16,10 +16,10 @@ from tqdm import tqdm
 from apps.core.dates import zone_name
 from apps.core.exports import FILE_TYPES, Days, DaysInvalid, FileType, Table, export_file
 from apps.core.exports.csv_file import SEPARATORS
+from apps.core.management.exit_codes import INTERRUPTED
 from apps.core.management.private_files import PrivateFile, os_user
 
 STANDARD_OUTPUT: Final = "-"
-INTERRUPTED: Final = 130  # as shells say of SIGINT
 
 
 class ExportCommand(BaseCommand):

@@ -11,6 +11,8 @@ from tqdm import tqdm
 
 from apps.core.errors import UnavailableError
 from apps.core.logs import redact
+from apps.core.management.arguments import checked_reason
+from apps.core.management.exit_codes import INTERRUPTED
 from apps.core.money import format_amount
 from apps.payments.models import Transaction, TransactionStatus
 from apps.payments.services import withdrawal_refunds
@@ -20,7 +22,6 @@ from apps.vouchers.models import VoucherType
 from apps.vouchers.services import withdrawal
 
 MAX_REASON_LENGTH: Final = 200
-INTERRUPTED: Final = 130  # as shells say of SIGINT
 
 
 class Command(BaseCommand):
@@ -54,11 +55,7 @@ class Command(BaseCommand):
         apply: bool,
         **options: Any,
     ) -> None:
-        reason = redact(reason.strip())
-        if not 1 <= len(reason) <= MAX_REASON_LENGTH or not reason.isprintable():
-            raise CommandError(
-                f"--reason has 1 to {MAX_REASON_LENGTH} characters, none of them a control character."
-            )
+        reason = checked_reason(redact(reason), longest=MAX_REASON_LENGTH)
         if refund and not by:
             raise CommandError("--refund needs --by: a refund is decided by a member of staff.")
         voucher_type = type_called(type)

@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core import bulk_operations
 from apps.core.errors import DomainError
+from apps.core.management.arguments import checked_reason
 from apps.core.management.bulk_operations import run_here
 from apps.core.models import BulkOperation
 from apps.users.models import User
@@ -48,11 +49,7 @@ class Command(BaseCommand):
         apply: bool,
         **options: Any,
     ) -> None:
-        reason = reason.strip()
-        if not 1 <= len(reason) <= MAX_REASON_LENGTH or not reason.isprintable():
-            raise CommandError(
-                f"--reason has 1 to {MAX_REASON_LENGTH} characters, none of them a control character."
-            )
+        reason = checked_reason(reason, longest=MAX_REASON_LENGTH)
         chosen, actor = batch_called(batch), staff_called(by)
         new_owner = user_called(reassign) if reassign else None
         chosen_change = {BatchChange.HOLD: hold, BatchChange.RELEASE: release, BatchChange.VOID: void}

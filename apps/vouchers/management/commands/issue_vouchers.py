@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from apps.core.errors import DomainError
 from apps.core.exports.csv_file import SEPARATORS
+from apps.core.management.exit_codes import INTERRUPTED
 from apps.core.management.private_files import PrivateFile, os_user
 from apps.users.models import User
 from apps.vouchers import batch_csv, voucher_pdf
@@ -20,7 +21,6 @@ from apps.vouchers.management.arguments import staff_called, type_called, user_c
 from apps.vouchers.models import Batch, Voucher
 from apps.vouchers.services import batches, code_exports
 
-INTERRUPTED: Final = 130  # as shells say of SIGINT
 ADVICE: Final = (
     "The vouchers are issued; the same command, with this --label and another file, writes their codes."
 )
