@@ -10,6 +10,7 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from apps.core.api.downloads import file_response
 from apps.core.backoffice.confirmed_actions import ActionTarget, ConfirmOnlyForm
 from apps.core.backoffice.second_factor import ask_fresh_proof
 from apps.core.errors import DomainError
@@ -82,12 +83,8 @@ class PrintsVouchers(ModelAdmin):
             messages.error(request, error.detail)
             return redirect(back)
         self.log_change(request, paid, f"Printed the vouchers: {len(vouchers)}.")
-        return HttpResponse(
+        return file_response(
             voucher_pdf.sheets_pdf(vouchers),
-            content_type="application/pdf",
-            headers={
-                "Content-Disposition": f'attachment; filename="transaction-{paid.pk}-vouchers.pdf"',
-                "Cache-Control": "private, no-store",
-                "X-Content-Type-Options": "nosniff",
-            },
+            media_type="application/pdf",
+            name=f"transaction-{paid.pk}-vouchers.pdf",
         )
