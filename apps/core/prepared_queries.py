@@ -24,13 +24,13 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
+from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import sql
 from django.db.models.expressions import Expression
 from django.db.models.query import get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
-from django.utils import timezone
 
 Row = TypeVar("Row")
 Instance = TypeVar("Instance", bound=models.Model)
@@ -101,7 +101,7 @@ def _parameters(fields: dict[str, Kind]) -> dict[str, Parameter]:
 
 def _environment() -> tuple[str, str]:
     """What the text of a statement depends on besides the models: the kind of database, and the time zone of days."""
-    return connection.vendor, timezone.get_default_timezone_name()
+    return connection.vendor, settings.TIME_ZONE
 
 
 @dataclass(frozen=True)
