@@ -1,5 +1,6 @@
 """Who sells here: the names that mails, PDFs, the admin and the API's description carry, and the tax on receipts."""
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -11,6 +12,7 @@ from .environment import line, read
 # As long as their columns of a receipt: a longer one would stop a sale.
 NAME_LENGTH: Final = 100
 CONTACT_LENGTH: Final = 200
+SELLER_LENGTH: Final = 200
 ADDRESS_LENGTH: Final = 500
 TAX_NUMBER_LENGTH: Final = 100
 LOGO_SIDE: Final = 2000  # pixels: each printed voucher holds it, and a picture of 9,000 takes ten seconds
@@ -45,11 +47,11 @@ def contact(text: str) -> str:
 def seller(text: str) -> Seller:
     """Name, address and tax number with bars between: "Exams Ltd | 1 Main Street | TIN C0001"; a name at least."""
     parts = [part.strip() for part in text.split("|")]
-    if not 1 <= len(parts) <= 3 or not parts[0]:
+    if len(parts) > 3 or not parts[0]:
         raise ValueError("Such as Exams Ltd | 1 Main Street, Accra | TIN C0001.")
     name, address, tax_number = (*parts, "", "")[:3]
     return Seller(
-        line(name, CONTACT_LENGTH),
+        line(name, SELLER_LENGTH),
         address and line(address, ADDRESS_LENGTH),
         tax_number and line(tax_number, TAX_NUMBER_LENGTH),
     )
@@ -58,10 +60,7 @@ def seller(text: str) -> Seller:
 def tax_rate(text: str) -> Decimal:
     """A rate in percent, above 0 and below 100, with three decimal places at most: 12.5."""
     number = text.strip().removesuffix("%").strip()
-    whole, _, fraction = number.partition(".")
-    if not (whole.isascii() and whole.isdecimal() and len(whole) <= 2) or len(fraction) > 3:
-        raise ValueError("A rate in percent, such as 12.5.")
-    if fraction and not (fraction.isascii() and fraction.isdecimal()):
+    if not re.fullmatch(r"\d{1,2}(\.\d{0,3})?", number, re.ASCII):
         raise ValueError("A rate in percent, such as 12.5.")
     rate = Decimal(number)
     if not rate:
