@@ -143,24 +143,23 @@ class _Outcome(Enum):
     FAILED = "failed"
 
 
-def _try(event: StripeEvent, deadline: float) -> _Outcome:
+def _try(event: StripeEvent, deadline: float, *, may_wait: bool = True) -> _Outcome:
     """Apply one event, once more where Stripe says when to come back and that is before `deadline`."""
-    for again in (True, False):
-        try:
-            apply(event)
-        except RateLimited as error:
-            if again and time.monotonic() + error.retry_after < deadline:
-                time.sleep(error.retry_after)
-                continue
+    try:
+        apply(event)
+    except RateLimited as error:
+        if not may_wait or time.monotonic() + error.retry_after >= deadline:
             return _Outcome.UNAVAILABLE
-        except UnavailableError:
-            log.warning("Stripe event %s must wait: Stripe does not answer", event.stripe_id)
-            return _Outcome.UNAVAILABLE
-        except Exception:  # one bad event must not keep the others waiting
-            log.exception("Stripe event %s could not be applied", event.stripe_id)
-            return _Outcome.FAILED
+        time.sleep(error.retry_after)
+    except UnavailableError:
+        log.warning("Stripe event %s must wait: Stripe does not answer", event.stripe_id)
+        return _Outcome.UNAVAILABLE
+    except Exception:  # one bad event must not keep the others waiting
+        log.exception("Stripe event %s could not be applied", event.stripe_id)
+        return _Outcome.FAILED
+    else:
         return _Outcome.APPLIED
-    return _Outcome.UNAVAILABLE
+    return _try(event, deadline, may_wait=False)
 
 
 def remove_old_events(now: datetime) -> int:
