@@ -86,7 +86,7 @@ def queue_receipt(transaction: Transaction, vouchers: Sequence[Voucher] | None =
 
 def receipt_attachment(*, transaction_id: int) -> mail.Attachment:
     """The receipt of a paid transaction as PDF, for the mail that is about to be sent."""
-    paid = Transaction.objects.select_related("voucher_type", "user", "receipt").get(pk=transaction_id)
+    paid = Transaction.objects.select_related("user", "receipt").get(pk=transaction_id)
     return mail.Attachment(*receipts.print_receipt(paid), media_type="application/pdf")
 
 
