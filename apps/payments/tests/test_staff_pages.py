@@ -70,7 +70,7 @@ class OfferedActionTests(StaffPageTestCase):
         self.assertEqual(Voucher.objects.filter(pk=self.voucher.pk).values().get(), before)
 
     def test_a_refund_is_offered_what_its_status_allows_on_its_page_and_in_the_list(self) -> None:
-        asked = Refund.objects.get(pk=self.ask(self.paid).json()["id"])
+        refund = Refund.objects.get(pk=self.ask(self.paid).json()["id"])
         for changes, expected in (
             ({}, {"approve", "reject"}),
             ({"needs_second_person": True, "requested_by": self.root}, {"reject"}),
@@ -81,8 +81,8 @@ class OfferedActionTests(StaffPageTestCase):
             ({"status": "succeeded"}, set()),
         ):
             with self.subTest(changes=changes):
-                Refund.objects.filter(pk=asked.pk).update(**changes)
-                self.assertEqual(self.offered(asked), expected)
+                Refund.objects.filter(pk=refund.pk).update(**changes)
+                self.assertEqual(self.offered(refund), expected)
                 page = self.office.get("/admin/payments/refund/").content.decode()
                 cell = page.partition("field-next_step")[2].partition("</td>")[0]
                 self.assertEqual(cell.count("href="), len(expected))
