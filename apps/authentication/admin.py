@@ -62,7 +62,6 @@ class OpenFilter(ChoiceFilter):
 class SessionAdmin(ReadOnlyAdmin):
     list_display = ("user", "created_at", "refreshed_at", "expires_at", "ended_at")
     list_filter = (OpenFilter, ("expires_at", DayRangeFilter), of_row("person", "user"))
-    list_filter_submit = True
     ordering = ("-expires_at", "-id")  # by an index; a session in use expires last
     list_select_related = ("user",)
     search_fields = ("user__email",)

@@ -48,7 +48,6 @@ class EmailAdmin(ConfirmedActionsAdmin, ReadOnlyAdmin):
         "next_step",
     )
     list_filter = (AttentionFilter, "status", ("created", DayRangeFilter))
-    list_filter_submit = True
     search_fields = ("to", "subject")
     ordering = ("-id",)
     fields = (
@@ -145,7 +144,6 @@ class DataExportAdmin(ReadOnlyAdmin):
 
     list_display = ("at", "table", "file_type", "actor", "criteria", "rows", "note")
     list_filter = ("table", ("at", DayRangeFilter))
-    list_filter_submit = True
     list_select_related = ("actor",)
     search_fields = ("actor__email",)
     search_help_text = "An e-mail address"

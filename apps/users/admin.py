@@ -50,7 +50,6 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin, BoundedAdmin):  # type: ignore
     change_password_form = AdminPasswordChangeForm
     list_display = ("email", "full_name", "is_active", "is_staff", "date_joined")
     list_filter = ("is_active", "is_staff", "groups", ("date_joined", DayRangeFilter))
-    list_filter_submit = True
     search_fields = ("email", "first_name", "last_name")
     ordering = ("-date_joined", "-id")
     actions: tuple[str, ...] = ("deactivate",)

@@ -79,7 +79,7 @@ class DaysForm(forms.Form):
 class DayRangeFilter(admin.FieldListFilter):
     """Rows of some local days, by the two parameters FIELD_from and FIELD_to (2026-12-31), each of which may be empty.
 
-    The list needs `list_filter_submit`, and the column an index.
+    The list is a BoundedAdmin, which sends its fields, and the column has an index.
     """
 
     template = "core/days_filter.html"

@@ -17,6 +17,7 @@ from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from apps.core.backoffice.counting import shown_number
+from apps.core.backoffice.filters import DayRangeFilter
 from apps.core.money import format_amount
 
 MAX_LISTED: Final = 1000
@@ -97,6 +98,11 @@ class BoundedAdmin(ModelAdmin):
     list_per_page = 50
     sortable_by: Any = ()
     total_fields: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def list_filter_submit(self) -> bool:
+        """Whether the filters stand in a form, which those with fields need; the others are links."""
+        return any(isinstance(spec, tuple) and spec[1] is DayRangeFilter for spec in self.list_filter)
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         return BoundedChangeList

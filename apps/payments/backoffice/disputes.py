@@ -32,7 +32,6 @@ class DisputeAdmin(OfTransaction, FoundByCode, ReadOnlyAdmin):
         "next_step",
     )
     list_filter = (AttentionFilter, "outcome", ("opened_at", DayRangeFilter))
-    list_filter_submit = True
     sortable_by = None  # few of all payments are disputed
     total_fields = ("transaction__currency", "outcome", "amount")
     list_select_related = ("transaction__user",)

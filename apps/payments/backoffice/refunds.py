@@ -127,7 +127,6 @@ class RefundAdmin(OfTransaction, FoundByCode, ExportableAdmin, ConfirmedActionsA
         ("created_at", DayRangeFilter),
         BuyerFilter,
     )
-    list_filter_submit = True
     ordering = ("-id",)  # as they were asked for, by an index
     total_fields = ("transaction__currency", "status", "amount")
     list_select_related = ("transaction__user", "requested_by")

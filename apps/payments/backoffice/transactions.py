@@ -124,7 +124,6 @@ class TransactionAdmin(PrintsVouchers, FoundByCode, ExportableAdmin, ConfirmedAc
         ("completed_at", DayRangeFilter),
         of_row("person", "user"),
     )
-    list_filter_submit = True
     ordering = ("-id",)  # as they were begun, by an index
     total_fields = ("currency", "status", "amount", "amount_refunded")
     list_select_related = ("user", "voucher_type")

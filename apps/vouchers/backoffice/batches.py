@@ -146,7 +146,6 @@ class BatchAdmin(ChangesBatch, ReadOnlyAdmin):
         "created_at",
     )
     list_filter = ("voucher_type", ("created_at", DayRangeFilter), of_row("person", "owner"))
-    list_filter_submit = True
     sortable_by = None  # staff make them, so there are few
     list_select_related = ("voucher_type", "owner")
     list_per_page = 20

@@ -146,7 +146,6 @@ class CodeExportRequestAdmin(ConfirmedActionsAdmin, ReadOnlyAdmin):
         "next_step",
     )
     list_filter = (AttentionFilter, "status", ("requested_at", DayRangeFilter))
-    list_filter_submit = True
     sortable_by = None  # staff ask for them, so there are few
     list_select_related = ("batch__voucher_type", "requested_by", "decided_by")
     search_fields = ("batch__label", "requested_by__email")

@@ -141,7 +141,6 @@ class VoucherUsageAdmin(
         of_row("person", "user"),
         of_row("voucher", "voucher"),
     )
-    list_filter_submit = True
     list_select_related = ("voucher__voucher_type", "user", "reversal__actor")
     code_field = "voucher__code"
     search_fields = ("user__email", "voucher__user__email")
@@ -190,7 +189,6 @@ class VoucherUsageAdmin(
 class VoucherEventAdmin(OfVoucher, OfEvent, FoundByCode, ReadOnlyAdmin):
     list_display = ("at", "masked_code", "kind", "hold", "what", "actor", "reason")
     list_filter = ("kind", ("at", DayRangeFilter), of_row("voucher", "voucher"))
-    list_filter_submit = True
     list_select_related = ("voucher", "actor")
     ordering = ("-id",)
     code_field = "voucher__code"

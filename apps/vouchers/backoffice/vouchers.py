@@ -189,7 +189,6 @@ class VoucherAdmin(
         of_row("person", "user"),
         BatchFilter,
     )
-    list_filter_submit = True
     list_select_related = ("voucher_type", "user")
     search_fields = ("user__email",)
     fieldsets: tuple[Any, ...] = (
