@@ -12,6 +12,14 @@
       .replace(/=+$/, "");
   const withIds = (credentials) =>
     (credentials || []).map((credential) => ({ ...credential, id: toBytes(credential.id) }));
+  // What the server reads of a credential; `response` is what one ceremony has in it and the other has not.
+  const toJson = (credential, response) => ({
+    id: credential.id,
+    rawId: toText(credential.rawId),
+    type: credential.type,
+    clientExtensionResults: credential.getClientExtensionResults(),
+    response: { clientDataJSON: toText(credential.response.clientDataJSON), ...response },
+  });
 
   async function post(address, body) {
     const response = await fetch(address, {
@@ -36,17 +44,10 @@
     };
     const credential = await navigator.credentials.create({ publicKey });
     const { response } = credential;
-    return {
-      id: credential.id,
-      rawId: toText(credential.rawId),
-      type: credential.type,
-      clientExtensionResults: credential.getClientExtensionResults(),
-      response: {
-        clientDataJSON: toText(response.clientDataJSON),
-        attestationObject: toText(response.attestationObject),
-        transports: response.getTransports ? response.getTransports() : [],
-      },
-    };
+    return toJson(credential, {
+      attestationObject: toText(response.attestationObject),
+      transports: response.getTransports ? response.getTransports() : [],
+    });
   }
 
   async function prove(options) {
@@ -57,18 +58,11 @@
     };
     const credential = await navigator.credentials.get({ publicKey });
     const { response } = credential;
-    return {
-      id: credential.id,
-      rawId: toText(credential.rawId),
-      type: credential.type,
-      clientExtensionResults: credential.getClientExtensionResults(),
-      response: {
-        clientDataJSON: toText(response.clientDataJSON),
-        authenticatorData: toText(response.authenticatorData),
-        signature: toText(response.signature),
-        userHandle: response.userHandle ? toText(response.userHandle) : null,
-      },
-    };
+    return toJson(credential, {
+      authenticatorData: toText(response.authenticatorData),
+      signature: toText(response.signature),
+      userHandle: response.userHandle ? toText(response.userHandle) : null,
+    });
   }
 
   function explain(error) {
