@@ -24,8 +24,11 @@ class AdminLoginForm(AuthenticationForm):
                 cleaned: dict[str, Any] = super().clean()
                 return cleaned
         except TooManyAttempts as error:
-            self.request.refused = error
-            minutes = -(-error.retry_after // 60)
-            raise ValidationError(
-                f"Too many failed attempts. Please try again in {minutes} min.", code=error.code
-            ) from error
+            raise limit_reached(self.request, error) from error
+
+
+def limit_reached(request: Any, error: TooManyAttempts) -> ValidationError:
+    """What a form says where a limit is reached; the request has the error for the status of the answer."""
+    request.refused = error
+    minutes = -(-error.retry_after // 60)
+    return ValidationError(f"Too many failed attempts. Please try again in {minutes} min.", code=error.code)

@@ -1,12 +1,18 @@
 """The fields of the pages of the second factor."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from apps.authentication.forms import limit_reached
+from apps.authentication.rate_limits import second_factor_attempts
 from apps.core.errors import DomainError, TooManyAttempts
+from apps.core.rate_limits import count_failures
+from apps.users.current_user import current_user
 
 
 class CodeForm(forms.Form):
@@ -34,13 +40,24 @@ class CodeForm(forms.Form):
     def add_prefix(self, field_name: str) -> str:
         return self.name
 
-    def refuse(self, request: Any, error: DomainError) -> None:
+    def attempt(self, request: HttpRequest, step: Callable[[], None], *, limited: bool = True) -> bool:
+        """Take the step, under the limit on attempts at the second factor; where it is refused the form says why."""
+        attempts = second_factor_attempts(current_user(request)) if limited else ()
+        try:
+            with count_failures(DomainError, of=attempts):
+                step()
+        except DomainError as error:
+            self._show(request, error)
+            return False
+        return True
+
+    def _show(self, request: HttpRequest, error: DomainError) -> None:
         """Show the error, at the field if it was sent; of a limit the answer has the status, too."""
-        text = error.detail
         if isinstance(error, TooManyAttempts):
-            request.refused = error
-            text = f"Too many failed attempts. Please try again in {-(-error.retry_after // 60)} min."
-        if self.is_bound:
-            self.add_error("code", forms.ValidationError(text, code=error.code))
+            problem = limit_reached(request, error)
         else:
-            messages.error(request, text)
+            problem = forms.ValidationError(error.detail, code=error.code)
+        if self.is_bound:
+            self.add_error("code", problem)
+        else:
+            messages.error(request, problem.message)

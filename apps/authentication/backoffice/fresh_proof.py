@@ -7,10 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
-from apps.authentication.rate_limits import second_factor_attempts
 from apps.authentication.second_factor import admin_session, factors, passkeys
-from apps.core.errors import DomainError
-from apps.core.rate_limits import count_failures
 from apps.users.current_user import current_user
 
 from .forms import CodeForm
@@ -35,19 +32,21 @@ def prove(request: HttpRequest) -> HttpResponse | None:
     """The same, also where staff need no second factor: for changes of what somebody has as one."""
     user = current_user(request)
     form = CodeForm(request.POST if CODE in request.POST else None, label=LABEL, help_text=HELP, name=CODE)
-    if not admin_session.is_fresh(request, user):
-        if not form.is_valid():
-            return _page(request, form)
-        try:
-            with count_failures(DomainError, of=second_factor_attempts(user)):
-                factor = factors.check_code(user=user, code=form.cleaned_data["code"])
-        except DomainError as error:
-            form.refuse(request, error)
-            return _page(request, form)
-        admin_session.note_passed(request, factor)
+    if not admin_session.is_fresh(request, user) and not verify_code(request, form):
+        return _page(request, form)
     if request.POST.get(METHOD) == "GET":
         return HttpResponseRedirect(request.get_full_path())
     return None
+
+
+def verify_code(request: HttpRequest, form: CodeForm) -> bool:
+    """Whether the form was sent with a code of the user's second factor, which the session notes then."""
+
+    def check() -> None:
+        factor = factors.check_code(user=current_user(request), code=form.cleaned_data["code"])
+        admin_session.note_passed(request, factor)
+
+    return form.is_valid() and form.attempt(request, check)
 
 
 def _page(request: HttpRequest, form: CodeForm) -> HttpResponse:
@@ -65,6 +64,6 @@ def _page(request: HttpRequest, form: CodeForm) -> HttpResponse:
         "method_field": METHOD,
         "method": "POST" if method == "POST" else "GET",
         "carried": carried,
-        "may_use_passkey": passkeys.are_possible(request) and factors.has_passkey(current_user(request)),
+        "may_use_passkey": passkeys.may_prove(request, current_user(request)),
     }
     return TemplateResponse(request, "authentication/second_factor/fresh_proof.html", context)

@@ -1,6 +1,5 @@
 """The admin's pages of the second factor: to pass it, to set it up, and to look after what one has."""
 
-from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -15,10 +14,10 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_http_methods
 
-from apps.authentication.rate_limits import enrolment_mails, second_factor_attempts
+from apps.authentication.rate_limits import enrolment_mails
 from apps.authentication.second_factor import admin_session, enrolment, factors, passkeys
 from apps.core.errors import DomainError
-from apps.core.rate_limits import count_failures, hit
+from apps.core.rate_limits import hit
 from apps.users.current_user import current_user
 
 from . import fresh_proof
@@ -46,20 +45,14 @@ def verification(request: HttpRequest) -> HttpResponse:
     if request.method != "POST" and admin_session.is_passed(request, user):
         return HttpResponseRedirect(next_address(request))
     form = CodeForm(_sent(request), label=fresh_proof.LABEL, help_text=fresh_proof.HELP)
-    if form.is_valid():
-
-        def check() -> None:
-            factor = factors.check_code(user=user, code=form.cleaned_data["code"])
-            admin_session.note_passed(request, factor)
-
-        if _succeeds(request, form, check):
-            return HttpResponseRedirect(next_address(request))
+    if fresh_proof.verify_code(request, form):
+        return HttpResponseRedirect(next_address(request))
     return _page(
         request,
         "verification",
         "Second factor",
         form=form,
-        may_use_passkey=passkeys.are_possible(request) and factors.has_passkey(user),
+        may_use_passkey=passkeys.may_prove(request, user),
     )
 
 
@@ -83,7 +76,7 @@ def enrolment_page(request: HttpRequest) -> HttpResponse:
             app = factors.add_app(user=user, key=key, code=form.cleaned_data["code"])
             after_adding(request, app, is_first=is_first)
 
-        if _succeeds(request, form, add):
+        if form.attempt(request, add):
             return HttpResponseRedirect(address_after_adding(request, is_first=is_first))
     app = factors.unsaved_app(user, key)
     secret = app.config_url.partition("secret=")[2].partition("&")[0]
@@ -112,11 +105,11 @@ def _mailed_code(request: HttpRequest) -> HttpResponse:
         enrolment.mail_code(request, user)
 
     if wants_mail:
-        if _succeeds(request, form, send, limited=False):
+        if form.attempt(request, send, limited=False):
             messages.success(request, "The mail is on its way.")
             return redirect(_with_next("second-factor-enrolment", request))
-    elif form.is_valid() and _succeeds(
-        request, form, lambda: enrolment.open_by_code(request, form.cleaned_data["code"])
+    elif form.is_valid() and form.attempt(
+        request, lambda: enrolment.open_by_code(request, form.cleaned_data["code"])
     ):
         return redirect(_with_next("second-factor-enrolment", request))
     return _page(
@@ -192,20 +185,6 @@ def _with_next(name: str, request: HttpRequest) -> str:
     if address == reverse("admin:index"):
         return reverse(name)
     return f"{reverse(name)}?{urlencode({REDIRECT_FIELD_NAME: address})}"
-
-
-def _succeeds(
-    request: HttpRequest, form: CodeForm, step: Callable[[], None], *, limited: bool = True
-) -> bool:
-    """Take the step, under the limit on attempts at the second factor; where it is refused the form says why."""
-    attempts = second_factor_attempts(current_user(request)) if limited else ()
-    try:
-        with count_failures(DomainError, of=attempts):
-            step()
-    except DomainError as error:
-        form.refuse(request, error)
-        return False
-    return True
 
 
 def _page(request: HttpRequest, template: str, title: str, **own: Any) -> HttpResponse:

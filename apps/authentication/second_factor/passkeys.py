@@ -50,6 +50,11 @@ def are_possible(request: HttpRequest) -> bool:
     return False
 
 
+def may_prove(request: HttpRequest, user: User) -> bool:
+    """Whether the person has a passkey, and browsers have them for this address."""
+    return are_possible(request) and factors.has_passkey(user)
+
+
 def begin_adding(request: HttpRequest, user: User) -> dict[str, Any]:
     """What the browser needs to make a passkey for the person: JSON of `navigator.credentials.create`."""
     options, state = Passkeys(request).register_begin(user=user)
