@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.authentication import services
-from apps.users.models import User
+from apps.users.management.arguments import staff_called, user_called
 
 
 class Command(BaseCommand):
@@ -22,18 +22,9 @@ class Command(BaseCommand):
     def handle(self, *arguments: Any, email: str, reason: str, by: str | None, **options: Any) -> None:
         if not reason.strip():
             raise CommandError("Say why: --reason")
-        user = self._user(email)
-        actor = self._user(by) if by else None
-        if actor and not (actor.is_staff and actor.is_active):
-            raise CommandError(f"{by} is not an active member of staff.")
+        user = user_called(email)
+        actor = staff_called(by) if by else None
         number = services.reset_second_factor(user=user, reason=reason.strip(), actor=actor)
         self.stdout.write(
             f"Removed {number} second factor{'' if number == 1 else 's'} of {user}; all sessions ended."
         )
-
-    @staticmethod
-    def _user(email: str) -> User:
-        user = User.objects.filter(email=email).first()
-        if user is None:
-            raise CommandError(f"There is no user {email}.")
-        return user

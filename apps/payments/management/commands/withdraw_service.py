@@ -16,8 +16,9 @@ from apps.core.management.exit_codes import INTERRUPTED
 from apps.core.money import format_amount
 from apps.payments.models import Transaction, TransactionStatus
 from apps.payments.services import withdrawal_refunds
+from apps.users.management.arguments import staff_called
 from apps.users.models import User
-from apps.vouchers.management.arguments import staff_called, type_called
+from apps.vouchers.management.arguments import type_called
 from apps.vouchers.models import VoucherType
 from apps.vouchers.services import withdrawal
 

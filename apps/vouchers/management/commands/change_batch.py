@@ -9,8 +9,9 @@ from apps.core.errors import DomainError
 from apps.core.management.arguments import checked_reason
 from apps.core.management.bulk_operations import run_here
 from apps.core.models import BulkOperation
+from apps.users.management.arguments import staff_called, user_called
 from apps.users.models import User
-from apps.vouchers.management.arguments import batch_called, staff_called, user_called
+from apps.vouchers.management.arguments import batch_called
 from apps.vouchers.models import Batch
 from apps.vouchers.services import batch_changes
 from apps.vouchers.services.batch_changes import BatchChange, Outcome

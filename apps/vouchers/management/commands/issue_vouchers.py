@@ -15,9 +15,10 @@ from apps.core.errors import DomainError
 from apps.core.exports.csv_file import SEPARATORS
 from apps.core.management.exit_codes import INTERRUPTED
 from apps.core.management.private_files import PrivateFile, os_user
+from apps.users.management.arguments import staff_called, user_called
 from apps.users.models import User
 from apps.vouchers import batch_csv, voucher_pdf
-from apps.vouchers.management.arguments import staff_called, type_called, user_called
+from apps.vouchers.management.arguments import type_called
 from apps.vouchers.models import Batch, Voucher
 from apps.vouchers.services import batches, code_exports
 
