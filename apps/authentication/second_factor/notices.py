@@ -1,7 +1,6 @@
 """Telling of what becomes of a second factor: in the history of the account, and to its person by mail."""
 
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.utils import timezone
 from django.utils.formats import date_format
 
@@ -11,14 +10,7 @@ from apps.users.models import User
 
 def record(user: User, what: str, *, actor: User | None = None) -> None:
     """Write it into the history of the account, which staff read in the admin; by the person, unless by `actor`."""
-    LogEntry.objects.create(
-        user=actor or user,
-        content_type=ContentType.objects.get_for_model(User),
-        object_id=str(user.pk),
-        object_repr=str(user)[:200],
-        action_flag=CHANGE,
-        change_message=what,
-    )
+    LogEntry.objects.log_actions((actor or user).pk, [user], CHANGE, what)
 
 
 def notify(user: User, change: str) -> None:

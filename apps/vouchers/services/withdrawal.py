@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Final
 
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
@@ -151,14 +150,7 @@ def _record(voucher_type: VoucherType, what: str, actor: User | None) -> None:
         "Type %s taken off sale by %s", voucher_type.pk, f"user {actor.pk}" if actor else "nobody named"
     )
     if actor:
-        LogEntry.objects.create(
-            user=actor,
-            content_type=ContentType.objects.get_for_model(VoucherType),
-            object_id=str(voucher_type.pk),
-            object_repr=str(voucher_type)[:200],
-            action_flag=CHANGE,
-            change_message=what,
-        )
+        LogEntry.objects.log_actions(actor.pk, [voucher_type], CHANGE, what)
 
 
 def _in_chunks(
