@@ -227,7 +227,9 @@ def pass_second_factor(*, user: User, sid: uuid.UUID, code: str) -> None:
 
     Raises SecondFactorCodeInvalid and SecondFactorNotEnrolled.
     """
-    factors.check_code_for_session(user=user, sid=sid, code=code, at=timezone.now())
+    with transaction.atomic():
+        factors.check_code(user=user, code=code)
+        Session.objects.filter(id=sid, user=user).update(second_factor_at=timezone.now())
 
 
 def reset_second_factor(*, user: User, reason: str, actor: User | None) -> int:

@@ -112,13 +112,6 @@ def _first_that_takes(rows: Any, user: User, token: str) -> Device | None:
     return None
 
 
-def check_code_for_session(*, user: User, sid: Any, code: str, at: datetime) -> None:
-    """Note for a session of the API that staff passed the second factor in it. Raises as `check_code`."""
-    with transaction.atomic():
-        check_code(user=user, code=code)
-        Session.objects.filter(id=sid, user=user).update(second_factor_at=at)
-
-
 # --- Adding and removing ----------------------------------------------------------------------------------------------
 
 
