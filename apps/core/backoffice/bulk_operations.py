@@ -132,25 +132,13 @@ class BulkOperationAdmin(ConfirmedActionsAdmin, ReadOnlyAdmin):
             response.headers["Refresh"] = str(REFRESH_SECONDS)
         return response
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Only what can be done with the operation as it is."""
-        actions: list[Any] = super().get_actions_detail(request, object_id)
-        operation = self.get_object(request, str(object_id))
-        if operation is None:
-            return actions
-        possible = {
-            "stop": operation.is_open or operation.status == BulkOperationStatus.FAILED,
-            "resume": operation.status != BulkOperationStatus.COMPLETED
-            and (not operation.is_open or _waits(operation)),
-        }
-        return [action for action in actions if possible.get(action.method.name, True)]
-
     @confirmed_action(
         permission=CONTROL,
         description="Continue",
         done="Goes on",
         effect="It goes on where it was: nothing is done twice.",
         form=ConfirmOnlyForm,
+        applies=lambda operation, user: _can_continue(operation),
         icon="play_arrow",
     )
     def resume(self, request: HttpRequest, rows: list[BulkOperation], form_data: dict[str, Any]) -> bool:
@@ -165,6 +153,7 @@ class BulkOperationAdmin(ConfirmedActionsAdmin, ReadOnlyAdmin):
         done="Stopped",
         effect="What was done stays, and the rest is left alone. It can be continued later.",
         form=ConfirmOnlyForm,
+        applies=lambda operation, user: operation.is_open or operation.status == BulkOperationStatus.FAILED,
         variant=ActionVariant.DANGER,
         icon="stop",
     )
@@ -212,9 +201,11 @@ def _is_stalled(operation: BulkOperation) -> bool:
     return operation.updated_at < timezone.now() - STALLED_AFTER
 
 
-def _waits(operation: BulkOperation) -> bool:
-    """Whether an open operation may wait for somebody to continue it by hand."""
-    return bool(operation.error) or not bulk_operations.has_workers() or _is_stalled(operation)
+def _can_continue(operation: BulkOperation) -> bool:
+    """Whether an operation is not at its end, and may wait for somebody to continue it by hand."""
+    if operation.is_open:
+        return bool(operation.error) or not bulk_operations.has_workers() or _is_stalled(operation)
+    return operation.status != BulkOperationStatus.COMPLETED
 
 
 def _require_kind(request: HttpRequest, operation: BulkOperation) -> None:

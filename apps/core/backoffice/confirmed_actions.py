@@ -184,15 +184,12 @@ class ConfirmedActionsAdmin(BoundedAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         actions: list[Any] = super().get_actions_detail(request, object_id)
         allowed = [action for action in actions if self.may(request, action.method)]
-        if all(getattr(action.method, "applies", None) is None for action in allowed):
+        if not any(hasattr(action.method, "applies") for action in allowed):
             return allowed
         row = self.get_object(request, unquote(str(object_id)))
-        return [
-            action
-            for action in allowed
-            if row is not None
-            and (not hasattr(action.method, "applies") or action.method.applies(row, request.user))
-        ]
+        if row is None:
+            return []
+        return [action for action in allowed if _applies(action.method, row, request.user)]
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """The row of a page, read once for a page that is only shown: for its buttons, and for itself."""
@@ -318,3 +315,8 @@ class ConfirmedActionsAdmin(BoundedAdmin):
         for word, count in changed.items():
             add_message = messages.warning if word == NOTHING else messages.success
             add_message(request, f"{word}: {count}.")
+
+
+def _applies(action: Any, row: Any, user: Any) -> bool:
+    """Whether a page offers the action for its row. Actions that are none of `confirmed_action` say nothing of rows."""
+    return not hasattr(action, "applies") or action.applies(row, user)

@@ -19,17 +19,14 @@ class Command(BaseCommand):
         parser.add_argument("number", nargs="?", type=int, help="of the operation; else all that are open")
 
     def handle(self, *, number: int | None, **options: Any) -> None:
+        operations = BulkOperation.objects.open().order_by("pk")
         if number is not None:
             if not BulkOperation.objects.filter(pk=number).exists():
                 raise CommandError(f"There is no bulk operation {number}.")
             try:
                 bulk_operations.resume(operation_id=number, in_background=False)
-            except bulk_operations.OperationEnded as error:
+            except (bulk_operations.OperationEnded, bulk_operations.OperationRunning) as error:
                 raise CommandError(error.detail) from error
-            except bulk_operations.OperationRunning as error:
-                raise CommandError(error.detail) from error
-        operations = BulkOperation.objects.open().order_by("pk")
-        if number is not None:
             operations = operations.filter(pk=number)
         for operation in operations:
             run_here(self, operation)
