@@ -68,8 +68,8 @@ class DaysForm(forms.Form):
 
     def __init__(self, name: str, title: str, data: dict[str, Any]) -> None:
         super().__init__(data)
-        for bound, word in (("from", "from"), ("to", "to")):
-            label = f"{title.capitalize()}, {word}"
+        for bound in ("from", "to"):
+            label = f"{title.capitalize()}, {bound}"
             widget = forms.DateInput(
                 attrs={"type": "date", "aria-label": label, "class": " ".join(INPUT_CLASSES)}
             )

@@ -46,10 +46,10 @@ class ReadOnly:
         """
         named: list[str | None] = ["pk", "id"]
         for entry in getattr(self, "list_filter", ()):
-            field = entry[0] if isinstance(entry, tuple | list) else entry
+            field, kind = entry if isinstance(entry, tuple | list) else (entry, entry)
             named.append(field if isinstance(field, str) else getattr(field, "parameter_name", None))
-            if isinstance(field, str) and hasattr(entry[1], "parameters_of"):
-                named += entry[1].parameters_of(field)
+            if hasattr(kind, "parameters_of"):
+                named += kind.parameters_of(field)
         return any(name and _asks_no_more_than(name, lookup) for name in named)
 
 
