@@ -105,25 +105,13 @@ def items_of(model: type[models.Model]) -> list[AttentionItem]:
 
 def numbers_for(request: HttpRequest) -> dict[str, int]:
     """How many rows each item has that the user may see and that needs somebody, by its name: one query a request."""
-    numbers: dict[str, int] | None = getattr(request, "_attention_numbers", None)
-    if numbers is None:
-        numbers = _count(request, [item for item in _items if not item.informs])
-        request._attention_numbers = numbers  # type: ignore[attr-defined]
-    return numbers
+    return _numbers(request, [item for item in _items if not item.informs])
 
 
 def attention_for(request: HttpRequest) -> list[Attention]:
     """The items with rows that the user may see: urgent ones first, those that only inform last."""
     now = timezone.now()
-    numbers: dict[str, int] | None = getattr(request, "_attention_numbers", None)
-    if numbers is None:
-        numbers = _count(request, _items)
-        waiting = {
-            item.name: numbers[item.name] for item in _items if item.name in numbers and not item.informs
-        }
-        request._attention_numbers = waiting  # type: ignore[attr-defined]
-    else:
-        numbers = {**numbers, **_count(request, [item for item in _items if item.informs])}
+    numbers = _numbers(request, _items)
     shown = [item for item in _items if numbers.get(item.name)]
     return [
         Attention(item, numbers[item.name], item.note(now) if item.note else "")
@@ -142,11 +130,22 @@ def ordering_of(request: HttpRequest, model: type[models.Model]) -> tuple[str, .
     return next((item.ordering for item in items_of(model) if item.name == shown), ())
 
 
-def _count(request: HttpRequest, items: list[AttentionItem]) -> dict[str, int]:
-    """How many rows the items have that the user may see, up to a bound: no table is read because it is long."""
+def _numbers(request: HttpRequest, items: list[AttentionItem]) -> dict[str, int]:
+    """How many rows the items have that the user may see, up to a bound: no table is read because it is long.
+
+    Each is counted once a request.
+    """
+    counted: dict[str, int] = request.__dict__.setdefault("_attention_numbers", {})
     now = timezone.now()
     seen = [item for item in items if request.user.has_perm(item.permission)]
-    return numbers_of({item.name: item.ids.subselect(now=now, limit=item.bound + 1) for item in seen})
+    counted |= numbers_of(
+        {
+            item.name: item.ids.subselect(now=now, limit=item.bound + 1)
+            for item in seen
+            if item.name not in counted
+        }
+    )
+    return {item.name: counted[item.name] for item in seen}
 
 
 class AttentionFilter(ChoiceFilter):
