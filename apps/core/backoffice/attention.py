@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from django.db import models
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils import timezone
 
 from apps.core.prepared_queries import PreparedQuery
 
+from .addresses import list_address, view_permission
 from .counting import numbers_of
 from .counting import shown_number as number_up_to
 from .filters import ChoiceFilter
@@ -65,13 +65,12 @@ class AttentionItem:
     @property
     def permission(self) -> str:
         """Who may see the rows may see how many there are."""
-        return f"{self.model._meta.app_label}.view_{self.model._meta.model_name}"
+        return view_permission(self.model)
 
     @property
     def address(self) -> str:
         """The list of its rows in the admin."""
-        opts = self.model._meta
-        return f"{reverse(f'admin:{opts.app_label}_{opts.model_name}_changelist')}?{PARAMETER}={self.name}"
+        return f"{list_address(self.model)}?{PARAMETER}={self.name}"
 
 
 @dataclass(frozen=True)

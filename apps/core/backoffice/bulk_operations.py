@@ -10,7 +10,6 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from unfold.admin import ModelAdmin
@@ -18,6 +17,7 @@ from unfold.decorators import display
 from unfold.enums import ActionVariant
 
 from apps.core import bulk_operations
+from apps.core.backoffice.addresses import row_address, view_permission
 from apps.core.backoffice.attention import AttentionFilter
 from apps.core.backoffice.confirmed_actions import ConfirmedActionsAdmin, ConfirmOnlyForm, confirmed_action
 from apps.core.backoffice.read_only import ReadOnlyAdmin, link_to
@@ -70,8 +70,7 @@ def ask_and_start(
 
     The answer then leads to the page of the operation. A DomainError of `start` is told on the page.
     """
-    opts = screen.opts
-    back = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=(row.pk,))
+    back = row_address(row)
     if form.is_valid():
         try:
             operation = start(form.cleaned_data)
@@ -80,13 +79,13 @@ def ask_and_start(
         else:
             screen.log_change(request, row, f"{operation.label}: {operation.reason}")
             messages.success(request, f"Started: {operation.label}.")
-            if not request.user.has_perm("core.view_bulkoperation"):
+            if not request.user.has_perm(view_permission(BulkOperation)):
                 return redirect(back)
-            return redirect(reverse("admin:core_bulkoperation_change", args=(operation.pk,)))
+            return redirect(row_address(operation))
     context = {
         **screen.admin_site.each_context(request),
         "title": title,
-        "opts": opts,
+        "opts": screen.opts,
         "original": row,
         "effect": effect,
         "dry_run": dry_run,

@@ -20,11 +20,11 @@ from django.db import OperationalError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.html import format_html_join
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from apps.core.backoffice.addresses import page_address, row_address
 from apps.core.backoffice.counting import is_row_number
 from apps.core.backoffice.lists import BoundedAdmin
 from apps.core.backoffice.second_factor import ask_fresh_proof
@@ -163,11 +163,7 @@ class ConfirmedActionsAdmin(BoundedAdmin):
     @admin.display(description="next step")
     def next_step(self, row: Any) -> str:
         """Links to the forms of what can be done to a row now."""
-        name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}"
-        links = (
-            (reverse(f"{name}_{each.name}", args=(row.pk,)), each.short_description)
-            for each in row.next_steps
-        )
+        links = ((page_address(row, each.name, row.pk), each.short_description) for each in row.next_steps)
         return format_html_join(
             " · ", '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', links
         )
@@ -247,16 +243,12 @@ class ConfirmedActionsAdmin(BoundedAdmin):
             form.check_row(row)
         if form.is_valid():
             self._perform(request, action, [row], form.cleaned_data)
-            return HttpResponseRedirect(self._change_url(row))
-        return self._confirmation_page(request, action, [row], form, original=row, back=self._change_url(row))
+            return HttpResponseRedirect(row_address(row))
+        return self._confirmation_page(request, action, [row], form, original=row, back=row_address(row))
 
     def _require_permission(self, request: HttpRequest, action: ConfirmedAction) -> None:
         if not (self.has_view_permission(request) and self.may(request, action)):
             raise PermissionDenied
-
-    def _change_url(self, row: Any) -> str:
-        name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
-        return reverse(name, args=(row.pk,))
 
     def _confirmation_page(
         self,

@@ -10,12 +10,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from apps.core.backoffice.addresses import list_address, page_address
 from apps.core.backoffice.counting import is_row_number
 from apps.core.backoffice.filters import OfRowFilter
 from apps.core.backoffice.second_factor import ask_fresh_proof
@@ -118,7 +118,7 @@ class ExportableAdmin(ModelAdmin):
         """The button leads on with the filters of the list."""
         response: HttpResponse = super().changelist_view(request, extra_context)
         if isinstance(response, TemplateResponse) and response.context_data and request.GET:
-            address = self._address("export")
+            address = page_address(self.model, "export")
             for entry in response.context_data.get("actions_list", ()):
                 if entry.get("path") == address:
                     entry["path"] = f"{address}?{request.GET.urlencode()}"
@@ -132,7 +132,7 @@ class ExportableAdmin(ModelAdmin):
         try:
             changes = self.get_changelist_instance(request)
         except IncorrectLookupParameters:
-            return redirect(self._address("changelist"))
+            return redirect(list_address(self.model))
         form = ExportForm(
             request.POST if request.method == "POST" else None,
             table=self.export_table,
@@ -155,12 +155,9 @@ class ExportableAdmin(ModelAdmin):
             "form": form,
             "summary": f"{changes.shown_count} {names} in the list",
             "criteria": _criteria(changes, searched=changes.query),
-            "back": f"{self._address('changelist')}{'?' if query else ''}{query}",
+            "back": f"{list_address(self.model)}{'?' if query else ''}{query}",
         }
         return TemplateResponse(request, "core/export.html", context)
-
-    def _address(self, view: str) -> str:
-        return reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{view}")
 
 
 def file_response(

@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.widgets import INPUT_CLASSES
 
+from apps.core.backoffice.addresses import view_permission
 from apps.core.backoffice.counting import is_row_number
 from apps.core.dates import start_of_day
 
@@ -44,7 +45,7 @@ class OfRowFilter(ChoiceFilter):
             raise IncorrectLookupParameters
         related: Any = get_fields_from_path(model_admin.model, self.path)[-1].related_model
         name = f"number {number}"
-        if request.user.has_perm(f"{related._meta.app_label}.view_{related._meta.model_name}"):
+        if request.user.has_perm(view_permission(related)):
             row = related._default_manager.filter(pk=number).first()
             name = str(row or name)
         return [(number, name)]

@@ -9,9 +9,10 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import path
 from unfold.admin import ModelAdmin
 
+from apps.core.backoffice.addresses import list_address, page_address, row_address, view_permission
 from apps.core.backoffice.counting import bounded_counts, shown_number
 from apps.core.backoffice.lists import MAX_LISTED
 
@@ -34,16 +35,11 @@ class Part:
 
     @property
     def permission(self) -> str:
-        return f"{self.model._meta.app_label}.view_{self.model._meta.model_name}"
+        return view_permission(self.model)
 
     def address(self, row: Model) -> str:
         """The list of all of them."""
         return f"{list_address(self.model)}?{self.parameter}={row.pk}"
-
-
-def list_address(model: type[Model]) -> str:
-    """The list of a model in the admin."""
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
 
 
 def parts_of(request: HttpRequest, row: Any, parts: Sequence[Part]) -> list[dict[str, Any]]:
@@ -58,17 +54,12 @@ def parts_of(request: HttpRequest, row: Any, parts: Sequence[Part]) -> list[dict
             "address": part.address(row),
             "headers": [header for header, _ in part.columns],
             "rows": [
-                (_address(each), [text(each) for _, text in part.columns])
+                (row_address(each), [text(each) for _, text in part.columns])
                 for each in (part.rows(row)[:LATEST] if counts[part.title] else ())
             ],
         }
         for part in shown
     ]
-
-
-def _address(row: Model) -> str:
-    opts = row._meta
-    return reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=(row.pk,))
 
 
 class PageAdmin(ModelAdmin):
@@ -82,10 +73,7 @@ class PageAdmin(ModelAdmin):
         """Where the history of a row stands; None if nowhere."""
         if not self.keeps_log:
             return None
-        return reverse(self._view_name("history"), args=(row.pk,))
-
-    def _view_name(self, view: str) -> str:
-        return f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{view}"
+        return page_address(row, "history", row.pk)
 
     def get_urls(self) -> list[Any]:
         urls: list[Any] = super().get_urls()
@@ -109,7 +97,5 @@ class PageAdmin(ModelAdmin):
     ) -> Any:
         if obj is not None:
             context["history_address"] = self.history_address(request, obj)
-            context["parts_address"] = (
-                reverse(self._view_name("parts"), args=(obj.pk,)) if self.parts else None
-            )
+            context["parts_address"] = page_address(obj, "parts", obj.pk) if self.parts else None
         return super().render_change_form(request, context, *args, obj=obj, **options)

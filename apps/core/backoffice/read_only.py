@@ -5,10 +5,10 @@ from typing import Any, Final
 
 from django.db.models import Model
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import TabularInline
 
+from apps.core.backoffice.addresses import row_address
 from apps.core.backoffice.attention import ordering_of
 from apps.core.backoffice.lists import BoundedAdmin
 from apps.core.backoffice.pages import PageAdmin
@@ -19,10 +19,8 @@ HARMLESS: Final = frozenset("exact in isnull gt gte lt lte id pk".split())
 
 def link_to(row: Model, text: object = None) -> str:
     """A link to the page of a row, by its name if there is no other text."""
-    opts = row._meta
-    address = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=(row.pk,))
     return format_html(
-        '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', address, text or row
+        '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', row_address(row), text or row
     )
 
 

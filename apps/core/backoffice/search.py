@@ -15,9 +15,9 @@ from django.db import OperationalError
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from apps.core.backoffice.addresses import row_address
 from apps.core.logs import redact
 
 log = logging.getLogger(__name__)
@@ -38,8 +38,7 @@ class Hit:
     @property
     def address(self) -> str:
         """Its page in the admin."""
-        opts = self.row._meta
-        return reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=(self.row.pk,))
+        return row_address(self.row)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
 from django.utils.html import format_html
 
+from apps.core.backoffice.addresses import list_address
 from apps.core.backoffice.confirmed_actions import ActionTarget, ConfirmedActionsAdmin, confirmed_action
 from apps.core.backoffice.exports import ExportableAdmin
 from apps.core.backoffice.filters import ChoiceFilter, DayRangeFilter, of_row
-from apps.core.backoffice.pages import list_address
 from apps.core.backoffice.read_only import ReadOnlyAdmin, link_to
 from apps.core.logs import redact
 from apps.users.current_user import current_user

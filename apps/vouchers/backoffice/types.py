@@ -6,11 +6,11 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.html import format_html
 
+from apps.core.backoffice.addresses import list_address
 from apps.core.backoffice.bulk_operations import operations_of
 from apps.core.backoffice.counting import bounded_counts, shown_number
 from apps.core.backoffice.extensible import ExtensibleAdmin
 from apps.core.backoffice.lists import MAX_LISTED, BoundedAdmin
-from apps.core.backoffice.pages import list_address
 from apps.core.backoffice.read_only import LogsEachRow
 from apps.core.money import format_amount
 from apps.vouchers.models import Voucher, VoucherType
