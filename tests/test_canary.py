@@ -50,9 +50,9 @@ from tests.support.canary import (
     tells,
 )
 from tests.support.cases import TRANSACTION_CONTROL, Client, CommittingTestCase
+from tests.support.configuration import PRODUCTION, TEST_KEYS
 from tests.support.server import Server, database_url
 from tests.support.stripe import StripeTestCase
-from tests.test_configuration import PRODUCTION, TEST_KEYS
 from voucher_project.celery import app
 
 

@@ -1,46 +1,27 @@
 """What the settings accept: an unsafe production refuses to start, and says why without telling secrets."""
 
-import os
 import re
-import subprocess
-import sys
 from decimal import Decimal
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.test import SimpleTestCase, override_settings
 
 from apps.payments.checks import debug_with_live_keys
+from tests.support.configuration import (
+    KEY,
+    NAMES,
+    ROOT,
+    TEST_KEYS,
+    ConfigurationTestCase,
+    load,
+    manage,
+)
 
-ROOT = Path(settings.BASE_DIR)
-NAMES = re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
-KEY = "Zk3vQ9tX7mB2nL5pR8sD1fG4hJ6kW0yC3xV7bN2qT5zM9"
-PRODUCTION = dict.fromkeys(NAMES, "") | {
-    "SECRET_KEY": KEY,
-    "ALLOWED_HOSTS": "vouchers.example.org",
-    "DATABASE_URL": "postgresql://app:pw-of-the-database@127.0.0.1:1/vouchers",
-    "REDIS_URL": "redis://127.0.0.1:1/0",
-    "STRIPE_SECRET_KEY": "sk_live_0123456789AbCdEf",
-    "STRIPE_PUBLISHABLE_KEY": "pk_live_0123456789AbCdEf",
-    "STRIPE_WEBHOOK_SECRET": "whsec_0123456789AbCdEf",
-    "CORS_ALLOWED_ORIGINS": "https://app.example.org",
-    "FRONTEND_URL": "https://app.example.org",
-    "EMAIL_HOST": "mail.example.org",
-    "DEFAULT_FROM_EMAIL": "vouchers@example.org",
-    "LOG_FILE": "none",
-}
 SECRETS = [KEY, "pw-of-the-database", "sk_live_0123456789AbCdEf", "whsec_0123456789AbCdEf"]
 
 LIVE = "sk_live_0123456789AbCdEf"
-TEST_KEYS = {
-    "STRIPE_SECRET_KEY": "sk_test_0123456789AbCdEf",
-    "STRIPE_PUBLISHABLE_KEY": "pk_test_0123456789AbCdEf",
-    "STRIPE_TEST_MODE": "True",
-}
 EXAMPLE_SECRET_KEYS = (
     "sk_test_your_secret_key_here",
     "sk_live_your-key",
@@ -190,43 +171,12 @@ ACCEPTED: list[dict[str, str]] = [
 ]
 
 
-def load(**differences: str) -> dict[str, Any]:
-    """The settings as they are with the production environment, but for `differences`."""
-    with patch.dict(os.environ, PRODUCTION | differences):
-        spec = spec_from_file_location("voucher_project.tried", ROOT / "voucher_project/settings.py")
-        assert spec
-        assert spec.loader
-        module = module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return vars(module)
-
-
-def manage(*arguments: str, **differences: str) -> "subprocess.CompletedProcess[str]":
-    """What `manage.py` answers with the production environment, but for `differences`."""
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **PRODUCTION, **differences},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-class ProductionTests(SimpleTestCase):
+class ProductionTests(ConfigurationTestCase):
     def test_it_refuses_each_unsafe_configuration_in_one_line(self):
-        for differences, line in REFUSALS:
-            with self.subTest(**differences):
-                with self.assertRaises(ImproperlyConfigured) as refused:
-                    load(**differences)
-                _, *problems = str(refused.exception).splitlines()
-                self.assertEqual(len(problems), 1, problems)
-                self.assertTrue(problems[0].strip().startswith(line), problems[0])
+        self.assertRefused(REFUSALS)
 
     def test_it_accepts_each_safe_configuration(self):
-        for differences in ACCEPTED:
-            with self.subTest(**differences):
-                self.assertIs(load(**differences)["DEBUG"], False)
+        self.assertAccepted(ACCEPTED)
 
     def test_debug_is_off_unless_asked_for(self):
         self.assertIs(load(DEBUG="")["DEBUG"], False)
@@ -239,9 +189,7 @@ class ProductionTests(SimpleTestCase):
         )
 
     def test_it_refuses_a_value_that_it_cannot_read_and_names_the_variable(self):
-        for name, value in UNREADABLE:
-            with self.subTest(name, value=value), self.assertRaisesMessage(ImproperlyConfigured, name):
-                load(**{name: value})
+        self.assertUnreadable(UNREADABLE)
 
     def test_cookies_can_be_set_by_this_host_alone_where_the_deployment_allows_it(self):
         names = ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME")

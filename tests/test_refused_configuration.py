@@ -11,9 +11,8 @@ from django.core.management import call_command
 from django.test import SimpleTestCase, override_settings
 
 from apps.core.startup import log_configuration
+from tests.support.configuration import KEY, ConfigurationTestCase, load, manage
 from voucher_project.environment import check_file
-
-from .test_configuration import KEY, load, manage
 
 # What is wrong, and the start of the one line that says so.
 REFUSALS: list[tuple[dict[str, str], str]] = [
@@ -82,25 +81,15 @@ ACCEPTED: list[dict[str, str]] = [
 ]
 
 
-class RefusalTests(SimpleTestCase):
+class RefusalTests(ConfigurationTestCase):
     def test_it_refuses_each_in_one_line(self):
-        for differences, line in REFUSALS:
-            with self.subTest(**differences):
-                with self.assertRaises(ImproperlyConfigured) as refused:
-                    load(**differences)
-                _, *problems = str(refused.exception).splitlines()
-                self.assertEqual(len(problems), 1, problems)
-                self.assertTrue(problems[0].strip().startswith(line), problems[0])
+        self.assertRefused(REFUSALS)
 
     def test_it_names_the_variable_that_it_cannot_read(self):
-        for name, value in UNREADABLE:
-            with self.subTest(name, value=value), self.assertRaisesMessage(ImproperlyConfigured, name):
-                load(**{name: value})
+        self.assertUnreadable(UNREADABLE)
 
     def test_it_accepts_what_is_right(self):
-        for differences in ACCEPTED:
-            with self.subTest(**differences):
-                self.assertIs(load(**differences)["DEBUG"], False)
+        self.assertAccepted(ACCEPTED)
 
     def test_the_command_line_has_a_line_for_each_of_many_and_no_traceback(self):
         answer = manage(
