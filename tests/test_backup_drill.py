@@ -45,7 +45,7 @@ class BackupDrillTests(CommittingTestCase):
         make_customer()
         done = self.run_it()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("The backup is good.", done.stdout)
+        self.assertRegex(done.stdout, r"All rules hold\.\nThe backup is good\.")
         self.assertEqual(self.copies(), [])
 
     def test_a_server_that_can_not_be_verified_gets_no_dump(self) -> None:
