@@ -125,7 +125,25 @@ class Subselect(NamedTuple):
     parameters: Sequence[Any]
 
 
-class PreparedQuery(Generic[Row]):
+class _Prepared:
+    """What compiles a statement when it is first used in an environment, and keeps it."""
+
+    def __init__(self, fields: dict[str, Kind]) -> None:
+        self.fields = fields
+        self._statements: dict[tuple[str, str], _Statement] = {}  # by _environment()
+
+    def _statement(self) -> _Statement:
+        environment = _environment()
+        statement = self._statements.get(environment)
+        if statement is None:
+            statement = self._statements[environment] = self._compile()
+        return statement
+
+    def _compile(self) -> _Statement:
+        raise NotImplementedError
+
+
+class PreparedQuery(_Prepared, Generic[Row]):
     """A query with fixed text. Rows come as `row(*columns)`, the columns in the order of `values_list`.
 
     `build` gets a Parameter for each of `fields`, by name, and returns a queryset of `values_list`. What it reads
@@ -140,12 +158,12 @@ class PreparedQuery(Generic[Row]):
         build: Callable[..., models.QuerySet[Any, Any]],
         **fields: Kind,
     ) -> None:
-        self.row, self.build, self.fields = row, build, fields
-        self._statements: dict[tuple[str, str], _Statement] = {}  # by _environment()
+        super().__init__(fields)
+        self.row, self.build = row, build
 
     def rows(self, *, limit: int | None = None, offset: int = 0, **values: Any) -> list[Row]:
         """All rows for these values; with `limit` at most so many, after the first `offset`. One query."""
-        statement = self._statements.get(_environment()) or self._compile()
+        statement = self._statement()
         text, parameters = statement.sql, statement.parameters_for(values)
         if limit is not None:
             text += " LIMIT %s OFFSET %s"
@@ -167,7 +185,7 @@ class PreparedQuery(Generic[Row]):
 
         It is not sent by itself.
         """
-        statement = self._statements.get(_environment()) or self._compile()
+        statement = self._statement()
         text, parameters = statement.sql, statement.parameters_for(values)
         if limit is not None:
             text += " LIMIT %s"
@@ -180,11 +198,7 @@ class PreparedQuery(Generic[Row]):
         text, parameters = compiler.as_sql()
         self._note_columns(compiler)
         converters = compiler.get_converters([column for column, _, _ in compiler.select or ()])
-        statement = _Statement(
-            text, parameters, [(place, *by_place) for place, by_place in converters.items()]
-        )
-        self._statements[_environment()] = statement
-        return statement
+        return _Statement(text, parameters, [(place, *by_place) for place, by_place in converters.items()])
 
     def _note_columns(self, compiler: SQLCompiler) -> None:
         """What the columns are that a compiled query reads. Here they are those of `values_list`."""
@@ -222,7 +236,7 @@ class PreparedModelQuery(PreparedQuery[Instance]):
         return instance
 
 
-class PreparedUpdate:
+class PreparedUpdate(_Prepared):
     """An UPDATE with fixed text, of one table. `build` gets Parameters as in PreparedQuery, and returns the rows to
     change and their new values by the name of the field."""
 
@@ -231,12 +245,12 @@ class PreparedUpdate:
         build: Callable[..., tuple[models.QuerySet[Any, Any], dict[str, Any]]],
         **fields: Kind,
     ) -> None:
-        self.build, self.fields = build, fields
-        self._statements: dict[tuple[str, str], _Statement] = {}  # by _environment()
+        super().__init__(fields)
+        self.build = build
 
     def execute(self, **values: Any) -> int:
         """Change the rows for these values; how many there were. One query."""
-        statement = self._statements.get(_environment()) or self._compile()
+        statement = self._statement()
         with connection.cursor() as cursor:
             cursor.execute(statement.sql, statement.parameters_for(values))
             return int(cursor.rowcount)
@@ -245,9 +259,7 @@ class PreparedUpdate:
         rows, new = self.build(**_parameters(self.fields))
         query = cast(sql.UpdateQuery, rows.order_by().query.chain(sql.UpdateQuery))
         query.add_update_values(new)
-        statement = _Statement(*query.get_compiler(connection=connection).as_sql())
-        self._statements[_environment()] = statement
-        return statement
+        return _Statement(*query.get_compiler(connection=connection).as_sql())
 
 
 def count_subquery(rows: models.QuerySet[Any, Any]) -> models.Subquery:
