@@ -15,7 +15,6 @@ log = logging.getLogger(__name__)
 
 
 NECESSARY: Final = ("database", "migrations")
-LIMITS_DIFFER: Final = "differ"
 
 
 def readiness() -> dict[str, str]:
@@ -72,7 +71,7 @@ def time_limits() -> str:
             [list(settings.DATABASE_TIME_LIMITS)],
         )
         in_force = {name: int(milliseconds) for name, milliseconds in cursor.fetchall()}
-    return "ok" if in_force == settings.DATABASE_TIME_LIMITS else LIMITS_DIFFER
+    return "ok" if in_force == settings.DATABASE_TIME_LIMITS else "differ"
 
 
 def media() -> str:

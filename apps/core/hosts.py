@@ -36,7 +36,6 @@ class HostMiddleware:
                 name = f"{redact(host)!r} refused" if NAME.fullmatch(host) else "that is no name refused"
                 log.warning("Host %s: it is not in ALLOWED_HOSTS", name)
                 return HttpResponseBadRequest("Bad request", content_type="text/plain")
-            request.META["HTTP_HOST"] = (settings.ALLOWED_HOSTS or ["localhost"])[0].lstrip(
-                ".*"
-            ) or "localhost"
+            first = settings.ALLOWED_HOSTS[0] if settings.ALLOWED_HOSTS else ""
+            request.META["HTTP_HOST"] = first.lstrip(".*") or "localhost"
         return self.get_response(request)
