@@ -10,16 +10,14 @@ class ExtensibleAdmin(PageAdmin):
     """A screen to which other apps add, each in the `ready` of its AppConfig."""
 
     @classmethod
-    def register_action(cls, name: str, action: Callable[..., Any], *, detail: bool = False) -> None:
-        """Offer `action` on the list, after those that are there; with `detail` on the page of a row too."""
+    def register_action(cls, name: str, action: Callable[..., Any]) -> None:
+        """Offer `action` on the list, after those that are there."""
         setattr(cls, name, action)
         cls.actions = (*(cls.actions or ()), name)
-        if detail:
-            cls.actions_detail = (*cls.actions_detail, name)
 
     @classmethod
     def register_detail_action(cls, name: str, action: Callable[..., Any]) -> None:
-        """Offer `action` on the page of a row alone."""
+        """Offer `action` on the page of a row."""
         setattr(cls, name, action)
         cls.actions_detail = (*(cls.actions_detail or ()), name)
 

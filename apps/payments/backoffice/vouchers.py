@@ -73,5 +73,6 @@ def refund_links(voucher: Voucher) -> str:
 
 def extend_voucher_screen() -> None:
     """Add to the screen of vouchers what only this app knows: what paid for them, and how that goes back."""
-    VoucherAdmin.register_action(refund.name, refund, detail=True)
+    VoucherAdmin.register_action(refund.name, refund)
+    VoucherAdmin.register_detail_action(refund.name, refund)
     VoucherAdmin.register_fields("Paid", transaction_link, refund_links)
