@@ -1,7 +1,8 @@
-"""Addresses of the admin's pages of a model, and the permission to see its rows."""
+"""Addresses of the admin's pages of a model, links as its pages have them, and the permission to see rows."""
 
 from django.db.models import Model
 from django.urls import reverse
+from django.utils.html import format_html
 
 
 def page_address(model: type[Model] | Model, page: str, *arguments: object) -> str:
@@ -18,6 +19,11 @@ def list_address(model: type[Model]) -> str:
 def row_address(row: Model) -> str:
     """The page of a row in the admin."""
     return page_address(row, "change", row.pk)
+
+
+def link(address: str, text: object) -> str:
+    """A link within the admin, as its pages show them."""
+    return format_html('<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', address, text)
 
 
 def view_permission(model: type[Model]) -> str:

@@ -24,7 +24,7 @@ from django.utils.html import format_html_join
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from apps.core.backoffice.addresses import page_address, row_address
+from apps.core.backoffice.addresses import link, page_address, row_address
 from apps.core.backoffice.counting import is_row_number
 from apps.core.backoffice.lists import BoundedAdmin
 from apps.core.backoffice.second_factor import ask_fresh_proof
@@ -163,10 +163,10 @@ class ConfirmedActionsAdmin(BoundedAdmin):
     @admin.display(description="next step")
     def next_step(self, row: Any) -> str:
         """Links to the forms of what can be done to a row now."""
-        links = ((page_address(row, each.name, row.pk), each.short_description) for each in row.next_steps)
-        return format_html_join(
-            " · ", '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', links
+        links = (
+            link(page_address(row, each.name, row.pk), each.short_description) for each in row.next_steps
         )
+        return format_html_join(" · ", "{}", ((each,) for each in links))
 
     def may(self, request: HttpRequest, action: Any) -> bool:
         """Whether the user has the action's permission. Django's own actions look after theirs."""

@@ -5,10 +5,9 @@ from typing import Any, Final
 
 from django.db.models import Model
 from django.http import HttpRequest
-from django.utils.html import format_html
 from unfold.admin import TabularInline
 
-from apps.core.backoffice.addresses import row_address
+from apps.core.backoffice.addresses import link, row_address
 from apps.core.backoffice.attention import ordering_of
 from apps.core.backoffice.lists import BoundedAdmin
 from apps.core.backoffice.pages import PageAdmin
@@ -19,9 +18,7 @@ HARMLESS: Final = frozenset("exact in isnull gt gte lt lte id pk".split())
 
 def link_to(row: Model, text: object = None) -> str:
     """A link to the page of a row, by its name if there is no other text."""
-    return format_html(
-        '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', row_address(row), text or row
-    )
+    return link(row_address(row), text or row)
 
 
 class ReadOnly:

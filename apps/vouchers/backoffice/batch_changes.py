@@ -4,13 +4,12 @@ from typing import Any, ClassVar, Final
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
-from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminEmailInputWidget
 
+from apps.core.backoffice.addresses import link, list_address
 from apps.core.backoffice.bulk_operations import DryRun, ask_and_start
 from apps.core.backoffice.confirmed_actions import ReasonForm
 from apps.core.backoffice.counting import is_row_number
@@ -21,7 +20,7 @@ from apps.core.money import format_amount
 from apps.users.current_user import current_user
 from apps.users.models import User
 from apps.vouchers.backoffice.code_exports import ask_for_approval
-from apps.vouchers.models import Batch
+from apps.vouchers.models import Batch, Voucher
 from apps.vouchers.services import batch_changes
 from apps.vouchers.services.batch_changes import BatchChange, Outcome
 from apps.vouchers.states import VoucherStatus
@@ -199,10 +198,7 @@ def _dry_run(change: BatchChange, batch: Batch) -> DryRun:
 def voucher_list(batch: Batch, number: int, status: VoucherStatus | None = None) -> str:
     """A number of the batch's vouchers, as a link to the list of them."""
     query = f"batch={batch.pk}" + (f"&status={status.value}" if status else "")
-    address = f"{reverse('admin:vouchers_voucher_changelist')}?{query}"
-    return format_html(
-        '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', address, f"{number:,}"
-    )
+    return link(f"{list_address(Voucher)}?{query}", f"{number:,}")
 
 
 class BatchFilter(ChoiceFilter):

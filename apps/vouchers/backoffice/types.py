@@ -4,9 +4,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils.html import format_html
 
-from apps.core.backoffice.addresses import list_address
+from apps.core.backoffice.addresses import link, list_address
 from apps.core.backoffice.bulk_operations import operations_of
 from apps.core.backoffice.counting import bounded_counts, shown_number
 from apps.core.backoffice.extensible import ExtensibleAdmin
@@ -84,9 +83,5 @@ class VoucherTypeAdmin(LogsEachRow, ExtensibleAdmin, BoundedAdmin):
 
     @admin.display(description="vouchers")
     def issued(self, voucher_type: Any) -> str:
-        return format_html(
-            '<a class="text-primary-600 dark:text-primary-500" href="{}?voucher_type__id__exact={}">{}</a>',
-            list_address(Voucher),
-            voucher_type.pk,
-            shown_number(voucher_type.vouchers_counted, MAX_LISTED),
-        )
+        address = f"{list_address(Voucher)}?voucher_type__id__exact={voucher_type.pk}"
+        return link(address, shown_number(voucher_type.vouchers_counted, MAX_LISTED))
