@@ -35,7 +35,7 @@ class LeaseLost(Exception):
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldLease:
     """A lease that this block holds."""
 
     name: str
@@ -58,14 +58,14 @@ class Held:
 
 
 @contextmanager
-def try_acquire(name: str, *, length: timedelta = LENGTH) -> Iterator[Held | None]:
+def try_acquire(name: str, *, length: timedelta = LENGTH) -> Iterator[HeldLease | None]:
     """The lease of this name for the block, or None where another holds it.
 
     It runs out after `length`, from now or from when it was last renewed. Not to be called in a transaction: until its
     end nobody else would see who holds the lease.
     """
     # The host and process tell a person who reads the row whose it is; the rest tells two threads apart.
-    lease = Held(name, f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex}", length)
+    lease = HeldLease(name, f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex}", length)
     if not _acquire(lease):
         yield None
         return
@@ -75,7 +75,7 @@ def try_acquire(name: str, *, length: timedelta = LENGTH) -> Iterator[Held | Non
         lease.release()
 
 
-def _acquire(lease: Held) -> bool:
+def _acquire(lease: HeldLease) -> bool:
     """Whether the lease was free and is held from now on."""
     free = Lease.objects.filter(name=lease.name, expires_at__lte=Now())
     if free.update(holder=lease.holder, expires_at=Now() + lease.length):

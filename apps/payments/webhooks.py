@@ -117,7 +117,7 @@ def apply_waiting(budget: float = BUDGET) -> int:
             return 0
 
 
-def _apply_waiting(deadline: float, lease: leases.Held) -> int:
+def _apply_waiting(deadline: float, lease: leases.HeldLease) -> int:
     applied = silences = 0
     tried: set[int] = set()  # those that fail go to the end of the queue, and are not tried twice
     while batch := list(StripeEvent.objects.waiting().exclude(pk__in=tried)[:BATCH]):

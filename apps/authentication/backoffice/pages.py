@@ -28,12 +28,12 @@ ANY_METHOD: Final = require_http_methods(["GET", "HEAD", "POST"])
 
 def next_address(request: HttpRequest) -> str:
     """Where in the admin the person was going; its front page if nowhere."""
-    wanted = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")
+    address = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")
     front_page = reverse("admin:index")
     is_ours = url_has_allowed_host_and_scheme(
-        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+        address, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return wanted if is_ours and wanted.startswith(front_page) else front_page
+    return address if is_ours and address.startswith(front_page) else front_page
 
 
 @ANY_METHOD
@@ -44,7 +44,7 @@ def verification(request: HttpRequest) -> HttpResponse:
         return redirect(_with_next("second-factor-enrolment", request))
     if request.method != "POST" and admin_session.is_passed(request, user):
         return HttpResponseRedirect(next_address(request))
-    form = CodeForm(_sent(request), label=fresh_proof.LABEL, help_text=fresh_proof.HELP)
+    form = CodeForm(_form_data(request), label=fresh_proof.LABEL, help_text=fresh_proof.HELP)
     if fresh_proof.verify_code(request, form):
         return HttpResponseRedirect(next_address(request))
     return _page(
@@ -69,7 +69,7 @@ def enrolment_page(request: HttpRequest) -> HttpResponse:
         return _mailed_code(request)
     is_first = not factors.has_factor(user)
     key = enrolment.key_for_app(request)
-    form = CodeForm(_sent(request), label="Code", help_text="The six digits that the app shows now.")
+    form = CodeForm(_form_data(request), label="Code", help_text="The six digits that the app shows now.")
     if form.is_valid():
 
         def add() -> None:
@@ -98,7 +98,7 @@ def _mailed_code(request: HttpRequest) -> HttpResponse:
     """Before the first factor: mails a code when the person wants one, and takes it."""
     user = current_user(request)
     wants_mail = "send" in request.POST
-    form = CodeForm(None if wants_mail else _sent(request), label="Code from the mail")
+    form = CodeForm(None if wants_mail else _form_data(request), label="Code from the mail")
 
     def send() -> None:
         hit(*enrolment_mails(user))
@@ -175,7 +175,7 @@ def own_factors(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _sent(request: HttpRequest) -> Any:
+def _form_data(request: HttpRequest) -> Any:
     return request.POST if request.method == "POST" else None
 
 

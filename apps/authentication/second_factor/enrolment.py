@@ -47,9 +47,9 @@ def is_code_mailed(request: HttpRequest) -> bool:
 
 def open_by_code(request: HttpRequest, code: str) -> None:
     """Open the page of the first factor in this session, once for each code. Raises EnrolmentCodeInvalid."""
-    kept: dict[str, Any] = request.session.get(_CODE, {})
+    mailed: dict[str, Any] = request.session.get(_CODE, {})
     if not is_code_mailed(request) or not constant_time_compare(
-        kept["digest"], _digest("".join(code.split()))
+        mailed["digest"], _digest("".join(code.split()))
     ):
         raise EnrolmentCodeInvalid
     del request.session[_CODE]

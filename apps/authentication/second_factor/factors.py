@@ -34,7 +34,7 @@ from apps.users.models import User
 
 from .notices import notify, record
 
-MOST: Final = 10  # factors of one person
+MAX_FACTORS: Final = 10  # of one person
 APP, PASSKEY, RECOVERY_CODES = "Authenticator app", "Passkey", "Recovery codes"
 KINDS: Final[dict[type[Device], str]] = {TOTPDevice: APP, WebAuthnCredential: PASSKEY}
 NUMBER_OF_CODES: Final = 10
@@ -93,22 +93,22 @@ def check_code(*, user: User, code: str) -> Device:
     symbols = re.sub(r"[\s-]", "", code).lower()
     if TOTP_CODE.fullmatch(symbols):
         rows = TOTPDevice.objects.filter(user=user, confirmed=True).order_by("pk")
-        if used := _first_that_takes(rows, user, symbols):
-            return used
+        if device := _device_with_token(rows, user, symbols):
+            return device
     elif RECOVERY_CODE.fullmatch(symbols):
         with transaction.atomic():
             rows = StaticDevice.objects.filter(user=user, confirmed=True)
-            if used := _first_that_takes(rows, user, _digest(symbols)):
+            if device := _device_with_token(rows, user, _digest(symbols)):
                 _note(user, "A recovery code was used")
-                return used
+                return device
     raise SecondFactorCodeInvalid
 
 
-def _first_that_takes(rows: Any, user: User, token: str) -> Device | None:
-    used: Device
+def _device_with_token(rows: Any, user: User, token: str) -> Device | None:
+    device: Device
     for row in rows:
-        if (used := verify_token(user, row.persistent_id, token)) is not None:
-            return used
+        if (device := verify_token(user, row.persistent_id, token)) is not None:
+            return device
     return None
 
 
@@ -133,7 +133,8 @@ def add_app(*, user: User, key: str, code: str) -> TOTPDevice:
 
     def add() -> TOTPDevice:
         row = TOTPDevice.objects.create(user=user, key=key, name=APP)
-        if not TOTP_CODE.fullmatch(re.sub(r"\s", "", code)) or not row.verify_token(re.sub(r"\s", "", code)):
+        digits = re.sub(r"\s", "", code)
+        if not TOTP_CODE.fullmatch(digits) or not row.verify_token(digits):
             raise SecondFactorCodeInvalid  # the row goes with the transaction
         return row
 
@@ -157,7 +158,7 @@ def _add(user: User, kind: str, add: Callable[[], Any]) -> Any:
         # Who had this session's rights when the request came may have lost them since: it was reset, the password too.
         if _lock(user).get_session_auth_hash() != user.get_session_auth_hash():
             raise EnrolmentClosed
-        if len(factors_of(user)) >= MOST:
+        if len(factors_of(user)) >= MAX_FACTORS:
             raise TooManySecondFactors
         row = add()
         _note(user, f"{kind} added as a second factor")

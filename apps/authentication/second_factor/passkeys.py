@@ -58,13 +58,13 @@ def may_prove(request: HttpRequest, user: User) -> bool:
 def begin_adding(request: HttpRequest, user: User) -> dict[str, Any]:
     """What the browser needs to make a passkey for the person: JSON of `navigator.credentials.create`."""
     options, state = Passkeys(request).register_begin(user=user)
-    _keep(request.session, _ADDING, state)
+    _store_challenge(request.session, _ADDING, state)
     return dict(options)
 
 
 def add(request: HttpRequest, user: User, answer: Any) -> WebAuthnCredential:
     """Add the passkey that the browser made. Raises PasskeyRefused, TooManySecondFactors, EnrolmentClosed."""
-    state = _taken(request.session, _ADDING)
+    state = _pop_challenge(request.session, _ADDING)
     try:
         return factors.add_passkey(
             user=user,
@@ -80,13 +80,13 @@ def add(request: HttpRequest, user: User, answer: Any) -> WebAuthnCredential:
 def begin_proving(request: HttpRequest, user: User) -> dict[str, Any]:
     """What the browser needs to prove one of the person's passkeys: JSON of `navigator.credentials.get`."""
     options, state = Passkeys(request).authenticate_begin(user=user, require_user_verification=False)
-    _keep(request.session, _PROVING, state)
+    _store_challenge(request.session, _PROVING, state)
     return dict(options)
 
 
 def prove(request: HttpRequest, user: User, answer: Any) -> WebAuthnCredential:
     """The passkey of the person that the browser proved. Raises PasskeyRefused."""
-    state = _taken(request.session, _PROVING)
+    state = _pop_challenge(request.session, _PROVING)
     try:
         with transaction.atomic():
             passkey = Passkeys(request).authenticate_complete(user=user, state=state, data=answer)
@@ -104,11 +104,11 @@ def _domain(request: HttpRequest) -> str:
     return split_domain_port(request.get_host())[0]
 
 
-def _keep(session: SessionBase, name: str, state: dict[str, Any]) -> None:
+def _store_challenge(session: SessionBase, name: str, state: dict[str, Any]) -> None:
     session[name] = {**state, "until": int(time.time()) + CHALLENGE_SECONDS}
 
 
-def _taken(session: SessionBase, name: str) -> dict[str, Any]:
+def _pop_challenge(session: SessionBase, name: str) -> dict[str, Any]:
     """The challenge, which is gone from the session whatever comes of the answer."""
     state: dict[str, Any] = session.pop(name, {})
     session.save()

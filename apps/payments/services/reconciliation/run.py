@@ -107,7 +107,7 @@ class _Run:
     looked for. A part ends where Stripe does not answer, and the next has its turn.
     """
 
-    def __init__(self, apply: bool, lease: leases.Held) -> None:
+    def __init__(self, apply: bool, lease: leases.HeldLease) -> None:
         self.apply = apply
         self.lease = lease
         self.report = Report()
