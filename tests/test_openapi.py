@@ -11,6 +11,7 @@ from apps.authentication import cookies
 from apps.core.api import openapi_document, problems
 from apps.core.api.filters import LARGEST_ID
 from tests.support.cases import ApiTestCase, Client, RaceTestCase
+from tests.support.openapi_document import resolved_response
 
 Security = list[dict[str, list[str]]]
 TOKEN_OR_COOKIE: Final[Security] = [{"bearerAuth": []}, {"cookieAuth": []}]
@@ -34,15 +35,11 @@ class DocumentTests(ApiTestCase):
 
     def codes(self, operation: str, status: str) -> set[str]:
         """The codes of the problems that the operation answers with this status."""
-        content = self.response(self.operations[operation]["responses"][status]).get("content", {})
+        response = self.operations[operation]["responses"][status]
+        content = resolved_response(response, self.document).get("content", {})
         if problems.MEDIA_TYPE not in content:
             return set()
         return set(content[problems.MEDIA_TYPE]["schema"]["allOf"][1]["properties"]["code"]["enum"])
-
-    def response(self, described: dict[str, Any]) -> dict[str, Any]:
-        """The response itself where it is described by reference."""
-        name = described.get("$ref", "").removeprefix("#/components/responses/")
-        return dict(self.document["components"]["responses"][name]) if name else described
 
     def parameter(self, operation: str, name: str) -> dict[str, Any]:
         (entry,) = (each for each in self.operations[operation]["parameters"] if each["name"] == name)
@@ -65,7 +62,7 @@ class DocumentTests(ApiTestCase):
         self.assertLessEqual({"message", "errors", "reason", "stripe_status", "checks"}, members.keys())
         for name, operation in self.operations.items():
             for status, described in operation["responses"].items():
-                answer = self.response(described)
+                answer = resolved_response(described, self.document)
                 with self.subTest(name, status=status):
                     self.assertTrue(answer["description"])
                     if problems.MEDIA_TYPE in answer.get("content", {}):

@@ -16,7 +16,7 @@ from jsonschema import Draft4Validator, FormatChecker  # type: ignore[import-unt
 from apps.core.api import openapi_examples, problems
 from tests.support.api_journey import Journey
 from tests.support.cases import ApiTestCase
-from tests.support.openapi import as_json_schema
+from tests.support.openapi_document import as_json_schema, resolved_response
 from tests.support.recording import Recorder, shape
 from tests.support.stripe import StripeTestCase
 
@@ -40,16 +40,12 @@ class ExampleTests(ApiTestCase):
         """Operation, media type and description of each body of a request or answer."""
         for item in self.document["paths"].values():
             for operation in item.values():
-                responses = [self.resolved(each) for each in operation["responses"].values()]
+                responses = [
+                    resolved_response(each, self.document) for each in operation["responses"].values()
+                ]
                 for part in (operation.get("requestBody", {}), *responses):
                     for kind, body in part.get("content", {}).items():
                         yield operation["operationId"], kind, body
-
-    def resolved(self, response: dict[str, Any]) -> dict[str, Any]:
-        if "$ref" not in response:
-            return response
-        name = response["$ref"].rpartition("/")[2]
-        return dict(self.document["components"]["responses"][name])
 
     def test_every_request_and_answer_has_one(self):
         for name, kind, body in self.bodies():

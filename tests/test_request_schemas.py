@@ -17,7 +17,8 @@ from apps.authentication import services as authentication
 from apps.payments.tests.factories import make_completed_transaction
 from apps.users.tests.factories import make_staff
 from tests.support.cases import ApiTestCase
-from tests.support.openapi import GeneratedRequestsTestCase, as_json_schema
+from tests.support.openapi import GeneratedRequestsTestCase
+from tests.support.openapi_document import as_json_schema
 from tests.support.stripe import StripeTestCase
 
 EXAMPLES: Final = 12

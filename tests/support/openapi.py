@@ -29,18 +29,3 @@ class GeneratedRequestsTestCase(StripeTestCase, ApiTestCase):
         """The operations of the served document; a broken one raises here."""
         loaded = schemathesis.openapi.from_wsgi("/api/schema/", application)
         return [result.ok() for result in loaded.get_all_operations()]  # type: ignore[union-attr]
-
-
-def as_json_schema(schema: Any, document: dict[str, Any]) -> Any:
-    """A schema of an OpenAPI 3.0 document as JSON Schema: references resolved, and null among the types."""
-    if isinstance(schema, list):
-        return [as_json_schema(each, document) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        name = schema["$ref"].rpartition("/")[2]
-        return as_json_schema(document["components"]["schemas"][name], document)
-    plain = {name: as_json_schema(value, document) for name, value in schema.items()}
-    if plain.pop("nullable", False) and "type" in plain:
-        plain["type"] = [plain["type"], "null"]
-    return plain
