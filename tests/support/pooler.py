@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 CLIENTS: Final = 400
 CONNECTIONS: Final = 20
+OF_THE_SERVER: Final = ("HOST", "PORT", "OPTIONS", "POOLED")  # what of a connection says where it leads
 PORT: Final = 6432  # in the name of the socket alone: no port of the machine is taken
 
 CONFIGURATION: Final = """
@@ -27,6 +28,7 @@ logfile = {folder}/pgbouncer.log
 auth_type = any
 pool_mode = transaction
 max_client_conn = {clients}
+listen_backlog = {clients}
 default_pool_size = {connections}
 """
 
@@ -84,9 +86,8 @@ def setup_databases(setup: Callable[..., Any], **options: Any) -> Any:
     from django.core.management import call_command
     from django.db import connection
 
-    through = {name: connection.settings_dict[name] for name in ("HOST", "PORT", "OPTIONS", "POOLED")}
-    connection.close()
-    connection.settings_dict |= {name: settings.DATABASE_DIRECT[name] for name in through}
+    through = {name: connection.settings_dict[name] for name in OF_THE_SERVER}
+    _lead_to_postgresql()
     databases = setup(**options)
     connection.close()
     settings.DATABASE_DIRECT["NAME"] = connection.settings_dict["NAME"]
@@ -97,16 +98,20 @@ def setup_databases(setup: Callable[..., Any], **options: Any) -> Any:
 
 def end_connections() -> None:
     """Lead to PostgreSQL itself again, and end what the pooler keeps open, so that databases can be dropped."""
-    from django.conf import settings
     from django.db import connection
 
-    connection.close()
-    connection.settings_dict |= {
-        name: settings.DATABASE_DIRECT[name] for name in ("HOST", "PORT", "OPTIONS", "POOLED")
-    }
+    _lead_to_postgresql()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
             " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
     connection.close()
+
+
+def _lead_to_postgresql() -> None:
+    from django.conf import settings
+    from django.db import connection
+
+    connection.close()
+    connection.settings_dict |= {name: settings.DATABASE_DIRECT[name] for name in OF_THE_SERVER}

@@ -139,9 +139,12 @@ class OneKeyRaceTests(RaceTestCase):
     def test_the_same_race_catches_a_loser_who_does_not_look_again(self):
         with (
             patch.object(services, "redeem_once", redeem_without_a_second_look),
-            self.assertLogs("django.request", "ERROR"),  # the schema's guard stops what the twin lets through
+            self.assertLogs("django.request", "ERROR") as logged,
         ):
             outcomes = [self.race(uses) for uses in (1, 10, 1)]
+            # The schema's guard stops what the twin lets through, where two meet: not in every round behind a pooler.
+            while not logged.records and len(outcomes) < 10:
+                outcomes.append(self.race(uses=10))
         self.assertTrue(all(outcome["taken"] == 1 for outcome in outcomes), outcomes)
         self.assertTrue(any(outcome["lost"] for outcome in outcomes), outcomes)
 
