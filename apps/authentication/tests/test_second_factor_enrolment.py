@@ -1,6 +1,7 @@
 """Setting up the first second factor, and looking after what one has."""
 
 import time
+from base64 import b32decode
 
 import time_machine
 from django.contrib.admin.models import LogEntry
@@ -31,8 +32,6 @@ from .second_factor import (
 
 def code_for(secret: str) -> str:
     """The code that an app shows into which this secret was typed."""
-    from base64 import b32decode
-
     app = TOTP(b32decode(secret.replace(" ", "")))
     app.time = time.time()
     return f"{app.token():06}"
