@@ -20,7 +20,7 @@ from apps.core.backoffice.counting import is_row_number
 from apps.core.backoffice.extensible import ExtensibleAdmin
 from apps.core.backoffice.filters import DayRangeFilter
 from apps.core.backoffice.lists import BoundedAdmin
-from apps.core.backoffice.pages import PageAdmin
+from apps.core.backoffice.pages import PageAdmin, page_cache
 from apps.core.backoffice.read_only import LogsEachRow
 from apps.core.backoffice.search import MOST_HITS, Finder, Hit, register
 from apps.core.backoffice.second_factor import ask_fresh_proof
@@ -122,9 +122,7 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin, BoundedAdmin):  # type: ignore
 
     def _is_out_of_reach(self, request: HttpRequest, user: User) -> bool:
         """Whether this member of staff may not touch a user; looked up once for a page that is only shown."""
-        known: dict[int, bool] = {}
-        if request.method == "GET":
-            known = request.__dict__.setdefault("_users_out_of_reach", known)
+        known: dict[int, bool] = page_cache(request, "_users_out_of_reach")
         if user.pk not in known:
             known[user.pk] = self.out_of_reach(request).filter(pk=user.pk).exists()
         return known[user.pk]

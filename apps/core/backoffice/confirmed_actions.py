@@ -27,6 +27,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from apps.core.backoffice.addresses import link, page_address, row_address
 from apps.core.backoffice.counting import is_row_number
 from apps.core.backoffice.lists import BoundedAdmin
+from apps.core.backoffice.pages import page_cache
 from apps.core.backoffice.second_factor import ask_fresh_proof
 from apps.core.errors import DomainError
 from apps.core.logs import redact
@@ -189,9 +190,7 @@ class ConfirmedActionsAdmin(BoundedAdmin):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """The row of a page, read once for a page that is only shown: for its buttons, and for itself."""
-        if request.method != "GET":
-            return super().get_object(request, object_id, from_field)
-        rows: dict[Any, Any] = request.__dict__.setdefault("_rows_shown", {})
+        rows = page_cache(request, "_rows_shown")
         key = (self.model, object_id, from_field)
         if key not in rows:
             rows[key] = super().get_object(request, object_id, from_field)

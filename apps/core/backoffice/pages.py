@@ -42,6 +42,17 @@ class Part:
         return f"{list_address(self.model)}?{self.parameter}={row.pk}"
 
 
+def page_cache(request: HttpRequest, name: str) -> dict[Any, Any]:
+    """What was read under this name for a page that is only shown, so that it is read once.
+
+    For a request that writes it is always empty.
+    """
+    cache: dict[Any, Any] = {}
+    if request.method == "GET":
+        cache = request.__dict__.setdefault(name, cache)
+    return cache
+
+
 def parts_of(request: HttpRequest, row: Any, parts: Sequence[Part]) -> list[dict[str, Any]]:
     """The parts that the user may see, for the template: a query for each, and one for all counts."""
     shown = [part for part in parts if request.user.has_perm(part.permission)]
