@@ -7,16 +7,9 @@ from django.utils import timezone
 
 from apps.core.backoffice.pages import Part
 from apps.users.admin import UserAdmin
-from apps.vouchers import codes
+from apps.vouchers import codes, selectors
 from apps.vouchers.models import Voucher, VoucherUsage
 from apps.vouchers.type_names import service_name
-
-
-def vouchers_of(person: Any) -> QuerySet[Voucher]:
-    """The vouchers that a person owns, newest first."""
-    return (
-        Voucher.objects.filter(user=person).select_related("voucher_type").order_by("-purchase_date", "-id")
-    )
 
 
 def redemptions_of(person: Any) -> QuerySet[VoucherUsage]:
@@ -30,7 +23,7 @@ def extend_person_screen() -> None:
         Part(
             "Vouchers",
             Voucher,
-            vouchers_of,
+            selectors.vouchers_of,
             (
                 ("code", lambda voucher: codes.mask_code(voucher.code)),
                 ("type", lambda voucher: voucher.sold_as),
