@@ -42,13 +42,6 @@ from apps.vouchers.states import VOID, Hold, InactiveReason, VoucherStatus, stat
 from apps.vouchers.type_names import service_name
 
 LONGEST_EXTENSION: Final = timedelta(days=36_500)  # as long as a type may be valid
-WHY_INACTIVE_FOR_STAFF: Final = {
-    InactiveReason.REFUND_PENDING: "Refund under way",
-    InactiveReason.REFUNDED: "Refunded",
-    InactiveReason.DISPUTED: "Disputed by the buyer's bank",
-    InactiveReason.WITHDRAWN: "Service withdrawn",
-    InactiveReason.BY_STAFF: "Suspended or voided by staff",
-}
 HOLDS_IN_WORDS: Final = {
     Hold.VOIDED: "Voided by staff",
     Hold.REFUNDED: "Refunded",
@@ -56,6 +49,10 @@ HOLDS_IN_WORDS: Final = {
     Hold.REFUND_PENDING: "Refund under way",
     Hold.WITHDRAWN: "Service withdrawn",
     Hold.SUSPENDED: "Suspended by staff",
+}
+WHY_INACTIVE_FOR_STAFF: Final = {
+    **{hold.inactive_reason: words for hold, words in HOLDS_IN_WORDS.items()},
+    InactiveReason.BY_STAFF: "Suspended or voided by staff",
 }
 STATUS_COLOURS = {
     "Active": "success",
