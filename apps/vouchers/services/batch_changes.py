@@ -54,7 +54,7 @@ class BatchChange(models.TextChoices):
 
 
 class Outcome(models.TextChoices):
-    """What becomes of a voucher, by the first of these that holds for it; else it is changed."""
+    """What becomes of a voucher, in the order in which it is shown; `_outcome` says which of them comes first."""
 
     CHANGED = "changed"
     UNCHANGED = "unchanged", "Left alone: as wanted already"
@@ -239,12 +239,12 @@ def _change_chunk(change: BatchChange, operation: BulkOperation, voucher_ids: li
         "reason": operation.reason,
         "details": {OPERATION: operation.pk},
     }
-    changed = by_outcome.get(Outcome.CHANGED, [])
+    changed = by_outcome[Outcome.CHANGED]  # counted even where there is none
     if change == BatchChange.REASSIGN:
         reassign_vouchers(changed, new_owner_id=new_owner, **about)
     else:
         change_holds(changed, _NEW_HOLDS[change], **about)
-    return {outcome.value: len(each) for outcome, each in ({Outcome.CHANGED: changed} | by_outcome).items()}
+    return {outcome.value: len(each) for outcome, each in by_outcome.items()}
 
 
 def _lock_new_owner(user_id: int) -> None:
