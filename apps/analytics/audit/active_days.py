@@ -8,7 +8,7 @@ from django.db import connection
 
 from apps.analytics.models import ErasedSignIn
 from apps.analytics.periods import ALL_DAYS
-from apps.analytics.selectors.active_users import counted_until
+from apps.analytics.selectors.coverage import states_now
 from apps.analytics.selectors.rows import local_day
 from apps.analytics.services.daily_figures.active_days import days_of_rows, gaps_of_days
 from apps.users.models import User
@@ -17,7 +17,7 @@ from .rule import MAX_LISTED, Finding, Rule
 
 
 def _check(now: datetime) -> Finding:
-    until = counted_until()
+    until = states_now().values_list("active_until", flat=True).first()
     if until is None:
         return Finding()
     notes = [

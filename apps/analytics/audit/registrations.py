@@ -4,14 +4,14 @@ from datetime import datetime
 
 from apps.analytics.models import DailyRegistrations
 from apps.analytics.periods import ALL_DAYS
-from apps.analytics.selectors.active_users import states
+from apps.analytics.selectors.coverage import states_now
 from apps.analytics.services.daily_figures.registrations import registrations
 
 from .rule import MAX_LISTED, Finding, Rule
 
 
 def _check(now: datetime) -> Finding:
-    until = states().values_list("registered_until", flat=True).first()
+    until = states_now().values_list("registered_until", flat=True).first()
     if until is None:
         return Finding()
     counted = dict(DailyRegistrations.objects.values_list("day", "users"))

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.db.models import Count, DateField, DateTimeField, Exists, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
 
-from apps.analytics.models import ActiveDay, ActiveGap, ErasedSignIn, FiguresState
+from apps.analytics.models import ActiveDay, ActiveGap, ErasedSignIn
 from apps.analytics.periods import Period
 from apps.core.prepared_queries import PreparedQuery
 from apps.payments.models import Transaction
@@ -19,17 +19,6 @@ from apps.vouchers.models import UsageReversal, VoucherUsage
 from apps.vouchers.selectors import without_reversed
 
 from .rows import AnyRanges, Books, Moment, within
-
-
-def states() -> QuerySet[FiguresState]:
-    """The state of the roll-up, if it can be used: as coverage_of."""
-    zone, now = timezone.get_default_timezone_name(), timezone.now()
-    return FiguresState.objects.filter(time_zone=zone, counted_until__lte=now)
-
-
-def counted_until() -> datetime | None:
-    """Until when active days are counted, or None if they are not."""
-    return states().values_list("active_until", flat=True).first()
 
 
 def gaps_of(first: Any, last: Any, *, by_begin: bool) -> QuerySet[ActiveGap]:

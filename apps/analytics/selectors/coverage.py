@@ -24,11 +24,11 @@ from django.utils import timezone
 
 from apps.analytics.models import CountedDay, CountedOwner, FiguresState
 from apps.analytics.periods import Period
-from apps.core.prepared_queries import PreparedQuery
+from apps.core.prepared_queries import Parameter, PreparedQuery
 from apps.payments.models import Dispute, Refund
 from apps.users.models import User
 
-from .rows import Ranges, flag
+from .rows import Moment, Ranges, flag
 
 DAY: Final = timedelta(days=1)
 
@@ -81,9 +81,21 @@ class _State(NamedTuple):
     version: int
 
 
+def usable_states(zone: str | Parameter, now: Moment) -> QuerySet[FiguresState]:
+    """The state of the roll-up if figures may go by it: it counts the days of this zone, and until `now` at most.
+
+    One of a moment to come was counted by a wrong clock, and lacks what happened since.
+    """
+    return FiguresState.objects.filter(time_zone=zone, counted_until__lte=now).order_by()
+
+
+def states_now() -> QuerySet[FiguresState]:
+    """The state of the roll-up if figures may go by it now."""
+    return usable_states(timezone.get_default_timezone_name(), timezone.now())
+
+
 def _state(zone: Any, now: Any, first: Any, last: Any) -> QuerySet[FiguresState, Any]:
-    # One of a moment to come was counted by a wrong clock, and lacks what happened since.
-    states = FiguresState.objects.filter(time_zone=zone, counted_until__lte=now).order_by()
+    states = usable_states(zone, now)
     days = CountedDay.objects.filter(day__gte=first, day__lte=last)
     changed_since = {"updated_at__gte": OuterRef("counted_until")}
     return states.values_list(

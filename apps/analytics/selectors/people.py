@@ -17,13 +17,14 @@ from django.db.models import (
 )
 from django.utils import timezone
 
-from apps.analytics.models import DailyRegistrations, FiguresState
+from apps.analytics.models import DailyRegistrations
 from apps.analytics.periods import Period
 from apps.core.prepared_queries import PreparedQuery, count_subquery
 from apps.core.snapshots import one_moment
 from apps.users.models import User
 
 from .active_users import active_difference, count_rows, gaps_of, is_counted_by_begin
+from .coverage import usable_states
 from .rows import within
 
 
@@ -87,18 +88,14 @@ def _query(*, by_begin: bool) -> PreparedQuery[_Counted]:
     def build(zone: Any, now: Any, first: Any, last: Any, start: Any, end: Any) -> QuerySet[Any, Any]:
         since = User.objects.filter(date_joined__gte=OuterRef("registered_until"))
         days = DailyRegistrations.objects.all()
-        return (
-            FiguresState.objects.filter(time_zone=zone, counted_until__lte=now)
-            .order_by()
-            .values_list(
-                "active_until",
-                "registered_until",
-                _sum_of_users(gaps_of(first, last, by_begin=by_begin)),
-                _sum_of_users(days),
-                _sum_of_users(days.filter(day__gte=first, day__lte=last)),
-                count_subquery(since),
-                count_subquery(since.filter(within("date_joined", [(start, end)]))),
-            )
+        return usable_states(zone, now).values_list(
+            "active_until",
+            "registered_until",
+            _sum_of_users(gaps_of(first, last, by_begin=by_begin)),
+            _sum_of_users(days),
+            _sum_of_users(days.filter(day__gte=first, day__lte=last)),
+            count_subquery(since),
+            count_subquery(since.filter(within("date_joined", [(start, end)]))),
         )
 
     return PreparedQuery(
