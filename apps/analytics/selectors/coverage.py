@@ -6,7 +6,6 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from django.db.models import (
-    Aggregate,
     BigAutoField,
     CharField,
     Count,
@@ -17,8 +16,6 @@ from django.db.models import (
     Min,
     OuterRef,
     QuerySet,
-    Subquery,
-    Value,
 )
 from django.utils import timezone
 
@@ -28,7 +25,7 @@ from apps.core.prepared_queries import Parameter, PreparedQuery
 from apps.payments.models import Dispute, Refund
 from apps.users.models import User
 
-from .rows import Moment, Ranges, flag
+from .rows import Moment, Ranges, aggregate_subquery, flag
 
 DAY: Final = timedelta(days=1)
 
@@ -100,7 +97,7 @@ def _state(zone: Any, now: Any, first: Any, last: Any) -> QuerySet[FiguresState,
     changed_since = {"updated_at__gte": OuterRef("counted_until")}
     return states.values_list(
         "counted_until",
-        *(_aggregate(days, function) for function in (Count("day"), Min("day"), Max("day"))),
+        *(aggregate_subquery(days, function) for function in (Count("day"), Min("day"), Max("day"))),
         flag(
             Exists(Refund.objects.filter(**changed_since)) | Exists(Dispute.objects.filter(**changed_since))
         ),
@@ -139,10 +136,6 @@ def coverage_of(period: Period) -> Coverage:
     return Coverage(
         counted, list(_gaps(counted, period)), state.counted_until, state.returns_changed, state.version
     )
-
-
-def _aggregate(days: QuerySet[CountedDay], function: Aggregate) -> Subquery:
-    return Subquery(days.order_by().values(all=Value(1)).annotate(value=function).values("value"))
 
 
 def _runs(days: Iterable[date]) -> Iterator[Period]:

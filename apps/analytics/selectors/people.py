@@ -4,17 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from django.db.models import (
-    CharField,
-    Count,
-    DateField,
-    DateTimeField,
-    OuterRef,
-    QuerySet,
-    Subquery,
-    Sum,
-    Value,
-)
+from django.db.models import CharField, Count, DateField, DateTimeField, OuterRef, QuerySet, Sum
 from django.utils import timezone
 
 from apps.analytics.models import DailyRegistrations
@@ -25,7 +15,7 @@ from apps.users.models import User
 
 from .active_users import active_difference, count_rows, gaps_of, is_counted_by_begin
 from .coverage import usable_states
-from .rows import within
+from .rows import aggregate_subquery, within
 
 
 @dataclass(frozen=True)
@@ -91,9 +81,9 @@ def _query(*, by_begin: bool) -> PreparedQuery[_Counted]:
         return usable_states(zone, now).values_list(
             "active_until",
             "registered_until",
-            _sum_of_users(gaps_of(first, last, by_begin=by_begin)),
-            _sum_of_users(days),
-            _sum_of_users(days.filter(day__gte=first, day__lte=last)),
+            aggregate_subquery(gaps_of(first, last, by_begin=by_begin), Sum("users")),
+            aggregate_subquery(days, Sum("users")),
+            aggregate_subquery(days.filter(day__gte=first, day__lte=last), Sum("users")),
             count_subquery(since),
             count_subquery(since.filter(within("date_joined", [(start, end)]))),
         )
@@ -108,10 +98,6 @@ def _query(*, by_begin: bool) -> PreparedQuery[_Counted]:
         start=DateTimeField(),
         end=DateTimeField(),
     )
-
-
-def _sum_of_users(rows: QuerySet[Any]) -> Subquery:
-    return Subquery(rows.order_by().values(all=Value(1)).annotate(sum=Sum("users")).values("sum"))
 
 
 _BY_BEGIN: Final = _query(by_begin=True)

@@ -12,7 +12,19 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db.models import Count, DurationField, Exists, F, OuterRef, Q, QuerySet, Sum
+from django.db.models import (
+    Aggregate,
+    Count,
+    DurationField,
+    Exists,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+)
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
@@ -113,6 +125,11 @@ def with_cents(row: Row) -> Row:
 def flag(condition: Q) -> Any:
     """A condition as a column of `values_list`, which takes one though its types do not say so."""
     return condition
+
+
+def aggregate_subquery(rows: QuerySet[Any], function: Aggregate) -> Subquery:
+    """An aggregate over all of the rows as a column of another query."""
+    return Subquery(rows.order_by().values(all=Value(1)).annotate(value=function).values("value"))
 
 
 def local_day(moment: str) -> TruncDate:
