@@ -14,7 +14,6 @@ from django.db.models import (
     DateTimeField,
     DecimalField,
     DurationField,
-    Field,
     IntegerField,
     QuerySet,
     Value,
@@ -46,10 +45,10 @@ def figures_since(owner: User | None, coverage: Coverage, now: datetime, *, brie
 
     One query for each run of these days.
     """
-    figures: list[Row] = []
     since = coverage.since
     if since is None:
         return []
+    figures: list[Row] = []
     for start, end in coverage.ranges:
         # A range that is over before `since` has nothing new: it begins at its end.
         new = min(max(start, since), end)
@@ -88,23 +87,18 @@ def _with_all(figures: QuerySet[Any, Any], names: tuple[str, ...]) -> QuerySet[A
 
 
 class _Constant(Cast):
-    """A value of a type as a column, by which no rows are grouped."""
+    """A value as a column of a type, which a UNION needs even where there is none; by it no rows are grouped."""
 
     def get_group_by_cols(self) -> list[Any]:
         return []
 
 
-def constant(value: Any, kind: "Field[Any, Any]") -> Cast:
-    """A value as a column of this type, which a UNION needs even where there is none."""
-    return _Constant(Value(value), kind)
-
-
 def _nothing(name: str) -> Any:
     """No figure of a name, of the type that the others have."""
     if name in MONEY:
-        return constant(0, DecimalField(max_digits=20, decimal_places=2))
+        return _Constant(Value(0), DecimalField(max_digits=20, decimal_places=2))
     if name == TIME:
-        return constant(None, DurationField())
+        return _Constant(Value(None), DurationField())
     return Value(0, output_field=IntegerField())
 
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any, Final, Generic, TypeVar
 
 from django.db.models import DecimalField, F, Q, QuerySet, Sum
+from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from apps.analytics.models import UnusedValue
@@ -192,7 +193,7 @@ def _expired(period: Period, now: datetime) -> Iterator[Expired]:
         sums = UnusedValue.objects.filter(
             is_sold=True, expires_on__gte=closed.first, expires_on__lte=closed.last
         )
-        yield from _summed(sums, "expires_on", Sum("value"), sign=1)
+        yield from _summed(sums, F("expires_on"), Sum("value"), sign=1)
         changed = sold.filter(pk__in=changed_vouchers(coverage.since, now, issued_in=coverage.live_ranges))
         noted = changed.filter(
             counted__status__in=WITH_VALUE,
@@ -200,7 +201,7 @@ def _expired(period: Period, now: datetime) -> Iterator[Expired]:
             counted__expires_on__lte=closed.last,
         )
         counted = Sum(F("face_value") * F("counted__uses_remaining"))
-        yield from _summed(noted, "counted__expires_on", counted, sign=-1)
+        yield from _summed(noted, F("counted__expires_on"), counted, sign=-1)
         yield from _expired_rows(changed, closed.start, closed.end, now)
     if period.first <= today <= period.last:
         yield from _expired_rows(sold, start_of(today), start_of(today + timedelta(days=1)), now)
@@ -214,8 +215,8 @@ def _expired_rows(
     yield from _summed(expired, local_day("expiry_date"), value, sign=1)
 
 
-def _summed(rows: QuerySet[Any], day: Any, value: Sum, *, sign: int) -> Iterator[Expired]:
-    days = rows.order_by().annotate(on_day=F(day) if isinstance(day, str) else day)
+def _summed(rows: QuerySet[Any], day: F | TruncDate, value: Sum, *, sign: int) -> Iterator[Expired]:
+    days = rows.order_by().annotate(on_day=day)
     sums = days.values_list("on_day", "currency", "total_uses").annotate(sum=value)
     for on_day, currency, total_uses, amount in sums:
         yield on_day, currency, total_uses, sign * cents(amount)
