@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from django.db.models import F
@@ -12,12 +13,13 @@ from apps.analytics.selectors.changes import (
     all_counted_returns,
     changed_returns,
     changed_vouchers,
+    return_differences,
     returns_in,
     status_now,
 )
 from apps.analytics.selectors.coverage import Coverage, coverage_of
+from apps.analytics.selectors.live import additions
 from apps.analytics.selectors.metrics import MONEY, NAMES, OF_OWNER, cents
-from apps.analytics.selectors.reports import figures_since
 from apps.analytics.selectors.rows import Books, all_figures, local_day, read, within
 from apps.analytics.services.daily_figures.counting import Sums
 from apps.vouchers.models import Voucher
@@ -39,7 +41,9 @@ def _differences(
     books: Books, model: Any, names: Sequence[str], coverage: Coverage, now: datetime
 ) -> Iterator[str]:
     """Each figure of a day, type and currency that is not what the rows add up to."""
-    rolled_up = Sums(figures_since(books, coverage, now))
+    assert coverage.since is not None
+    new = additions(books, coverage.ranges, coverage.ranges_since, coverage.since, now)
+    rolled_up = Sums(chain(read(*new), return_differences(books, coverage)))
     for row in model.objects.values(*books.owner_key, "day", "voucher_type", "currency", *names):
         rolled_up.add({**row, "type_id": row["voucher_type"]})
     counted = Sums(read(*all_figures(books, coverage.ranges, now)))

@@ -15,7 +15,7 @@ from apps.vouchers.models import Voucher, VoucherType
 
 from . import changes, live, rows
 from .counted import TypeRow, counted_by_day, counted_by_type
-from .coverage import Coverage, coverage_of, is_counted_apart
+from .coverage import coverage_of, is_counted_apart
 from .metrics import DayFigures, Metrics, MetricsReport, Row, SoldType, TypeFigures
 from .rows import Books
 
@@ -79,14 +79,6 @@ def vouchers_active(now: datetime) -> int:
             issued = Voucher.objects.filter(rows.within("purchase_date", coverage.live_ranges))
             number += issued.redeemable(now).count()
         return int(number)
-
-
-def figures_since(books: Books, coverage: Coverage, now: datetime) -> Iterable[Row]:
-    """What has to be added to the roll-up's figures of the days that are counted, of all the books at once."""
-    if coverage.since is None or not coverage.counted:
-        return
-    yield from rows.read(*live.additions(books, coverage.ranges, coverage.ranges_since, coverage.since, now))
-    yield from changes.return_differences(books, coverage)
 
 
 def _report(
