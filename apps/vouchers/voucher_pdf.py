@@ -4,7 +4,7 @@ The page says what held when it was printed: a voucher that can't be redeemed th
 Its code stands on the page alone, not in what the document says of itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -59,14 +59,9 @@ def vouchers_pdf(vouchers: Iterable[Voucher], paper: Paper) -> bytes:
         return sheets_pdf(vouchers, size=pdf.LETTER)
     size, draw = (SLIP, _slip) if paper == Paper.SLIP else (pdf.A5_LANDSCAPE, _page)
     now = timezone.now()
-    index = -1
     with new_document(size, title="Voucher") as page:
-        for index, voucher in enumerate(vouchers):
-            if index:
-                page.next_page()
+        for _, voucher in _in_places(page, vouchers, per_page=1):
             draw(page, voucher, now)
-        if index < 0:
-            raise ValueError("There is no voucher to print.")
         return page.pdf()
 
 
@@ -76,19 +71,27 @@ def sheets_pdf(vouchers: Iterable[Voucher], *, size: tuple[float, float] = pdf.A
     Raises ValueError for none at all. Takes about 13 ms a voucher, for which other PDFs of this process wait.
     """
     now = timezone.now()
-    index = -1
     with new_document(size, title="Vouchers") as sheet:
-        for index, voucher in enumerate(vouchers):
-            place = index % (COLUMNS * ROWS)
+        for place, voucher in _in_places(sheet, vouchers, per_page=COLUMNS * ROWS):
             if place == 0:
-                if index:
-                    sheet.next_page()
                 _cutting_lines(sheet)
             row, column = divmod(place, COLUMNS)
             _ticket(sheet, column * sheet.width / COLUMNS, row * sheet.height / ROWS, voucher, now)
-        if index < 0:
-            raise ValueError("There is no voucher to print.")
         return sheet.pdf()
+
+
+def _in_places(
+    page: PdfDocument, vouchers: Iterable[Voucher], *, per_page: int
+) -> Iterator[tuple[int, Voucher]]:
+    """Each voucher with its place on a page, from 0; behind a full page begins the next. Raises ValueError for none."""
+    index = -1
+    for index, voucher in enumerate(vouchers):
+        place = index % per_page
+        if index and place == 0:
+            page.next_page()
+        yield place, voucher
+    if index < 0:
+        raise ValueError("There is no voucher to print.")
 
 
 @dataclass(frozen=True)
