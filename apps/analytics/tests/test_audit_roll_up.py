@@ -1,10 +1,9 @@
 """The audit and the roll-up: a wrong one is noticed, and one command repairs it; what happens meanwhile is no fault."""
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from io import StringIO
+from itertools import cycle
 from typing import Any
 from unittest.mock import patch
 
@@ -25,16 +24,16 @@ from apps.analytics.models import (
     UnusedValue,
 )
 from apps.analytics.services import daily_figures
-from apps.analytics.services.daily_figures import jobs, owners, state
+from apps.analytics.services.daily_figures import jobs, owners
 from apps.core import leases
 from apps.core.models import Lease
 from apps.core.snapshots import snapshot
-from apps.payments.tests.money import PaidTestCase
 from apps.vouchers.tests.factories import make_type
 from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase, RaceTestCase
 
 from .books import BooksTestCase, count_until_now
+from .business import BusinessTestCase, not_locked
 
 
 def rebuild(*arguments: str) -> str:
@@ -135,7 +134,7 @@ class JobTests(RaceTestCase):
         self.assertFalse(CountedDay.objects.exists())
 
 
-class CountingDuringBusinessTests(PaidTestCase, RaceTestCase):
+class CountingDuringBusinessTests(BusinessTestCase):
     """The roll-up is counted, and audited, while people buy, redeem and ask for refunds."""
 
     def audits_during_business(self, number: int, broken: Any = None) -> list[set[str]]:
@@ -144,38 +143,19 @@ class CountingDuringBusinessTests(PaidTestCase, RaceTestCase):
         vouchers = list(self.buy(3).vouchers)
         for _ in daily_figures.rebuild():
             pass
-        closed = threading.Event()
-        self.turns = self.counted = 0
+        turns = cycle(vouchers[:2])
 
-        def redeem() -> None:
-            while not closed.is_set():
-                self.redeem(vouchers[self.turns % 2])
-                self.turns += 1
+        def look() -> set[str]:
+            with snapshot():
+                return set(broken_rules("daily_figures", "figures_shown", "active_days"))
 
-        def sell() -> None:
-            while not closed.is_set():
-                self.ask(self.buy(2))
-
-        def count() -> None:
-            while not closed.is_set():
-                if self.counted % 3 == 2:
-                    jobs.count_day(timezone.localdate())
-                daily_figures.update()
-                self.counted += 1
-
-        def look() -> list[set[str]]:
-            findings: list[set[str]] = []
-            try:
-                while len(findings) < number and not any(findings):
-                    with snapshot():
-                        findings.append(set(broken_rules("daily_figures", "figures_shown", "active_days")))
-                return findings
-            finally:
-                closed.set()
-
-        with patch.object(jobs, "locked_state", broken or state.locked_state):
-            findings: Any = self.together(look, redeem, sell, count)[0]
-        return list(findings)
+        return self.looks_during_business(
+            look,
+            number,
+            lambda: self.redeem(next(turns)),
+            lambda: self.ask(self.buy(2)),
+            broken=broken,
+        )
 
     def test_every_look_is_at_figures_that_are_right(self) -> None:
         self.assertEqual(
@@ -186,8 +166,4 @@ class CountingDuringBusinessTests(PaidTestCase, RaceTestCase):
         self.assertEqual(broken_rules(), {})
 
     def test_counting_that_is_no_transaction_is_caught(self) -> None:
-        @contextmanager
-        def not_locked() -> Iterator[FiguresState]:
-            yield FiguresState.objects.get()
-
         self.assertTrue(any(self.audits_during_business(100, broken=not_locked)))

@@ -22,9 +22,7 @@ from apps.analytics.services import daily_figures
 from apps.analytics.services.daily_figures import jobs, owners, voucher_notes
 from apps.analytics.services.daily_figures.state import locked_state
 from apps.core import bulk_operations
-from apps.payments.models import (
-    Refund,
-)
+from apps.payments.models import Refund
 from apps.users.models import User
 from apps.users.tests.factories import make_customer, make_other_customer, make_staff
 from apps.vouchers.models import UsageReversal

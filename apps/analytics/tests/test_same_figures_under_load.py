@@ -1,12 +1,9 @@
 """While people buy, redeem and return, and the roll-up is counted, all places show what plain SQL adds up to."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Any, Final
-from unittest.mock import patch
 
 from django.db import connection
 from django.db.models import F
@@ -15,18 +12,16 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.analytics.exports import DAILY_FIGURES
-from apps.analytics.models import FiguresState
 from apps.analytics.periods import days_until
 from apps.analytics.services import daily_figures
-from apps.analytics.services.daily_figures import jobs, state
 from apps.core.money import format_amount
 from apps.core.snapshots import snapshot
 from apps.payments.models import Refund, Transaction
-from apps.payments.tests.money import PaidTestCase
 from apps.vouchers import services
 from apps.vouchers.models import Voucher, VoucherUsage
 from apps.vouchers.tests.factories import make_type
-from tests.support.cases import RaceTestCase
+
+from .business import BusinessTestCase, not_locked
 
 DAYS: Final = 3  # so that midnight may pass
 COLUMNS: Final = {"purchases": "purchases", "issued": "vouchers issued", "redemptions": "redemptions"}
@@ -58,7 +53,7 @@ def by_sql() -> Figures:
     return figures
 
 
-class SameFiguresUnderLoadTests(PaidTestCase, RaceTestCase):
+class SameFiguresUnderLoadTests(BusinessTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.of_staff = self.signed_in(self.staff)
@@ -129,49 +124,24 @@ class SameFiguresUnderLoadTests(PaidTestCase, RaceTestCase):
         Refund.objects.update(finished_at=F("finished_at") - hour)
         for _ in daily_figures.rebuild():
             pass
-        closed = threading.Event()
-        self.turns = self.counted = 0
+        turns = count()
 
         def redeem() -> None:
-            while not closed.is_set():
-                self.redeem(vouchers[self.turns % 2])
-                self.turns += 1
-                if self.turns % 5 == 0:
-                    last = VoucherUsage.objects.latest("pk").pk
-                    services.reverse_usage(usage_id=last, actor=self.staff, reason="A slip")
+            turn = next(turns)
+            self.redeem(vouchers[turn % 2])
+            if turn % 5 == 4:
+                last = VoucherUsage.objects.latest("pk").pk
+                services.reverse_usage(usage_id=last, actor=self.staff, reason="A slip")
 
         def sell() -> None:
-            while not closed.is_set():
-                self.refund(self.buy(2))
-                self.buy(1)
+            self.refund(self.buy(2))
+            self.buy(1)
 
-        def count() -> None:
-            while not closed.is_set():
-                if self.counted % 3 == 2:
-                    jobs.count_day(timezone.localdate())
-                daily_figures.update()
-                self.counted += 1
-
-        def look() -> list[list[Any]]:
-            looks: list[list[Any]] = []
-            try:
-                while len(looks) < number and not any(looks):
-                    looks.append(self.differences())
-                return looks
-            finally:
-                closed.set()
-
-        with patch.object(jobs, "locked_state", broken or state.locked_state):
-            looks: Any = self.together(look, redeem, sell, count)[0]
-        return list(looks)
+        return self.looks_during_business(self.differences, number, redeem, sell, broken=broken)
 
     def test_api_export_and_admin_show_what_the_rows_add_up_to(self) -> None:
         self.assertEqual(self.look_during_business(3), [[]] * 3)  # each takes as long as several countings
         self.assertGreater(self.counted, 2)
 
     def test_control_counting_that_is_no_transaction_is_caught(self) -> None:
-        @contextmanager
-        def not_locked() -> Iterator[FiguresState]:
-            yield FiguresState.objects.get()
-
         self.assertTrue(any(self.look_during_business(100, broken=not_locked)))
