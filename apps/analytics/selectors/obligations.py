@@ -50,27 +50,27 @@ class _Key:
     is_expired: bool
 
 
-Of = TypeVar("Of", bound=Hashable)
+SumKey = TypeVar("SumKey", bound=Hashable)
 
 
-class _Values(Generic[Of]):
+class _Values(Generic[SumKey]):
     """Sums of face value × uses remaining, each of them with the number of uses by which it is divided."""
 
     def __init__(self) -> None:
-        self.sums: dict[Of, dict[int, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
+        self.sums: dict[SumKey, dict[int, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
 
-    def add(self, key: Of, total_uses: int, value: Decimal | None) -> None:
+    def add(self, key: SumKey, total_uses: int, value: Decimal | None) -> None:
         if value:
             self.sums[key][total_uses] += Fraction(cents(value))
 
-    def of(self, key: Of) -> Decimal:
+    def of(self, key: SumKey) -> Decimal:
         """The sum of the quotients: exact until it is rounded to the cent, half up."""
         parts = self.sums[key].items() if key in self.sums else ()
         exact = sum((dividend / total_uses for total_uses, dividend in parts), Fraction(0))
         return Decimal(math.floor(exact * 100 + Fraction(1, 2))).scaleb(-2)
 
     @property
-    def keys(self) -> set[Of]:
+    def keys(self) -> set[SumKey]:
         """Those of a sum that is not nothing."""
         return {key for key, sums in self.sums.items() if any(sums.values())}
 

@@ -34,6 +34,8 @@ OPERATION: Final = "bulk_operation"  # in the details of an event: the number of
 
 
 class BatchChange(models.TextChoices):
+    """What can be done to all vouchers of a batch."""
+
     HOLD = "hold"
     RELEASE = "release"
     VOID = "void"
