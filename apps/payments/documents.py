@@ -30,6 +30,7 @@ def transaction_document(row: TransactionRow) -> dict[str, Any]:
         "created_at": utc_text(row.created_at),
         "updated_at": utc_text(row.updated_at),
         "completed_at": row.completed_at and utc_text(row.completed_at),
+        "receipt_number": row.receipt_number,
     }
 
 

@@ -98,7 +98,7 @@ def payment_of(user: User, payment_intent_id: str) -> OwnPayment:
 _PAYMENTS: Final = PreparedModelQuery(
     lambda user, intent_id: (
         Transaction.objects.filter(user=user, stripe_payment_intent_id=intent_id)
-        .select_related("voucher_type")
+        .select_related("voucher_type", "receipt")
         .annotate(
             dispute_id=F("disputes__stripe_dispute_id"),
             dispute_outcome=F("disputes__outcome"),

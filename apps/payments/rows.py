@@ -24,6 +24,7 @@ class TransactionRow(NamedTuple):
     created_at: datetime
     updated_at: datetime
     completed_at: datetime | None
+    receipt_number: int | None
     service_type: str
     type_name: str  # as it was at the sale; empty if that was not kept
     type_id: int
@@ -48,14 +49,18 @@ TRANSACTION_COLUMNS: Final = (
     "created_at",
     "updated_at",
     "completed_at",
+    "receipt__number",
     *SOLD_TYPE_COLUMNS,
 )
 
-_of_transaction: Final = attrgetter(*(name.replace("__", ".") for name in TRANSACTION_COLUMNS))
+# Of an instance, the number of its receipt is a property, as there may be none.
+_of_transaction: Final = attrgetter(
+    *(name.replace("receipt__", "receipt_").replace("__", ".") for name in TRANSACTION_COLUMNS)
+)
 
 
 def transaction_row(transaction: Transaction) -> TransactionRow:
-    """The row of an instance. No query where its type was read with it."""
+    """The row of an instance. No query where its type, and the receipt of a paid one, were read with it."""
     return TransactionRow._make(_of_transaction(transaction))
 
 

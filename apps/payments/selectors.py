@@ -27,8 +27,9 @@ Sale = tuple[datetime, int]  # the place of a paid transaction: when it was comp
 
 
 def transactions_of(user: User) -> QuerySet[Transaction]:
-    """The user's transactions with their types, newest first."""
-    return Transaction.objects.owned_by(user).select_related("voucher_type").order_by("-created_at", "-id")
+    """The user's transactions with their types and receipts, newest first."""
+    mine = Transaction.objects.owned_by(user).select_related("voucher_type", "receipt")
+    return mine.order_by("-created_at", "-id")
 
 
 def paid_transaction(transaction_id: int, *, among: QuerySet[Transaction]) -> Transaction:

@@ -65,6 +65,9 @@ class TransactionOutput(AsSold):
     created_at = UTCDateTimeField()
     updated_at = UTCDateTimeField()
     completed_at = UTCDateTimeField(allow_null=True)
+    receipt_number = serializers.IntegerField(
+        allow_null=True, help_text="As printed on the receipt. Null until the payment is completed."
+    )
 
     class Meta:
         model = Transaction
@@ -81,6 +84,7 @@ class TransactionOutput(AsSold):
             "created_at",
             "updated_at",
             "completed_at",
+            "receipt_number",
         )
         read_only_fields = fields
 

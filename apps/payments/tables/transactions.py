@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Round
@@ -142,6 +143,16 @@ class Transaction(WithTypeName):
     @property
     def is_paid(self) -> bool:
         return self.status in PAID
+
+    @property
+    def receipt_number(self) -> int | None:
+        """The number of its receipt; None while it is unpaid, or where the receipt is still to be issued."""
+        if not self.is_paid:
+            return None
+        try:
+            return self.receipt.number
+        except ObjectDoesNotExist:
+            return None
 
     @property
     def amount_left(self) -> Decimal:

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import tag
 
 from apps.payments import services
-from apps.payments.models import SoldVoucher, Transaction
+from apps.payments.models import Receipt, SoldVoucher, Transaction
 from apps.payments.services import receipt_rows, sale_rows
 from apps.payments.tests.factories import make_completed_transaction, make_transaction
 from apps.users.tests.factories import make_user
@@ -55,6 +55,7 @@ class ConfirmTests(StripeTestCase, ApiTestCase):
         self.assertEqual(answer.keys(), {"message", "transaction", "vouchers", "voucher_codes"})
         self.assertEqual(answer["transaction"]["status"], "completed")
         self.assertIsNotNone(answer["transaction"]["completed_at"])
+        self.assertEqual(answer["transaction"]["receipt_number"], Receipt.objects.get().number)
         self.assertEqual(answer["voucher_codes"], [voucher["code"] for voucher in answer["vouchers"]])
         self.assertEqual(len(set(answer["voucher_codes"])), 3)
         for voucher in Voucher.objects.all():

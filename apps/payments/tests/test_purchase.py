@@ -67,6 +67,7 @@ class StartTests(PurchaseTestCase):
                 "created_at",
                 "updated_at",
                 "completed_at",
+                "receipt_number",
             },
         )
         shown = answer["transaction"]

@@ -52,6 +52,32 @@ class NumbersTests(ApiTestCase):
         self.assertEqual(Receipt.objects.get(number=2).amount, 0)
         self.assertEqual(broken_rules(), {})
 
+    def test_the_api_names_it_with_the_transaction_wherever_that_is_shown(self):
+        self.buy()
+        api = self.signed_in(self.customer)
+        unpaid = make_transaction(user=self.customer)
+        free = api.post("/api/vouchers/purchase/", {"voucher_type_id": make_type(price=0).pk}).json()
+        self.assertEqual(free["transaction"]["receipt_number"], 2)
+        shown = {
+            row["id"]: row["receipt_number"] for row in api.get("/api/payments/history/").json()["results"]
+        }
+        expected = {**dict(Receipt.objects.values_list("transaction", "number")), unpaid.pk: None}
+        self.assertEqual(shown, expected)
+        self.assertEqual(sorted(filter(None, shown.values())), [1, 2])
+        for number, receipt_number in expected.items():
+            detail = api.get(f"/api/payments/transaction/{number}/").json()
+            self.assertEqual(detail["receipt_number"], receipt_number)
+        exported = api.get("/api/users/export/").json()["transactions"]
+        self.assertEqual({row["id"]: row["receipt_number"] for row in exported}, expected)
+
+    def test_the_api_has_none_of_a_sale_whose_receipt_is_still_to_be_issued(self):
+        [sale] = self.older_sales(1)
+        api = self.signed_in(self.customer)
+        for address in ("history/", f"transaction/{sale.pk}/"):
+            answer = api.get(f"/api/payments/{address}").json()
+            [shown] = answer.get("results", [answer])
+            self.assertEqual((shown["status"], shown["receipt_number"]), ("completed", None))
+
     def test_a_sale_that_is_not_completed_leaves_no_gap(self):
         self.buy()
         failing = make_transaction(user=self.customer)

@@ -31,6 +31,7 @@ export async function show({ query, signal }) {
       h("h2", {}, t("purchase.payment")),
       facts(
         [t("purchase.number"), String(transaction.id)],
+        [t("purchase.receipt_number"), transaction.receipt_number && String(transaction.receipt_number)],
         [t("purchase.at"), moment(transaction.completed_at ?? transaction.created_at)],
         [t("buy.total"), money(transaction.amount, transaction.currency)],
         [t("purchase.refunded"), Number(transaction.amount_refunded) > 0 ? money(transaction.amount_refunded, transaction.currency) : null],
@@ -59,7 +60,7 @@ function refundPanel(refund) {
 function actions(transaction) {
   const refundable = Number(transaction.amount) > 0 && transaction.vouchers.some((voucher) => voucher.is_valid && voucher.uses_remaining === voucher.total_uses);
   return [
-    actionButton({ symbol: "download", text: t("purchase.receipt"), task: async () => saveFile(await payments.receipt(transaction.id), `receipt-${transaction.id}.pdf`) }),
+    actionButton({ symbol: "download", text: t("purchase.receipt"), task: async () => saveFile(await payments.receipt(transaction.id), `receipt-${transaction.receipt_number ?? transaction.id}.pdf`) }),
     actionButton({
       symbol: "mail",
       text: t("purchase.mail"),
