@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import fields
 from typing import Any
 
@@ -25,6 +26,8 @@ def fault_of(spec: JsonDict) -> Fault:
         raise ValueError("A fault's status is between 400 and 599.")
     if not 0 <= fault.delay <= 300 or not 0 <= fault.effect_then_delay <= 300 or fault.times < 1:
         raise ValueError("delay is 0 to 300 seconds, times at least 1.")
+    if fault.above_per_second < 0:
+        raise ValueError("above_per_second is a number of requests.")
     if not (
         any(statuses) or fault.delay or fault.drop or fault.drops_after_effect or fault.effect_then_delay
     ):
@@ -36,6 +39,10 @@ def take(state: State, method: str, path: str) -> Fault | None:
     """The first fault meant for this request, used up by one. The caller holds the lock."""
     for fault in state.faults:
         if fault.matches(method, path):
+            if fault.above_per_second:
+                if fault.spares(time.monotonic()):
+                    continue
+                return fault
             fault.times -= 1
             if fault.times == 0:
                 state.faults.remove(fault)

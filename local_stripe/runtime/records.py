@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 
 
@@ -53,7 +54,8 @@ class Fault:
     ``drop`` closes the connection before any effect;
     ``effect_then_error`` executes the request, then answers 500 (True) or this status, which is stored
     under the idempotency key as Stripe does; or "drop": the true answer is stored, the connection closed;
-    ``retry_after`` sends this many seconds as Retry-After with an error.
+    ``retry_after`` sends this many seconds as Retry-After with an error;
+    ``above_per_second`` spares so many requests in each second, as a rate limit does, and never ends.
     """
 
     method: str = ""
@@ -66,6 +68,10 @@ class Fault:
     effect_then_error: int | str | bool = False
     effect_then_delay: float = 0.0
     retry_after: int = 0
+    above_per_second: int = 0
+
+    def __post_init__(self) -> None:
+        self._spared: deque[float] = deque()  # when, in seconds of a clock that only goes forward
 
     def matches(self, method: str, path: str) -> bool:
         """Whether the fault applies to a request."""
@@ -74,6 +80,15 @@ class Fault:
         if self.path.startswith("^"):
             return re.search(self.path, path) is not None
         return path.startswith(self.path)
+
+    def spares(self, now: float) -> bool:
+        """Whether the second that ends ``now`` has room for one more request, which then counts."""
+        while self._spared and self._spared[0] <= now - 1:
+            self._spared.popleft()
+        if len(self._spared) >= self.above_per_second:
+            return False
+        self._spared.append(now)
+        return True
 
     @property
     def status_after_effect(self) -> int:

@@ -7,6 +7,8 @@ from typing import Any
 
 import stripe
 
+from local_stripe.runtime.records import Fault
+
 from .support import LocalStripeTestCase, call
 
 PARAMS: Any = {"amount": 1000, "currency": "usd"}
@@ -139,6 +141,18 @@ class FaultTests(LocalStripeTestCase):
             self.client.v1.payment_intents.create({"amount": 400, "currency": "usd"})
         self.assertEqual((refused.exception.headers or {}).get("retry-after"), "3")
         self.client.v1.payment_intents.create({"amount": 400, "currency": "usd"})
+
+    def test_a_rate_refuses_what_goes_above_it_and_nothing_else(self) -> None:
+        self.fault(method="POST", path="/v1/payment_intents", status=429, above_per_second=3)
+        statuses = [self.api("POST", "/v1/payment_intents", PARAMS).status for _ in range(60)]
+        self.assertEqual((statuses[:3], set(statuses)), ([200] * 3, {200, 429}))
+        self.assertEqual(self.api("GET", "/v1/payment_intents").status, 200)
+        self.assertEqual(self.control("POST", "faults", {"above_per_second": 1}).status, 400)
+
+    def test_a_rate_is_of_any_second(self) -> None:
+        fault = Fault(above_per_second=2)
+        spared = [fault.spares(now) for now in (10.0, 10.8, 10.9, 11.0, 11.7, 11.8, 11.9)]
+        self.assertEqual(spared, [True, True, False, True, False, True, False])
 
     def test_a_fault_before_a_refund_leaves_the_money(self) -> None:
         for fault, error in (
