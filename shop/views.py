@@ -18,8 +18,9 @@ STRIPE_JS: Final = "https://js.stripe.com"
 
 # Styles and scripts come from files alone. `img-src` has the pictures that a person chose but has not sent yet (blob:).
 POLICY: Final = (
-    "default-src 'none'; script-src 'self'{script}; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
-    "connect-src 'self' {connect}; frame-src {frame}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'{script}; style-src 'self'; img-src 'self' data: blob:{media}; "
+    "font-src 'self'; connect-src 'self' {connect}; frame-src {frame}; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
 )
 
 
@@ -74,7 +75,11 @@ def local_stripe_origin() -> str:
 
 def policy(local_stripe: str) -> str:
     """The Content-Security-Policy of the page: this site and the local Stripe, or what Stripe.js needs in its place."""
+    media = (
+        f" {settings.MEDIA_ORIGIN}" if settings.MEDIA_ORIGIN else ""
+    )  # a bucket, where pictures are sent on to
     if local_stripe:
-        return POLICY.format(script="", connect=local_stripe, frame=local_stripe)
+        return POLICY.format(script="", connect=local_stripe, frame=local_stripe, media=media)
     frame = f"{STRIPE_JS} https://*.js.stripe.com https://hooks.stripe.com"
-    return POLICY.format(script=f" {STRIPE_JS} https://*.js.stripe.com", connect=STRIPE, frame=frame)
+    script = f" {STRIPE_JS} https://*.js.stripe.com"
+    return POLICY.format(script=script, connect=STRIPE, frame=frame, media=media)

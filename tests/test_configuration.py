@@ -34,6 +34,7 @@ EXAMPLE_SECRET_KEYS = (
 
 # What is wrong, and the start of the one line that says so.
 REFUSALS: list[tuple[dict[str, str], str]] = [
+    ({"AWS_ACCESS_KEY_ID": "AKIA0123456789"}, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together"),
     ({"EMAIL_USE_TLS": "True", "EMAIL_USE_SSL": "True"}, "EMAIL_USE_TLS and EMAIL_USE_SSL are both on"),
     ({"SECRET_KEY": ""}, "SECRET_KEY is missing"),
     ({"SECRET_KEY": KEY[:24]}, "SECRET_KEY is too short"),
@@ -148,6 +149,8 @@ UNREADABLE = [
     ("FRONTEND_URL", "app.example.org"),
     ("FRONTEND_URL", "https://app.example.org/#redeem"),
     ("API_URL", "api.example.org"),
+    ("MEDIA_STORAGE", "media"),
+    ("MEDIA_STORAGE", "s3://media?acl=public"),
 ]
 
 ACCEPTED: list[dict[str, str]] = [
@@ -164,6 +167,9 @@ ACCEPTED: list[dict[str, str]] = [
     {"REDIS_URL": "rediss://user:password@redis.internal:6380/1"},
     {"REDIS_URL": "unix:///run/redis.sock"},
     {"EMAIL_USE_SSL": "True"},
+    {"MEDIA_STORAGE": "/var/lib/vouchers/media"},
+    {"MEDIA_STORAGE": "s3://media?region=eu-central-1"},
+    {"MEDIA_STORAGE": "s3://media?region=x", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret"},
     {"DEFAULT_FROM_EMAIL": "vouchers@example.org"},
     {"DEFAULT_FROM_EMAIL": "Voucher App <vouchers@example.org>"},
     {"DEFAULT_FROM_EMAIL": '"Voucher App, Ltd" <vouchers@example.org>'},

@@ -34,6 +34,7 @@ from .environment import (
 )
 from .log_redactors import LOG_REDACTORS as LOG_REDACTORS
 from .logging_config import logging_config
+from .media_storage import media_storage
 from .openapi import API_DESCRIPTION as API_DESCRIPTION
 from .openapi import VERSION as VERSION
 from .openapi import spectacular_settings
@@ -352,9 +353,14 @@ STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_URL = "/media/"
-MEDIA_ROOT = BASE_DIR / "media"
+_MEDIA = read("MEDIA_STORAGE", cast=media_storage) or media_storage(str(BASE_DIR / "media"))
+MEDIA_ROOT = _MEDIA.folder or BASE_DIR / "media"
+MEDIA_ORIGIN = _MEDIA.origin
+# Of the bucket; without them boto3 takes what the machine has (a role, its profile).
+AWS_ACCESS_KEY_ID = read("AWS_ACCESS_KEY_ID") or None
+AWS_SECRET_ACCESS_KEY = read("AWS_SECRET_ACCESS_KEY") or None
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": _MEDIA.storage,
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG

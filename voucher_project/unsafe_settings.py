@@ -54,6 +54,10 @@ def problems_of(settings: Mapping[str, Any]) -> list[str]:
             "DATABASE_POOLED is True but DATABASE_URL is SQLite, before which stands no pooler.",
         ),
         (
+            bool(settings["AWS_ACCESS_KEY_ID"]) != bool(settings["AWS_SECRET_ACCESS_KEY"]),
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: one of them is missing.",
+        ),
+        (
             "sqlite" in settings["DATABASE_DIRECT"].get("ENGINE", ""),
             "DATABASE_DIRECT_URL is SQLite: name the PostgreSQL that stands behind the pooler.",
         ),

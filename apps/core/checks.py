@@ -12,8 +12,16 @@ from . import health
 @register(Tags.files, deploy=True)
 def media_can_be_stored(**context: Any) -> list[CheckMessage]:
     """Warn where uploads would be refused."""
-    if health.media() == "ok":
+    if (state := health.media(write=True)) == "ok":
         return []
+    if settings.MEDIA_ORIGIN:
+        return [
+            Warning(
+                f"The bucket of MEDIA_STORAGE is {state}: pictures are refused with 503.",
+                hint="Compare its name, endpoint and region, and what its keys may do: get, put, delete and list.",
+                id="core.W001",
+            )
+        ]
     return [
         Warning(
             f"The media folder {settings.MEDIA_ROOT} can't be written: pictures are refused with 503.",

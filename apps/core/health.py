@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, default_storage
@@ -18,8 +18,8 @@ NECESSARY: Final = ("database", "migrations")
 
 
 def readiness() -> dict[str, str]:
-    """Each dependency's state: "ok", "pending" (migrations), "differ" (time limits of the database), "not writable"
-    (media), "not configured", or that it does not answer.
+    """Each dependency's state: "ok", "pending" (migrations), "differ" (time limits of the database), "not writable" or
+    "not reachable" (media), "not configured", or that it does not answer.
 
     Then it is "failed" where no request works without it (`NECESSARY`), and "degraded" where limits are weaker and
     jobs wait, but every request is served.
@@ -74,11 +74,15 @@ def time_limits() -> str:
     return "ok" if in_force == settings.DATABASE_TIME_LIMITS else "differ"
 
 
-def media() -> str:
-    """Whether uploads can be stored; "not writable" where the folder, or the one to make it in, can't be written."""
-    if not isinstance(default_storage, FileSystemStorage):
-        return "ok"
-    folder = Path(default_storage.location)
+def media(*, write: bool = False) -> str:
+    """Whether uploads can be stored; "not writable" where the folder, or the one to make it in, can't be written.
+
+    Of a bucket (`media_storage.py`) also "not reachable"; with `write` a file is written to it and removed.
+    """
+    storage: Any = default_storage
+    if not isinstance(storage, FileSystemStorage):
+        return str(storage.check_writing() if write else storage.state())
+    folder = Path(storage.location)
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return "ok" if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK) else "not writable"

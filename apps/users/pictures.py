@@ -24,6 +24,7 @@ MAX_SIDE: Final = 4096
 NO_PICTURE: Final = "This is not a whole JPEG, PNG or WebP picture."
 PATIENCE: Final = 5  # seconds to wait for the picture before
 EXTENSIONS: Final = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+KEEP_REDIRECT: Final = 600  # seconds that a browser may keep a signed address, which is valid for longer
 OPTIONS: Final[dict[str, dict[str, Any]]] = {"JPEG": {"quality": 90}, "PNG": {}, "WEBP": {"quality": 90}}
 
 
@@ -70,6 +71,16 @@ def store_picture(upload: "UploadedFile[Any]") -> str:
         with suppress(OSError):
             default_storage.delete(name)
         raise UnavailableError("Pictures can't be stored at the moment. Please try again later.") from error
+
+
+def signed_url(name: str) -> str:
+    """Where browsers get the picture, in a bucket: an address that is good for a while. Raises UnavailableError."""
+    storage: Any = default_storage
+    try:
+        return str(storage.signed_url(name))
+    except OSError as error:
+        log.error("A picture's address can't be signed: %s", type(error).__name__)
+        raise UnavailableError from error
 
 
 def deleter_for(name: str) -> Callable[[], None]:

@@ -5,8 +5,9 @@ from datetime import UTC
 from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 
+from django.conf import settings
 from django.core.files.storage import default_storage
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -31,10 +32,18 @@ IN_MEMORY: Final = 1 << 20  # bytes of an export; more of it goes to a file with
 
 
 @require_safe
-def picture(request: HttpRequest, name: str) -> FileResponse:
-    """A profile picture, by the random name that it was stored under. Its bytes never change."""
+def picture(request: HttpRequest, name: str) -> HttpResponseBase:
+    """A profile picture, by the random name that it was stored under. Its bytes never change.
+
+    Where pictures are in a bucket it is sent on to a signed address there, which is good for a while.
+    """
+    path = f"{pictures.FOLDER}/{name}"
+    if settings.MEDIA_ORIGIN:
+        response: HttpResponseBase = HttpResponseRedirect(pictures.signed_url(path))
+        response["Cache-Control"] = f"private, max-age={pictures.KEEP_REDIRECT}"
+        return response
     try:
-        file = default_storage.open(f"{pictures.FOLDER}/{name}")
+        file = default_storage.open(path)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise Http404 from error
     except OSError as error:
