@@ -9,7 +9,10 @@ import ctypes
 import os
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
+
 from voucher_project.log_redactors import LOG_REDACTORS
+from voucher_project.logging_config import log_form
 
 # To this machine alone: a buffering proxy stands before it (docs/operations.md). In a container, and on platforms whose
 # proxy comes from another machine, WEB_HOST is 0.0.0.0.
@@ -47,7 +50,11 @@ def post_fork(server: Any, worker: Any) -> None:
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1024 * 1024)
 
 
-# gunicorn's own lines go through our formatter, which masks voucher codes: a garbled request line may hold one.
+# gunicorn's own lines go through our formatters, which mask voucher codes: a garbled request line may hold one.
+try:
+    form = log_form()
+except ImproperlyConfigured:  # the application says so, in a line, when it starts
+    form = "text"
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -56,12 +63,11 @@ logconfig_dict = {
             "()": "apps.core.logs.handlers.TextFormatter",
             "redactors": LOG_REDACTORS,
             "format": "%(asctime)s %(levelname)s %(name)s [%(process)d] %(message)s",
-        }
+        },
+        "json": {"()": "apps.core.logs.handlers.JsonFormatter", "redactors": LOG_REDACTORS},
     },
     "filters": {"addresses": {"()": "apps.core.logs.handlers.WithoutAddresses"}},
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "text", "filters": ["addresses"]}
-    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": form, "filters": ["addresses"]}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "gunicorn.error": {"handlers": ["console"], "level": "INFO", "propagate": False},

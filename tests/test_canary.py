@@ -87,7 +87,7 @@ class WalkTests(CanaryTestCase):
         walked = {self.walk(*each) for each in every}
         self.assertEqual({route for route, _ in every} - walked, set())
         self.assertUntold(least=2000)
-        self.assertLessEqual({"django.request", "apps.core.middleware"}, {name for name, _ in self.lines()})
+        self.assertLessEqual({"django.request", "apps.core.request_log"}, {name for name, _ in self.lines()})
 
     def test_no_line_tells_a_code_in_any_spelling_where_one_is_expected(self):
         for spelt in spellings(self.planted[0]):
@@ -347,7 +347,7 @@ class ProcessTests(StripeTestCase, CommittingTestCase):
                         converse(wire, request)
             server.kill()
         written = [(self.folder / name).read_text() for name in ("output", "django.log")]
-        for lines, logger in zip(written, ("gunicorn.error", "apps.core.middleware"), strict=True):
+        for lines, logger in zip(written, ("gunicorn.error", "apps.core.request_log"), strict=True):
             self.assertGreater(lines.count(f" {logger} "), 50)
             self.assertEqual([line for line in lines.splitlines() if tells(line, [self.code])], [])
 

@@ -1,11 +1,16 @@
 """What a process writes to its console and to its log file, as the settings set the handlers up."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tempfile
-from http.client import HTTPConnection
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from django.conf import settings
 from django.test import tag
 
 from tests.support.cases import CommittingTestCase
@@ -16,6 +21,7 @@ TEXT = re.compile(
     r"\[(?P<request_id>[\w.-]+)\] (?P<message>.*)"
 )
 MEMBERS = {"time", "level", "logger", "request_id", "message"}
+OF_A_REQUEST = {"method", "route", "status", "ms", "user_id", "network", "bytes"}
 
 
 def read_text(lines):
@@ -24,8 +30,8 @@ def read_text(lines):
 
 
 def read_json(lines):
-    """Each line by its members; gunicorn's own, which are text in either form, not counted."""
-    return [json.loads(line) for line in lines if line.startswith("{")]
+    """Each line by its members."""
+    return [json.loads(line) for line in lines]
 
 
 @tag("slow", "any-database")
@@ -65,7 +71,7 @@ class LogHandlerTests(CommittingTestCase):
             requests = [
                 line
                 for line in lines
-                if line["request_id"] == request_id and line["logger"] == "apps.core.middleware"
+                if line["request_id"] == request_id and line["logger"] == "apps.core.request_log"
             ]
             self.assertEqual([line["level"] for line in requests], ["INFO"], lines)
             self.assertRegex(requests[0]["message"], rf"\A{message}\Z")
@@ -86,7 +92,53 @@ class LogHandlerTests(CommittingTestCase):
         self.assertEqual(len(read_json(file)), len(file), file)
         self.assertEqual([line for line in console if line in file], file)
         for line in read_json(file):
-            self.assertEqual(line.keys(), MEMBERS)
+            of_a_request = OF_A_REQUEST if line["logger"] == "apps.core.request_log" else set()
+            self.assertEqual(line.keys(), MEMBERS | of_a_request)
+
+    def test_gunicorn_s_own_lines_have_the_form_of_all_others_and_no_request_has_two(self):
+        lines = read_json(self.written("json")[0])
+        messages = [line["message"] for line in lines if line["logger"] == "gunicorn.error"]
+        for beginning in ("Starting gunicorn", "Booting worker", "Worker exiting", "Shutting down"):
+            self.assertTrue([message for message in messages if message.startswith(beginning)], messages)
+        for line in lines:
+            self.assertEqual(line.keys() & MEMBERS, MEMBERS)
+            self.assertRegex(line["time"], r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00\Z")
+        self.assertNotIn("gunicorn.access", {line["logger"] for line in lines})
+        told = [line["request_id"] for line in lines if "types" in line["message"]]
+        self.assertEqual(told, ["request-2"], lines)
+
+    def test_a_worker_that_hangs_is_a_line_of_the_same_form(self):
+        with (self.folder / "console").open("wb") as console:
+            server = Server(
+                output=console,
+                application="tests.support.echo:hanging",
+                LOG_FORM="json",
+                LOG_FILE="none",
+                GUNICORN_CMD_ARGS="--timeout 1 --threads 1 --worker-class sync",
+            )
+            self.addCleanup(server.kill)
+            caller = HTTPConnection("127.0.0.1", server.port, timeout=self.patience)
+            self.addCleanup(caller.close)
+            caller.request("GET", "/")
+            with suppress(ConnectionError, HTTPException):
+                caller.getresponse()
+            server.stop(self.patience)
+        lines = read_json((self.folder / "console").read_text().splitlines())
+        said = [(line["level"], line["message"]) for line in lines if "WORKER TIMEOUT" in line["message"]]
+        self.assertEqual([level for level, _ in said], ["CRITICAL"], lines)
+
+    def test_a_form_that_nobody_knows_is_refused_by_the_application_in_a_line(self):
+        ran = subprocess.run(
+            [sys.executable, "-m", "gunicorn", "--check-config", "voucher_project.wsgi"],
+            cwd=settings.BASE_DIR,
+            env={**os.environ, "LOG_FORM": "prose"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(ran.returncode, 1, ran.stderr)
+        self.assertIn("ImproperlyConfigured: LOG_FORM in the environment or .env can't be read", ran.stderr)
+        self.assertNotIn("gunicorn.conf.py", ran.stderr)
 
     def test_what_fails_has_the_request_s_id_too(self):
         nowhere = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nowhere"}

@@ -1,6 +1,27 @@
 """The logs: where they go, in which form, and what of other libraries stays out of them."""
 
+from pathlib import Path
 from typing import Any
+
+from .environment import one_of, read
+
+
+def log_form() -> str:
+    """The form of log lines, "text" or "json". Raises ImproperlyConfigured."""
+    form: str = read("LOG_FORM", "text", cast=one_of("text", "json"))
+    return form
+
+
+def read_logging(file: Path) -> dict[str, Any]:
+    """LOGGING by the variables LOG_LEVEL, LOG_FORM and LOG_FILE, whose default is `file`.
+
+    Raises ImproperlyConfigured.
+    """
+    return logging_config(
+        level=read("LOG_LEVEL", "INFO", cast=one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
+        form=log_form(),
+        file=read("LOG_FILE", str(file)),
+    )
 
 
 def logging_config(*, level: str, form: str, file: str) -> dict[str, Any]:
@@ -8,16 +29,16 @@ def logging_config(*, level: str, form: str, file: str) -> dict[str, Any]:
     config: dict[str, Any] = {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": "apps.core.logs.handlers.RequestIdFilter"}},
+        "filters": {"context": {"()": "apps.core.logs.handlers.ContextFilter"}},
         "formatters": {
             "text": {
                 "()": "apps.core.logs.handlers.TextFormatter",
-                "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
+                "format": "%(asctime)s %(levelname)s %(name)s [%(origin)s] %(message)s",
             },
             "json": {"()": "apps.core.logs.handlers.JsonFormatter"},
         },
         "handlers": {
-            "console": {"class": "logging.StreamHandler", "formatter": form, "filters": ["request_id"]},
+            "console": {"class": "logging.StreamHandler", "formatter": form, "filters": ["context"]},
             "nowhere": {"class": "logging.NullHandler"},
         },
         "root": {"handlers": ["console"], "level": level},
@@ -39,7 +60,7 @@ def logging_config(*, level: str, form: str, file: str) -> dict[str, Any]:
             "backupCount": 5,
             "delay": True,
             "formatter": form,
-            "filters": ["request_id"],
+            "filters": ["context"],
         }
         config["root"]["handlers"].append("file")
     return config

@@ -33,7 +33,7 @@ from .environment import (
     words,
 )
 from .log_redactors import LOG_REDACTORS as LOG_REDACTORS
-from .logging_config import logging_config
+from .logging_config import read_logging
 from .media_storage import media_storage
 from .openapi import API_DESCRIPTION as API_DESCRIPTION
 from .openapi import VERSION as VERSION
@@ -390,10 +390,8 @@ X_FRAME_OPTIONS = "DENY"
 
 # --- Logs, and the look of the admin and of the API's description ----------------------------------------------
 
-LOG_LEVEL = read("LOG_LEVEL", "INFO", cast=one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
-LOG_FORM = read("LOG_FORM", "text", cast=one_of("text", "json"))
-LOG_FILE = read("LOG_FILE", str(BASE_DIR / "logs" / "django.log"))
-LOGGING = logging_config(level=LOG_LEVEL, form=LOG_FORM, file=LOG_FILE)
+LOGGING = read_logging(BASE_DIR / "logs" / "django.log")
+SLOW_REQUEST_MS = read("SLOW_REQUEST_MS", 1000, cast=count)  # warned of from so many on; 0: never
 UNFOLD = unfold_settings(SHOP_NAME, FRONTEND_URL, logo=SHOP_LOGO)
 SPECTACULAR_SETTINGS = spectacular_settings(SHOP_NAME, SHOP_CONTACT)
 

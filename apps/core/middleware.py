@@ -1,6 +1,5 @@
 """What every request passes through: its id, and the shape of errors from outside the views."""
 
-import logging
 import re
 import time
 import uuid
@@ -13,8 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from apps.core.api import problems
 
 from . import logs
-
-log = logging.getLogger(__name__)
+from .request_log import log_request
 
 Next = Callable[[HttpRequest], HttpResponse]
 ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -29,10 +27,10 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         client_id = request.headers.get("X-Request-ID", "")
         request_id = client_id if ACCEPTABLE_ID.fullmatch(client_id) else uuid.uuid4().hex
-        logs.request_id.set(request_id)  # not reset: Django logs errors after the last middleware
-        started = time.monotonic()
+        logs.enter_request(request, request_id)
+        started = time.perf_counter()
         response = self.get_response(request)
-        self._log(request, response, time.monotonic() - started)
+        log_request(request, response, time.perf_counter() - started)
         response["X-Request-ID"] = request_id
         if request.method == "HEAD":
             # RFC 9110, section 9.3.2: no body. gunicorn would send it, and the next answer would begin inside.
@@ -42,12 +40,6 @@ class RequestIdMiddleware:
                 response.headers.setdefault("Content-Length", str(len(response.content)))
                 response.content = b""
         return response
-
-    @staticmethod
-    def _log(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
-        """By route, not by path: a path may hold a secret."""
-        route = logs.route_of(request)
-        log.info("%s %s %s %.0f ms", request.method, route, response.status_code, seconds * 1000)
 
 
 class AdminRateLimitStatusMiddleware:

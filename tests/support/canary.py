@@ -113,7 +113,7 @@ class Everything(logging.Handler):
 
     def __init__(self):
         super().__init__()
-        self.addFilter(logs.RequestIdFilter())
+        self.addFilter(logs.ContextFilter())
         text = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
         self.formatters = (logs.TextFormatter(text), logs.JsonFormatter())
         self.lines, self.said = [], []

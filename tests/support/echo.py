@@ -2,6 +2,7 @@
 
 import os
 import resource
+import time
 
 from voucher_project import web_worker
 
@@ -25,3 +26,8 @@ def application(environ, start_response):
         body = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} ".encode() + sent
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
+
+
+def hanging(environ, start_response):
+    """Never answers."""
+    time.sleep(3600)

@@ -1,22 +1,18 @@
 """The log: its lines and files, and what never stands in it."""
 
-from .handlers import (
-    JsonFormatter,
-    QuietRotatingFileHandler,
-    RequestIdFilter,
-    TextFormatter,
-    WithoutAddresses,
-    request_id,
-    route_of,
-)
+from .context import current_route, current_task, enter_request, request_id, route_of
+from .handlers import ContextFilter, JsonFormatter, QuietRotatingFileHandler, TextFormatter, WithoutAddresses
 from .redaction import load_redactors, redact, redacting_excepthook
 
 __all__ = [
+    "ContextFilter",
     "JsonFormatter",
     "QuietRotatingFileHandler",
-    "RequestIdFilter",
     "TextFormatter",
     "WithoutAddresses",
+    "current_route",
+    "current_task",
+    "enter_request",
     "load_redactors",
     "redact",
     "redacting_excepthook",

@@ -1,32 +1,32 @@
-"""Log lines: the request's id on each, nothing secret in any, JSON on demand, and a file that never fails."""
+"""Log lines: where each belongs to, nothing secret in any, JSON on demand, and a file that never fails."""
 
 import json
 import logging
 import logging.handlers
 from collections.abc import Sequence
-from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
+from .context import current_task, request_id, route_of
 from .redaction import load_redactors, redact
 
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
+# Members of a JSON line that only this package and `request_log.py` fill in, with words of ours: nothing to mask.
+_OWN_WORDS: Final = frozenset(
+    {"time", "level", "logger", "method", "route", "network", "task", "task_id", "outcome"}
+)
 
 
-def route_of(request: Any) -> str:
-    """The pattern of the request's address, without what stands in its places."""
-    match = getattr(request, "resolver_match", None)
-    return f"/{match.route}" if match else "(no route)"
-
-
-class RequestIdFilter(logging.Filter):
-    """Adds `request_id` to each record ("-" outside a request), and names requests by route.
+class ContextFilter(logging.Filter):
+    """Adds to each record the `request_id` ("-" outside a request), the `task` (None outside one) and both as one text,
+    `origin`; and names requests by route.
 
     Django's own lines name them by path, which may hold a secret in a spelling that no pattern knows.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = request_id.get()
+        identifier, task = request_id.get(), current_task.get()
+        record.request_id, record.task = identifier, task
+        record.origin = f"{identifier} {task.name} {task.id}" if task else identifier
         names_a_path = record.name.startswith(("django.request", "django.security")) and record.args
         if names_a_path and hasattr(record, "request") and isinstance(record.args, tuple):
             record.args = (*record.args[:-1], route_of(record.request))
@@ -46,7 +46,14 @@ class WithoutAddresses(logging.Filter):
 
 
 class OnceFormatter(logging.Formatter):
-    """Formats and masks a record once: console and file get the same line, and the file asks for its length before."""
+    """Formats and masks a record once: console and file get the same line, and the file asks for its length before.
+
+    `redactors` are dotted paths, for a process that may have no settings of Django; None: those of the settings.
+    """
+
+    def __init__(self, *arguments: Any, redactors: Sequence[str] | None = None, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.redactors = None if redactors is None else load_redactors(tuple(redactors))
 
     def format(self, record: logging.LogRecord) -> str:
         attributes = vars(record)
@@ -60,14 +67,7 @@ class OnceFormatter(logging.Formatter):
 
 
 class TextFormatter(OnceFormatter):
-    """A line for people, without secrets; after it, if any, the exception.
-
-    `redactors` are dotted paths, for a process that may have no settings of Django; None: those of the settings.
-    """
-
-    def __init__(self, *arguments: Any, redactors: Sequence[str] | None = None, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.redactors = None if redactors is None else load_redactors(tuple(redactors))
+    """A line for people, without secrets; after it, if any, the exception."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
         """On one line, so that nothing that somebody sent looks like a line of ours."""
@@ -78,19 +78,26 @@ class TextFormatter(OnceFormatter):
 
 
 class JsonFormatter(OnceFormatter):
-    """One JSON object a line: time (ISO 8601, UTC), level, logger, request_id, message and, if any, exception."""
+    """One JSON object a line: time (ISO 8601, UTC), level, logger, request_id, message; in a task `task` and `task_id`;
+    the members of the record's `fields` (`extra={"fields": …}`: texts, numbers, None); and, if any, `exception`."""
 
     def line(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
             "request_id": getattr(record, "request_id", "-"),
             "message": record.getMessage(),
         }
+        if task := getattr(record, "task", None):
+            line |= {"task": task.name, "task_id": task.id}
+        line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps({name: redact(value) for name, value in line.items()})
+        for name, value in line.items():
+            if name not in _OWN_WORDS and isinstance(value, str):
+                line[name] = redact(value, self.redactors)
+        return json.dumps(line)
 
 
 class QuietRotatingFileHandler(logging.handlers.RotatingFileHandler):

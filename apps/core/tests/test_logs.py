@@ -137,7 +137,7 @@ class LogTests(TestCase):
                 record = logging.makeLogRecord(
                     {"name": name, "msg": "%s: %s", "args": ("Oh", path), "request": request}
                 )
-                logs.RequestIdFilter().filter(record)
+                logs.ContextFilter().filter(record)
                 self.assertEqual(record.getMessage(), "Oh: /api/vouchers/detail/<str:code>/")
 
     def test_what_a_garbled_request_said_is_cut_off(self):
@@ -174,7 +174,7 @@ class LogTests(TestCase):
         token = logs.request_id.set("abc")
         try:
             record = self.record("hello")
-            logs.RequestIdFilter().filter(record)
+            logs.ContextFilter().filter(record)
         finally:
             logs.request_id.reset(token)
         line = json.loads(logs.JsonFormatter().format(record))
