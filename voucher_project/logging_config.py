@@ -48,6 +48,9 @@ def logging_config(*, level: str, form: str, file: str) -> dict[str, Any]:
             "django.server": {"handlers": [], "level": "ERROR", "propagate": True},
             "django.request": {"level": "ERROR"},
             "django.template": {"level": "INFO"},  # its debugging lines print a page's whole context
+            # Of each task it says when it came and how it went: so do we (core/task_log.py), by the request's id.
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.app.trace": {"level": "WARNING"},
             "stripe": {"level": "WARNING"},
             "post_office": {"handlers": ["nowhere"], "level": "WARNING"},  # it would add a handler of its own
         },
