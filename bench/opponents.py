@@ -83,7 +83,7 @@ class Pool:
 
 def with_product_data(machine: Machine, database: str, vouchers: int) -> Data:
     """A migrated database of the product with so many vouchers. Raises Missing if its books are not in order."""
-    env = _product_environment(machine, database, DATABASE_STATEMENT_TIMEOUT_MS="0")
+    env = production_environment(machine, database, DATABASE_STATEMENT_TIMEOUT_MS="0")
     machine.create_database(database)
     _manage(env, "migrate", "--verbosity", "0")
     connection = machine.connect(database)
@@ -100,7 +100,7 @@ def with_product_data(machine: Machine, database: str, vouchers: int) -> Data:
 
 def audit(machine: Machine, database: str) -> None:
     """Run `manage.py audit` on a database of the product. Raises Missing with what it says if a rule is broken."""
-    _manage(_product_environment(machine, database, DATABASE_STATEMENT_TIMEOUT_MS="0"), "audit")
+    _manage(production_environment(machine, database, DATABASE_STATEMENT_TIMEOUT_MS="0"), "audit")
 
 
 def forget_mail(machine: Machine, database: str) -> None:
@@ -114,11 +114,21 @@ def forget_mail(machine: Machine, database: str) -> None:
 
 
 def start_product(
-    machine: Machine, database: str, data: Data, pool: Pool, *, name: str = PRODUCT, limits: bool = False
+    machine: Machine,
+    database: str,
+    data: Data,
+    pool: Pool | None,
+    *,
+    name: str = PRODUCT,
+    limits: bool = False,
+    **values: str,
 ) -> Opponent:
-    """The product with its production settings and gunicorn.conf.py; with limits, such that they refuse nobody."""
+    """The product with its production settings, but for `values`, and gunicorn.conf.py; with limits, such that they
+    refuse nobody."""
     stripe = local_stripe(f"{name}: Stripe", machine.home / f"{_slug(name)}-stripe.log", plain_environment())
-    env = _product_environment(machine, database, STRIPE_API_BASE=f"http://127.0.0.1:{stripe.port}")
+    env = production_environment(
+        machine, database, STRIPE_API_BASE=f"http://127.0.0.1:{stripe.port}", **values
+    )
     if limits:
         env |= {"RATE_LIMITS_ENABLED": "True"} | {
             name: NO_LIMIT for name in env if name.startswith("LIMIT_") and name != "LIMIT_WIDE_NETWORK_TIMES"
@@ -181,7 +191,7 @@ def start_floor(machine: Machine, database: str, data: Data, *, name: str) -> Op
 
 def start_time(machine: Machine, database: str) -> tuple[float, float]:
     """Seconds on the clock, and of CPU, in which a new process loads the product: the better of three."""
-    env = _product_environment(machine, database)
+    env = production_environment(machine, database)
     code = "import resource, voucher_project.wsgi; u = resource.getrusage(0); print(u.ru_utime + u.ru_stime)"
     samples = []
     for _ in range(3):
@@ -191,7 +201,7 @@ def start_time(machine: Machine, database: str) -> tuple[float, float]:
     return min(samples)
 
 
-def _product_environment(machine: Machine, database: str, **values: str) -> dict[str, str]:
+def production_environment(machine: Machine, database: str, **values: str) -> dict[str, str]:
     """As in production behind one proxy, but for the local Stripe, no limits, and staff with a password alone."""
     return product_environment(
         **{
