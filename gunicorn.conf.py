@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.core.metrics import folder
 from voucher_project.log_redactors import LOG_REDACTORS
 from voucher_project.logging_config import log_form
 
@@ -48,6 +49,21 @@ def post_fork(server: Any, worker: Any) -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1024 * 1024)
+
+
+def on_starting(server: Any) -> None:
+    """Create the folder in which the processes count for /metrics, before there are any."""
+    server.metrics_folder = folder.create()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Keep what a process counted that has ended."""
+    folder.add_ended(server.metrics_folder, worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """Remove the folder of the metrics."""
+    folder.remove(server.metrics_folder)
 
 
 # gunicorn's own lines go through our formatters, which mask voucher codes: a garbled request line may hold one.

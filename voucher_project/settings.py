@@ -374,7 +374,7 @@ TRUSTED_PROXY_COUNT = read("TRUSTED_PROXY_COUNT", 0, cast=count)
 if TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = read("SECURE_SSL_REDIRECT", not DEBUG, cast=bool)
-SECURE_REDIRECT_EXEMPT = [r"^api/health/"]
+SECURE_REDIRECT_EXEMPT = [r"^api/health/", r"^metrics$"]
 SECURE_HSTS_SECONDS = read("SECURE_HSTS_SECONDS", 0 if DEBUG else 365 * 24 * 3600, cast=count)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = read("SECURE_HSTS_INCLUDE_SUBDOMAINS", not DEBUG, cast=bool)
 SECURE_HSTS_PRELOAD = read("SECURE_HSTS_PRELOAD", not DEBUG, cast=bool)
@@ -387,6 +387,13 @@ CSRF_COOKIE_NAME = read(
     "CSRF_COOKIE_NAME", "csrftoken" if DEBUG or CSRF_COOKIE_DOMAIN else "__Host-csrftoken"
 )
 X_FRAME_OPTIONS = "DENY"
+
+# --- Metrics ---------------------------------------------------------------------------------------------------
+
+METRICS_TOKEN = read("METRICS_TOKEN")
+METRICS_HOST = read("METRICS_HOST", "127.0.0.1")  # of the worker, with the next
+METRICS_PORT = read("METRICS_PORT", 0, cast=count)
+METRICS_NAMESPACE = "voucher"  # the names of all metrics begin with it
 
 # --- Logs, and the look of the admin and of the API's description ----------------------------------------------
 

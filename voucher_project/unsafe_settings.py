@@ -31,6 +31,10 @@ def problems_of(settings: Mapping[str, Any]) -> list[str]:
             0 < len(settings["JWT_PREVIOUS_SIGNING_KEY"]) < 32,
             "JWT_PREVIOUS_SIGNING_KEY is too short: whoever guesses it can sign in as anyone.",
         ),
+        (
+            0 < len(settings["METRICS_TOKEN"]) < 32,
+            "METRICS_TOKEN is too short: at least 32 random characters.",
+        ),
         (not settings["ALLOWED_HOSTS"], "ALLOWED_HOSTS is empty: name the hosts that this site answers to."),
         ("*" in settings["ALLOWED_HOSTS"], "ALLOWED_HOSTS is '*': name the hosts that this site answers to."),
         (
@@ -79,7 +83,7 @@ def problems_of(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _blanks_in_keys(settings: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("SECRET_KEY", "JWT_SIGNING_KEY", "JWT_PREVIOUS_SIGNING_KEY"):
+    for name in ("SECRET_KEY", "JWT_SIGNING_KEY", "JWT_PREVIOUS_SIGNING_KEY", "METRICS_TOKEN"):
         if re.search(r"\s", settings[name]):
             yield f"{name} has a blank or a comment in it: only the key belongs there."
 

@@ -7,7 +7,7 @@ from django.urls import include, path, re_path
 from apps.analytics.backoffice.daily_figures_export import export_daily_figures
 from apps.analytics.backoffice.revenue_page import revenue_page
 from apps.authentication import views as authentication
-from apps.core import mail_pages
+from apps.core import mail_pages, metrics_page
 from apps.core import views as core
 from apps.core.backoffice.search import search
 from apps.payments import views as payments
@@ -18,6 +18,7 @@ urlpatterns = [
     path("api/", core.Index.as_view(), name="index"),
     path("api/health/", core.Health.as_view(), name="health"),
     path("api/health/ready/", core.Ready.as_view(), name="ready"),
+    path("metrics", metrics_page.metrics, name="metrics"),
     path("api/test/", core.Test.as_view(), name="test"),
     path("api/schema/", core.Schema.as_view(), name="schema"),
     path("api/docs/", core.Docs.as_view(url_name="schema"), name="docs"),

@@ -11,8 +11,9 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401 - they register themselves
+        from . import checks, gauges, metrics  # noqa: F401 - checks register themselves
 
+        metrics.register(*gauges.readers())
         pre_save.connect(mask, sender="admin.LogEntry")
 
 

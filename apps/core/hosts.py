@@ -14,13 +14,14 @@ from .middleware import Next
 log = logging.getLogger(__name__)
 
 HEALTH: Final = "/api/health/"
+METRICS: Final = "/metrics"
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,98}[a-z0-9])?(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 
 
 class HostMiddleware:
-    """Refuses a host that is not in ALLOWED_HOSTS, and says so in a line; health checks answer by whatever host.
+    """Refuses a host that is not in ALLOWED_HOSTS, and says so in a line; health checks and metrics answer by any.
 
-    Load balancers ask for them by the address of the machine, and they read nothing from it.
+    Load balancers and Prometheus ask for them by the address of the machine, and they read nothing from it.
     """
 
     def __init__(self, get_response: Next) -> None:
@@ -30,7 +31,7 @@ class HostMiddleware:
         try:
             request.get_host()
         except DisallowedHost:
-            if not request.path.startswith(HEALTH):
+            if not request.path.startswith(HEALTH) and request.path != METRICS:
                 host = request.META.get("HTTP_HOST", "")
                 # Whatever else stands there may be a secret in a spelling that no mask knows.
                 name = f"{redact(host)!r} refused" if NAME.fullmatch(host) else "that is no name refused"

@@ -12,10 +12,27 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from apps.core.api import problems
 
 from . import logs
-from .request_log import log_request
+from .metrics import Counter, Histogram
+from .request_log import log_request, method_of
 
 Next = Callable[[HttpRequest], HttpResponse]
+REQUESTS = Counter(
+    "requests_total",
+    "Requests answered, by route, method and class of status.",
+    ("route", "method", "status"),
+)
+DURATIONS = Histogram("request_seconds", "How long requests took, by route.", ("route",))
 ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def measure_request(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+    """Count a request by route, method and class of status: few values each. The admin's many pages are one route."""
+    if not settings.METRICS_TOKEN:
+        return
+    route = logs.route_of(request)
+    route = "/admin/" if route.startswith("/admin/") else route
+    REQUESTS.count(route, method_of(request), f"{response.status_code // 100}xx")
+    DURATIONS.observe(seconds, route)
 
 
 class RequestIdMiddleware:
@@ -30,7 +47,9 @@ class RequestIdMiddleware:
         logs.enter_request(request, request_id)
         started = time.perf_counter()
         response = self.get_response(request)
-        log_request(request, response, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        log_request(request, response, seconds)
+        measure_request(request, response, seconds)
         response["X-Request-ID"] = request_id
         if request.method == "HEAD":
             # RFC 9110, section 9.3.2: no body. gunicorn would send it, and the next answer would begin inside.

@@ -1,4 +1,4 @@
-"""What no app owns and is stored: how background jobs ended, and which tables left in files."""
+"""What no app owns and is stored: how background jobs ended, that they run, and which tables left in files."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -122,6 +122,23 @@ class Lease(models.Model):
     class Meta:
         # Not `unique=True` of the field: on PostgreSQL that makes a second index, for prefixes.
         constraints = (models.UniqueConstraint(fields=("name",), name="core_lease_name"),)
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Heartbeat(models.Model):
+    """When a process that does jobs gave its last sign of life; see `heartbeats.py`."""
+
+    name = models.CharField(max_length=20)
+    at = models.DateTimeField()
+    waited = models.FloatField(
+        null=True, blank=True, help_text="Seconds from when the job was sent to when a worker began it."
+    )
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("name",), name="core_heartbeat_name"),)
         ordering = ("name",)
 
     def __str__(self) -> str:

@@ -11,12 +11,16 @@ from typing import Any, Final, NamedTuple
 
 from celery.signals import before_task_publish, task_postrun, task_prerun
 
+from apps.core.metrics import Counter, Histogram
+
 from .logs.context import Task, current_task, request_id
 
 log = logging.getLogger(__name__)
 
 HEADER: Final = "request_id"
 NONE: Final = "-"
+TASKS: Final = Counter("tasks_total", "Tasks that ended, by how.", ("task", "outcome"))
+DURATIONS: Final = Histogram("task_seconds", "How long tasks took.", ("task",))
 
 
 class _Run(NamedTuple):
@@ -55,7 +59,7 @@ def begin(task_id: str, task: Any, **kwargs: Any) -> None:
 
 
 def end(task: Any, state: str | None = None, **kwargs: Any) -> None:
-    """Log how the task ended: success, failure, retry, ignored or rejected."""
+    """Log and count how the task ended: success, failure, retry, ignored or rejected."""
     run = _run.get()
     if run is None:
         return
@@ -63,6 +67,8 @@ def end(task: Any, state: str | None = None, **kwargs: Any) -> None:
     outcome = (state or "unknown").lower()
     fields = {"ms": round(ms, 1), "outcome": outcome}
     log.info("Task %s %s %.0f ms", task.name, outcome, ms, extra={"fields": fields})
+    TASKS.count(task.name, outcome)
+    DURATIONS.observe(ms / 1000, task.name)
     request_id.set(run.request_id)
     current_task.set(run.task)
     _run.set(run.outer)

@@ -23,7 +23,7 @@ from apps.core.api.content_negotiation import FormatOrAccept
 from apps.core.api.openapi import documented
 from apps.core.backoffice import second_factor
 
-from . import errors, health, rate_limits
+from . import errors, rate_limits, readiness
 
 
 class PublicView(APIView):
@@ -94,14 +94,14 @@ class Ready(PublicView):
 
     @documented(
         "Whether requests can be served: 200, or 503 naming what is missing. Database and migrations decide; "
-        "a cache or broker that does not answer is `degraded`.",
+        "a cache or broker that does not answer, and a worker or beat that gives no sign of life, are `degraded`.",
         operation_id="ready",
         answers={200: answer},
         errors=(errors.NotReady,),
     )
     def get(self, request: Request) -> Response:
-        checks = health.readiness()
-        if health.is_ready(checks):
+        checks = readiness.states()
+        if readiness.is_ready(checks):
             client = {"client": rate_limits.address_report(request)} if _is_staff(request) else {}
             return Response({"status": "ready", "checks": checks, **client})
         raise errors.NotReady(checks=checks)

@@ -11,7 +11,7 @@ class PaymentsConfig(AppConfig):
     label = "payments"
 
     def ready(self) -> None:
-        from apps.core import mail
+        from apps.core import mail, metrics
         from apps.core.api.fields import in_lists
         from apps.users import personal_data
         from apps.vouchers import price_checks
@@ -19,6 +19,7 @@ class PaymentsConfig(AppConfig):
         from . import (  # noqa: F401 - checks and signals register themselves
             checks,
             gateway,
+            gauges,
             selectors,
             serializers,
             services,
@@ -42,6 +43,7 @@ class PaymentsConfig(AppConfig):
         extend_person_screen()
         register_attention()
         register_search()
+        metrics.register(gauges.READER)
         extend_exported_vouchers()
         mail.register_attachment(services.RECEIPT, services.receipt_attachment)
         price_checks.register(lambda price, currency: gateway.check_price(price, 1, currency))

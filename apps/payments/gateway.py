@@ -31,6 +31,7 @@ from .errors import (
     RateLimited,
 )
 from .event_signatures import verified_body
+from .metrics import measured_call
 from .stripe_http import PooledClient
 from .stripe_objects import Dispute as Dispute
 from .stripe_objects import Event as Event
@@ -261,21 +262,22 @@ def read_event(read_body: Callable[[], bytes], signature: str) -> Event | None:
 @contextmanager
 def _conversation() -> Iterator[None]:
     """A slot among the calls in flight, none while Stripe wants no calls; Stripe's errors become ours."""
-    if left := pause.left():
-        raise CallsPaused(retry_after=left)
-    with _slots.slot(timeout=SLOT_WAIT) as free:
-        if not free:
-            log.warning("Stripe: no slot for a call: all %s are taken, or the user's own", CALLS_AT_ONCE)
-            raise CallSlotsTaken
-        try:
-            yield
-        except stripe.InvalidRequestError as error:
-            raise _refusal(error)() from error
-        except stripe.RateLimitError as error:
-            raise _rate_limited(error) from error
-        except stripe.StripeError as error:
-            log.error("Stripe: %s, request %s", type(error).__name__, error.request_id)
-            raise (ErrorKept if _is_kept(error) else PaymentProviderUnavailable) from error
+    with measured_call():
+        if left := pause.left():
+            raise CallsPaused(retry_after=left)
+        with _slots.slot(timeout=SLOT_WAIT) as free:
+            if not free:
+                log.warning("Stripe: no slot for a call: all %s are taken, or the user's own", CALLS_AT_ONCE)
+                raise CallSlotsTaken
+            try:
+                yield
+            except stripe.InvalidRequestError as error:
+                raise _refusal(error)() from error
+            except stripe.RateLimitError as error:
+                raise _rate_limited(error) from error
+            except stripe.StripeError as error:
+                log.error("Stripe: %s, request %s", type(error).__name__, error.request_id)
+                raise (ErrorKept if _is_kept(error) else PaymentProviderUnavailable) from error
 
 
 def _rate_limited(error: stripe.RateLimitError) -> RateLimited:
@@ -315,9 +317,7 @@ def _refusal(error: stripe.InvalidRequestError) -> Callable[[], Exception]:
     }
     if error.code in known:
         return known[error.code]
-    log.error(
-        "Stripe refused our request %s: code %s, parameter %s", error.request_id, error.code, error.param
-    )
+    log.error("Stripe refused request %s: code %s, parameter %s", error.request_id, error.code, error.param)
     return PaymentProviderUnavailable
 
 

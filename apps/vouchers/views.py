@@ -19,6 +19,7 @@ from apps.core.api.downloads import file_response
 from apps.core.api.lists import Row, RowListView
 from apps.core.api.openapi import documented
 from apps.core.api.responses import document_response
+from apps.core.metrics import Counter
 from apps.core.views import PublicView
 from apps.users.current_user import current_user
 from apps.users.errors import AccountClosed
@@ -44,6 +45,12 @@ from .serializers import (
 
 # Statuses of a refused redemption. Not 401 and 403, which are about the client, nor 503, after which it is sent again.
 REFUSED: Final = frozenset({400, 404, 409, 411, 413, 415, 422, 429})
+REDEMPTIONS: Final = Counter(
+    "redemptions_total",
+    "Requests to redeem by their outcome: redeemed, replayed, or why they were refused.",
+    ("outcome",),
+    zero=[("redeemed",)],
+)
 
 
 class Types(PublicView):
@@ -122,11 +129,14 @@ class Redeem(APIView):
     def handle_exception(self, exc: Exception) -> Response:
         """Answer an error, and count it if it refuses a redemption: to somebody who is signed in, and for good."""
         response = super().handle_exception(exc)
-        if self.request.method == "POST" and response.status_code in REFUSED:
-            # As the answer names it, whichever rule or library refused the request.
-            is_inactive = isinstance(exc, errors.VoucherInactive)
+        if self.request.method != "POST":
+            return response
+        # As the answer names it, whichever rule or library refused the request.
+        reason = response.data["reason" if isinstance(exc, errors.VoucherInactive) else "code"]
+        REDEMPTIONS.count(reason)
+        if response.status_code in REFUSED:
             services.count_refusal(
-                reason=response.data["reason" if is_inactive else "code"],
+                reason=reason,
                 requested_service=self.requested_service,
                 voucher_service=getattr(exc, "service_type", ""),
             )
@@ -134,6 +144,7 @@ class Redeem(APIView):
 
 
 def _response(answer: services.Answer) -> HttpResponse:
+    REDEMPTIONS.count("replayed" if answer.replayed else "redeemed")
     headers = idempotency.REPLAYED if answer.replayed else None
     return HttpResponse(answer.text, content_type=JSONRenderer.media_type, headers=headers)
 

@@ -79,7 +79,7 @@ class Journey:
     def look_around(self) -> None:
         for path in ("", "health/", "health/ready/", "test/", "vouchers/types/"):
             self.send("GET", path, client=self.anybody)
-        with patch.object(health, "_database", side_effect=OperationalError):  # an interruption
+        with patch.object(health, "database", side_effect=OperationalError):  # an interruption
             self.send("GET", "health/ready/", client=self.anybody)
 
     def register(self) -> None:

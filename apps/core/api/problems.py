@@ -17,10 +17,12 @@ from rest_framework.views import set_rollback
 
 from apps.core import errors
 from apps.core.logs import redact
+from apps.core.metrics import Counter
 
 log = logging.getLogger(__name__)
 
 LONGEST_QUOTE: Final = 500
+REFUSALS: Final = Counter("refusals_total", "Requests to the API that a view refused, by code.", ("code",))
 
 MEDIA_TYPE = "application/problem+json"
 STATUS_OF: dict[type[errors.DomainError], int] = {
@@ -84,6 +86,7 @@ def exception_handler(exception: Exception, context: dict[str, Any]) -> Response
     request.accepted_renderer = JSONRenderer()
     request.accepted_media_type = MEDIA_TYPE
     document, headers = answer
+    REFUSALS.count(document["code"])
     if document["status"] == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="api"'
     return Response(document, status=document["status"], headers=headers, content_type=MEDIA_TYPE)

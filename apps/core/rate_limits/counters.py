@@ -24,6 +24,7 @@ from django.core.cache import caches
 from django.utils.crypto import salted_hmac
 
 from apps.core.errors import TooManyAttempts
+from apps.core.metrics import Counter as MetricCounter
 
 from .client_network import HasMeta, client_network
 from .stores import Hits, MemoryStore, RedisStore, Refuses, Rule, Store, StoreUnavailable
@@ -31,6 +32,8 @@ from .stores import Hits, MemoryStore, RedisStore, Refuses, Rule, Store, StoreUn
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+
+REACHED = MetricCounter("limits_reached_total", "Attempts refused by a limit, by its name.", ("limit",))
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,7 @@ def _attempt(counters: tuple[Counter, ...], amount: int) -> Hits:
         for counter, exceeded in zip(counters, result.exceeded, strict=True):
             if exceeded:
                 log.warning("Limit reached: %s", counter.limit)
+                REACHED.count(counter.limit)
         raise TooManyAttempts(retry_after=max(1, math.ceil(result.wait_ms / 1000)))
     return Hits(tuple(rule.key for rule in rules), result.windows)
 

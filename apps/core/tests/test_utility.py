@@ -45,7 +45,7 @@ class UtilityTests(ApiTestCase):
         self.assertEqual(response.status_code, 200, response.content)
         self.assertEqual(
             response.json()["checks"].keys(),
-            {"database", "migrations", "time_limits", "media", "cache", "broker"},
+            {"database", "migrations", "time_limits", "media", "cache", "broker", "worker", "beat"},
         )
         self.assertEqual(response.json()["checks"]["database"], "ok")
         self.assertEqual(response.json()["checks"]["time_limits"], "ok")
@@ -87,12 +87,12 @@ class UtilityTests(ApiTestCase):
         self.assertEqual(len(logged.output), 1)
 
     def test_not_ready_is_503_with_what_is_missing(self):
-        with patch.object(health, "_migrations", return_value="pending"):
+        with patch.object(health, "migrations", return_value="pending"):
             response = self.api.get("/api/health/ready/")
         self.assertEqual(self.assertProblem(response, 503, "not_ready")["checks"]["migrations"], "pending")
 
     def test_a_database_that_is_away_is_not_ready(self):
-        with patch.object(health, "_database", side_effect=OperationalError):
+        with patch.object(health, "database", side_effect=OperationalError):
             response = self.api.get("/api/health/ready/")
         self.assertEqual(self.assertProblem(response, 503, "not_ready")["checks"]["database"], "failed")
 
@@ -112,6 +112,8 @@ class UtilityTests(ApiTestCase):
                     "media": "ok",
                     "cache": "degraded",
                     "broker": "degraded",
+                    "worker": "degraded",
+                    "beat": "degraded",
                 },
             },
         )

@@ -19,6 +19,7 @@ from django.utils import timezone
 from apps.core.prepared_queries import PreparedModelQuery, PreparedQuery
 from apps.payments import gateway
 from apps.payments.errors import PaymentMismatch, PaymentProviderUnavailable
+from apps.payments.metrics import PURCHASES
 from apps.payments.models import Transaction, TransactionStatus
 from apps.users import services as users
 from apps.users.models import User
@@ -114,7 +115,10 @@ def apply_intent(intent: gateway.Intent, read_at: Mapping[str, datetime] = NEVER
             if issued:
                 receipts.issue_receipt(transaction, vouchers)
     if mismatch:
+        PURCHASES.count("mismatch")
         raise PaymentMismatch
+    if intent.succeeded and issued:
+        PURCHASES.count("paid" if is_open else "paid_by_closed_account")
     return transaction
 
 
@@ -249,6 +253,7 @@ def mark_failed(unpaid: Transaction) -> None:
     )
     if changed:
         unpaid.status, unpaid.updated_at = TransactionStatus.FAILED, now
+        PURCHASES.count("failed")
 
 
 def attach_intent(started: Transaction, intent_id: str) -> bool:

@@ -29,6 +29,7 @@ from apps.payments.errors import (
     PurchaseCanceled,
     TransactionNotFound,
 )
+from apps.payments.metrics import PURCHASES
 from apps.payments.models import Transaction, TransactionStatus
 from apps.users import services as users
 from apps.users.errors import AccountClosed
@@ -228,6 +229,7 @@ def _record(
         if key is None:
             raise
         raise RequestInProgress from error
+    PURCHASES.count("started" if terms.face_value else "free")
     return started if terms.face_value else fulfilment.fulfil(started)
 
 

@@ -1,0 +1,271 @@
+"""What Prometheus is told, by whom it may be asked, and what it holds."""
+
+import os
+import re
+import subprocess
+import sys
+from datetime import timedelta
+from unittest.mock import patch
+
+from django.conf import settings
+from django.db import OperationalError, connection
+from django.test import override_settings
+from django.utils import timezone
+from post_office.models import STATUS, Email
+from prometheus_client.parser import text_string_to_metric_families
+
+from apps.core import heartbeats
+from apps.core.metrics import Counter, Gauge, Reader, Reading, instruments, readers
+from apps.core.models import JobResult
+from apps.payments.models import StripeEvent
+from apps.users.tests.factories import make_customer
+from apps.vouchers.tests.factories import make_type, make_voucher
+from tests.support.cases import ApiTestCase, Client
+
+TOKEN = "metrics-token-0123456789-0123456789"
+WITH_TOKEN = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@override_settings(METRICS_TOKEN=TOKEN)
+class MetricsTestCase(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        readers.forget()
+        self.addCleanup(readers.forget)
+
+    def scrape(self):
+        """The number of each series, by its name and then its labels as a set of pairs."""
+        readers.forget()
+        response = Client().get("/metrics", headers=WITH_TOKEN)
+        self.assertEqual(response.status_code, 200, response.content)
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(response.content.decode())
+            for sample in family.samples
+        }
+
+    def value(self, name, **labels):
+        return self.scrape().get((f"voucher_{name}", frozenset(labels.items())))
+
+    def counted(self, name, step, **labels):
+        """By how much a counter goes up while `step` runs."""
+        before = self.value(name, **labels) or 0
+        step()
+        return (self.value(name, **labels) or 0) - before
+
+
+class AccessTests(MetricsTestCase):
+    def test_without_a_token_in_the_settings_there_is_no_such_page(self):
+        with override_settings(METRICS_TOKEN=""):
+            for headers in ({}, WITH_TOKEN, {"Authorization": "Bearer "}, {"Authorization": ""}):
+                self.assertEqual(Client().get("/metrics", headers=headers).status_code, 404)
+
+    def test_without_the_token_it_says_nothing(self):
+        for header in (
+            "",
+            "Bearer",
+            "Bearer ",
+            f"Bearer {TOKEN[:-1]}",
+            f"Basic {TOKEN}",
+            TOKEN,
+            "Bearer \xe9",
+        ):
+            response = Client().get("/metrics", headers={"Authorization": header})
+            self.assertEqual((response.status_code, response.content), (401, b"Unauthorized\n"), header)
+            self.assertEqual(response.headers["WWW-Authenticate"], "Bearer")
+
+    def test_with_the_token_it_answers_by_whatever_host_and_is_kept_by_nobody(self):
+        response = Client().get("/metrics", headers={**WITH_TOKEN, "Host": "10.1.2.3:8000"})
+        self.assertEqual(response.status_code, 200)
+        self.assertEqual(response.headers["Cache-Control"], "no-store")
+        self.assertTrue(response.headers["Content-Type"].startswith("text/plain; version=0.0.4"))
+        self.assertEqual(Client().post("/metrics", headers=WITH_TOKEN).status_code, 405)
+
+    def test_a_process_without_metrics_does_not_import_the_library(self):
+        code = (
+            "import sys, django; django.setup(); from django.test import Client;"
+            "assert Client().get('/api/health/').status_code == 200;"
+            "print('prometheus_client' in sys.modules)"
+        )
+        ended = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=settings.BASE_DIR,
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": "voucher_project.settings", "METRICS_TOKEN": ""},
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(ended.stdout.splitlines()[-1:], ["False"], ended.stderr)
+
+
+class CountingTests(MetricsTestCase):
+    def test_a_request_counts_by_route_method_and_class_of_status(self):
+        labels = {"route": "/api/vouchers/detail/<str:code>/", "method": "GET", "status": "4xx"}
+        route = {"route": labels["route"]}
+        api = self.signed_in(make_customer())
+        number = self.counted(
+            "requests_total", lambda: api.get("/api/vouchers/detail/2345-6789-ABCD-EFGH/"), **labels
+        )
+        self.assertEqual(number, 1)
+        self.assertGreaterEqual(self.value("request_seconds_count", **route), 1)
+
+    def test_methods_and_addresses_that_anybody_may_invent_make_no_series(self):
+        series = len(self.scrape())
+        for number in range(30):
+            Client().generic(f"X{number}", "/api/health/")
+            Client().get(f"/nowhere/{number}/")
+            Client().get(f"/admin/nowhere/{number}/")
+        made = [name for name, labels in self.scrape() if "nowhere" in str(labels) or "X1" in str(labels)]
+        self.assertEqual(made, [])
+        self.assertLess(len(self.scrape()) - series, 60)
+
+    def test_redemptions_count_by_outcome(self):
+        user = make_customer()
+        voucher = make_voucher(owner=user, voucher_type=make_type(max_uses=2))
+        api = self.signed_in(user)
+
+        def redeem(code, **headers):
+            return lambda: api.post("/api/vouchers/redeem/", {"code": code}, headers=headers)
+
+        key = {"Idempotency-Key": "one-key-of-a-client"}
+        self.assertEqual(
+            self.counted("redemptions_total", redeem(voucher.code, **key), outcome="redeemed"), 1
+        )
+        self.assertEqual(
+            self.counted("redemptions_total", redeem(voucher.code, **key), outcome="replayed"), 1
+        )
+        self.assertEqual(self.counted("redemptions_total", redeem("no code"), outcome="code_malformed"), 1)
+        redeem(voucher.code)()
+        self.assertEqual(
+            self.counted("redemptions_total", redeem(voucher.code), outcome="voucher_used_up"), 1
+        )
+        self.assertEqual(self.counted("refusals_total", redeem("no code"), code="code_malformed"), 1)
+
+    @override_settings(RATE_LIMITS_ENABLED=True, LIMIT_REQUESTS_PER_NETWORK=(1, 60))
+    def test_limits_that_are_reached_count_by_name(self):
+        self.api.get("/api/test/")
+        number = self.counted(
+            "limits_reached_total", lambda: self.api.get("/api/test/"), limit="LIMIT_REQUESTS_PER_NETWORK"
+        )
+        self.assertEqual(number, 1)
+
+    def test_nothing_is_counted_where_nobody_asks(self):
+        counter = Counter("unused_total", "None.", ("kind",))
+        with override_settings(METRICS_TOKEN=""):
+            counter.count("one")
+        self.assertIsNone(counter._metric)
+
+    def test_series_are_bounded(self):
+        counter = Counter("bounded_total", "None.", ("kind",))
+        with patch.object(instruments, "MOST_SERIES", 3):
+            for number in range(50):
+                counter.count(f"kind {number}")
+        kinds = {
+            dict(labels)["kind"]: value
+            for (name, labels), value in self.scrape().items()
+            if "bounded" in name
+        }
+        self.assertEqual(kinds, {"kind 0": 1, "kind 1": 1, "kind 2": 1, "other": 47})
+
+
+class ReadingTests(MetricsTestCase):
+    def test_mail_that_waits_is_counted_with_its_age(self):
+        for status, minutes in ((STATUS.queued, 12), (STATUS.queued, 3), (STATUS.failed, 90)):
+            email = Email.objects.create(from_email="a@example.com", to=["b@example.com"], status=status)
+            created = timezone.now() - timedelta(minutes=minutes)
+            Email.objects.filter(pk=email.pk).update(created=created)
+        self.assertEqual(self.value("mails", state="new"), 2)
+        self.assertEqual(self.value("mails", state="failed"), 1)
+        self.assertAlmostEqual(self.value("mail_oldest_seconds", state="new"), 720, delta=20)
+        self.assertEqual(self.value("mail_oldest_seconds", state="retried"), 0)
+
+    def test_events_that_wait_are_counted_with_their_age(self):
+        self.assertEqual(self.value("webhook_oldest_event_seconds"), 0)
+        for number, minutes in enumerate((10, 4)):
+            StripeEvent.objects.create(
+                stripe_id=f"evt_{number}",
+                type="payment_intent.succeeded",
+                object_id="pi_1",
+                received_at=timezone.now() - timedelta(minutes=minutes),
+            )
+        self.assertEqual(self.value("webhook_events_waiting"), 2)
+        self.assertAlmostEqual(self.value("webhook_oldest_event_seconds"), 600, delta=20)
+
+    def test_jobs_and_signs_of_life_have_their_ages(self):
+        JobResult.objects.record("Audit", problems=3, complete=False, next_within=timedelta(hours=1))
+        JobResult.objects.update(finished_at=timezone.now() - timedelta(hours=2))
+        heartbeats.record(heartbeats.WORKER, waited=1.5)
+        self.assertEqual(self.value("job_problems", job="Audit"), 3)
+        self.assertEqual(self.value("job_complete", job="Audit"), 0)
+        self.assertAlmostEqual(self.value("job_age_seconds", job="Audit"), 7200, delta=20)
+        self.assertAlmostEqual(self.value("job_overdue_seconds", job="Audit"), -3600, delta=20)
+        self.assertAlmostEqual(self.value("heartbeat_age_seconds", process="worker"), 0, delta=20)
+        self.assertEqual(self.value("queue_wait_seconds"), 1.5)
+        self.assertIsNone(self.value("heartbeat_age_seconds", process="beat"))
+
+    def test_what_needs_a_person_and_the_version_are_there(self):
+        self.assertEqual(self.value("attention_items", item="refunds_failed"), 0)
+        self.assertEqual(self.value("build_info", version=settings.VERSION), 1)
+        if connection.vendor == "postgresql":
+            self.assertGreaterEqual(self.value("database_connections", state="active"), 1)
+
+    def test_a_database_that_is_away_is_no_error_of_the_page(self):
+        with patch(
+            "django.db.backends.utils.CursorWrapper.execute", side_effect=OperationalError("secret host")
+        ):
+            series = self.scrape()
+        self.assertEqual(series["voucher_database_up", frozenset()], 0)
+        self.assertEqual(series["voucher_scrape_failed", frozenset({("reader", "mail")})], 1)
+        self.assertEqual([name for name, _ in series if name == "voucher_mails"], [])
+        self.assertEqual(self.value("database_up"), 1)
+        self.assertEqual(self.value("scrape_failed", reader="mail"), 0)
+
+    def test_a_reader_that_fails_takes_no_other_with_it(self):
+        def read(now):
+            raise RuntimeError("secret insides")
+
+        broken = Reader("broken", (Gauge("broken", "None."),), read)
+        with patch.object(readers, "_readers", [broken, *readers._readers]):
+            self.assertEqual(self.value("scrape_failed", reader="broken"), 1)
+            self.assertEqual(self.value("mails", state="new"), 0)
+
+    def test_readings_are_kept_for_a_moment(self):
+        calls = []
+        gauge = Gauge("number_of_reads", "None.")
+
+        def read(now):
+            calls.append(now)
+            return [Reading(gauge, len(calls))]
+
+        with patch.object(readers, "_readers", [Reader("counted", (gauge,), read)]):
+            readers.forget()
+            for _ in range(5):
+                Client().get("/metrics", headers=WITH_TOKEN)
+        self.assertEqual(len(calls), 1)
+
+    def test_a_query_that_takes_too_long_is_ended(self):
+        if connection.vendor != "postgresql":
+            self.skipTest("SQLite ends no statement")
+
+        def read(now):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_sleep(20)")
+            return []
+
+        slow = Reader("slow", (Gauge("slow", "None."),), read)
+        with patch.object(readers, "_readers", [slow]), patch.object(readers, "STATEMENT_MS", 50):
+            self.assertEqual(self.value("scrape_failed", reader="slow"), 1)
+
+
+class PrivacyTests(MetricsTestCase):
+    def test_no_code_and_nothing_of_a_person_is_in_it(self):
+        user = make_customer(email="somebody@example.com")
+        voucher = make_voucher(owner=user)
+        api = self.signed_in(user)
+        for address in (f"/api/vouchers/detail/{voucher.code}/", f"/api/vouchers/detail/{voucher.code}/qr/"):
+            api.get(address)
+        api.post("/api/vouchers/redeem/", {"code": voucher.code})
+        text = Client().get("/metrics", headers=WITH_TOKEN).content.decode()
+        self.assertIn("/api/vouchers/detail/<str:code>/", text)
+        for secret in (voucher.code, voucher.code.replace("-", ""), voucher.code[-4:], "somebody", TOKEN):
+            self.assertNotIn(secret, text)
+        self.assertEqual(re.findall(r"@|\b\d+\.\d+\.\d+\.\d+\b", text.replace(settings.VERSION, "")), [])

@@ -1,0 +1,85 @@
+"""Metrics of several processes: each counts by itself, one answers for all, and none is forgotten as it ends."""
+
+import os
+import signal
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+
+from django.test import tag
+from prometheus_client.parser import text_string_to_metric_families
+
+from apps.core.metrics import folder
+from tests.support.cases import CommittingTestCase
+from tests.support.server import Server
+
+TOKEN = "metrics-token-0123456789-0123456789"
+
+
+@tag("slow", "any-database")
+class ProcessTests(CommittingTestCase):
+    def get(self, path):
+        caller = HTTPConnection("127.0.0.1", self.server.port, timeout=self.patience)
+        caller.request("GET", path, headers={"Authorization": f"Bearer {TOKEN}"})
+        response = caller.getresponse()
+        body = response.read().decode()
+        caller.close()
+        self.assertEqual(response.status, 200, body)
+        return body
+
+    def requests_counted(self):
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(self.get("/metrics"))
+            for sample in family.samples
+            if sample.name == "voucher_requests_total" and sample.labels["route"] == "/api/test/"
+        )
+
+    def processes(self):
+        master = self.server._process.pid
+        return Path(f"/proc/{master}/task/{master}/children").read_text().split()
+
+    def folders(self):
+        return set(Path(folder.IN_MEMORY).glob(f"{folder.PREFIX}*"))
+
+    def test_all_processes_count_together_and_one_that_ends_is_not_forgotten(self):
+        before = self.folders()
+        self.server = Server(METRICS_TOKEN=TOKEN, WEB_CONCURRENCY="2", RATE_LIMITS_ENABLED="False")
+        self.addCleanup(self.server.kill)
+        (own,) = self.folders() - before
+        for _ in range(40):
+            self.get("/api/test/")
+        self.assertEqual(self.requests_counted(), 40)
+        first = self.processes()
+        for pid in first:
+            os.kill(int(pid), signal.SIGKILL)
+        deadline = time.monotonic() + self.patience
+        while not (own / f"counter_{folder.ENDED}.db").exists() or set(self.processes()) & set(first):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+        self.assertEqual(self.requests_counted(), 40)
+        self.get("/api/test/")
+        self.assertEqual(self.requests_counted(), 41)
+        counting = {file.name for file in own.glob("counter_*.db")}
+        self.assertEqual(counting & {f"counter_{pid}.db" for pid in first}, set())
+        self.server.stop(self.patience)
+        self.assertFalse(own.exists())
+
+    def test_a_folder_whose_parent_was_killed_is_removed_by_the_next(self):
+        before = self.folders()
+        self.server = Server(METRICS_TOKEN=TOKEN)
+        self.addCleanup(self.server.kill)
+        (own,) = self.folders() - before
+        old = time.time() - 120
+        os.utime(own, (old, old))
+        self.assertFalse(folder._is_abandoned(own))
+        self.server.kill()
+        deadline = time.monotonic() + self.patience
+        while not folder._is_abandoned(own):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+            os.utime(own, (old, old))
+        self.server = Server(METRICS_TOKEN=TOKEN)
+        self.addCleanup(self.server.kill)
+        self.assertFalse(own.exists())
+        self.server.stop(self.patience)
