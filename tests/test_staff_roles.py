@@ -69,13 +69,15 @@ FORMS: Final = {
     "vouchers.VoucherType change": who(C + M),
     "vouchers.VoucherType delete": who(C + M),
 }
-PERSON: Final = {"email", "first_name", "last_name", "is_active"}
+PERSON: Final = {"email", "first_name", "last_name", "language", "is_active"}
 TYPE: Final = set("name description service_type is_active price currency validity_days max_uses".split())
 # The fields of these forms, for whoever has the form; of some, more or other ones.
 FIELDS: Final[dict[str, dict[str, set[str]]]] = {
     "auth.Group add": {"": {"name", "permissions"}},
     "auth.Group change": {"": {"name", "permissions"}},
-    "users.User add": {"": {"email", "first_name", "last_name", "usable_password", "password1", "password2"}},
+    "users.User add": {
+        "": {"email", "first_name", "last_name", "language", "usable_password", "password1", "password2"}
+    },
     "users.User change": {
         "": PERSON | {"is_staff", "groups"},
         "superuser": PERSON | {"is_staff", "groups", "is_superuser", "user_permissions"},

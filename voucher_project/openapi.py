@@ -48,6 +48,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     ],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,  # they repeat the values; API_DESCRIPTION says what they mean
     "ENUM_NAME_OVERRIDES": {
+        "Language": "apps.core.languages.Language.choices",
         "VoucherStatus": "apps.vouchers.states.VoucherStatus.choices",
         "InactiveReason": "apps.vouchers.states.InactiveReason.choices",
         "TransactionStatus": "apps.payments.models.TransactionStatus.choices",

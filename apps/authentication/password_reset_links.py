@@ -25,8 +25,8 @@ def send(user: User | None) -> None:
     somebody = user or User(pk=0, email="nobody@example.invalid")
     mail.enqueue(
         to=user.email if user else "",
-        subject="Set a new password",
         template="authentication/password_reset",
+        language=somebody.language,
         # No name: whoever registered with another's address would write to them in our name.
         context={"link": link_for(somebody), "minutes": settings.PASSWORD_RESET_TIMEOUT // 60},
         expires_at=timezone.now() + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT),

@@ -5,7 +5,14 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.users import passwords
-from apps.users.serializers import EmailAddressField, LastNameField, NameField, PhoneNumberField, UserOutput
+from apps.users.serializers import (
+    EmailAddressField,
+    LanguageField,
+    LastNameField,
+    NameField,
+    PhoneNumberField,
+    UserOutput,
+)
 
 from . import devices
 
@@ -37,6 +44,9 @@ class RegisterInput(serializers.Serializer[Any]):
     first_name = NameField()
     last_name = LastNameField(default="")
     phone_number = PhoneNumberField()
+    language = LanguageField(
+        help_text="Of the mails to this person. Left out, the first that Accept-Language names and we have, or English."
+    )
     use_cookies = serializers.BooleanField(default=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.db import models, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from apps.core.languages import Language
 from apps.core.prepared_queries import PreparedUpdate
 from apps.users import selectors as users_selectors
 from apps.users import services as users
@@ -37,9 +38,18 @@ class SignedIn:
 
 
 def register(
-    *, email: str, password: str, first_name: str, last_name: str, phone_number: str = ""
+    *,
+    email: str,
+    password: str,
+    first_name: str,
+    last_name: str,
+    phone_number: str = "",
+    language: str = Language.EN,
 ) -> SignedIn:
-    """A new account, signed in. Raises InvalidFields: `email` taken, `password` too weak."""
+    """A new account, signed in, whose person is written to in `language`.
+
+    Raises InvalidFields: `email` taken, `password` too weak.
+    """
     with transaction.atomic():
         user = users.create_account(
             email=email,
@@ -47,6 +57,7 @@ def register(
             first_name=first_name,
             last_name=last_name,
             phone_number=phone_number,
+            language=language,
         )
         return SignedIn(user, open_session(user=user))
 

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from apps.core.api.openapi import documented
 from apps.core.errors import TooManyAttempts
+from apps.core.languages import negotiate
 from apps.core.rate_limits import count_failures, hit, successes, undo
 from apps.core.views import PublicView
 from apps.users import services as users_services
@@ -61,6 +62,7 @@ class Register(PublicView):
     def post(self, request: Request) -> Response:
         form_data = _form_data(RegisterInput, request)
         use_cookies = form_data.pop("use_cookies")
+        form_data.setdefault("language", negotiate(request.headers.get("Accept-Language", "")))
         with (
             successes(of=rate_limits.registrations(request)),
             count_failures(EmailTaken, of=rate_limits.taken_addresses(request)),

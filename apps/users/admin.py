@@ -24,6 +24,7 @@ from apps.core.backoffice.pages import PageAdmin, page_cache
 from apps.core.backoffice.read_only import LogsEachRow
 from apps.core.backoffice.search import MOST_HITS, Finder, Hit, register
 from apps.core.backoffice.second_factor import ask_fresh_proof
+from apps.core.languages import Language
 
 from . import services
 from .current_user import current_user
@@ -55,7 +56,7 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin, BoundedAdmin):  # type: ignore
     actions: tuple[str, ...] = ("deactivate",)
     readonly_fields = ("last_login", "date_joined")
     fieldsets = (
-        (None, {"fields": ("email", "password", "first_name", "last_name")}),
+        (None, {"fields": ("email", "password", "first_name", "last_name", "language")}),
         ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
         ("History", {"fields": ("last_login", "date_joined")}),
     )
@@ -64,7 +65,15 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin, BoundedAdmin):  # type: ignore
             None,
             {
                 "classes": ("wide",),
-                "fields": ("email", "first_name", "last_name", "usable_password", "password1", "password2"),
+                "fields": (
+                    "email",
+                    "first_name",
+                    "last_name",
+                    "language",
+                    "usable_password",
+                    "password1",
+                    "password2",
+                ),
             },
         ),
     )
@@ -93,6 +102,12 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin, BoundedAdmin):  # type: ignore
         if obj == request.user or not request.user.has_perm(MANAGE_STAFF):
             return fields + POWERS
         return (*fields, "is_superuser", "user_permissions")
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        """A form from before there was a language leaves it as it is."""
+        if db_field.name == "language":
+            options["required"] = False
+        return super().formfield_for_choice_field(db_field, request, **options)
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
         """Nobody gives a group that may do more than they do themselves."""
@@ -176,6 +191,7 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin, BoundedAdmin):  # type: ignore
                 raise PermissionDenied
             if "email" in form.changed_data:
                 mail.erase_address(stored.email)
+        obj.language = obj.language or Language.EN
         super().save_model(request, obj, form, change)
 
     @admin.action(description="Deactivate: every session ends at once", permissions=["change"])

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from apps.core.email_addresses import validate_mailable
+from apps.core.languages import Language
 
 from . import passwords
 
@@ -65,6 +66,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     first_name = models.CharField(max_length=150, blank=True)
     last_name = models.CharField(max_length=150, blank=True)
+    language = models.CharField(
+        max_length=10,
+        choices=Language.choices,
+        default=Language.EN,
+        db_default=Language.EN,
+        help_text="Of the mails to this person.",
+    )
     is_active = models.BooleanField(
         "active", default=True, help_text="Untick instead of deleting: every session ends at once."
     )

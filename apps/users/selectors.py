@@ -28,6 +28,7 @@ def profile_of(user: User) -> dict[str, Any]:
         "email": account.email,
         "first_name": account.first_name,
         "last_name": account.last_name,
+        "language": account.language,
         "phone_number": account.profile.phone_number,
         "address": account.profile.address,
         "date_of_birth": account.profile.date_of_birth,

@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from apps.core import email_addresses
 from apps.core.api.fields import UTCDateTimeField
+from apps.core.languages import Language
 
 from . import personal_data
 from .models import User
@@ -102,6 +103,13 @@ class SwitchField(serializers.BooleanField):
     default_empty_html = serializers.empty
 
 
+class LanguageField(serializers.ChoiceField):
+    """A language that mails are written in."""
+
+    def __init__(self, *, help_text: str = "Of the mails to this person.") -> None:
+        super().__init__(Language.choices, required=False, help_text=help_text)
+
+
 class ProfileInput(serializers.Serializer[Any]):
     """Other members, such as `email` and `is_staff`, are read-only and ignored."""
 
@@ -112,6 +120,7 @@ class ProfileInput(serializers.Serializer[Any]):
     date_of_birth = BirthDateField(allow_null=True, required=False)
     profile_picture = PictureField(allow_null=True, required=False)
     expiry_reminders = SwitchField(required=False, help_text="Whether to mail before vouchers expire.")
+    language = LanguageField()
 
     def to_internal_value(self, data: Any) -> Any:
         """A client that sends back its answer sends the picture's own address: it stays as it is."""
@@ -166,6 +175,7 @@ class UserOutput(serializers.Serializer[User]):
     date_of_birth = serializers.DateField(source="profile.date_of_birth", allow_null=True)
     profile_picture = serializers.SerializerMethodField()
     expiry_reminders = serializers.BooleanField(source="profile.expiry_reminders")
+    language = serializers.ChoiceField(choices=Language.choices)
     is_staff = serializers.BooleanField()
     date_joined = UTCDateTimeField()
 

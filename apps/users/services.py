@@ -14,6 +14,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, connection, transaction
 
 from apps.core import email_addresses
+from apps.core.languages import Language
 from apps.core.prepared_queries import Subselect
 
 from . import passwords, personal_data, pictures, selectors, unsubscribe_links
@@ -29,7 +30,7 @@ from .models import CLOSED_DOMAIN, User, UserProfile
 
 EMAIL_TAKEN = [("unique", "There is an account with this e-mail address.")]
 WRONG_PASSWORD = [("password_incorrect", "This is not your password.")]
-PERSON_FIELDS = ("first_name", "last_name")
+PERSON_FIELDS = ("first_name", "last_name", "language")
 PROFILE_FIELDS = ("phone_number", "address", "date_of_birth", "expiry_reminders")
 
 
@@ -38,6 +39,7 @@ class Changes(TypedDict, total=False):
 
     first_name: str
     last_name: str
+    language: str
     phone_number: str
     address: str
     date_of_birth: datetime.date | None
@@ -46,9 +48,15 @@ class Changes(TypedDict, total=False):
 
 
 def create_account(
-    *, email: str, password: str, first_name: str, last_name: str, phone_number: str = ""
+    *,
+    email: str,
+    password: str,
+    first_name: str,
+    last_name: str,
+    phone_number: str = "",
+    language: str = Language.EN,
 ) -> User:
-    """A new user with a profile.
+    """A new user with a profile, who is written to in `language`.
 
     Raises EmailTaken: `email` (`unique`) if the address is taken, also by a request at the same instant, which tells
     of a wrong password too; and InvalidFields: `email` (`invalid`) for one of those that closed accounts get, and
@@ -68,7 +76,9 @@ def create_account(
         raise InvalidFields(**wrong)
     try:
         with transaction.atomic():
-            user = User.objects.create_user(email, password, first_name=first_name, last_name=last_name)
+            user = User.objects.create_user(
+                email, password, first_name=first_name, last_name=last_name, language=language
+            )
             if phone_number:
                 user.profile.phone_number = phone_number
                 user.profile.save(update_fields=["phone_number"])
@@ -167,6 +177,7 @@ def close_account(*, user: User, password: str) -> None:
             email=f"closed-{uuid.uuid4().hex}@{CLOSED_DOMAIN}",
             first_name="",
             last_name="",
+            language=Language.EN,
             password=make_password(None),
             is_active=False,
             is_staff=False,

@@ -17,9 +17,14 @@ QUIET_ZONE: Final = 4  # modules of white around it (ISO/IEC 18004, section 6.3.
 PIXELS: Final = 10  # of a module, in a PNG
 
 
+def redeem_page() -> str:
+    """Where the web client redeems vouchers."""
+    return f"{settings.FRONTEND_URL.rstrip('/')}/redeem"
+
+
 def redeem_url(code: str) -> str:
     """Where the web client redeems this voucher: FRONTEND_URL, the code in the fragment."""
-    return f"{settings.FRONTEND_URL.rstrip('/')}/redeem{codes.FRAGMENT}{codes.format_code(code)}"
+    return f"{redeem_page()}{codes.FRAGMENT}{codes.format_code(code)}"
 
 
 def svg(code: str) -> bytes:

@@ -15,7 +15,7 @@ from .shop.codes import ALPHABET
 
 COLUMNS = {
     "vouchertype": "id name description price currency service_type is_active validity_days max_uses",
-    "user": "id password is_superuser email first_name last_name is_active is_staff date_joined",
+    "user": "id password is_superuser email first_name last_name language is_active is_staff date_joined",
     "userprofile": "user_id phone_number address profile_picture expiry_reminders",
     "transaction": "id user_id voucher_type_id quantity unit_price amount currency status stripe_payment_intent_id"
     " amount_refunded created_at updated_at completed_at",
@@ -111,7 +111,7 @@ class Books:
         staff, joined = int(number == STAFF), f"{self.days[0]} 00:00:00+00:00"
         yield (
             "user",
-            f"{number}\t{password}\t{staff}\t{address(name)}\tBea\tBench\t1\t{staff}\t{joined}",
+            f"{number}\t{password}\t{staff}\t{address(name)}\tBea\tBench\ten\t1\t{staff}\t{joined}",
         )
         yield "userprofile", f"{number}\t\t\t\t1"
 

@@ -3,11 +3,12 @@
 import tempfile
 
 from PIL import Image
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from apps.users.models import User
 from apps.users.tests.factories import PASSWORD
 from apps.users.unsubscribe_links import unsubscribe_url
-from tests.browser.shop import SignedInTestCase
+from tests.browser.shop import PATIENCE, SignedInTestCase
 
 NEW_PASSWORD = "so sweet and so cold"
 
@@ -46,6 +47,14 @@ class AccountTests(SignedInTestCase):
         self.element("[name=expiry_reminders]").click()
         self.shows("Saved.")
         self.assertTrue(self.profile().expiry_reminders)
+
+    def test_mails_are_written_in_the_language_that_is_chosen_for_the_page(self):
+        self.visit("/account")
+        Select(self.element(".foot select")).select_by_visible_text("Français")
+        self.until("document.documentElement.lang === 'fr'")
+        WebDriverWait(self.driver, PATIENCE).until(
+            lambda page: User.objects.get(pk=self.customer.pk).language == "fr"
+        )
 
     def test_a_new_password_keeps_one_signed_in_and_closes_the_account(self):
         self.visit("/account")

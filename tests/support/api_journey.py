@@ -30,6 +30,7 @@ PROFILE: Final = {
     "address": "12 Independence Avenue, Accra",
     "date_of_birth": "1999-03-06",
     "expiry_reminders": True,
+    "language": "en",
 }
 
 

@@ -32,8 +32,9 @@ def mail_code(request: HttpRequest, user: User) -> None:
     request.session[_CODE] = {"digest": _digest(code), "until": int(time.time()) + CODE_LIFETIME}
     mail.enqueue(
         to=user.mail_address,
-        subject="Your code to set up a second factor",
         template="authentication/enrolment_code",
+        language=None,
+        layout="authentication/mail/code",
         context={"code": f"{code[:4]} {code[4:]}", "minutes": CODE_LIFETIME // 60},
         expires_at=timezone.now() + timedelta(seconds=CODE_LIFETIME),
     )

@@ -18,7 +18,7 @@ def notify(user: User, change: str) -> None:
     if user.mail_address:
         mail.enqueue(
             to=user.mail_address,
-            subject=change,
             template="authentication/second_factor_changed",
+            language=None,
             context={"change": change, "moment": date_format(timezone.localtime(), "DATETIME_FORMAT")},
         )

@@ -55,7 +55,7 @@ def mails_to(user: User) -> list[str]:
 def mailed_code(user: User) -> str:
     """The code in the latest mail by which the user sets up a factor."""
     mail = Email.objects.filter(to=user.email, subject__startswith="Your code").latest("pk")
-    [code] = re.findall(r"^\d{4} \d{4}$", mail.message, re.MULTILINE)
+    [code] = re.findall(r"^  (\d{4} \d{4})$", mail.message, re.MULTILINE)
     return code
 
 

@@ -39,6 +39,30 @@ class Registering(ApiTestCase):
         profile = self.api.get("/api/users/profile/", HTTP_AUTHORIZATION=f"Bearer {answer['access']}")
         self.assertEqual(profile.json(), answer["user"])
 
+    def test_mails_are_in_the_language_that_is_sent_or_else_that_of_the_browser(self):
+        header = "de-DE, fr-CA;q=0.8, en;q=0.5"
+        for number, (body, accept, language) in enumerate(
+            (
+                ({}, "", "en"),
+                ({}, header, "fr"),
+                ({}, "es, de;q=0.9", "en"),
+                ({}, "fr;q=0, en", "en"),
+                ({}, "fr;q=x, \xff;;,,=" * 500, "en"),
+                ({"language": "en"}, header, "en"),
+                ({"language": "fr"}, "en", "fr"),
+            )
+        ):
+            with self.subTest(body, accept=accept):
+                person = {**BODY, **body, "email": f"nora{number}@example.com"}
+                response = self.api.post(URL, person, HTTP_ACCEPT_LANGUAGE=accept)
+                self.assertEqual(response.status_code, 201, response.content)
+                self.assertEqual(response.json()["user"]["language"], language)
+                self.assertEqual(User.objects.get(email=person["email"]).language, language)
+
+    def test_a_language_that_mails_are_not_written_in_is_refused(self):
+        for odd in ("de", "", "FR", None, ["fr"], 5):
+            self.assertEqual(self.refused(language=odd).keys(), {"language"})
+
     def test_it_ignores_fields_that_it_does_not_know(self):
         body = {**BODY, "username": "nora", "is_staff": True, "is_superuser": True, "id": 7}
         self.assertEqual(self.api.post(URL, body).status_code, 201)

@@ -16,7 +16,7 @@ from apps.core import prepared_queries
 from apps.core.email_addresses import is_mailable
 
 from .delivery import wake_sender
-from .messages import compose
+from .messages import LETTER, compose
 
 log = logging.getLogger(__name__)
 
@@ -25,16 +25,18 @@ def enqueue(
     *,
     to: str,
     name: str = "",
-    subject: str,
     template: str,
+    language: str | None,
     context: dict[str, Any],
+    layout: str = LETTER,
     expires_at: datetime | None = None,
     headers: dict[str, str] | None = None,
     attach: tuple[str, dict[str, Any]] | None = None,
 ) -> None:
-    """Put a mail into the queue: `template`.txt and `template`.html, rendered with `context`.
+    """Put a mail into the queue: the words of `template`, such as "payments/receipt", rendered with `context`.
 
-    `name` is the first name of whom it greets, where its template has `greeting`.
+    `language` is that of the person (`apps.core.languages`), now, whatever they choose later; None for a mail to staff.
+    `layout` puts the words into plain text and HTML. `name` is the first name of whom it greets.
     Call it in the transaction of what the mail reports. It is not sent after `expires_at`. For an address that can't be
     mailed nothing is queued. An empty `to` makes a row that counts as sent: for a caller who must not learn from the
     time that it takes that nobody gets mail.
@@ -47,9 +49,10 @@ def enqueue(
     email = compose(
         to=to,
         name=name,
-        subject=subject,
         template=template,
+        language=language,
         context=context,
+        layout=layout,
         expires_at=expires_at,
         headers=headers,
         attach=attach,

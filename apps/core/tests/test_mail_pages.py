@@ -10,11 +10,12 @@ from post_office.models import STATUS, Email, Log
 from apps.core import mail, mail_pages
 from apps.core.mail import Attachment, messages
 
-TEMPLATE = "authentication/password_reset"
+TEMPLATE = "authentication/second_factor_changed"  # its subject is what it says
 
 
 def queue(to="carla@example.com", subject="News", link="https://x.example/#secret", **options):
-    mail.enqueue(to=to, subject=subject, template=TEMPLATE, context={"link": link}, **options)
+    context = {"change": subject, "moment": "today", "link": link}
+    mail.enqueue(to=to, template=TEMPLATE, language=None, context=context, **options)
     return Email.objects.latest("id")
 
 

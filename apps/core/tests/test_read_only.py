@@ -43,7 +43,7 @@ class LookupTests(ApiTestCase):
                 self.assertEqual(self.client.get(address).status_code, 400)
 
     def test_what_a_page_offers_to_filter_by_can(self):
-        mail.enqueue(to="x@example.com", subject="x", template="authentication/password_reset", context={})
+        mail.enqueue(to="x@example.com", template="authentication/password_reset", language="en", context={})
         for address in (
             "/admin/post_office/email/?status__exact=0",
             "/admin/vouchers/voucher/",

@@ -14,11 +14,9 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.template.loader import render_to_string
 from django.utils import timezone
 
 from apps.core import mail
-from apps.core.dates import format_day, format_moment_briefly
 from apps.core.money import format_amount
 from apps.payments.models import (
     Dispute,
@@ -29,8 +27,9 @@ from apps.payments.models import (
     Transaction,
     TransactionStatus,
 )
+from apps.vouchers import qr
 from apps.vouchers.models import Voucher
-from apps.vouchers.states import WHY_INACTIVE, Hold, InactiveReason, VoucherStatus
+from apps.vouchers.states import Hold, VoucherStatus
 
 from . import receipts
 
@@ -57,28 +56,23 @@ def queue_receipt(transaction: Transaction, vouchers: Sequence[Voucher] | None =
     whether there is anybody to send it to.
     """
     now = timezone.now()
-    name = transaction.sold_as
     currency = transaction.currency
     return _queue(
         transaction,
-        subject=f"Your vouchers: {transaction.quantity} × {name}",
         template="payments/receipt",
+        layout="payments/mail/receipt",
         context={
             "number": transaction.pk,
-            "paid_at": format_moment_briefly(transaction.completed_at or now),
-            "name": name,
+            "paid_at": transaction.completed_at or now,
+            "name": transaction.sold_as,
             "quantity": transaction.quantity,
             "unit_price": format_amount(transaction.unit_price, currency),
             "amount": format_amount(transaction.amount, currency),
             "refunded": transaction.amount_refunded and format_amount(transaction.amount_refunded, currency),
             "vouchers": [
-                {
-                    "code": voucher.shown_code,
-                    "state": _state(voucher, now),
-                    "usable": voucher.status_at(now) == VoucherStatus.ACTIVE,
-                }
-                for voucher in (transaction.vouchers if vouchers is None else vouchers)
+                _voucher(voucher, now) for voucher in (transaction.vouchers if vouchers is None else vouchers)
             ],
+            "redeem_page": qr.redeem_page(),
         },
         attach=(RECEIPT, {"transaction_id": transaction.pk}),
     )
@@ -151,26 +145,36 @@ def _about_refund(refund: Refund, notice: str, **words: Any) -> bool:
         words["still_held"] = not free  # disputed, say, or refunded in Stripe's dashboard instead
         vouchers = free or vouchers
     amount = format_amount(refund.amount, paid.currency)
-    facts = [("Refund", refund.pk), ("Purchase", paid.pk), ("Amount", amount)]
-    if refund.decision_note:
-        facts.append(("Our note", refund.decision_note))
-    return _notify(paid, notice, vouchers, facts=facts, amount=amount, **words)
+    return _notify(
+        paid,
+        notice,
+        vouchers,
+        amount=amount,
+        refund=str(refund.pk),
+        note=refund.decision_note,
+        **words,
+    )
 
 
 def _about_dispute(dispute: Dispute, notice: str, vouchers: Sequence[Voucher] = (), **words: Any) -> bool:
     paid = dispute.transaction
     amount = format_amount(dispute.amount, paid.currency)
-    facts = [("Purchase", paid.pk), ("Amount", amount)]
-    return _notify(paid, notice, vouchers, facts=facts, amount=amount, **words)
+    return _notify(paid, notice, vouchers, amount=amount, **words)
 
 
 def _notify(paid: Transaction, notice: str, vouchers: Sequence[Voucher], **context: Any) -> bool:
     """Queue a notice, whose words stand in the template of its name, with the endings of these vouchers' codes."""
     return _queue(
         paid,
-        template="payments/notice",
-        words=f"payments/notices/{notice}.txt",
-        context={"purchase": str(paid.pk), "codes": [str(voucher) for voucher in vouchers], **context},
+        template=f"payments/{notice}",
+        layout="payments/mail/notice",
+        context={
+            "purchase": str(paid.pk),
+            "quantity": paid.quantity,
+            "name": paid.sold_as,
+            "codes": [str(voucher) for voucher in vouchers],
+            **context,
+        },
     )
 
 
@@ -178,29 +182,21 @@ def _queue(
     paid: Transaction,
     *,
     template: str,
+    layout: str,
     context: dict[str, Any],
-    subject: str = "",
-    words: str | None = None,
     attach: tuple[str, dict[str, Any]] | None = None,
 ) -> bool:
-    """Queue a mail to the buyer. A text that can't be written is logged, and stands in no payment's way.
-
-    The template `words` has the subject and then the paragraphs, an empty line before each.
-    """
+    """Queue a mail to the buyer. A text that can't be written is logged, and stands in no payment's way."""
     address = paid.user.mail_address
     if not address:
         return False
     try:
-        if words is not None:
-            subject, *paragraphs = filter(
-                None, map(str.strip, render_to_string(words, context).split("\n\n"))
-            )
-            context = {**context, "subject": subject, "paragraphs": paragraphs}
         mail.enqueue(
             to=address,
             name=paid.user.first_name,
-            subject=subject,
             template=template,
+            language=paid.user.language,
+            layout=layout,
             context={**context, "link": settings.FRONTEND_URL},
             attach=attach,
         )
@@ -212,15 +208,15 @@ def _queue(
     return True
 
 
-def _state(voucher: Voucher, now: datetime) -> str:
-    match voucher.status_at(now):
-        case VoucherStatus.ACTIVE:
-            uses = (
-                f", {voucher.uses_remaining} of {voucher.total_uses} uses" if voucher.total_uses > 1 else ""
-            )
-            return f"Valid until {format_day(voucher.expiry_date)}{uses}"
-        case VoucherStatus.USED:
-            return "Used"
-        case VoucherStatus.EXPIRED:
-            return f"Expired on {format_day(voucher.expiry_date)}"
-    return WHY_INACTIVE[InactiveReason(voucher.inactive_reason)]
+def _voucher(voucher: Voucher, now: datetime) -> dict[str, Any]:
+    """What a receipt says of a voucher as it is now."""
+    status = voucher.status_at(now)
+    return {
+        "code": voucher.shown_code,
+        "status": status,
+        "reason": voucher.inactive_reason,
+        "usable": status == VoucherStatus.ACTIVE,
+        "expiry_date": voucher.expiry_date,
+        "uses_remaining": voucher.uses_remaining,
+        "total_uses": voucher.total_uses,
+    }

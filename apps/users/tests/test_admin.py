@@ -54,14 +54,19 @@ class PeopleInTheAdmin(ApiTestCase):
         self.assertNotContains(response, self.customer.password)
 
     def test_staff_change_a_user_and_the_profile(self):
-        body = self.body(**{"first_name": "Clara", "profile-0-phone_number": "555 0100"})
+        body = self.body(**{"first_name": "Clara", "language": "fr", "profile-0-phone_number": "555 0100"})
         response = self.post(self.page(self.customer), **body)
         self.assertEqual(response.status_code, 302, response.content[-3000:])
         self.customer.refresh_from_db()
         self.assertEqual(
             (self.customer.first_name, self.customer.profile.phone_number), ("Clara", "555 0100")
         )
+        self.assertEqual(self.customer.language, "fr")
         self.assertTrue(self.customer.check_password(PASSWORD))
+        for without in ({}, {"language": ""}):  # a form from before there was a language, and a crafted one
+            self.assertEqual(self.post(self.page(self.customer), **self.body(**without)).status_code, 302)
+            self.customer.refresh_from_db()
+            self.assertEqual(self.customer.language, "en" if without else "fr")
 
     def test_deactivating_ends_every_session(self):
         api = self.signed_in(self.customer)

@@ -22,6 +22,7 @@ MEMBERS = {
     "date_of_birth",
     "profile_picture",
     "expiry_reminders",
+    "language",
     "is_staff",
     "date_joined",
 }

@@ -17,7 +17,7 @@ from django.db.models import Case, Exists, F, IntegerField, Max, OuterRef, Q, Qu
 from django.utils import timezone
 
 from apps.core import mail
-from apps.core.dates import format_day, start_of_day
+from apps.core.dates import start_of_day
 from apps.users import unsubscribe_links
 from apps.users.models import User, UserProfile
 from apps.vouchers.models import Voucher, VoucherEvent
@@ -88,15 +88,14 @@ def _remind(owner_id: int, now: datetime) -> bool:
         last = due.aggregate(last=Max("expiry_date"))["last"]
     _remember(reminders, now)
     total = len(reminders)
-    soonest = format_day(listed[0].expiry_date)
     mail.enqueue(
         to=owner.mail_address,
         name=owner.first_name,
-        subject=(
-            f"Your voucher expires on {soonest}" if total == 1 else f"{total} of your vouchers expire soon"
-        ),
         template="vouchers/expiry_reminder",
+        language=owner.language,
+        layout="vouchers/mail/expiry_reminder",
         context={
+            "soonest": listed[0].expiry_date,
             "vouchers": listed[:LISTED],
             "total": total,
             "more": max(0, total - LISTED),

@@ -49,8 +49,14 @@ def reissue_voucher(
     mail.enqueue(
         to=voucher.user.mail_address,
         name=voucher.user.first_name,
-        subject="Your voucher has a new code",
         template="vouchers/new_code",
-        context={"voucher": voucher, "before": before, "link": settings.FRONTEND_URL},
+        language=voucher.user.language,
+        layout="vouchers/mail/new_code",
+        context={
+            "name": voucher.sold_as,
+            "code": voucher.shown_code,
+            "before": before,
+            "link": settings.FRONTEND_URL,
+        },
     )
     return voucher

@@ -31,6 +31,7 @@ class UserSerializer(serializers.ModelSerializer):
             "date_of_birth",
             "profile_picture",
             "expiry_reminders",
+            "language",
             "is_staff",
             "date_joined",
         ]

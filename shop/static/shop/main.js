@@ -1,9 +1,10 @@
 // Where the shop begins: words, session, the frame around the views, and the view of the address.
 
 import { setSignedOutHandler } from "./api.js";
-import { notify, problemPanel } from "./components.js";
+import { notify, problemPanel, problemText } from "./components.js";
 import { h, icon } from "./dom.js";
 import * as i18n from "./i18n.js";
+import { account } from "./resources.js";
 import * as router from "./router.js";
 import * as session from "./session.js";
 
@@ -47,6 +48,7 @@ function drawFoot() {
   const choice = h("select", { "aria-label": t("foot.language") }, options);
   choice.addEventListener("change", async () => {
     await i18n.choose(choice.value);
+    if (session.currentUser()) writeToThemIn(choice.value);
     drawFrame();
     document.querySelector(".foot select").focus();
     await router.render({ first: true });
@@ -57,6 +59,15 @@ function drawFoot() {
   document.querySelector(".foot").replaceChildren(
     h("div", { class: "foot-inner" }, h("p", {}, t("foot.about")), h("p", {}, h("a", { href: "/api/docs/" }, t("foot.docs")), mails || null, staff || null), choice),
   );
+}
+
+/** Have the mails to whoever is signed in written in the language that they have just chosen. */
+async function writeToThemIn(language) {
+  try {
+    await account.update({ language });
+  } catch (problem) {
+    notify(problemText(problem));
+  }
 }
 
 function drawFrame() {

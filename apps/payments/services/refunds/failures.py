@@ -31,8 +31,8 @@ def mail_staff_about_failure(refund: Refund) -> None:
     for person in staff_with_permission("payments.decide_refund")[:MAILED_AT_MOST]:
         mail.enqueue(
             to=person.mail_address,
-            subject=f"Refund {refund.pk} failed",
-            template="payments/refund_failed_for_staff",
+            template="payments/refund_failed",
+            language=None,
             context=context,
         )
 

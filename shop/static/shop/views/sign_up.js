@@ -2,7 +2,7 @@
 
 import { h } from "../dom.js";
 import { field, form, passwordField } from "../forms.js";
-import { t } from "../i18n.js";
+import { currentLanguage, t } from "../i18n.js";
 import { account } from "../resources.js";
 import { go, takeDestination } from "../router.js";
 import { setUser } from "../session.js";
@@ -31,7 +31,13 @@ export async function show() {
       button: t("sign_up.button"),
       submit: async (values) => {
         const { password } = values;
-        const answer = await account.signUp({ ...values, email: values.email.trim(), password, password_confirm: password });
+        const answer = await account.signUp({
+          ...values,
+          email: values.email.trim(),
+          password,
+          password_confirm: password,
+          language: currentLanguage(), // of the mails
+        });
         setUser(answer.user);
         // Whoever came to buy goes on buying; else there is nothing of theirs to see yet.
         const wanted = load("destination", tab) !== null;
