@@ -180,7 +180,7 @@ class TheQueue(ApiTestCase):
         self.assertEqual([to[0] for to in left], ["new@example.com", "waits@example.com"])
 
     def test_a_subject_is_one_line_whatever_stands_in_it(self):
-        queue(subject="News\r\nBcc: victim@example.com\x00\u2028 of\tthe  day\n")
+        queue(subject="News\r\nBcc: victim@example.com\x0b\u2028 of\tthe  day\n")
         self.assertEqual(Email.objects.get().subject, "News Bcc: victim@example.com of the day")
         self.assertEqual(mail.send_pending(), 1)
         self.assertEqual(outbox.outbox[0].recipients(), ["carla@example.com"])
