@@ -18,7 +18,7 @@ from apps.payments.models import (
     Transaction,
     TransactionStatus,
 )
-from apps.payments.services.refunds.allocation import COUNTING, total
+from apps.payments.services.allocation import COUNTING, total
 from apps.users.models import User
 from apps.vouchers.models import Voucher
 from apps.vouchers.states import MONEY_HOLDS, Hold

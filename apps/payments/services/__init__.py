@@ -1,5 +1,6 @@
 """What can be done with money, by use case. See docs/locking.md for what is locked, and in which order."""
 
+from .allocation import refundable_amount
 from .closed_accounts import cancel_open_purchases
 from .disputes import apply_dispute
 from .emails import RECEIPT, queue_receipt, receipt_attachment
@@ -7,7 +8,6 @@ from .fulfilment import apply_intent, erase_buyer
 from .idempotency_keys import remove_old_keys, store_response
 from .purchases import Confirmation, Purchase, confirm_payment, start_purchase
 from .receipts import erase_buyers_of_closed_accounts, issue_missing_receipts, print_receipt
-from .refunds.allocation import refundable_amount
 from .refunds.decisions import approve_refund, execute_refund, reject_refund
 from .refunds.failures import acknowledge_failed_refund
 from .refunds.requests import (

@@ -1,7 +1,7 @@
 """Disputes: the buyer's bank takes a payment back, or asks about it (Stripe's docs, "Disputes").
 
 While one is open the vouchers of the payment are suspended. Won, they come back with the days that were lost;
-lost, those are void that its amount pays for.
+lost, those are void that its amount pays for: which, and how many, is the rule of `lost_vouchers` in allocation.py.
 """
 
 import logging
@@ -15,8 +15,8 @@ from apps.payments import gateway
 from apps.payments.models import Dispute, DisputeOutcome, Transaction
 
 from . import emails
+from .allocation import fit_requests
 from .recalculation import lock_transaction, recalculate
-from .refunds.allocation import fit_requests
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from apps.vouchers import services as voucher_services
 from apps.vouchers.models import Voucher
 from apps.vouchers.states import Hold
 
-from .refunds.allocation import COUNTING, allocate_dashboard_refunds, goodwill_of, lost_vouchers, total
+from .allocation import COUNTING, allocate_dashboard_refunds, goodwill_of, lost_vouchers, total
 
 log = logging.getLogger(__name__)
 

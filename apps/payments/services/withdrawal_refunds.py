@@ -16,7 +16,7 @@ from apps.users.models import User
 from apps.vouchers.models import VoucherType
 from apps.vouchers.states import Hold
 
-from .refunds.allocation import refundable_amount
+from .allocation import refundable_amount
 from .refunds.decisions import approve_refund, execute_refund
 from .refunds.requests import request_refund_by_staff
 

@@ -21,10 +21,10 @@ from apps.payments.errors import (
 )
 from apps.payments.models import Refund, RefundStatus, Transaction
 from apps.payments.services import emails, fulfilment
+from apps.payments.services.allocation import amount_needs_second_person, end_refund, going_back
 from apps.payments.services.recalculation import lock_transaction, recalculate
 from apps.users.models import User
 
-from .allocation import amount_needs_second_person, end_refund, going_back
 from .stripe_sync import apply_refund
 
 log = logging.getLogger(__name__)

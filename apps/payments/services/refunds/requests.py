@@ -12,12 +12,11 @@ from apps.core.logs import redact
 from apps.payments.errors import NothingToRefund, NotPaid, PaymentDisputed
 from apps.payments.models import Refund, RefundedVoucher, RefundOrigin, Transaction
 from apps.payments.services import emails, idempotency_keys
+from apps.payments.services.allocation import amount_needs_second_person, going_back, refundable_amount
 from apps.payments.services.recalculation import lock_transaction, lock_vouchers, recalculate
 from apps.users.models import User
 from apps.vouchers.models import Voucher
 from apps.vouchers.states import Hold
-
-from .allocation import amount_needs_second_person, going_back, refundable_amount
 
 # A dispute that is no mere inquiry is refused before.
 _UNREFUNDABLE: Final = frozenset(Hold) - {Hold.WITHDRAWN, Hold.DISPUTED}

@@ -9,10 +9,10 @@ from apps.payments import gateway
 from apps.payments.errors import TransactionNotFound
 from apps.payments.models import UNDER_WAY, Refund, RefundOrigin, RefundStatus, Transaction
 from apps.payments.services import emails
+from apps.payments.services.allocation import COUNTING, claim_vouchers, end_refund, fit_requests
 from apps.payments.services.recalculation import lock_transaction, lock_vouchers, recalculate
 
 from . import failures
-from .allocation import COUNTING, claim_vouchers, end_refund, fit_requests
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,7 @@
-"""What the money that goes back pays for: which vouchers, and what of waiting requests still fits beside it.
+"""What the money that goes back pays for, by refund or lost dispute: which vouchers, and how the amount is rounded.
 
-The rules are those of docs/decisions/0005-returns-follow-from-facts.md:
+Also what of waiting requests still fits beside it. The rules are those of
+docs/decisions/0005-returns-follow-from-facts.md:
 
 * A refund requested here pays for the vouchers that it names.
 * All refunds of a payment in Stripe's dashboard together pay for whole vouchers, rounded down; the rest is goodwill.
