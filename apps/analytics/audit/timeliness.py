@@ -1,8 +1,12 @@
-"""Rules on what must not take long."""
+"""Rules on what must not take long: what takes longer than these limits breaks a rule of the books.
+
+A rule's sentence says its limit in words. What staff are shown as waiting for them, and after which delays, stands with
+the screens: payments/backoffice/attention.py.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import Q
 from django.db.models.functions import Coalesce
@@ -20,27 +24,33 @@ from apps.payments.models import (
 
 from .rule import rule
 
+EVENT_APPLIED_WITHIN: Final = timedelta(minutes=5)
+MAIL_SENT_WITHIN: Final = timedelta(minutes=10)
+KEY_ANSWERED_WITHIN: Final = timedelta(minutes=2)
+TRANSACTION_ENDED_WITHIN: Final = timedelta(hours=26)
+REFUND_SENT_WITHIN: Final = timedelta(hours=1)
+
 
 @rule("events_applied", "An event from Stripe is applied within five minutes.", "Stripe event")
 def events(now: datetime) -> Iterable[Any]:
-    yield StripeEvent.objects.filter(processed_at=None, received_at__lt=now - timedelta(minutes=5))
+    yield StripeEvent.objects.filter(processed_at=None, received_at__lt=now - EVENT_APPLIED_WITHIN)
 
 
 @rule("mail_sent", "A mail is sent within ten minutes.", "mail")
 def mails(now: datetime) -> Iterable[Any]:
-    yield mail.waiting().filter(created__lt=now - timedelta(minutes=10))
+    yield mail.waiting().filter(created__lt=now - MAIL_SENT_WITHIN)
 
 
 @rule("keys_answered", "No Idempotency-Key keeps its client waiting for more than two minutes.", "key")
 def keys(now: datetime) -> Iterable[Any]:
     """One whose process died is no finding: its time runs out, and the client's next request takes over."""
-    yield IdempotencyKey.objects.filter(answer__isnull=True, running_until__gt=now + timedelta(minutes=2))
+    yield IdempotencyKey.objects.filter(answer__isnull=True, running_until__gt=now + KEY_ANSWERED_WITHIN)
 
 
 @rule("transactions_ended", "A transaction is paid or given up within 26 hours.", "transaction")
 def transactions(now: datetime) -> Iterable[Any]:
     yield Transaction.objects.filter(
-        status=TransactionStatus.PENDING, created_at__lt=now - timedelta(hours=26)
+        status=TransactionStatus.PENDING, created_at__lt=now - TRANSACTION_ENDED_WITHIN
     )
 
 
@@ -50,7 +60,7 @@ def transactions(now: datetime) -> Iterable[Any]:
 def refunds(now: datetime) -> Iterable[Any]:
     since = Coalesce("decided_at", "created_at")
     due = Q(status=RefundStatus.APPROVED) | Q(pk__in=Refund.objects.waiting_to_be_sent())
-    yield Refund.objects.filter(due).annotate(since=since).filter(since__lt=now - timedelta(hours=1))
+    yield Refund.objects.filter(due).annotate(since=since).filter(since__lt=now - REFUND_SENT_WITHIN)
 
 
 @rule(

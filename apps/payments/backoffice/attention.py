@@ -1,11 +1,14 @@
-"""What of payments, refunds, disputes and Stripe's events needs a person."""
+"""What of payments, refunds, disputes and Stripe's events needs a person, and after which delays.
+
+What the nightly check of the books calls late has limits of its own, in analytics/audit/timeliness.py.
+"""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
-from django.db.models import DateTimeField, ExpressionWrapper, QuerySet, Subquery, Value
+from django.db.models import DateTimeField, ExpressionWrapper, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -27,6 +30,8 @@ WEBHOOK_DELAY: Final = timedelta(hours=1)  # after a payment, by which Stripe ha
 WEBHOOKS_LOOKED_FOR: Final = timedelta(days=1)
 # Reconciliation ends a purchase that nobody paid after ABANDONED_AFTER; it has run several times by then.
 STUCK_AFTER: Final = timedelta(hours=6)
+REFUND_UNSENT_AFTER: Final = timedelta(hours=1)
+REFUND_PENDING_AFTER: Final = timedelta(days=10)  # so long banks may take (Stripe's docs, "Refunds")
 MOST_EXPIRING: Final = 10_000  # are counted on the front page
 LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=timezone.get_fixed_timezone(0))
 
@@ -34,6 +39,13 @@ LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=timezone.get_fixed_timezone(0))
 def refunds_requested(now: datetime) -> QuerySet[Refund]:
     """Refunds that somebody has to decide about."""
     return Refund.objects.filter(status=RefundStatus.REQUESTED).exclude(origin=RefundOrigin.AUTOMATIC)
+
+
+def refunds_overdue(now: datetime) -> QuerySet[Refund]:
+    """Refunds that were approved and did not reach Stripe, or that wait for a bank for longer than usual."""
+    unsent = Q(status=RefundStatus.APPROVED, updated_at__lt=now - REFUND_UNSENT_AFTER)
+    pending = Q(status=RefundStatus.PENDING, updated_at__lt=now - REFUND_PENDING_AFTER)
+    return Refund.objects.filter(unsent | pending)
 
 
 def stuck(now: datetime) -> QuerySet[Transaction]:
@@ -100,7 +112,7 @@ def register_attention() -> None:
             urgent=True,
         ),
         AttentionItem("refunds_requested", "Refunds to decide about", Refund, refunds_requested),
-        AttentionItem("refunds_overdue", "Refunds under way for long", Refund, Refund.objects.overdue),
+        AttentionItem("refunds_overdue", "Refunds under way for long", Refund, refunds_overdue),
         AttentionItem("payments_stuck", "Purchases that do not end", Transaction, stuck),
         AttentionItem(
             "payments_without_webhooks",

@@ -1,7 +1,6 @@
 """Refunds: requested here, or made in Stripe's dashboard."""
 
 import uuid
-from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.conf import settings
@@ -25,10 +24,6 @@ class RefundStatus(models.TextChoices):
     REJECTED = "rejected"
     CANCELED = "canceled"
 
-
-# After so long a refund that has not ended needs a person. Banks take up to ten days (Stripe's docs, "Refunds").
-UNSENT_AFTER = timedelta(hours=1)
-PENDING_AFTER = timedelta(days=10)
 
 UNDER_WAY = (RefundStatus.REQUESTED, RefundStatus.APPROVED, RefundStatus.PENDING)
 
@@ -70,12 +65,6 @@ class RefundQuerySet(models.QuerySet["Refund"]):
             status=RefundStatus.FAILED,
             acknowledged_at=None,
         )
-
-    def overdue(self, now: datetime) -> "RefundQuerySet":
-        """Refunds that were approved and did not reach Stripe, or that wait for a bank for longer than usual."""
-        unsent = Q(status=RefundStatus.APPROVED, updated_at__lt=now - UNSENT_AFTER)
-        waiting = Q(status=RefundStatus.PENDING, updated_at__lt=now - PENDING_AFTER)
-        return self.filter(unsent | waiting)
 
     def waiting_for_second_person(self) -> "RefundQuerySet":
         """Requests that somebody else than who asked has to approve."""
