@@ -5,8 +5,10 @@ from typing import Final, TypeVar
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.password_validation import MinimumLengthValidator as DjangoMinimumLengthValidator
 from django.core.exceptions import ValidationError
 
+MIN_LENGTH: Final = 12  # the hint in shop/static/shop/locales says it too
 MAX_LENGTH: Final = 128
 
 Password = TypeVar("Password", str, None, str | None)
@@ -20,6 +22,13 @@ def normalised(password: Password) -> Password:
     if isinstance(password, str) and len(password) <= 4 * MAX_LENGTH:
         return unicodedata.normalize("NFKC", password)
     return password
+
+
+class MinimumLengthValidator(DjangoMinimumLengthValidator):
+    """Refuses passwords of fewer than MIN_LENGTH characters, with the code `password_too_short`."""
+
+    def __init__(self) -> None:
+        super().__init__(MIN_LENGTH)
 
 
 class MaximumLengthValidator:
