@@ -3,7 +3,10 @@ from typing import Any
 from django.apps import AppConfig
 from django.db.models.signals import pre_save
 
+from . import lean_imports
 from .logs import redact
+
+lean_imports.load_lean()  # when Django loads the first of the apps
 
 
 class CoreConfig(AppConfig):

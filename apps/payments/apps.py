@@ -2,6 +2,11 @@ from typing import TYPE_CHECKING
 
 from django.apps import AppConfig
 
+from apps.core import lean_imports
+
+# The gateway passes an HTTP client of ours to the library, whose own is written for requests.
+lean_imports.load_without("stripe", "requests")
+
 if TYPE_CHECKING:
     from apps.users.models import User
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-import xlsxwriter
 from django.utils import timezone
 
 from .columns import Column, Kind
@@ -46,6 +45,8 @@ def xlsx_parts(
 def _write(
     path: Path, columns: Sequence[Column], rows: Iterable[Sequence[Any]], title: str, rows_of_a_sheet: int
 ) -> None:
+    import xlsxwriter  # not at the top: two MB for a process, and most never write such a file
+
     options = {"constant_memory": True, "tmpdir": str(path.parent)}
     with xlsxwriter.Workbook(str(path), options) as book:
         book.use_zip64()  # a sheet of a million rows may be larger than 4 GB

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 from unittest import skipUnless
 
+import xlsxwriter  # noqa: F401 - else the first file would load it, and the test of memory see it
 from django.test import SimpleTestCase, override_settings
 
 from apps.core.exports import FILE_TYPES, Column, Kind

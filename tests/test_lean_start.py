@@ -1,0 +1,79 @@
+"""What a process does not load at its start, and that it is all there when it is used."""
+
+import json
+import os
+import subprocess
+import sys
+
+from django.test import SimpleTestCase
+
+from tests.support.configuration import PRODUCTION, ROOT
+
+UNUSED = ("requests", "cryptography.hazmat", "OpenSSL", "pyasn1", "cbor2", "xlsxwriter")
+
+LOADED = f"""
+import json, sys
+import voucher_project.wsgi
+print(json.dumps([name for name in {UNUSED} if name in sys.modules]))
+"""
+
+# The library's function, called through the module that took it at the start.
+USED = """
+import json, sys
+import voucher_project.wsgi
+from django_otp_webauthn import helpers, models
+from webauthn.helpers.exceptions import InvalidAttestationObjectStructure
+from webauthn.helpers.structs import AttestationObject
+loaded_before = "cbor2" in sys.modules
+empty = {"fmt": "none", "attStmt": {}, "authData": bytes(37)}
+import cbor2
+parsed = models.parse_attestation_object(cbor2.dumps(empty))
+try:
+    helpers.parse_attestation_object(b"")
+except InvalidAttestationObjectStructure as error:
+    refusal = type(error).__name__
+from webauthn.helpers import parse_cbor
+import webauthn.helpers.structs
+import requests
+print(json.dumps([
+    loaded_before,
+    isinstance(parsed, AttestationObject) and parsed.auth_data.sign_count == 0,
+    refusal,
+    "cryptography.hazmat" in sys.modules,
+    webauthn.helpers.parse_cbor is parse_cbor and parse_cbor.__module__,
+    len(helpers.generate_challenge()),
+    requests.get.__module__,
+]))
+"""
+
+
+class LeanStartTests(SimpleTestCase):
+    def run_in_production(self, program: str) -> list[object]:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", program],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **PRODUCTION},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answer: list[object] = json.loads(done.stdout)
+        return answer
+
+    def test_a_web_process_starts_without_what_it_hardly_ever_uses(self) -> None:
+        self.assertEqual(self.run_in_production(LOADED), [])
+
+    def test_what_checks_passkeys_is_loaded_when_it_is_called(self) -> None:
+        self.assertEqual(
+            self.run_in_production(USED),
+            [
+                False,
+                True,
+                "InvalidAttestationObjectStructure",
+                True,
+                "webauthn.helpers.parse_cbor",
+                64,
+                "requests.api",
+            ],
+        )
