@@ -6,19 +6,23 @@ from typing import Any
 from unittest.mock import patch
 
 from django.core import mail as outbox
+from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import storages
 from django.test import override_settings
 from PIL import Image
 
 from apps.core import mail
+from apps.core.checks import AT_START
 from apps.core.mail import messages
+from apps.core.startup import log_configuration
 from apps.payments.tests.factories import make_completed_transaction
 from apps.users.tests.factories import make_customer
 from tests.support.cases import ApiTestCase
 from tests.support.configuration import ConfigurationTestCase, load
 from tests.support.runner import home
 from voucher_project import shop_identity
+from voucher_project.shop_identity import Seller
 from voucher_project.unfold_settings import unfold_settings
 
 UNREADABLE = [
@@ -45,6 +49,20 @@ def html_of(letter: Any) -> str:
 
 
 class ConfigurationTests(ConfigurationTestCase):
+    def test_receipts_without_a_seller_are_warned_of_when_it_is_deployed_and_at_the_start(self):
+        nobody = Seller("", "", "")
+        for settings, ids in (
+            ({"SHOP_SELLER": nobody}, ["payments.W002"]),
+            ({"SHOP_SELLER": Seller("Exams Ltd", "", "")}, []),
+            ({"SHOP_SELLER": nobody, "DEBUG": True}, []),
+        ):
+            with self.subTest(settings), override_settings(**settings):
+                warnings = run_checks(tags=[AT_START], include_deployment_checks=True)
+                self.assertEqual([each.id for each in warnings if "SHOP_SELLER" in each.msg], ids)
+                with self.assertLogs("apps.core.startup", "INFO") as logged:
+                    log_configuration()
+                self.assertEqual("SHOP_SELLER is not set" in "".join(logged.output), bool(ids))
+
     def test_the_shop_has_a_name_and_no_seller_until_it_is_set(self):
         loaded = load()
         names = ("SHOP_NAME", "SHOP_LOGO", "SHOP_CONTACT", "SHOP_SELLER", "TAX_RATE")

@@ -1,6 +1,6 @@
 """What `check --deploy` and the start say of folders: what can't be written, and what is not there."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_storage
@@ -8,8 +8,12 @@ from django.core.checks import CheckMessage, Tags, Warning, register
 
 from . import health
 
+AT_START: Final = (
+    "start"  # the tag of deployment checks of which the start of a web process logs the warnings too
+)
 
-@register(Tags.files, deploy=True)
+
+@register(Tags.files, AT_START, deploy=True)
 def media_can_be_stored(**context: Any) -> list[CheckMessage]:
     """Warn where uploads would be refused."""
     if (state := health.media(write=True)) == "ok":
@@ -31,7 +35,7 @@ def media_can_be_stored(**context: Any) -> list[CheckMessage]:
     ]
 
 
-@register(Tags.files, deploy=True)
+@register(Tags.files, AT_START, deploy=True)
 def static_files_are_collected(**context: Any) -> list[CheckMessage]:
     """Warn where pages of the admin would fail for want of their styles and scripts."""
     storage: Any = staticfiles_storage

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def log_configuration() -> None:
-    """Log whom the limits take for a client, each warning about security and folders, and time limits of the database
+    """Log whom the limits take for a client, each warning that need not stop a start, and time limits of the database
     that are not in force: gunicorn runs no system checks."""
     if proxies := settings.TRUSTED_PROXY_COUNT:
         log.info(
@@ -23,8 +23,8 @@ def log_configuration() -> None:
         )
     else:
         log.info("TRUSTED_PROXY_COUNT is 0: a client is the address of its connection.")
-    folders = [] if settings.DEBUG else [*checks.media_can_be_stored(), *checks.static_files_are_collected()]
-    for message in [*run_checks(tags=[Tags.security]), *folders]:
+    deployed = [] if settings.DEBUG else run_checks(tags=[checks.AT_START], include_deployment_checks=True)
+    for message in [*run_checks(tags=[Tags.security]), *deployed]:
         log.log(message.level, "%s %s", message.msg, message.hint or "")
     if settings.DATABASE_POOLED:
         _warn_of_missing_time_limits()

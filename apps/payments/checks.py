@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register
 
+from apps.core.checks import AT_START
+
 LIVE_KEYS = ("sk_live_", "rk_live_")
 LOCAL_NAMES = ("localhost", "local", "internal", "test", "testserver")
 
@@ -23,6 +25,20 @@ def debug_with_live_keys(**context: Any) -> list[CheckMessage]:
             "show its insides to everybody, and no unsafe setting is refused.",
             hint="Set DEBUG=False, or use test keys.",
             id="payments.W001",
+        )
+    ]
+
+
+@register(AT_START, deploy=True)
+def receipts_name_a_seller(**context: Any) -> list[CheckMessage]:
+    """Warn where receipts would say of nobody that they sold: what is printed so stays so."""
+    if settings.DEBUG or settings.SHOP_SELLER.name:
+        return []
+    return [
+        Warning(
+            "SHOP_SELLER is not set: receipts name no seller, and no bookkeeper takes them.",
+            hint="Set it before the first sale: Exams Ltd | 1 Main Street, Accra | TIN C0001.",
+            id="payments.W002",
         )
     ]
 
