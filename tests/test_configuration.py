@@ -139,6 +139,8 @@ UNREADABLE = [
     ("TIME_ZONE", "Mars/Olympus"),
     ("LOG_LEVEL", "LOUD"),
     ("LOG_FORM", "prose"),
+    ("SLOW_REQUEST_MS", "-1"),
+    ("SLOW_QUERY_MS", "a while"),
     ("DATABASE_URL", "nowhere://x"),
     ("LIMIT_REGISTER", "often"),
     ("REDIS_URL", "redis.internal:6379"),

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from .environment import one_of, read
+from .environment import count, one_of, read
 
 
 def log_form() -> str:
@@ -22,6 +22,11 @@ def read_logging(file: Path) -> dict[str, Any]:
         form=log_form(),
         file=read("LOG_FILE", str(file)),
     )
+
+
+def slow_limits() -> tuple[int, int]:
+    """From how many milliseconds on a request and a query are warned of; 0 for never. Raises ImproperlyConfigured."""
+    return read("SLOW_REQUEST_MS", 1000, cast=count), read("SLOW_QUERY_MS", 500, cast=count)
 
 
 def logging_config(*, level: str, form: str, file: str) -> dict[str, Any]:

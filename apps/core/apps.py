@@ -1,10 +1,12 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
 from django.db.models.signals import pre_save
 
 from . import lean_imports
 from .logs import redact
+from .logs.slow_queries import watch_connection
 
 lean_imports.load_lean()  # when Django loads the first of the apps
 
@@ -17,6 +19,7 @@ class CoreConfig(AppConfig):
         from . import checks, gauges, metrics  # noqa: F401 - checks register themselves
 
         metrics.register(*gauges.readers())
+        connection_created.connect(watch_connection)
         pre_save.connect(mask, sender="admin.LogEntry")
 
 

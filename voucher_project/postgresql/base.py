@@ -1,5 +1,5 @@
-"""The connection to PostgreSQL: Django's, but for how it is known to be alive at the beginning of a request, and for
-what a pooler before PostgreSQL can't do."""
+"""The connection to PostgreSQL: Django's, but for how it is known to be alive at the beginning of a request, for what
+a pooler before PostgreSQL can't do, and for cursors that warn of slow queries."""
 
 import select
 import time
@@ -8,9 +8,15 @@ from typing import Any, Final
 import psycopg2
 from django.db.backends.postgresql import base
 
+from apps.core.logs.slow_queries import TimedCursor, limit_in_seconds
+
 # A connection that has rested for longer is asked: what lies between may have forgotten it without a word, as
 # firewalls do after some minutes, or the server may have lost its power.
 TRUSTED_SECONDS: Final = 10
+
+
+class TimedDebugCursor(base.CursorDebugWrapper, TimedCursor):
+    """Where DEBUG is on: keeps the queries, too."""
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -23,6 +29,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     health_check_done: bool  # Django's
     _used_at = 0.0  # when a query last began (time.monotonic)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.slow_query_seconds = limit_in_seconds()
+
+    def make_cursor(self, cursor: Any) -> TimedCursor:
+        """The cursor that Django works with."""
+        return TimedCursor(cursor, self)
+
+    def make_debug_cursor(self, cursor: Any) -> TimedDebugCursor:
+        """The same where queries are kept."""
+        return TimedDebugCursor(cursor, self)
 
     def chunked_cursor(self) -> Any:
         """A cursor whose rows stay on the server until they are fetched, for `iterator()`.
