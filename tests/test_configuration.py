@@ -47,6 +47,8 @@ REFUSALS: list[tuple[dict[str, str], str]] = [
     ),
     ({"JWT_SIGNING_KEY": "short"}, "JWT_SIGNING_KEY is too short"),
     ({"JWT_PREVIOUS_SIGNING_KEY": "short"}, "JWT_PREVIOUS_SIGNING_KEY is too short"),
+    ({"METRICS_TOKEN": "short"}, "METRICS_TOKEN is too short"),
+    ({"METRICS_TOKEN": f"{KEY} # ours"}, "METRICS_TOKEN has a blank"),
     ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS is empty"),
     ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS is '*'"),
     ({"ALLOWED_HOSTS": "vouchers.example.org, *"}, "ALLOWED_HOSTS is '*'"),
@@ -326,6 +328,26 @@ class DevelopmentTests(SimpleTestCase):
     def test_keys_of_a_real_account_are_never_sent_to_the_local_stripe(self):
         configuration = load(DEBUG="True", STRIPE_SECRET_KEY="sk_test_0123456789")
         self.assertEqual(configuration["STRIPE_API_BASE"], "https://api.stripe.com")
+
+
+class PeopleTests(SimpleTestCase):
+    def test_administrators_are_names_and_addresses(self):
+        self.assertEqual(load()["ADMINS"], [])
+        for text, people in (
+            ("ops@example.com", [("", "ops@example.com")]),
+            (
+                'Ama <ama@example.com>, "Ops, night" <ops@example.com>',
+                [("Ama", "ama@example.com"), ("Ops, night", "ops@example.com")],
+            ),
+        ):
+            self.assertEqual(load(ADMINS=text)["ADMINS"], people)
+        for text in (
+            "Ama",
+            "a b@example.com",
+            "ama@example.com # me",
+        ):
+            with self.subTest(text=text), self.assertRaisesMessage(ImproperlyConfigured, "ADMINS"):
+                load(ADMINS=text)
 
 
 class RateTests(SimpleTestCase):

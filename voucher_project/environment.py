@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from email.utils import getaddresses
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import dj_database_url
 from decouple import Csv, UndefinedValueError, config
 from django.core.exceptions import ImproperlyConfigured
+
+from apps.core.email_addresses import is_address
 
 words = Csv()
 
@@ -177,6 +180,14 @@ def time_zone(text: str) -> str:
         return ZoneInfo(text.strip()).key
     except (ZoneInfoNotFoundError, OSError) as error:
         raise ValueError("No such time zone.") from error
+
+
+def people(text: str) -> list[tuple[str, str]]:
+    """Names and addresses with commas between, such as "Ama Mensah <ama@example.com>, ops@example.com"."""
+    pairs = getaddresses([text])
+    if not all(is_address(address) for _, address in pairs):
+        raise ValueError("Such as Ama Mensah <ama@example.com>, ops@example.com.")
+    return pairs
 
 
 def one_of(*words: str) -> Callable[[str], str]:

@@ -25,6 +25,7 @@ from .environment import (
     label,
     one_of,
     origins,
+    people,
     positive_count,
     read,
     redis_address,
@@ -327,6 +328,9 @@ EMAIL_HOST_USER = read("EMAIL_HOST_USER")
 EMAIL_HOST_PASSWORD = read("EMAIL_HOST_PASSWORD")
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = read("DEFAULT_FROM_EMAIL", "vouchers@localhost" if DEBUG else "")
+
+# Who is told what the scheduled audit and reconciliation found.
+ADMINS = read("ADMINS", [], cast=people)
 
 # Mail is a row in the database first. A broker means a worker, which sends it every minute; without one the
 # process that wrote the row sends it, in a thread of its own.

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from celery import shared_task
 
-from apps.core import leases
+from apps.core import findings, leases
 from apps.core.models import JobResult
 from apps.core.tasks import LONG_JOB
 
@@ -31,7 +31,8 @@ def update_daily_figures() -> int:
 
 @shared_task(name="analytics.audit", **LONG_JOB)
 def audit_books() -> int:
-    """Check every rule of the books and store the result for the admin's front page; how many do not hold.
+    """Check every rule of the books, store the result for the admin's front page, and mail what is new; how many rules
+    do not hold.
 
     An audit that could not be done is stored as such.
     """
@@ -41,7 +42,15 @@ def audit_books() -> int:
         JobResult.objects.record(
             "Audit", problems=0, details=[str(error)], complete=False, next_within=AUDITED_WITHIN
         )
+        findings.report("Audit", {"not checked": f"Not checked: {error}"}, looked_everywhere=False)
         return 0
     details = [f"{result.rule.name}: {result.finding.number}" for result in broken]
     JobResult.objects.record("Audit", problems=len(broken), details=details, next_within=AUDITED_WITHIN)
+    findings.report(
+        "Audit",
+        {
+            result.rule.name: f"{result.rule.name}: {result.rule.description} {result.finding.number} found."
+            for result in broken
+        },
+    )
     return len(broken)

@@ -35,11 +35,13 @@ JOB_WAITED: Final = Gauge(
     "queue_wait_seconds", "How long the last heartbeat waited in the queue until a worker took it."
 )
 QUEUE_LENGTH: Final = Gauge("queue_length", "Jobs that wait for a worker.", ("queue",))
-JOB_PROBLEMS: Final = Gauge("job_problems", "What the last run of a job left to a person.", ("job",))
-JOB_COMPLETE: Final = Gauge("job_complete", "Whether its last run could check everything.", ("job",))
-JOB_AGE: Final = Gauge("job_age_seconds", "Seconds since a job's last run ended.", ("job",))
-JOB_OVERDUE: Final = Gauge(
-    "job_overdue_seconds", "Seconds since a job should have run again; below 0: it is not due.", ("job",)
+CHECK_PROBLEMS: Final = Gauge(
+    "check_problems", "What the last run of a scheduled check left to a person.", ("check",)
+)
+CHECK_COMPLETE: Final = Gauge("check_complete", "Whether its last run could check everything.", ("check",))
+CHECK_AGE: Final = Gauge("check_age_seconds", "Seconds since its last run ended.", ("check",))
+CHECK_OVERDUE: Final = Gauge(
+    "check_overdue_seconds", "Seconds since it should have run again; below 0: it is not due.", ("check",)
 )
 ATTENTION: Final = Gauge(
     "attention_items", "Rows that need a person, as the front page of the admin counts them.", ("item",)
@@ -58,7 +60,7 @@ def readers() -> list[Reader]:
         Reader("mail", (MAILS, MAIL_AGE), _mail),
         Reader("heartbeats", (HEARTBEAT_AGE, JOB_WAITED), _heartbeats),
         Reader("queues", (QUEUE_LENGTH,), _queues, from_database=False),
-        Reader("jobs", (JOB_PROBLEMS, JOB_COMPLETE, JOB_AGE, JOB_OVERDUE), _jobs),
+        Reader("checks", (CHECK_PROBLEMS, CHECK_COMPLETE, CHECK_AGE, CHECK_OVERDUE), _checks),
         Reader("attention", (ATTENTION,), _attention),
         Reader("connections", (CONNECTIONS, MOST_CONNECTIONS), _connections),
     ]
@@ -91,12 +93,12 @@ def _queues(now: datetime) -> Iterable[Reading]:
             yield Reading(QUEUE_LENGTH, client.llen(queue), (queue,))
 
 
-def _jobs(now: datetime) -> Iterable[Reading]:
+def _checks(now: datetime) -> Iterable[Reading]:
     for job in JobResult.objects.all():
-        yield Reading(JOB_PROBLEMS, job.problems, (job.name,))
-        yield Reading(JOB_COMPLETE, float(job.complete), (job.name,))
-        yield Reading(JOB_AGE, max(0.0, (now - job.finished_at).total_seconds()), (job.name,))
-        yield Reading(JOB_OVERDUE, (now - job.next_due_at).total_seconds(), (job.name,))
+        yield Reading(CHECK_PROBLEMS, job.problems, (job.name,))
+        yield Reading(CHECK_COMPLETE, float(job.complete), (job.name,))
+        yield Reading(CHECK_AGE, max(0.0, (now - job.finished_at).total_seconds()), (job.name,))
+        yield Reading(CHECK_OVERDUE, (now - job.next_due_at).total_seconds(), (job.name,))
 
 
 def _attention(now: datetime) -> Iterable[Reading]:

@@ -143,3 +143,18 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ReportedFindings(models.Model):
+    """What of the findings of a check ADMINS know by mail, and is still there; see `findings.py`."""
+
+    check_name = models.CharField(max_length=100)
+    keys = models.JSONField(default=list, blank=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("check_name",), name="core_reported_findings_check"),)
+        ordering = ("check_name",)
+        verbose_name_plural = "reported findings"
+
+    def __str__(self) -> str:
+        return self.check_name

@@ -9,7 +9,9 @@ from unittest.mock import patch
 
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 from django.utils import timezone
+from post_office.models import Email
 
 from apps.analytics.audit import RULES, NotChecked
 from apps.analytics.tasks import audit_books
@@ -74,6 +76,29 @@ class CommandTests(BooksTestCase, ApiTestCase):
         result.refresh_from_db()
         self.assertEqual((result.complete, result.details), (False, ["The database failed."]))
         self.assertTrue(JobResult.objects.needing_attention(timezone.now()).exists())
+
+    @override_settings(ADMINS=[("", "ops@example.com")])
+    def test_administrators_are_mailed_what_the_scheduled_audit_finds_once(self):
+        def mails():
+            audit_books()
+            subjects = list(Email.objects.filter(to="ops@example.com").values_list("subject", flat=True))
+            Email.objects.filter(to="ops@example.com").delete()
+            return subjects
+
+        self.assertEqual(mails(), [])
+        self.spoil()
+        audit_books()
+        message = Email.objects.get(to="ops@example.com").message
+        self.assertIn("* voucher_origin: A voucher was sold by one paid transaction", message)
+        self.assertEqual((mails(), mails()), (["Audit: 3 new findings"], []))
+        with patch("apps.analytics.tasks.audit.audit", side_effect=NotChecked("The database failed.")):
+            self.assertEqual((mails(), mails()), (["Audit: 1 new finding"], []))
+        self.assertEqual(mails(), [])  # checked again: the rules are broken still
+        Voucher.objects.filter(code__startswith="0000").delete()
+        Voucher.objects.filter(pk=self.free_voucher.pk).update(face_value=self.free_voucher.face_value)
+        self.assertEqual((mails(), mails()), (["Audit: all is well again"], []))
+        self.spoil()
+        self.assertEqual(mails(), ["Audit: 3 new findings"])
 
     def test_json_has_every_rule_with_what_was_found(self):
         status, text = run("--json")

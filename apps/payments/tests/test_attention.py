@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission
 from django.db import connection
 from django.db.models.sql.compiler import SQLCompiler
 from django.test import Client, RequestFactory
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, override_settings
 from django.utils import timezone
 from post_office.models import STATUS, Email
 
@@ -20,6 +20,7 @@ from apps.core.models import JobResult
 from apps.payments import services
 from apps.payments.backoffice.attention import without_webhooks
 from apps.payments.models import Dispute, Refund, StripeEvent, Transaction
+from apps.payments.services.reconciliation.report import Report
 from apps.payments.tasks import reconcile
 from apps.users.tests.factories import make_staff, make_user
 from apps.vouchers.models import Voucher
@@ -287,3 +288,38 @@ class JobResultTests(StaffTestCase):
         self.allow("view_jobresult")
         page = self.client.get(f"/admin/core/jobresult/{result.pk}/change/")
         self.assertContains(page, "fulfilled_not_paid")
+
+    @override_settings(ADMINS=[("", "ops@example.com")])
+    def test_administrators_are_mailed_what_it_finds_once_whichever_run_it_was(self):
+        def mails(hours):
+            reconcile(hours)
+            subjects = list(Email.objects.filter(to="ops@example.com").values_list("subject", flat=True))
+            Email.objects.filter(to="ops@example.com").delete()
+            return subjects
+
+        intent = self.paid.stripe_payment_intent_id
+        self.assertEqual((mails(2), mails(96)), ([], []))
+        self.change_intent("pi_none")
+        with patch("time.sleep"):
+            self.assertEqual(mails(2), ["Reconciliation: 2 new findings"])
+            self.assertEqual((mails(2), mails(96)), ([], []))
+            self.change_intent(intent)
+            self.assertEqual(mails(2), [])  # it looks at a part of what the daily one does
+            self.assertEqual((mails(96), mails(96)), (["Reconciliation: all is well again"], []))
+            self.change_intent("pi_none")
+            self.assertEqual(mails(2), ["Reconciliation: 2 new findings"])
+
+    @override_settings(ADMINS=[("", "ops@example.com")])
+    def test_a_stripe_that_is_away_is_a_finding_of_the_daily_run_alone(self):
+        report = Report(complete=False)
+        with patch("apps.payments.tasks.reconciliation.reconcile", return_value=report):
+            reconcile(2)
+            self.assertFalse(Email.objects.filter(to="ops@example.com").exists())
+            reconcile(96)
+            reconcile(96)
+        self.assertEqual(Email.objects.get(to="ops@example.com").subject, "Reconciliation: 1 new finding")
+
+    def change_intent(self, intent):
+        Transaction.objects.filter(pk=self.paid.pk).update(
+            stripe_payment_intent_id=intent, completed_at=timezone.now(), created_at=timezone.now() - HOUR
+        )
