@@ -1,14 +1,11 @@
 """The codes of batches that left in files, and requests for those worth more than one person may take alone."""
 
-from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
-
-APPROVAL_VALID: Final = timedelta(days=7)
 
 
 class CodeExportStatus(models.TextChoices):
@@ -100,8 +97,3 @@ class CodeExportRequest(models.Model):
 
     def __str__(self) -> str:
         return f"Request {self.pk} for the codes of batch {self.batch_id}"
-
-    @property
-    def lapses_at(self) -> datetime | None:
-        """When an approval ends that was not used; None while nothing is decided."""
-        return self.decided_at and self.decided_at + APPROVAL_VALID

@@ -16,7 +16,7 @@ from apps.core.backoffice.second_factor import ask_fresh_proof
 from apps.core.errors import DomainError
 from apps.payments.backoffice.columns import money
 from apps.payments.models import Transaction
-from apps.payments.services import code_exports
+from apps.payments.services import purchase_code_exports
 from apps.users.current_user import current_user
 from apps.vouchers import voucher_pdf
 
@@ -76,7 +76,7 @@ class PrintsVouchers(ModelAdmin):
     def _sheets(self, request: HttpRequest, paid: Transaction, back: str) -> HttpResponse:
         """The file, recorded before it leaves; or back to the page with what is against it."""
         try:
-            vouchers = code_exports.export_codes(
+            vouchers = purchase_code_exports.export_codes(
                 paid=paid, actor=current_user(request), file_type="pdf", note="Admin: printed"
             )
         except DomainError as error:

@@ -1,4 +1,7 @@
-"""Exports of codes that need a second person, for staff: asked for on the page of the batch, and decided here."""
+"""Exports of codes that need a second person, for staff: asked for on the page of the batch, and decided here.
+
+The rules, and after how long an approval lapses, are in apps/vouchers/services/code_exports.py.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -5,7 +5,9 @@ above its limit: a batch that was issued for nothing redeems as much as any othe
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
+from typing import Final
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -16,9 +18,11 @@ from apps.core.batching import row_chunks
 from apps.core.logs import redact
 from apps.core.second_person import SecondPersonNeeded
 from apps.users.models import User
-from apps.vouchers.code_export_models import APPROVAL_VALID, OPEN, CodeExportRequest, CodeExportStatus
+from apps.vouchers.code_export_models import OPEN, CodeExportRequest, CodeExportStatus
 from apps.vouchers.errors import BatchIncomplete, ExportDecided, ExportRequested, ExportRequestNotFound
 from apps.vouchers.models import Batch, BatchExport, Voucher
+
+APPROVAL_LAPSES_AFTER: Final = timedelta(days=7)  # unless it was used
 
 
 def export_codes(*, batch: Batch, actor: User, note: str = "") -> Iterator[Voucher]:
@@ -72,7 +76,7 @@ def request_code_export(*, batch: Batch, actor: User, reason: str) -> CodeExport
 
 
 def approve_code_export(*, request_id: int, actor: User, note: str) -> CodeExportRequest:
-    """Let who asked for the codes take them once, within APPROVAL_VALID.
+    """Let who asked for the codes take them once, until APPROVAL_LAPSES_AFTER has passed.
 
     Raises ExportRequestNotFound, ExportDecided, or SecondPersonNeeded to who asked.
     """
@@ -123,12 +127,13 @@ def use_approval(*, batch: Batch, actor: User, note: str) -> None:
 
 
 def _has_lapsed(request: CodeExportRequest) -> bool:
-    return request.lapses_at is not None and request.lapses_at <= timezone.now()
+    decided_at = request.decided_at
+    return decided_at is not None and decided_at + APPROVAL_LAPSES_AFTER <= timezone.now()
 
 
 def _lapse(batch: Batch, actor: User) -> None:
     """End an approval of the actor that was not used in time, so that they can ask anew."""
-    too_long_ago = timezone.now() - APPROVAL_VALID
+    too_long_ago = timezone.now() - APPROVAL_LAPSES_AFTER
     CodeExportRequest.objects.filter(
         batch=batch, requested_by=actor, status=CodeExportStatus.APPROVED, decided_at__lte=too_long_ago
     ).update(status=CodeExportStatus.LAPSED)

@@ -15,7 +15,6 @@ from apps.core.bulk_operations import OperationRunning
 from apps.core.models import BulkOperation
 from apps.core.second_person import SecondPersonNeeded
 from apps.users.tests.factories import make_customer, make_user
-from apps.vouchers.code_export_models import APPROVAL_VALID
 from apps.vouchers.errors import ExportDecided, ExportRequested
 from apps.vouchers.models import Batch, BatchExport, CodeExportRequest, Voucher, VoucherType
 from apps.vouchers.services import batch_changes, batches, code_exports
@@ -173,7 +172,7 @@ class SecondPersonExports(ApiTestCase):
     def test_an_approval_lapses(self):
         request = self.ask()
         self.decide("approve", request, self.colleague)
-        long_ago = timezone.now() - APPROVAL_VALID
+        long_ago = timezone.now() - code_exports.APPROVAL_LAPSES_AFTER
         CodeExportRequest.objects.filter(pk=request.pk).update(decided_at=long_ago)
         self.assertNothingLeft(self.post(f"{self.page}export-codes/"))
         self.ask()
