@@ -13,7 +13,7 @@ class AuthenticationConfig(AppConfig):
         from apps.users.admin import UserAdmin
 
         from . import admin, authentication, selectors, services, signals  # noqa: F401
-        from .backoffice import fresh_proof
+        from .backoffice import fresh_proof_page
         from .second_factor import admin_session, factors
 
         # The library, which passkeys bring, gives itself a handler that no mask would stand before.
@@ -30,5 +30,5 @@ class AuthenticationConfig(AppConfig):
         )
         personal_data.register("second_factors", export=factors.exported, erase=factors.erase)
         second_factor.register(
-            second_factor.SecondFactor(is_missing=admin_session.is_missing, ask=fresh_proof.ask)
+            second_factor.SecondFactor(is_missing=admin_session.is_missing, ask=fresh_proof_page.ask)
         )

@@ -15,12 +15,12 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_http_methods
 
 from apps.authentication.rate_limits import enrolment_mails
-from apps.authentication.second_factor import admin_session, enrolment, factors, passkeys
+from apps.authentication.second_factor import admin_session, enrolment, factors, fresh_proof, passkeys
 from apps.core.errors import DomainError
 from apps.core.rate_limits import hit
 from apps.users.current_user import current_user
 
-from . import fresh_proof
+from . import fresh_proof_page
 from .forms import CodeForm
 
 ANY_METHOD: Final = require_http_methods(["GET", "HEAD", "POST"])
@@ -44,8 +44,8 @@ def verification(request: HttpRequest) -> HttpResponse:
         return redirect(_with_next("second-factor-enrolment", request))
     if request.method != "POST" and admin_session.is_passed(request, user):
         return HttpResponseRedirect(next_address(request))
-    form = CodeForm(_form_data(request), label=fresh_proof.LABEL, help_text=fresh_proof.HELP)
-    if fresh_proof.verify_code(request, form):
+    form = CodeForm(_form_data(request), label=fresh_proof_page.LABEL, help_text=fresh_proof_page.HELP)
+    if fresh_proof_page.verify_code(request, form):
         return HttpResponseRedirect(next_address(request))
     return _page(
         request,
@@ -63,8 +63,8 @@ def enrolment_page(request: HttpRequest) -> HttpResponse:
     if factors.has_factor(user):
         if not admin_session.is_passed(request, user):
             return redirect(_with_next("second-factor", request))
-        if not admin_session.is_fresh(request, user):
-            return fresh_proof.prove(request) or redirect("second-factor-enrolment")
+        if not fresh_proof.is_fresh(request, user):
+            return fresh_proof_page.prove(request) or redirect("second-factor-enrolment")
     if not enrolment.is_open(request, user):
         return _mailed_code(request)
     is_first = not factors.has_factor(user)
@@ -125,7 +125,7 @@ def after_adding(request: HttpRequest, factor: Any, *, is_first: bool) -> None:
     """Close the page, and let who added their first factor into the admin: it was proved by adding it."""
     enrolment.close(request)
     if is_first:
-        admin_session.note_passed(request, factor)
+        fresh_proof.note_passed(request, factor)
 
 
 def address_after_adding(request: HttpRequest, *, is_first: bool) -> str:
@@ -141,7 +141,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
     user = current_user(request)
     codes: list[str] = []
     if request.method == "POST":
-        if factors.has_factor(user) and (page := fresh_proof.prove(request)) is not None:
+        if factors.has_factor(user) and (page := fresh_proof_page.prove(request)) is not None:
             return page
         try:
             codes = factors.make_recovery_codes(user=user)
@@ -161,7 +161,7 @@ def own_factors(request: HttpRequest) -> HttpResponse:
     """What one has as a second factor, and the buttons to add and remove."""
     user = current_user(request)
     if request.method == "POST":
-        if factors.has_factor(user) and (page := fresh_proof.prove(request)) is not None:
+        if factors.has_factor(user) and (page := fresh_proof_page.prove(request)) is not None:
             return page
         if factors.remove_factor(user=user, key=request.POST.get("remove", "")):
             messages.success(request, "Removed.")

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST
 
 from apps.authentication.errors import EnrolmentClosed, PasskeyRefused, SecondFactorNotEnrolled
 from apps.authentication.rate_limits import second_factor_attempts
-from apps.authentication.second_factor import admin_session, enrolment, factors, passkeys
+from apps.authentication.second_factor import enrolment, factors, fresh_proof, passkeys
 from apps.core.errors import DomainError, TooManyAttempts
 from apps.core.rate_limits import count_failures
 from apps.users.current_user import current_user
@@ -70,7 +70,7 @@ def prove(request: HttpRequest) -> dict[str, Any]:
     user = current_user(request)
     with count_failures(PasskeyRefused, of=second_factor_attempts(user)):
         passkey = passkeys.prove(request, user, _body(request))
-    admin_session.note_passed(request, passkey)
+    fresh_proof.note_passed(request, passkey)
     return {"next": next_address(request)}
 
 

@@ -17,7 +17,7 @@ from apps.authentication.errors import EnrolmentCodeInvalid
 from apps.core import mail
 from apps.users.models import User
 
-from . import admin_session, factors
+from . import factors, fresh_proof
 
 CODE_LIFETIME: Final = 15 * 60  # seconds
 OPEN_SECONDS: Final = 30 * 60  # for so long the page of the first factor is open after its code
@@ -60,7 +60,7 @@ def open_by_code(request: HttpRequest, code: str) -> None:
 def is_open(request: HttpRequest, user: User) -> bool:
     """Whether a factor may be added in this session now."""
     if factors.has_factor(user):
-        return admin_session.is_fresh(request, user)
+        return fresh_proof.is_fresh(request, user)
     until: float = request.session.get(_OPEN_UNTIL, 0)
     return until > time.time()
 

@@ -12,7 +12,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from apps.authentication import services as authentication
 from apps.authentication.models import Session
-from apps.authentication.second_factor import factors
+from apps.authentication.second_factor import factors, fresh_proof
 from apps.users import services as users
 from apps.users.tests.factories import PASSWORD, make_staff, make_user
 
@@ -169,6 +169,7 @@ class OwnFactorsTests(SecondFactorTestCase):
         with self.later:
             page = self.browser.get(SET_UP)
             self.assertContains(page, "proof of the last ten minutes")
+            self.assertEqual(fresh_proof.FRESH_SECONDS, 10 * 60, "the page says so in words")
             self.assertNotContains(page, "<svg")
             body = {"second_factor_code": code_of(self.app), "second_factor_method": "GET"}
             self.assertRedirects(self.browser.post(SET_UP, body), SET_UP)

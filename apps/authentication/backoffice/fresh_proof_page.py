@@ -1,4 +1,7 @@
-"""The page that asks for a fresh proof in the middle of something, and then goes on with it."""
+"""The page that asks for a fresh proof in the middle of something, and then goes on with it.
+
+For how long a proof is fresh stands in second_factor/fresh_proof.py.
+"""
 
 from typing import Final
 
@@ -7,7 +10,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
-from apps.authentication.second_factor import admin_session, factors, passkeys
+from apps.authentication.second_factor import factors, fresh_proof, passkeys
 from apps.users.current_user import current_user
 
 from .forms import CodeForm
@@ -32,7 +35,7 @@ def prove(request: HttpRequest) -> HttpResponse | None:
     """The same, also where staff need no second factor: for changes of what somebody has as one."""
     user = current_user(request)
     form = CodeForm(request.POST if CODE in request.POST else None, label=LABEL, help_text=HELP, name=CODE)
-    if not admin_session.is_fresh(request, user) and not verify_code(request, form):
+    if not fresh_proof.is_fresh(request, user) and not verify_code(request, form):
         return _page(request, form)
     if request.POST.get(METHOD) == "GET":
         return HttpResponseRedirect(request.get_full_path())
@@ -44,7 +47,7 @@ def verify_code(request: HttpRequest, form: CodeForm) -> bool:
 
     def check() -> None:
         factor = factors.check_code(user=current_user(request), code=form.cleaned_data["code"])
-        admin_session.note_passed(request, factor)
+        fresh_proof.note_passed(request, factor)
 
     return form.is_valid() and form.attempt(request, check)
 
