@@ -1,4 +1,7 @@
-"""The limits of requests: two presets, and a variable for each limit, which wins over the preset.
+"""The limits of requests, how many in which time: two presets, and a variable for each limit, which wins over them.
+
+Who is counted for one of them (an account, a device, a network) says the app that counts: users/password_limits.py,
+{authentication,vouchers}/rate_limits.py, payments/services/unpaid_purchases.py; how: core/rate_limits.
 
 `normal` is for every day. `surge` is for a day on which very many people come within hours, through the few addresses
 of their carriers and the few accounts of partners: what counts by network, and what a partner's account does, has room

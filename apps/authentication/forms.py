@@ -7,7 +7,7 @@ from unfold.forms import AuthenticationForm
 
 from apps.core.errors import TooManyAttempts
 from apps.core.rate_limits import count_failures
-from apps.users.rate_limits import password_attempts
+from apps.users.password_limits import password_attempts
 
 from .devices import device_of
 

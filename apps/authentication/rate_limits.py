@@ -1,4 +1,7 @@
-"""What is counted around accounts and sessions, besides passwords (see users/rate_limits.py)."""
+"""Who is counted for what around accounts and sessions; for passwords: users/password_limits.py.
+
+How many, in which time: voucher_project/rate_limits.py.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -21,7 +21,7 @@ from apps.core.views import PublicView
 from apps.users import services as users_services
 from apps.users import views as users
 from apps.users.errors import AccountClosed, EmailTaken, InvalidFields, SuperuserAccount, WrongPassword
-from apps.users.rate_limits import password_attempts
+from apps.users.password_limits import password_attempts
 from apps.users.serializers import UserOutput
 
 from . import authentication, cookies, devices, rate_limits, selectors, services, tokens

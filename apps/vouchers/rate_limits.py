@@ -1,4 +1,4 @@
-"""What is counted around codes."""
+"""Who is counted for codes that nobody has. How many, in which time: voucher_project/rate_limits.py."""
 
 from apps.core.rate_limits import Counter, HasMeta, Refuses, per_network
 from apps.users.models import User

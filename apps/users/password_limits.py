@@ -1,4 +1,7 @@
-"""Limits on attempts at passwords. An account is the e-mail address in the request, whether it exists or not."""
+"""Who is counted for attempts at passwords. How many, in which time: voucher_project/rate_limits.py.
+
+An account is the e-mail address in the request, whether it exists or not.
+"""
 
 from apps.core.rate_limits import Counter, HasMeta, Refuses, per_network
 
