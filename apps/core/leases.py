@@ -26,7 +26,9 @@ from .models import Lease
 
 log = logging.getLogger(__name__)
 
-LENGTH: Final = timedelta(minutes=10)  # longer than most steps between two renewals
+# Longer than most steps between two renewals; for how long a bulk operation (bulk_operations/service.py) or a mail
+# (mail/delivery.py) is reserved stands there.
+DEFAULT_LENGTH: Final = timedelta(minutes=10)
 NEVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -58,7 +60,7 @@ class HeldLease:
 
 
 @contextmanager
-def try_acquire(name: str, *, length: timedelta = LENGTH) -> Iterator[HeldLease | None]:
+def try_acquire(name: str, *, length: timedelta = DEFAULT_LENGTH) -> Iterator[HeldLease | None]:
     """The lease of this name for the block, or None where another holds it.
 
     It runs out after `length`, from now or from when it was last renewed. Not to be called in a transaction: until its

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 SLICE: Final = 60.0  # seconds a worker is at it before other jobs get their turn
 WEB_SLICE: Final = 5.0  # seconds in a web process, where there is no worker
-TAKEN_UP_AFTER: Final = timedelta(minutes=2)  # longer than any step
+OPERATION_LEASE: Final = timedelta(minutes=2)  # longer than any step; another worker takes it up then
 UNEXPECTED: Final = "An unexpected error, which stands in the log."
 
 
@@ -122,7 +122,7 @@ def run(
     what can't be done ends the operation as failed.
     """
     begun = time.monotonic()
-    with leases.try_acquire(f"bulk operation {operation_id}", length=TAKEN_UP_AFTER) as lease:
+    with leases.try_acquire(f"bulk operation {operation_id}", length=OPERATION_LEASE) as lease:
         if lease is None or not _note(operation_id, status=BulkOperationStatus.RUNNING, error=""):
             return False
         operation = BulkOperation.objects.get(pk=operation_id)
@@ -164,7 +164,7 @@ def run_bulk_operation(operation_id: int) -> None:
 
 def run_interrupted() -> int:
     """Take up the open operations that nobody has been at for some time; how many."""
-    since = timezone.now() - TAKEN_UP_AFTER
+    since = timezone.now() - OPERATION_LEASE
     interrupted = list(BulkOperation.objects.open().filter(updated_at__lt=since).values_list("pk", flat=True))
     for operation_id in interrupted:
         run_bulk_operation.delay(operation_id)

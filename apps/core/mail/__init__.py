@@ -1,11 +1,11 @@
 """Mail: a row in the database with what it reports, and sent later, so that none is lost and none delays a request."""
 
-from .delivery import LEASE, send_pending, waiting
+from .delivery import RESERVED_FOR, send_pending, waiting
 from .messages import Attachment, attachment_of, register_attachment
 from .queue import enqueue, erase_address, remove_old, sent_to
 
 __all__ = [
-    "LEASE",
+    "RESERVED_FOR",
     "Attachment",
     "attachment_of",
     "enqueue",

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 WAITING: Final = (STATUS.queued, STATUS.requeued)
 # Whoever sends a mail reserves it for so long: should they die, another tries again.
-LEASE: Final = timedelta(minutes=10)
+RESERVED_FOR: Final = timedelta(minutes=10)
 BATCH: Final = 100
 BUDGET: Final = 60.0  # seconds after which a run starts no further mail
 # Seconds for which a process that ends waits for its own sender: one slow mail's time.
@@ -65,7 +65,7 @@ def _due(now: datetime) -> Any:
 
 def _reserve(email: Email) -> bool:
     """Whether the mail is ours to send now."""
-    until = timezone.now() + LEASE
+    until = timezone.now() + RESERVED_FOR
     reserved: int = Email.objects.filter(
         pk=email.pk, status__in=WAITING, scheduled_time=email.scheduled_time
     ).update(scheduled_time=until)

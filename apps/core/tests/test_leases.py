@@ -39,7 +39,7 @@ class LeaseTests(ApiTestCase):
     def test_one_whose_holder_was_killed_runs_out(self):
         with leases.try_acquire(NAME):
             until = Lease.objects.get(name=NAME).expires_at - timezone.now()
-            self.assertAlmostEqual(until.total_seconds(), leases.LENGTH.total_seconds(), delta=60)
+            self.assertAlmostEqual(until.total_seconds(), leases.DEFAULT_LENGTH.total_seconds(), delta=60)
             run_out()
             with leases.try_acquire(NAME) as next_one:
                 self.assertIsNotNone(next_one)
@@ -49,7 +49,9 @@ class LeaseTests(ApiTestCase):
             assert lease
             Lease.objects.update(expires_at=timezone.now() + timedelta(seconds=30))
             lease.renew()
-            self.assertGreater(Lease.objects.get(name=NAME).expires_at, timezone.now() + leases.LENGTH / 2)
+            self.assertGreater(
+                Lease.objects.get(name=NAME).expires_at, timezone.now() + leases.DEFAULT_LENGTH / 2
+            )
 
     def test_who_has_lost_it_stops_and_takes_it_from_nobody(self):
         for lose in (
@@ -108,7 +110,7 @@ class AcquiringTogether(RaceTestCase):
             is_free = row.expires_at <= timezone.now()
             time.sleep(0.005)
             if is_free:
-                Lease.objects.update(holder=lease.holder, expires_at=timezone.now() + leases.LENGTH)
+                Lease.objects.update(holder=lease.holder, expires_at=timezone.now() + leases.DEFAULT_LENGTH)
             return is_free
 
         with patch.object(leases, "_acquire", read_first):

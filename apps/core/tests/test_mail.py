@@ -157,7 +157,7 @@ class TheQueue(ApiTestCase):
         queue()
         self.assertTrue(delivery._reserve(Email.objects.get()))
         self.assertEqual(mail.send_pending(), 0)
-        with time_machine.travel(timezone.now() + mail.LEASE + timedelta(seconds=1), tick=False):
+        with time_machine.travel(timezone.now() + mail.RESERVED_FOR + timedelta(seconds=1), tick=False):
             self.assertEqual(mail.send_pending(), 1)
 
     def test_post_office_finds_it_and_its_command_is_ours(self):
@@ -246,7 +246,7 @@ class Attachments(ApiTestCase):
         with backend(Dying), self.assertRaises(SystemExit):
             mail.send_pending()
         self.assertEqual(mail.send_pending(), 0)
-        with time_machine.travel(timezone.now() + mail.LEASE + timedelta(seconds=1), tick=False):
+        with time_machine.travel(timezone.now() + mail.RESERVED_FOR + timedelta(seconds=1), tick=False):
             self.assertEqual(mail.send_pending(), 1)
         self.assertEqual(mail.send_pending(), 0)
         self.assertEqual(self.made_for, [5, 5])

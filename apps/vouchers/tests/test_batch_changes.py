@@ -208,7 +208,7 @@ class InterruptionTests(BatchChangeTestCase):
             self.change(hold=True)
         self.assertEqual(BulkOperation.objects.get().status, "running")
         self.assertEqual(bulk_operations.run_interrupted(), 0)  # somebody may be at it still
-        later = timezone.now() - bulk_operations.service.TAKEN_UP_AFTER
+        later = timezone.now() - bulk_operations.service.OPERATION_LEASE
         BulkOperation.objects.update(updated_at=later - timedelta(seconds=1))
         self.assertEqual(bulk_operations.run_interrupted(), 1)
         self.assertHeldOnce()
