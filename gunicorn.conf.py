@@ -24,8 +24,8 @@ workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "voucher_project.web_worker.BufferingThreadWorker"
 threads = int(os.environ.get("WEB_THREADS", "8"))
 
-# Ends a process that is stuck. It doesn't end a stuck request of a thread: the deadlines of Stripe and of the
-# database do, and their sum is below this.
+# Ends a process that is stuck. It doesn't end a stuck request of a thread: the deadlines of Stripe's calls
+# (apps/payments/stripe_http.py) and of the database do.
 timeout = 30
 graceful_timeout = 30
 

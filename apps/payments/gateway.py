@@ -32,7 +32,7 @@ from .errors import (
 )
 from .event_signatures import verified_body
 from .metrics import measured_call
-from .stripe_http import PooledClient
+from .stripe_http import RETRIES, TIMEOUTS, PooledClient
 from .stripe_objects import Dispute as Dispute
 from .stripe_objects import Event as Event
 from .stripe_objects import Intent as Intent
@@ -47,9 +47,6 @@ Calling = Callable[[Callable[[], Any]], Any]
 
 stripe.enable_telemetry = False
 
-# A web request waits for at most two tries of (connect, read) seconds; gunicorn's timeout is above their sum.
-TIMEOUTS: Final = (2, 6)
-RETRIES: Final = 1
 CALLS_AT_ONCE: Final[int] = settings.STRIPE_CALLS_AT_ONCE
 SLOT_WAIT: Final = 0.5  # seconds for which a call waits for a slot
 CLOCK_TOLERANCE: Final = 300  # seconds by which Stripe's clock and ours may differ

@@ -15,6 +15,11 @@ import urllib3
 
 log = logging.getLogger(__name__)
 
+# Who calls waits for at most two tries of (connect, read) seconds. The lease of a request about money is longer than
+# all its calls (REQUEST_LEASE in services/idempotency_keys.py; a test adds them up).
+TIMEOUTS: Final = (2, 6)
+RETRIES: Final = 1
+
 _COMPRESSED: Final = {"Accept-Encoding": "gzip, deflate"}
 
 

@@ -17,8 +17,8 @@ from apps.users import services as users
 from apps.users.models import User
 
 KEPT_FOR: Final = timedelta(hours=48)
-# Longer than a request can take: two calls of Stripe with two tries each, and the database.
-LEASE: Final = timedelta(seconds=30)
+# Longer than a request takes: two calls of Stripe with two tries each (TIMEOUTS in stripe_http.py), and the database.
+REQUEST_LEASE: Final = timedelta(seconds=45)
 
 
 def earlier_request(user: User, key: RequestKey | None) -> IdempotencyKey | None:
@@ -50,7 +50,7 @@ def new_key(user: User, key: RequestKey | None) -> IdempotencyKey | None:
     """The row for the key of a request that begins now, not saved yet; None without a key."""
     if key is None:
         return None
-    lease = timezone.now() + LEASE
+    lease = timezone.now() + REQUEST_LEASE
     return IdempotencyKey(user=user, key=key.key, request_hash=key.request_hash, running_until=lease)
 
 
@@ -83,7 +83,7 @@ def acquire_lease(earlier: IdempotencyKey) -> None:
     now = timezone.now()
     free = Q(running_until=None) | Q(running_until__lte=now)
     acquired = IdempotencyKey.objects.filter(free, pk=earlier.pk, answer__isnull=True).update(
-        running_until=now + LEASE
+        running_until=now + REQUEST_LEASE
     )
     if not acquired:
         raise RequestInProgress

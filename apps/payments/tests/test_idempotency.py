@@ -4,11 +4,13 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import stripe
 from django.test import tag
 from django.utils import timezone
 
-from apps.payments import gateway, services, tasks
+from apps.payments import gateway, services, stripe_http, tasks
 from apps.payments.models import IdempotencyKey, Transaction
+from apps.payments.services import idempotency_keys
 from apps.users.tests.factories import make_user
 from apps.vouchers.models import Voucher, VoucherType
 from apps.vouchers.tests.factories import make_type
@@ -226,6 +228,20 @@ class TroubleTests(KeyTestCase, ApiTestCase):
         answer = self.send()
         self.assertEqual(answer.status_code, 201, answer.content)
         self.assertEqual(Transaction.objects.count(), 1)
+
+    def test_the_lease_outlasts_a_request_that_goes_on_and_finds_stripe_hanging_at_each_first_try(self):
+        self.stripe.add_fault(method="POST", path="/v1/payment_intents", status=503, times=2)
+        self.assertProblem(self.send(), 503, "payment_provider_unavailable")
+        before = len(self.stripe.requests())
+        for method in ("GET", "POST"):
+            self.stripe.add_fault(method=method, path="/v1/payment_intents", drop=True, times=1)
+        self.assertEqual(self.send().status_code, 201)
+        tries = len(self.stripe.requests()) - before
+        self.assertEqual(tries, 2 * (1 + stripe_http.RETRIES))
+        pauses = 2 * (gateway.SLOT_WAIT + stripe.HTTPClient.INITIAL_DELAY)
+        database = 5  # the default of DATABASE_STATEMENT_TIMEOUT_MS
+        longest = tries * sum(stripe_http.TIMEOUTS) + pauses + database
+        self.assertLess(longest, idempotency_keys.REQUEST_LEASE.total_seconds())
 
     def test_while_the_first_runs_the_second_is_told_to_wait_and_takes_over_when_that_died(self):
         self.send()

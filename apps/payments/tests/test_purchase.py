@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import override_settings
 from django.test.utils import tag
 
-from apps.payments import gateway
+from apps.payments import gateway, stripe_http
 from apps.payments.models import SoldVoucher, Transaction
 from apps.payments.services import purchase_rows
 from apps.users.tests.factories import make_user
@@ -278,7 +278,7 @@ class StripeTroubleTests(PurchaseTestCase):
         with patch.object(gateway, "TIMEOUTS", (0.2, 0.2)), patch.object(gateway, "_client_for", FreshClient):
             self.assertProblem(self.start(), 503, "payment_provider_unavailable")
         self.assertLess(time.monotonic() - started, 15)
-        self.assertEqual(gateway.TIMEOUTS, (2, 6))
+        self.assertEqual(stripe_http.TIMEOUTS, (2, 6))
 
     def test_a_first_failure_is_tried_again_with_the_same_key_and_makes_one_intent(self):
         self.stripe.add_fault(method="POST", path="/v1/payment_intents", drop=True, times=1)

@@ -6,7 +6,7 @@ import stripe
 from django.utils import timezone
 
 from apps.core import leases
-from apps.payments import gateway, webhooks
+from apps.payments import gateway, stripe_http, webhooks
 from apps.payments.call_slots import Pause
 from apps.payments.errors import RateLimited
 from apps.payments.models import StripeEvent, Transaction
@@ -121,7 +121,7 @@ class WaitingEventTests(PaidTestCase, ApiTestCase):
         self.receive(8)
         self.stripe.add_fault(method="GET", path=INTENTS, status=500, times=50)
         self.assertEqual(webhooks.apply_waiting(), 0)
-        self.assertEqual(len(self.stripe.requests()), webhooks.SILENCES * (1 + gateway.RETRIES))
+        self.assertEqual(len(self.stripe.requests()), webhooks.SILENCES * (1 + stripe_http.RETRIES))
         self.stripe.reset()
         self.assertEqual(webhooks.apply_waiting(), 8)
 
