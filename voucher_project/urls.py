@@ -40,7 +40,7 @@ urlpatterns = [
     path("admin/revenue/export/", admin.site.admin_view(export_daily_figures), name="admin-revenue-export"),
     path("admin/", admin.site.urls),
     re_path(
-        rf"^{settings.MEDIA_URL.lstrip('/')}{pictures.FOLDER}/(?P<name>[0-9a-f]{{32}}\.(?:jpg|png|webp))\Z",
+        rf"^{settings.MEDIA_URL.lstrip('/')}{pictures.FOLDER}/(?P<name>{pictures.NAME})\Z",
         users.picture,
         name="profile-picture",
     ),

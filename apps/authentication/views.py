@@ -94,8 +94,8 @@ class Refresh(PublicView):
     deprecated = False
 
     @documented(
-        "Exchange a refresh token for a new pair. It is used up: within 30 seconds it gets the same pair again, "
-        "later it ends its session.",
+        "Exchange a refresh token for a new pair. It is used up: "
+        f"within {services.REFRESH_GRACE.seconds} seconds it gets the same pair again, later it ends its session.",
         operation_id="token_refresh",
         request=RefreshInput,
         answers={200: TokensOutput},

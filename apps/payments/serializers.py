@@ -1,7 +1,7 @@
 """The shapes of payments in the API."""
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
@@ -19,10 +19,12 @@ from apps.vouchers.voucher_pdf import Paper
 
 from .models import Refund, RefundStatus, Transaction, TransactionStatus
 
+MAX_QUANTITY: Final = 10  # of one purchase; the shop offers no more (shop/static/shop/views/buy.js)
+
 
 class PurchaseInput(KnownFieldsSerializer):
     voucher_type_id = StrictIntegerField(min_value=1, max_value=LARGEST_ID)
-    quantity = StrictIntegerField(min_value=1, max_value=10, default=1)
+    quantity = StrictIntegerField(min_value=1, max_value=MAX_QUANTITY, default=1)
     discount_code = serializers.CharField(
         required=False, allow_blank=True, allow_null=True, max_length=100, help_text="Leave it empty."
     )
@@ -40,7 +42,7 @@ class OlderPurchaseInput(PurchaseInput):
     """What the older web client sends besides; price, currency and card are never taken from it."""
 
     quantity = StrictIntegerField(
-        min_value=1, max_value=10, default=1, allow_null=True, help_text="Null counts as left out."
+        min_value=1, max_value=MAX_QUANTITY, default=1, allow_null=True, help_text="Null counts as left out."
     )
     payment_method = IgnoredField()
     currency = IgnoredField()

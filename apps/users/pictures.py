@@ -23,7 +23,9 @@ MAX_BYTES: Final[int] = settings.MAX_UPLOAD_BYTES
 MAX_SIDE: Final = 4096
 NO_PICTURE: Final = "This is not a whole JPEG, PNG or WebP picture."
 PATIENCE: Final = 5  # seconds to wait for the picture before
+# The formats that are taken; the file chooser of the shop offers them too (shop/static/shop/views/account.js).
 EXTENSIONS: Final = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+NAME: Final = rf"[0-9a-f]{{32}}\.(?:{'|'.join(EXTENSIONS.values())})"  # of a file, as a pattern
 KEEP_REDIRECT: Final = 600  # seconds that a browser may keep a signed address, which is valid for longer
 OPTIONS: Final[dict[str, dict[str, Any]]] = {"JPEG": {"quality": 90}, "PNG": {}, "WEBP": {"quality": 90}}
 

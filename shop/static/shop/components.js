@@ -107,12 +107,17 @@ export function ticket(voucher) {
 /** Where the shop shows a voucher. */
 export const voucherAddress = (voucher) => `/voucher#code=${voucher.code}`;
 
+const EXPIRES_SOON = 30; // days
+
+/** Whether so few days are left of a voucher that they are counted. */
+export const expiresSoon = (voucher) => voucher.days_until_expiry <= EXPIRES_SOON;
+
 /** How long a voucher is good for. */
 export function expiryText(voucher) {
   const days = voucher.days_until_expiry;
   if (voucher.status === "expired") return t("voucher.expired_on", { day: day(voucher.expiry_date) });
   if (days === 0) return t("voucher.expires_today");
-  return days <= 30
+  return expiresSoon(voucher)
     ? t("voucher.expires_in", { count: days })
     : t("voucher.expires_on", { day: day(voucher.expiry_date) });
 }

@@ -11,7 +11,7 @@ import { payments, vouchers } from "../resources.js";
 import { go } from "../router.js";
 import { load, save, tab } from "../storage.js";
 
-const MOST = 10;
+const MAX_QUANTITY = 10;
 
 export async function show({ query, signal }) {
   const types = await vouchers.types({ signal });
@@ -49,7 +49,7 @@ function chooseQuantity(type, step, summary, signal) {
   const quantity = h(
     "select",
     {},
-    Array.from({ length: MOST }, (_, index) => h("option", { value: index + 1 }, index + 1)),
+    Array.from({ length: MAX_QUANTITY }, (_, index) => h("option", { value: index + 1 }, index + 1)),
   );
   quantity.addEventListener("change", () => drawSummary(summary, type, Number(quantity.value)));
   const free = Number(type.price) === 0;

@@ -1,6 +1,6 @@
 // One voucher: /voucher#code=… The code, its QR code, the paper, and what happened to it.
 
-import { actionButton, badge, emptyState, expiryText, facts, notify, saveFile, serviceLabel, stateText } from "../components.js";
+import { actionButton, badge, emptyState, expiresSoon, expiryText, facts, notify, saveFile, serviceLabel, stateText } from "../components.js";
 import { fragment, h, icon } from "../dom.js";
 import { day, moment, money } from "../format.js";
 import { find, t } from "../i18n.js";
@@ -40,7 +40,7 @@ function paper(voucher) {
   const qr = voucher.is_valid
     ? h("img", { class: "qr", src: vouchers.qrAddress(voucher.code), alt: t("voucher.qr"), width: 180, height: 180 })
     : h("div", { class: "qr no-qr" }, icon("warning"), h("span", {}, stateText(voucher)));
-  const soon = voucher.is_valid && voucher.days_until_expiry <= 30;
+  const soon = voucher.is_valid && expiresSoon(voucher);
   const note = soon ? expiryText(voucher) : stateText(voucher);
   return h(
     "article",
