@@ -72,12 +72,29 @@ class Hold(models.TextChoices):
         return InactiveReason.BY_STAFF if by_staff else InactiveReason(self.value)
 
 
+# Why a voucher can't be redeemed, in words, by who reads them. Buyers have whole sentences that say what it means for
+# them: these on the printed voucher, and the same ones in payments/templates/payments/mail/*/receipt.html and in
+# shop/static/shop/locales (a test compares them). Staff have the name of each hold; figures have RefusalReason, below.
+# For developers voucher_project/openapi.py says what the API's values mean. The labels of Hold stand in exports and in
+# the history.
 WHY_INACTIVE: Final = {
     InactiveReason.REFUND_PENDING: "Can't be used at the moment: a refund is under way",
     InactiveReason.REFUNDED: "Refunded: it can't be used any more",
     InactiveReason.DISPUTED: "Can't be used at the moment: your bank asks about the payment",
     InactiveReason.WITHDRAWN: "Can't be used: the service was withdrawn",
     InactiveReason.BY_STAFF: "Can't be used: stopped by our staff",
+}
+HOLDS_FOR_STAFF: Final = {
+    Hold.VOIDED: "Voided by staff",
+    Hold.REFUNDED: "Refunded",
+    Hold.DISPUTED: "Disputed by the buyer's bank",
+    Hold.REFUND_PENDING: "Refund under way",
+    Hold.WITHDRAWN: "Service withdrawn",
+    Hold.SUSPENDED: "Suspended by staff",
+}
+WHY_INACTIVE_FOR_STAFF: Final = {
+    **{hold.inactive_reason: words for hold, words in HOLDS_FOR_STAFF.items()},
+    InactiveReason.BY_STAFF: "Suspended or voided by staff",
 }
 
 VOID = frozenset({Hold.VOIDED, Hold.REFUNDED})  # for good
@@ -107,11 +124,14 @@ class RefusalReason(models.TextChoices):
     USED_UP = "voucher_used_up", "Already used"
     EXPIRED = "voucher_expired", "Expired"
     OTHER_SERVICE = "service_mismatch", "For another service"
-    REFUND_PENDING = InactiveReason.REFUND_PENDING.value, "Refund under way"
-    REFUNDED = InactiveReason.REFUNDED.value, "Refunded"
-    DISPUTED = InactiveReason.DISPUTED.value, "Disputed"
-    WITHDRAWN = InactiveReason.WITHDRAWN.value, "Service withdrawn"
-    BY_STAFF = InactiveReason.BY_STAFF.value, "Suspended or voided by staff"
+    REFUND_PENDING = (
+        InactiveReason.REFUND_PENDING.value,
+        WHY_INACTIVE_FOR_STAFF[InactiveReason.REFUND_PENDING],
+    )
+    REFUNDED = InactiveReason.REFUNDED.value, WHY_INACTIVE_FOR_STAFF[InactiveReason.REFUNDED]
+    DISPUTED = InactiveReason.DISPUTED.value, "Disputed"  # short, beside a number
+    WITHDRAWN = InactiveReason.WITHDRAWN.value, WHY_INACTIVE_FOR_STAFF[InactiveReason.WITHDRAWN]
+    BY_STAFF = InactiveReason.BY_STAFF.value, WHY_INACTIVE_FOR_STAFF[InactiveReason.BY_STAFF]
     INACTIVE = "voucher_inactive", "Inactive"
     RATE_LIMITED = "rate_limited", "Too many attempts"
     INVALID = "validation_error", "Invalid request"

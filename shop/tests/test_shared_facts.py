@@ -1,11 +1,16 @@
 """What the shop says and offers by itself is what the API takes: the numbers and lists that stand in both."""
 
 import re
+from pathlib import Path
 from unittest import TestCase
 
+from apps import payments
 from apps.payments.serializers import MAX_QUANTITY
 from apps.users import passwords, pictures
+from apps.vouchers.states import WHY_INACTIVE
 from shop.tests.test_locales import LOCALES, SHOP
+
+RECEIPTS = Path(payments.__file__).parent / "templates/payments/mail"
 
 
 def constant(view, name):
@@ -15,7 +20,25 @@ def constant(view, name):
     return match[1]
 
 
+def words_of_receipt(language):
+    """Why a voucher can't be used, as the mail with the receipt says it, by the API's reason."""
+    template = RECEIPTS / language / "receipt.html"
+    lines = re.findall(
+        r'voucher\.reason == "(\w+)" %\}(.+?)(?:\{% endif %\})?$', template.read_text(), re.MULTILINE
+    )
+    return {reason: text.replace("\xa0", " ") for reason, text in lines}
+
+
 class SharedFactTests(TestCase):
+    def test_buyers_read_the_same_on_paper_in_mails_and_in_the_shop_when_a_voucher_cannot_be_used(self):
+        self.assertEqual(
+            LOCALES["en"]["inactive"], {reason.value: f"{words}." for reason, words in WHY_INACTIVE.items()}
+        )
+        for language, words in LOCALES.items():
+            with self.subTest(language):
+                in_mail = {reason: f"{text}." for reason, text in words_of_receipt(language).items()}
+                self.assertEqual(in_mail, words["inactive"])
+
     def test_every_language_says_how_long_a_new_password_has_to_be(self):
         for language, words in LOCALES.items():
             with self.subTest(language):

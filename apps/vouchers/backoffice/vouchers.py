@@ -38,22 +38,18 @@ from apps.vouchers.backoffice.code_search import FoundByCode
 from apps.vouchers.backoffice.history import HasVoucherHistory, OfEvent, OfUsage
 from apps.vouchers.exports import VOUCHERS
 from apps.vouchers.models import Voucher, VoucherEvent, VoucherUsage
-from apps.vouchers.states import VOID, Hold, InactiveReason, VoucherStatus, status_condition
+from apps.vouchers.states import (
+    HOLDS_FOR_STAFF,
+    VOID,
+    WHY_INACTIVE_FOR_STAFF,
+    Hold,
+    InactiveReason,
+    VoucherStatus,
+    status_condition,
+)
 from apps.vouchers.type_names import service_name
 
 LONGEST_EXTENSION: Final = timedelta(days=36_500)  # as long as a type may be valid
-HOLDS_IN_WORDS: Final = {
-    Hold.VOIDED: "Voided by staff",
-    Hold.REFUNDED: "Refunded",
-    Hold.DISPUTED: "Disputed by the buyer's bank",
-    Hold.REFUND_PENDING: "Refund under way",
-    Hold.WITHDRAWN: "Service withdrawn",
-    Hold.SUSPENDED: "Suspended by staff",
-}
-WHY_INACTIVE_FOR_STAFF: Final = {
-    **{hold.inactive_reason: words for hold, words in HOLDS_IN_WORDS.items()},
-    InactiveReason.BY_STAFF: "Suspended or voided by staff",
-}
 STATUS_COLOURS = {
     "Active": "success",
     "Used": "info",
@@ -299,7 +295,7 @@ class VoucherAdmin(
 
     @admin.display(description="why inactive")
     def why_inactive(self, voucher: Voucher) -> str:
-        return ", ".join(words for hold, words in HOLDS_IN_WORDS.items() if hold in voucher.held_for)
+        return ", ".join(words for hold, words in HOLDS_FOR_STAFF.items() if hold in voucher.held_for)
 
     @admin.display(description="value")
     def value(self, voucher: Voucher) -> str:
