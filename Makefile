@@ -50,6 +50,9 @@ ci:  ## everything that must hold, as on a fresh machine
 bench: .venv/ready  ## the product beside a textbook twin: QUICK=1 (five minutes), ONLY=redeem,types, SIZES=10000,1000000
 	.venv/bin/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(SIZES),--sizes $(SIZES)) $(if $(SAVE),--save-baseline)
 
+image: .venv/ready  ## the container image, built and tried (needs root, buildah, crun, debootstrap, PostgreSQL and Redis)
+	deploy/image_drill.sh
+
 pictures: .venv/ready  ## the pictures of README.md and docs/staff.md anew, by Chromium and chromedriver
 	.venv/bin/python -m tests.browser.pictures
 
@@ -74,4 +77,4 @@ requirements: .venv/ready  ## the pinned requirements anew, from requirements.in
 	@rm -f .venv/installing
 	@touch $@
 
-.PHONY: help run test coverage lint format types ci clients bench pictures requirements
+.PHONY: help run test coverage lint format types ci clients bench image pictures requirements
