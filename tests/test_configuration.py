@@ -223,6 +223,15 @@ class ProductionTests(ConfigurationTestCase):
         self.assertEqual(loaded["SECOND_PERSON_REFUNDS"], amounts)
         self.assertEqual(loaded["SECOND_PERSON_CODE_EXPORTS"], {})
 
+    def test_on_render_its_own_host_is_one_of_the_hosts(self):
+        host = {"RENDER_EXTERNAL_HOSTNAME": "voucher-app-x1y2.onrender.com"}
+        both = load(**host)
+        self.assertEqual(both["ALLOWED_HOSTS"], ["vouchers.example.org", "voucher-app-x1y2.onrender.com"])
+        self.assertEqual(both["API_URL"], "https://vouchers.example.org")
+        alone = load(ALLOWED_HOSTS="", **host)
+        self.assertEqual(alone["ALLOWED_HOSTS"], ["voucher-app-x1y2.onrender.com"])
+        self.assertEqual(alone["API_URL"], "https://voucher-app-x1y2.onrender.com")
+
     def test_a_proxy_is_believed_only_where_there_is_one(self):
         self.assertNotIn("SECURE_PROXY_SSL_HEADER", load())
         self.assertEqual(

@@ -54,6 +54,9 @@ SECRET_KEY = read("SECRET_KEY", LOCAL_KEY if DEBUG else "")
 # The site of a passkey is that of the request (apps/authentication/second_factor/passkeys.py).
 SILENCED_SYSTEM_CHECKS = ["security.W009", "otp_webauthn.E010", "otp_webauthn.E030"]
 ALLOWED_HOSTS = read("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if DEBUG else [], cast=words)
+# Render names its own host of a web service in this variable.
+if _RENDER_HOST := read("RENDER_EXTERNAL_HOSTNAME"):
+    ALLOWED_HOSTS = [*ALLOWED_HOSTS, _RENDER_HOST]
 INTERNAL_IPS = ["127.0.0.1", "::1"]  # who sees what is for developers, where DEBUG is on
 SHOP_NAME, SHOP_LOGO, SHOP_CONTACT, SHOP_SELLER, TAX_RATE = read_identity(debug=DEBUG)
 
