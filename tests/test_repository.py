@@ -21,7 +21,7 @@ ROOT = Path(settings.BASE_DIR)
 
 FILES = """
     manage.py requirements.txt Dockerfile Procfile runtime.txt build.sh render.yaml .env.example .gitignore
-    deploy/nginx.conf
+    compose.yaml .dockerignore deploy/nginx.conf
     voucher_project/__init__.py voucher_project/settings.py voucher_project/urls.py voucher_project/wsgi.py
     voucher_project/asgi.py voucher_project/celery.py
     apps/authentication/apps.py apps/authentication/views.py apps/authentication/serializers.py
