@@ -54,17 +54,15 @@ def _bounded(findings: Mapping[str, str]) -> dict[str, str]:
 
 
 def _mail(check: str, new: list[str], *, also_open: int) -> None:
-    number = len(new)
-    subject = (
-        f"{check}: {number} new finding{'s' if number > 1 else ''}" if new else f"{check}: all is well again"
-    )
     context = {
         "check": check,
         "lines": new[:MOST_SHOWN],
-        "more": max(0, number - MOST_SHOWN),
+        "more": max(0, len(new) - MOST_SHOWN),
         "also_open": also_open,
         "link": f"{settings.API_URL}{reverse('admin:core_jobresult_changelist')}",
     }
     for _, address in settings.ADMINS:
-        mail.enqueue(to=address, subject=subject, template="core/findings", context=context)
-    log.info("%s: mail to %s administrators: %s", check, len(settings.ADMINS), subject)
+        mail.enqueue(
+            to=address, template="core/findings", language=None, layout="core/mail/findings", context=context
+        )
+    log.info("%s: mail to %s administrators of %s new findings", check, len(settings.ADMINS), len(new))
