@@ -1,6 +1,7 @@
 """Who sells here, as the environment says it, and where it stands then."""
 
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -24,6 +25,8 @@ from tests.support.runner import home
 from voucher_project import shop_identity
 from voucher_project.shop_identity import Seller
 from voucher_project.unfold_settings import unfold_settings
+
+TEMPLATE = "authentication/second_factor_changed"
 
 UNREADABLE = [
     ("SHOP_NAME", "W" * 101),
@@ -115,7 +118,9 @@ class ConfigurationTests(ConfigurationTestCase):
                 self.assertEqual(icon(None), address)
 
 
-@override_settings(SHOP_NAME="Exams <Online>", SHOP_CONTACT="help@example.org")
+@override_settings(
+    SHOP_NAME="Exams <Online>", SHOP_CONTACT="help@example.org", SHOP_SELLER=Seller("", "", "")
+)
 class PlacesTests(ApiTestCase):
     def test_mails_greet_by_what_may_be_a_first_name_and_nothing_else(self):
         for name, words in (
@@ -148,12 +153,58 @@ class PlacesTests(ApiTestCase):
         text, html = str(letter.body), html_of(letter)
         self.assertIn("Exams &lt;Online&gt;", html)
         self.assertIn("help@example.org", html)
-        self.assertTrue(text.rstrip().endswith("-- \nExams <Online>\nhelp@example.org"))
+        self.assertTrue(text.rstrip().endswith("-- \nExams <Online>\nhelp@example.org"), text)
         headers = letter.message()
         self.assertEqual(
             (headers["Auto-Submitted"], headers["Reply-To"]), ("auto-generated", "help@example.org")
         )
         self.assertNotIn("Voucher App", text + html)
+
+    def test_mails_end_with_the_seller(self):
+        seller = Seller("Exams & Co Ltd", "1 Main Street, Accra", "TIN C0001")
+        with override_settings(SHOP_SELLER=seller):
+            make_completed_transaction(user=make_customer())
+        mail.send_pending()
+        (letter,) = outbox.outbox
+        self.assertTrue(
+            str(letter.body).endswith("\nExams & Co Ltd, 1 Main Street, Accra\nTIN C0001\n"), letter.body
+        )
+        self.assertIn("Exams &amp; Co Ltd, 1 Main Street, Accra<br>\nTIN C0001", html_of(letter))
+
+    def test_mails_show_the_logo_which_lies_in_them_and_is_small(self):
+        folder = home() / "static"
+        folder.mkdir(exist_ok=True)
+        noise = Image.effect_noise((2000, 1000), 100).convert("RGB")
+        for name, picture, size in (
+            ("wide.jpg", noise, (80, 40)),
+            ("long.png", Image.new("P", (2000, 20), 3), (240, 2)),
+            ("tiny.png", Image.new("1", (8, 8)), (4, 4)),
+        ):
+            picture.save(folder / name)
+            with self.subTest(name), override_settings(SHOP_LOGO=name, BASE_DIR=home()):
+                outbox.outbox.clear()
+                mail.enqueue(to="a@example.com", template=TEMPLATE, language=None, context={"change": "x"})
+                mail.send_pending()
+                (letter,) = outbox.outbox
+                parts: list[Any] = list(letter.message().walk())
+                self.assertEqual(
+                    [part.get_content_type() for part in parts],
+                    ["multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png"],
+                )
+                self.assertEqual(parts[-1]["Content-ID"], "<logo@mail>")
+                content = parts[-1].get_payload(decode=True)
+                self.assertLess(len(content), 160_000)
+                with Image.open(BytesIO(content)) as shown:
+                    self.assertLessEqual((shown.width // 2, shown.height // 2), size)
+                html = html_of(letter)
+                self.assertIn('src="cid:logo@mail" alt="Exams &lt;Online&gt;"', html)
+                self.assertIn(f'width="{size[0]}" height="{size[1]}"', html)
+
+    def test_a_logo_that_is_gone_stops_no_mail(self):
+        with override_settings(SHOP_LOGO="gone.png"):
+            mail.enqueue(to="a@example.com", template=TEMPLATE, language=None, context={"change": "x"})
+            self.assertEqual(mail.send_pending(), 1)
+        self.assertNotIn("cid:", html_of(outbox.outbox[0]))
 
     @override_settings(SHOP_CONTACT="+233 20 000 0000")
     def test_answers_go_to_no_telephone(self):

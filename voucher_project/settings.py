@@ -341,6 +341,7 @@ SEND_MAIL_IN_PROCESS = not CELERY_BROKER_URL
 MAIL_RETRY_AFTER = timedelta(minutes=5)
 MAIL_MAX_RETRIES = 12 * 24  # a day
 KEEP_MAIL = timedelta(days=7)
+MAIL_VOUCHERS_PDF = read("MAIL_VOUCHERS_PDF", False, cast=bool)
 REMINDER_DAYS = read("REMINDER_DAYS", [30, 7, 1], cast=days)
 POST_OFFICE = {
     "LOG_LEVEL": 1,  # failures only

@@ -46,7 +46,7 @@ urlpatterns = [
     ),
     path("mail/", mail_pages.mail_list, name="mail-list"),
     path("mail/<int:number>/", mail_pages.mail_message, name="mail-message"),
-    path("mail/<int:number>/attachment/", mail_pages.mail_attachment, name="mail-attachment"),
+    path("mail/<int:number>/attachment/<int:place>/", mail_pages.mail_attachment, name="mail-attachment"),
     path("", include("shop.urls")),
 ]
 

@@ -4,6 +4,7 @@ They are there only with DEBUG on, where no mail really goes out, and only to th
 tunnel on it lets in; elsewhere they are a 404 as any unknown address.
 """
 
+from base64 import b64encode
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final
@@ -14,7 +15,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 from post_office.models import Email
 
-from apps.core.mail import Attachment, attachment_of
+from apps.core.mail import Attachment, attachments_of, content_id, pictures_of
 
 # What proxies and tunnels say of whom they call for: then the connection from this machine is not the developer's.
 FORWARDED: Final = frozenset({"HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED"})
@@ -61,11 +62,12 @@ def mail_list(request: HttpRequest) -> HttpResponse:
 def mail_message(request: HttpRequest, number: int) -> HttpResponse:
     """One mail: what its reader sees, its plain text, its headers, and what goes with it."""
     email = _email(number)
-    attachment, problem = _attachment_of(email)
+    attachments, problem = _attachments_of(email)
     context = {
         "email": email,
+        "html": _with_pictures(email),
         "headers": sorted((email.headers or {}).items()),
-        "attachment": attachment,
+        "attachments": attachments,
         "attachment_problem": problem,
         "failures": email.logs.order_by("-id")[:1],
         "sender": settings.DEFAULT_FROM_EMAIL,
@@ -74,11 +76,12 @@ def mail_message(request: HttpRequest, number: int) -> HttpResponse:
 
 
 @development_page
-def mail_attachment(request: HttpRequest, number: int) -> HttpResponse:
-    """The file that goes with a mail, made as when it is sent."""
-    attachment, _ = _attachment_of(_email(number))
-    if attachment is None:
-        raise Http404("Nothing goes with this mail.")
+def mail_attachment(request: HttpRequest, number: int, place: int) -> HttpResponse:
+    """A file that goes with a mail, by its place from 1, made as when it is sent."""
+    attachments, _ = _attachments_of(_email(number))
+    if not 0 < place <= len(attachments):
+        raise Http404("No such file goes with this mail.")
+    attachment = attachments[place - 1]
     name = attachment.name.replace('"', "")
     return HttpResponse(
         attachment.content,
@@ -93,9 +96,18 @@ def _email(number: int) -> Email:
     return get_object_or_404(Email.objects.exclude(to=""), pk=number)
 
 
-def _attachment_of(email: Email) -> tuple[Attachment | None, str]:
-    """The attachment, if there is one, and why it could not be made."""
+def _attachments_of(email: Email) -> tuple[list[Attachment], str]:
+    """The attachments, and why they could not be made."""
     try:
-        return attachment_of(email), ""
+        return attachments_of(email), ""
     except Exception as error:  # noqa: BLE001 - the page shows what would keep the mail from being sent
-        return None, f"{type(error).__name__}: {error}"
+        return [], f"{type(error).__name__}: {error}"
+
+
+def _with_pictures(email: Email) -> str:
+    """The HTML of a mail as its reader sees it: a browser knows no Content-ID, so each picture stands in its place."""
+    html: str = email.html_message
+    for picture in pictures_of(email):
+        data = b64encode(picture.content).decode()
+        html = html.replace(f'"cid:{content_id(picture.name)}"', f'"data:image/png;base64,{data}"')
+    return html

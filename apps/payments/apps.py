@@ -50,7 +50,7 @@ class PaymentsConfig(AppConfig):
         register_search()
         metrics.register(gauges.READER)
         extend_exported_vouchers()
-        mail.register_attachment(services.RECEIPT, services.receipt_attachment)
+        mail.register_attachments(services.RECEIPT, services.receipt_attachments)
         price_checks.register(lambda price, currency: gateway.check_price(price, 1, currency))
         personal_data.register(
             "transactions",

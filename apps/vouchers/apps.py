@@ -6,17 +6,20 @@ class VouchersConfig(AppConfig):
     label = "vouchers"
 
     def ready(self) -> None:
+        from apps.core import mail
         from apps.core.api.fields import in_lists
         from apps.users import personal_data
 
         from . import selectors, serializers, services
         from .backoffice.people import extend_person_screen
         from .backoffice.search import register_search
+        from .services import mail_pictures
         from .services.batch_changes import register_batch_changes
 
         extend_person_screen()
         register_search()
         register_batch_changes()
+        mail.register_pictures(mail_pictures.QR, mail_pictures.draw_qr_codes)
         personal_data.register(
             "vouchers",
             export=lambda user: in_lists(serializers.VoucherOutput, selectors.vouchers_of(user)),

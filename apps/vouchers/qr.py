@@ -44,10 +44,10 @@ def svg(code: str) -> bytes:
     return file.getvalue().replace(b"<svg ", b'<svg shape-rendering="crispEdges" ', 1)
 
 
-def png(code: str) -> bytes:
-    """The QR code as PNG in black and white."""
+def png(code: str, *, pixels: int = PIXELS) -> bytes:
+    """The QR code as PNG in black and white, with so many pixels for a side of a module."""
     file = BytesIO()
-    _symbol(code).save(file, kind="png", border=QUIET_ZONE, scale=PIXELS)
+    _symbol(code).save(file, kind="png", border=QUIET_ZONE, scale=pixels)
     return file.getvalue()
 
 

@@ -16,7 +16,7 @@ from post_office.models import STATUS, Email, Log
 
 from apps.core.logs import redact
 
-from .messages import add_attachment
+from .parts import add_parts
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def _send(email: Email) -> bool:
     try:
         # Today's sender: the one from when it was queued may have been wrong, and mended since.
         email.from_email = settings.DEFAULT_FROM_EMAIL
-        add_attachment(email)
+        add_parts(email)
         email.dispatch(commit=False, disconnect_after_delivery=False)
     except Exception as error:  # noqa: BLE001 - whatever a mail server does, the next mail has its turn
         servers.close()

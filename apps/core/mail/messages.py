@@ -1,4 +1,4 @@
-"""One mail: its words and layout, its row for the queue, and the file that goes with it.
+"""One mail: its words and layout, and its row for the queue.
 
 The words of a mail stand once, in a template of blocks: `<app>/mail/en/<name>.html`, and in each other language beside
 it; those of mails to staff, in English alone, in `<app>/mail/staff`. A layout puts them into plain text and HTML
@@ -10,8 +10,6 @@ The rows are post_office's. They are written here and not by its `mail.send`, wh
 
 import re
 import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,6 +20,8 @@ from post_office.models import PRIORITY, STATUS, Email
 
 from apps.core.email_addresses import is_address
 from apps.core.languages import Language
+
+from .parts import LOGO, Reference, content_id, shop_logo
 
 LONGEST_WORD: Final = 15  # of a name that mails greet by
 LETTER: Final = "core/mail/letter"
@@ -35,26 +35,6 @@ _CONTROL: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 _HEADERS: Final = {"Auto-Submitted": "auto-generated"}
 
 
-@dataclass(frozen=True)
-class Attachment:
-    """A file that goes with a mail."""
-
-    name: str
-    content: bytes
-    media_type: str
-
-
-_makers: dict[str, Callable[..., Attachment]] = {}
-
-
-def register_attachment(name: str, make: Callable[..., Attachment]) -> None:
-    """Say who makes the attachment `name`, from the `ready` of an AppConfig.
-
-    `make` runs whenever the mail is about to be sent, with the arguments of `enqueue`.
-    """
-    _makers[name] = make
-
-
 def compose(
     *,
     to: str,
@@ -65,7 +45,8 @@ def compose(
     layout: str,
     expires_at: datetime | None,
     headers: dict[str, str] | None,
-    attach: tuple[str, dict[str, Any]] | None,
+    attach: Reference | None,
+    show: Reference | None,
 ) -> Email:
     """The row of a mail, not saved yet; see `queue.enqueue`."""
     spoken = Language(language) if language in Language.values else Language.EN
@@ -74,8 +55,12 @@ def compose(
         "language": spoken,
         "shop_name": settings.SHOP_NAME,
         "shop_contact": settings.SHOP_CONTACT,
+        "seller": settings.SHOP_SELLER,
+        "logo": shop_logo(),
+        "logo_id": content_id(LOGO),
         **context,
     }
+    parts = {"attach": attach, "show": show, "logo": context["logo"] is not None}
     app, _, file = template.partition("/")
     words = f"{app}/mail/{STAFF if language is None else spoken}/{file}.html"
     with translation.override(spoken):  # the names of days and months
@@ -92,7 +77,7 @@ def compose(
         priority=PRIORITY.medium,
         expires_at=expires_at,
         headers=_HEADERS | _reply_to() | (headers or {}),
-        context={"attach": attach} if attach else None,
+        context={name: value for name, value in parts.items() if value} or None,
     )
 
 
@@ -107,20 +92,6 @@ def greeting(name: str, language: Language = Language.EN) -> str:
     is_name = letters and 0 < len(words) <= 3 and all(0 < len(word) <= LONGEST_WORD for word in words)
     hello = _HELLO[language]
     return f"{hello} {name.strip()}," if is_name else f"{hello},"
-
-
-def attachment_of(email: Email) -> Attachment | None:
-    """What the row says should go with the mail, made now; None if nothing. Raises whatever its maker raises."""
-    if reference := (email.context or {}).get("attach"):
-        name, arguments = reference
-        return _makers[name](**arguments)
-    return None
-
-
-def add_attachment(email: Email) -> None:
-    """Make what the row says should go with the mail, and add it. Raises whatever its maker raises."""
-    if attachment := attachment_of(email):
-        email.email_message().attach(attachment.name, attachment.content, attachment.media_type)
 
 
 def _reply_to() -> dict[str, str]:

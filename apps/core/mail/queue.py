@@ -17,6 +17,7 @@ from apps.core.email_addresses import is_mailable
 
 from .delivery import wake_sender
 from .messages import LETTER, compose
+from .parts import Reference
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,8 @@ def enqueue(
     layout: str = LETTER,
     expires_at: datetime | None = None,
     headers: dict[str, str] | None = None,
-    attach: tuple[str, dict[str, Any]] | None = None,
+    attach: Reference | None = None,
+    show: Reference | None = None,
 ) -> None:
     """Put a mail into the queue: the words of `template`, such as "payments/receipt", rendered with `context`.
 
@@ -40,8 +42,8 @@ def enqueue(
     Call it in the transaction of what the mail reports. It is not sent after `expires_at`. For an address that can't be
     mailed nothing is queued. An empty `to` makes a row that counts as sent: for a caller who must not learn from the
     time that it takes that nobody gets mail.
-    `attach` is the name of an attachment (see `register_attachment`) and JSON values for its maker: the row holds
-    these, and the file is built when the mail is sent, so that no copy is stored.
+    `attach` is the name of attachments (see `register_attachments`) and JSON values for their maker, `show` likewise
+    that of pictures: the row holds these, and what they name is made when the mail is sent, so that no copy is stored.
     """
     if to and not is_mailable(to):
         log.warning("A mail was not queued: its recipient's address can't be used")
@@ -56,6 +58,7 @@ def enqueue(
         expires_at=expires_at,
         headers=headers,
         attach=attach,
+        show=show,
     )
     # Not by `save`, which refuses the whole mail for its sender: that is set when it is sent.
     prepared_queries.insert(email)

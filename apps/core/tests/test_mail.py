@@ -17,7 +17,7 @@ from post_office.mail import get_queued
 from post_office.models import STATUS, Attachment, Email, Log
 
 from apps.core import mail, tasks
-from apps.core.mail import delivery, messages
+from apps.core.mail import delivery, parts
 from apps.users.tests.factories import make_staff, make_user
 from tests.support.cases import ApiTestCase
 
@@ -201,16 +201,16 @@ class Attachments(ApiTestCase):
         super().setUp()
         self.made_for = []
         self.fails = False
-        makers = mock.patch.dict(messages._makers)
+        makers = mock.patch.dict(parts._attachment_makers)
         makers.start()
         self.addCleanup(makers.stop)
-        mail.register_attachment("core.test", self.make)
+        mail.register_attachments("core.test", self.make)
 
     def make(self, *, number):
         if self.fails:
             raise RuntimeError("no paper for 2345-6789-ABCD-EFGH")
         self.made_for.append(number)
-        return mail.Attachment(f"number-{number}.pdf", b"%PDF-", "application/pdf")
+        return [mail.Attachment(f"number-{number}.pdf", b"%PDF-", "application/pdf")]
 
     def test_it_is_made_when_the_mail_is_sent_and_lies_nowhere_before(self):
         queue(attach=("core.test", {"number": 5}))
@@ -218,8 +218,8 @@ class Attachments(ApiTestCase):
         self.assertEqual(mail.send_pending(), 1)
         (sent,) = outbox.outbox
         self.assertEqual(sent.attachments, [("number-5.pdf", b"%PDF-", "application/pdf")])
-        parts = [part.get_content_type() for part in sent.message().walk() if not part.is_multipart()]
-        self.assertEqual(parts, ["text/plain", "text/html", "application/pdf"])
+        kinds = [part.get_content_type() for part in sent.message().walk() if not part.is_multipart()]
+        self.assertEqual(kinds, ["text/plain", "text/html", "application/pdf"])
         self.assertEqual((self.made_for, Attachment.objects.count()), ([5], 0))
 
     def test_one_that_cannot_be_made_holds_up_no_other_and_is_tried_again(self):

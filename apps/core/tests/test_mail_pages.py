@@ -8,7 +8,7 @@ from django.test import Client, TestCase, override_settings
 from post_office.models import STATUS, Email, Log
 
 from apps.core import mail, mail_pages
-from apps.core.mail import Attachment, messages
+from apps.core.mail import Attachment, Picture, content_id, parts
 
 TEMPLATE = "authentication/second_factor_changed"  # its subject is what it says
 
@@ -60,25 +60,34 @@ class MailPageTests(TestCase):
 
     def test_what_goes_with_a_mail_is_made_when_it_is_looked_at(self):
         attachment = Attachment("receipt.pdf", b"%PDF-1.7", "application/pdf")
-        with mock.patch.dict(messages._makers, {"receipt": lambda number: attachment}):
+        with mock.patch.dict(parts._attachment_makers, {"receipt": lambda number: [attachment] * 2}):
             email = queue(attach=("receipt", {"number": 5}))
-            self.assertContains(self.page(f"/mail/{email.pk}/"), f'href="/mail/{email.pk}/attachment/"')
-            response = self.page(f"/mail/{email.pk}/attachment/")
+            self.assertContains(self.page(f"/mail/{email.pk}/"), f'href="/mail/{email.pk}/attachment/2/"')
+            response = self.page(f"/mail/{email.pk}/attachment/2/")
+            for place in (0, 3, 10**30):
+                self.page(f"/mail/{email.pk}/attachment/{place}/", 404)
         self.assertEqual(
             (response.content, response["Content-Type"]), (attachment.content, attachment.media_type)
         )
         self.assertEqual(response["Content-Disposition"], 'inline; filename="receipt.pdf"')
-        self.page(f"/mail/{queue().pk}/attachment/", 404)
+        self.page(f"/mail/{queue().pk}/attachment/1/", 404)
+
+    def test_pictures_stand_in_their_places(self):
+        with mock.patch.dict(parts._picture_makers, {"dot": lambda: [Picture("dot", b"PNG")]}):
+            email = queue(show=("dot", {}))
+            Email.objects.update(html_message=f'<img src="cid:{content_id("dot")}">')
+            text = self.page(f"/mail/{email.pk}/").content.decode()
+        self.assertIn("&lt;img src=&quot;data:image/png;base64,UE5H&quot;&gt;", text)
 
     def test_why_a_mail_was_not_sent_or_its_attachment_not_made_is_said(self):
         def fail(number):
             raise LookupError("the receipt is gone")
 
-        with mock.patch.dict(messages._makers, {"receipt": fail}):
+        with mock.patch.dict(parts._attachment_makers, {"receipt": fail}):
             email = queue(attach=("receipt", {"number": 5}))
             Log.objects.create(email=email, status=STATUS.failed, exception_type="OSError", message="full")
             text = self.page(f"/mail/{email.pk}/").content.decode()
-            self.page(f"/mail/{email.pk}/attachment/", 404)
+            self.page(f"/mail/{email.pk}/attachment/1/", 404)
         self.assertIn("could not be made: LookupError: the receipt is gone", text)
         self.assertIn("OSError, full", text)
 
@@ -86,14 +95,14 @@ class MailPageTests(TestCase):
         nobodys = queue(to="")
         for number in (nobodys.pk, 0, nobodys.pk + 1, 2**63, 10**30):
             self.page(f"/mail/{number}/", 404)
-            self.page(f"/mail/{number}/attachment/", 404)
+            self.page(f"/mail/{number}/attachment/1/", 404)
 
     def test_pages_are_for_reading(self):
         self.assertEqual(self.client.post("/mail/").status_code, 405)
 
     def test_nobody_else_sees_them(self):
         email = queue()
-        addresses = ("/mail/", f"/mail/{email.pk}/", f"/mail/{email.pk}/attachment/")
+        addresses = ("/mail/", f"/mail/{email.pk}/", f"/mail/{email.pk}/attachment/1/")
         here: dict[str, Any] = {"REMOTE_ADDR": "127.0.0.1"}
         for settings, sender in (
             ({"DEBUG": False}, here),

@@ -3,7 +3,7 @@
 from .allocation import refundable_amount
 from .closed_accounts import cancel_open_purchases
 from .disputes import apply_dispute
-from .emails import RECEIPT, queue_receipt, receipt_attachment
+from .emails import RECEIPT, queue_receipt, receipt_attachments
 from .fulfilment import apply_intent, erase_buyer
 from .idempotency_keys import remove_old_keys, store_response
 from .purchases import Confirmation, Purchase, confirm_payment, start_purchase
@@ -48,7 +48,7 @@ __all__ = [
     "issue_missing_receipts",
     "print_receipt",
     "queue_receipt",
-    "receipt_attachment",
+    "receipt_attachments",
     "refundable_amount",
     "refundable_by_staff",
     "reject_refund",

@@ -29,13 +29,16 @@ from apps.payments.models import (
 )
 from apps.vouchers import qr
 from apps.vouchers.models import Voucher
+from apps.vouchers.services import mail_pictures
 from apps.vouchers.states import Hold, VoucherStatus
+from apps.vouchers.voucher_pdf import Paper, vouchers_pdf
 
 from . import receipts
 
 log = logging.getLogger(__name__)
 
 RECEIPT: Final = "payments.receipt"
+VOUCHERS_ATTACHED: Final = 50  # vouchers that go with a mail as PDF: about 1 MB, and a second of drawing
 # The mail for each status of a refund; approved and pending are the same to a buyer.
 DECIDED: Final = {
     RefundStatus.APPROVED: "refund_approved",
@@ -57,6 +60,9 @@ def queue_receipt(transaction: Transaction, vouchers: Sequence[Voucher] | None =
     """
     now = timezone.now()
     currency = transaction.currency
+    current = list(transaction.vouchers if vouchers is None else vouchers)
+    usable = [voucher for voucher in current if voucher.status_at(now) == VoucherStatus.ACTIVE]
+    shown = usable[: mail_pictures.SHOWN]
     return _queue(
         transaction,
         template="payments/receipt",
@@ -69,19 +75,31 @@ def queue_receipt(transaction: Transaction, vouchers: Sequence[Voucher] | None =
             "unit_price": format_amount(transaction.unit_price, currency),
             "amount": format_amount(transaction.amount, currency),
             "refunded": transaction.amount_refunded and format_amount(transaction.amount_refunded, currency),
-            "vouchers": [
-                _voucher(voucher, now) for voucher in (transaction.vouchers if vouchers is None else vouchers)
-            ],
+            "vouchers": [_voucher(voucher, now, has_qr=voucher in shown) for voucher in current],
             "redeem_page": qr.redeem_page(),
+            "vouchers_attached": attaches_vouchers(transaction),
         },
         attach=(RECEIPT, {"transaction_id": transaction.pk}),
+        show=mail_pictures.qr_codes(shown) if shown else None,
     )
 
 
-def receipt_attachment(*, transaction_id: int) -> mail.Attachment:
-    """The receipt of a paid transaction as PDF, for the mail that is about to be sent."""
+def receipt_attachments(*, transaction_id: int) -> list[mail.Attachment]:
+    """The receipt of a paid transaction as PDF, for the mail that is about to be sent.
+
+    With MAIL_VOUCHERS_PDF its vouchers too, as they are now: as many as fit, see `attaches_vouchers`.
+    """
     paid = Transaction.objects.select_related("user", "receipt").get(pk=transaction_id)
-    return mail.Attachment(*receipts.print_receipt(paid), media_type="application/pdf")
+    files = [mail.Attachment(*receipts.print_receipt(paid), media_type="application/pdf")]
+    if attaches_vouchers(paid):
+        content = vouchers_pdf(paid.vouchers, Paper.A5)
+        files.append(mail.Attachment(f"vouchers-{paid.pk}.pdf", content, "application/pdf"))
+    return files
+
+
+def attaches_vouchers(paid: Transaction) -> bool:
+    """Whether the mail with the codes brings the vouchers of this purchase as PDF too."""
+    return bool(settings.MAIL_VOUCHERS_PDF) and paid.quantity <= VOUCHERS_ATTACHED
 
 
 def refund_requested(refund: Refund) -> bool:
@@ -185,6 +203,7 @@ def _queue(
     layout: str,
     context: dict[str, Any],
     attach: tuple[str, dict[str, Any]] | None = None,
+    show: tuple[str, dict[str, Any]] | None = None,
 ) -> bool:
     """Queue a mail to the buyer. A text that can't be written is logged, and stands in no payment's way."""
     address = paid.user.mail_address
@@ -199,6 +218,7 @@ def _queue(
             layout=layout,
             context={**context, "link": settings.FRONTEND_URL},
             attach=attach,
+            show=show,
         )
     except DatabaseError:
         raise
@@ -208,11 +228,12 @@ def _queue(
     return True
 
 
-def _voucher(voucher: Voucher, now: datetime) -> dict[str, Any]:
+def _voucher(voucher: Voucher, now: datetime, *, has_qr: bool) -> dict[str, Any]:
     """What a receipt says of a voucher as it is now."""
     status = voucher.status_at(now)
     return {
         "code": voucher.shown_code,
+        "qr": mail_pictures.qr_id(voucher) if has_qr else "",
         "status": status,
         "reason": voucher.inactive_reason,
         "usable": status == VoucherStatus.ACTIVE,

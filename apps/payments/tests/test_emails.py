@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from unittest import mock
 
 import time_machine
@@ -20,11 +21,13 @@ from apps.payments.tests.factories import intent_for, make_completed_transaction
 from apps.users import services as users
 from apps.users.models import User
 from apps.users.tests.factories import PASSWORD, make_customer, make_user
+from apps.vouchers import codes, qr
 from apps.vouchers import services as vouchers
 from apps.vouchers.models import Voucher
 from apps.vouchers.states import Hold
 from apps.vouchers.tests.factories import held, make_type
 from tests.support.cases import ApiTestCase
+from tests.support.paper import text_of
 
 from .money import CONFIRM, PURCHASE, PaidTestCase
 
@@ -243,8 +246,95 @@ class WhatAReceiptSays(ApiTestCase):
 
     def test_nothing_in_it_is_fetched_from_elsewhere(self):
         html = self.receipt(make_completed_transaction(user=self.customer)).html_message
-        for remote in ("<img", "<link", "<script", "url(", "src="):
+        self.assertEqual(html.count("src="), html.count('src="cid:'))
+        for remote in ("<link", "<script", "url("):
             self.assertNotIn(remote, html)
+
+
+class WhatGoesWithAReceipt(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.customer = make_customer()
+
+    def sent(self) -> tuple[Any, list[Any], str]:
+        """The one mail that is sent now: its parts by media type, and its HTML."""
+        outbox.outbox.clear()
+        self.assertEqual(mail.send_pending(), 1)
+        message: Any = outbox.outbox[0].message()
+        parts = [part for part in message.walk() if not part.is_multipart()]
+        html = next(part for part in parts if part.get_content_type() == "text/html")
+        return message, parts, html.get_payload(decode=True).decode()
+
+    def test_each_voucher_that_can_be_used_has_its_qr_code_beside_the_html(self):
+        paid = make_completed_transaction(user=self.customer, quantity=3)
+        first, second, third = paid.vouchers
+        Voucher.objects.filter(pk=second.pk).update(uses_remaining=0)
+        Email.objects.all().delete()
+        services.queue_receipt(Transaction.objects.get(pk=paid.pk))
+        message, parts, html = self.sent()
+        self.assertEqual(
+            [part.get_content_type() for part in message.walk()],
+            [
+                "multipart/mixed",
+                "multipart/alternative",
+                "text/plain",
+                "multipart/related",
+                "text/html",
+                "image/png",
+                "image/png",
+                "application/pdf",
+            ],
+        )
+        pictures = [part for part in parts if part.get_content_type() == "image/png"]
+        self.assertEqual(len(pictures), 2)
+        for voucher, picture in zip((first, third), pictures, strict=True):
+            self.assertEqual(picture["Content-ID"], f"<qr-{voucher.pk}@mail>")
+            self.assertIn(f'src="cid:qr-{voucher.pk}@mail"', html)
+            self.assertEqual(picture.get_payload(decode=True), qr.png(voucher.code, pixels=4))
+        self.assertNotIn(f"qr-{second.pk}@", html)
+
+    def test_no_qr_code_is_stored_or_that_of_another_code_shown(self):
+        paid = make_completed_transaction(user=self.customer)
+        (voucher,) = paid.vouchers
+        self.assertNotIn(voucher.code, str(Email.objects.get().context))
+        Voucher.objects.filter(pk=voucher.pk).update(code=codes.make())
+        _, parts, _ = self.sent()
+        self.assertNotIn("image/png", [part.get_content_type() for part in parts])
+
+    def test_so_many_vouchers_that_a_mail_would_grow_too_long_have_no_more_qr_codes(self):
+        make_completed_transaction(user=self.customer, quantity=25)
+        _, parts, html = self.sent()
+        self.assertEqual(sum(part.get_content_type() == "image/png" for part in parts), 20)
+        self.assertEqual(html.count("cid:qr-"), 20)
+
+    def attachments(self):
+        _, parts, _ = self.sent()
+        return [part.get_filename() for part in parts if part.get_content_type() == "application/pdf"]
+
+    @override_settings(MAIL_VOUCHERS_PDF=True)
+    def test_by_setting_it_brings_the_vouchers_as_they_are_when_it_is_sent(self):
+        paid = make_completed_transaction(user=self.customer, quantity=2)
+        email = Email.objects.get()
+        self.assertIn("vouchers to print", " ".join(email.message.split()))
+        first, second = paid.vouchers
+        Voucher.objects.filter(pk=second.pk).update(**held(Hold.VOIDED))
+        _, parts, _ = self.sent()
+        receipt, printed = [part for part in parts if part.get_content_type() == "application/pdf"]
+        self.assertEqual(receipt.get_filename(), f"receipt-{paid.receipt.number}.pdf")
+        self.assertEqual(printed.get_filename(), f"vouchers-{paid.pk}.pdf")
+        text = text_of(printed.get_payload(decode=True))
+        self.assertIn(first.shown_code, text.partition("Not valid")[0])
+        self.assertIn(second.shown_code, text.partition("Not valid")[2])
+        self.assertNotIn("JVBER", str(Email.objects.values()))  # no PDF in the row
+
+    def test_unless_it_is_set_or_where_there_are_too_many_the_receipt_comes_alone(self):
+        paid = make_completed_transaction(user=self.customer, quantity=51)
+        for setting in (False, True):
+            with override_settings(MAIL_VOUCHERS_PDF=setting):
+                Email.objects.all().delete()
+                services.queue_receipt(Transaction.objects.get(pk=paid.pk))
+                self.assertIn("are in your account", " ".join(Email.objects.get().message.split()))
+                self.assertEqual(self.attachments(), [f"receipt-{paid.receipt.number}.pdf"])
 
 
 class WhatStandsInNoWay(ApiTestCase):

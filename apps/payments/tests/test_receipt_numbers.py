@@ -134,7 +134,7 @@ class NumbersTests(ApiTestCase):
 
     def test_or_by_the_mail_that_has_it(self):
         (older,) = self.older_sales(1)
-        attachment = services.receipt_attachment(transaction_id=older.pk)
+        [attachment] = services.receipt_attachments(transaction_id=older.pk)
         self.assertEqual((attachment.name, numbers()), ("receipt-1.pdf", [1]))
 
     def test_or_by_the_job_in_the_order_of_completion(self):

@@ -7,12 +7,13 @@ from django.db import transaction
 
 from apps.core import mail
 from apps.users.models import User
-from apps.vouchers import codes
+from apps.vouchers import codes, qr
 from apps.vouchers.errors import OwnerInactive, VoucherChanging, VoucherInactive, VoucherNotFound
 from apps.vouchers.models import Voucher, VoucherEvent
 from apps.vouchers.states import VOID, VoucherEventKind
 
 from .holds import lock_vouchers
+from .mail_pictures import qr_codes, qr_id
 
 
 @transaction.atomic
@@ -55,8 +56,11 @@ def reissue_voucher(
         context={
             "name": voucher.sold_as,
             "code": voucher.shown_code,
+            "qr": qr_id(voucher) if voucher.is_active else "",
+            "redeem_page": qr.redeem_page(),
             "before": before,
             "link": settings.FRONTEND_URL,
         },
+        show=qr_codes([voucher]) if voucher.is_active else None,
     )
     return voucher
