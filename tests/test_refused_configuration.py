@@ -153,6 +153,19 @@ class WarningTests(SimpleTestCase):
             self.assertEqual(warnings, ids)
             self.assertEqual("not collected" in logged, bool(ids))
 
+    def test_letters_of_the_shop_that_no_font_has(self):
+        for name, seller, lacking in (
+            ("Exams", ("Exams Ltd", "", ""), ""),
+            ("Prüfungen 考试 परीक्षा", ("ߞߊ߬ߙߊ߲", "12 Rue de l'Église", ""), ""),
+            ("Exams សា", ("Exams Ltd", "", ""), "ស ា"),
+            ("Exams", ("Exams Ltd", "1 မ Street", ""), "မ"),
+        ):
+            errors = StringIO()
+            with self.subTest(name), override_settings(SHOP_NAME=name, SHOP_SELLER=seller):
+                call_command("check", stderr=errors, stdout=StringIO())
+                self.assertEqual("core.W003" in errors.getvalue(), bool(lacking))
+                self.assertIn(f"letters that no font has: {lacking}\n" if lacking else "", errors.getvalue())
+
 
 class HstsTests(SimpleTestCase):
     def test_browsers_are_bound_to_https_for_a_year_or_for_as_long_as_is_said(self):

@@ -1,4 +1,4 @@
-"""What `check --deploy` and the start say of folders: what can't be written, and what is not there."""
+"""What `check` says of the shop's name, and `check --deploy` and the start of folders."""
 
 from typing import Any, Final
 
@@ -46,5 +46,24 @@ def static_files_are_collected(**context: Any) -> list[CheckMessage]:
             "Static files are not collected: the admin's pages fail.",
             hint="Run manage.py collectstatic --noinput.",
             id="core.W002",
+        )
+    ]
+
+
+@register(Tags.compatibility)
+def shop_is_printable(**context: Any) -> list[CheckMessage]:
+    """Warn of letters in what the shop says of itself that no font has: PDFs show a ▯ for each."""
+    words = " ".join((settings.SHOP_NAME, settings.SHOP_CONTACT, *settings.SHOP_SELLER))
+    if words.isascii():
+        return []
+    from .pdf import without_font  # its fonts take time and memory that most commands can do without
+
+    if not (lacking := without_font(words)):
+        return []
+    return [
+        Warning(
+            f"SHOP_NAME, SHOP_CONTACT or SHOP_SELLER has letters that no font has: {' '.join(lacking)}",
+            hint="PDFs show ▯ for each of them. Write them in other letters.",
+            id="core.W003",
         )
     ]

@@ -1,6 +1,9 @@
 """Reading what the app prints, as a printer and a scanner would."""
 
+import base64
 import io
+import re
+import zlib
 from typing import Any
 
 import pypdfium2
@@ -42,3 +45,24 @@ def marks_of(pdf: bytes) -> list[tuple[int, tuple[float, float, float, float]]]:
     for number, page in enumerate(document):
         marks += [(number, piece.get_bounds()) for piece in page.get_objects()]
     return marks
+
+
+def undrawn_of(pdf: bytes) -> int:
+    """How often a page shows the glyph that fonts have for what they lack: in those of reportlab it is number 0."""
+    strings = re.findall(rb"\((?:\\.|[^\\()])*\)", b"".join(_contents_of(pdf)), re.DOTALL)
+    return sum(re.findall(rb"\\\d{3}|\\.|[^\\]", string, re.DOTALL).count(b"\\000") for string in strings)
+
+
+def readings_of(pdf: bytes) -> list[str]:
+    """What pages say is to be read where glyphs don't tell it, in the order of drawing."""
+    written = re.findall(rb"/ActualText <([0-9a-f]+)>", b"".join(_contents_of(pdf)))
+    return [bytes.fromhex(text.decode()).decode("utf-16") for text in written]
+
+
+def _contents_of(pdf: bytes) -> list[bytes]:
+    """The programs that draw the pages."""
+    streams = re.findall(
+        rb"/Filter \[ /ASCII85Decode /FlateDecode \][^>]*>>\s*stream\r?\n(.*?)endstream", pdf, re.DOTALL
+    )
+    contents = [zlib.decompress(base64.a85decode(b"<~" + stream.strip(), adobe=True)) for stream in streams]
+    return [content for content in contents if b" Tj" in content or b"] TJ" in content]

@@ -15,7 +15,8 @@ from .document import (
     PdfDocument,
     new_document,
 )
-from .text import BOLD, MONO, REGULAR
+from .fonts import BOLD, MONO, REGULAR
+from .text import without_font
 
 __all__ = [
     "A4",
@@ -34,4 +35,5 @@ __all__ = [
     "WHITE",
     "PdfDocument",
     "new_document",
+    "without_font",
 ]

@@ -11,7 +11,9 @@ from reportlab.lib.colors import Color, HexColor, white
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
-from .text import REGULAR, fitted, font_for, one_at_a_time, width_of, wrapped
+from .composition import Line, Run
+from .fonts import REGULAR, forget_subsets, one_at_a_time
+from .text import fitted, wrapped
 
 INK: Final = HexColor(0x1B2433)
 SOFT: Final = HexColor(0x5B6677)
@@ -34,7 +36,10 @@ def new_document(size: tuple[float, float], *, title: str, author: str = "") -> 
     Its author is the shop, unless there is another.
     """
     with one_at_a_time:
-        yield PdfDocument(size, title, author or settings.SHOP_NAME)
+        try:
+            yield PdfDocument(size, title, author or settings.SHOP_NAME)
+        finally:
+            forget_subsets()
 
 
 class PdfDocument:
@@ -77,13 +82,13 @@ class PdfDocument:
         spacing: float = 0,
     ) -> float:
         """One line with its baseline at `y`, cut with … where it is wider than `width`; its width in mm."""
-        (line,) = wrapped(text, face=face, size=size, width=width, max_lines=1) or [""]
-        font = font_for(text, face)
-        wide = width_of(line, font, size) + max(0, len(line) - 1) * spacing
+        (line,) = wrapped(text, face=face, size=size, width=width, max_lines=1) or [Line((Run("", face),))]
+        if line.is_shaped:
+            spacing = 0
+        wide = line.width(size) + max(0, len(str(line)) - 1) * spacing
         left = x - {"left": 0, "centre": wide / 2, "right": wide}[align]
         self._canvas.setFillColor(colour)
-        self._canvas.setFont(font, size)
-        self._canvas.drawString(left * mm, self._up(y), line, charSpace=spacing * mm)
+        self._draw(left, y, line, size, spacing)
         return wide
 
     def paragraph(
@@ -101,14 +106,11 @@ class PdfDocument:
     ) -> float:
         """Lines below `y`, at the first of `sizes` in which `max_lines` lines hold them; where the next may begin."""
         lines, size = fitted(text, face=face, sizes=sizes, width=width, max_lines=max_lines)
-        font = font_for(text, face)
         height = size * 1.3 / float(mm)
         self._canvas.setFillColor(colour)
-        self._canvas.setFont(font, size)
         for number, line in enumerate(lines):
-            wide = width_of(line, font, size)
-            left = x - {"left": 0, "centre": wide / 2, "right": wide}[align]
-            self._canvas.drawString(left * mm, self._up(y + number * height + height * 0.78), line)
+            left = x - {"left": 0, "centre": line.width(size) / 2, "right": line.width(size)}[align]
+            self._draw(left, y + number * height + height * 0.78, line, size)
         return y + len(lines) * height
 
     def box(
@@ -184,6 +186,17 @@ class PdfDocument:
                 )
         self._canvas.setFillColor(Color(0, 0, 0))
         self._canvas.drawPath(path, stroke=0, fill=1)
+
+    def _draw(self, x: float, y: float, line: Line, size: float, spacing: float = 0) -> None:
+        for run in line.runs:
+            self._canvas.setFont(run.font, size)
+            if run.reading:  # what is read where this is copied: its glyphs don't say
+                text = ("\ufeff" + run.reading).encode("utf-16-be").hex()
+                self._canvas.addLiteral(f"/Span <</ActualText <{text}>>> BDC")
+            self._canvas.drawString(x * mm, self._up(y), run.glyphs, charSpace=spacing * mm)
+            if run.reading:
+                self._canvas.addLiteral("EMC")
+            x += run.width(size)
 
     def _up(self, y: float) -> float:
         return (self.height - y) * float(mm)

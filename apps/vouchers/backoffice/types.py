@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest
 
 from apps.core.backoffice.addresses import link, list_address
@@ -12,6 +12,7 @@ from apps.core.backoffice.extensible import ExtensibleAdmin
 from apps.core.backoffice.lists import MAX_LISTED, BoundedAdmin
 from apps.core.backoffice.read_only import LogsEachRow
 from apps.core.money import format_amount
+from apps.core.pdf import without_font
 from apps.vouchers.models import Voucher, VoucherType
 from apps.vouchers.type_names import service_name
 
@@ -55,6 +56,12 @@ class VoucherTypeAdmin(LogsEachRow, ExtensibleAdmin, BoundedAdmin):
     def save_model(self, request: HttpRequest, obj: VoucherType, form: Any, change: bool) -> None:
         """Only what was changed on this page: a type that was withdrawn meanwhile does not come back on sale."""
         obj.save(update_fields=form.changed_data if change else None)
+        if lacking := without_font(f"{obj.name} {service_name(obj.service_type)}"):
+            messages.warning(
+                request,
+                f"No font has {' '.join(lacking)}: vouchers and receipts show ▯ for each of these letters. "
+                "The type is saved; another spelling of its name prints whole.",
+            )
 
     def has_delete_permission(self, request: HttpRequest, obj: VoucherType | None = None) -> bool:
         """A type that was sold stays; take it off sale instead."""
