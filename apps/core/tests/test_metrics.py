@@ -12,7 +12,6 @@ from django.db import OperationalError, connection
 from django.test import override_settings
 from django.utils import timezone
 from post_office.models import STATUS, Email
-from prometheus_client.parser import text_string_to_metric_families
 
 from apps.core import heartbeats
 from apps.core.metrics import Counter, Gauge, Reader, Reading, instruments, readers
@@ -20,38 +19,8 @@ from apps.core.models import JobResult
 from apps.payments.models import StripeEvent
 from apps.users.tests.factories import make_customer
 from apps.vouchers.tests.factories import make_type, make_voucher
-from tests.support.cases import ApiTestCase, Client
-
-TOKEN = "metrics-token-0123456789-0123456789"
-WITH_TOKEN = {"Authorization": f"Bearer {TOKEN}"}
-
-
-@override_settings(METRICS_TOKEN=TOKEN)
-class MetricsTestCase(ApiTestCase):
-    def setUp(self):
-        super().setUp()
-        readers.forget()
-        self.addCleanup(readers.forget)
-
-    def scrape(self):
-        """The number of each series, by its name and then its labels as a set of pairs."""
-        readers.forget()
-        response = Client().get("/metrics", headers=WITH_TOKEN)
-        self.assertEqual(response.status_code, 200, response.content)
-        return {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(response.content.decode())
-            for sample in family.samples
-        }
-
-    def value(self, name, **labels):
-        return self.scrape().get((f"voucher_{name}", frozenset(labels.items())))
-
-    def counted(self, name, step, **labels):
-        """By how much a counter goes up while `step` runs."""
-        before = self.value(name, **labels) or 0
-        step()
-        return (self.value(name, **labels) or 0) - before
+from tests.support.cases import Client
+from tests.support.metrics import TOKEN, WITH_TOKEN, MetricsTestCase
 
 
 class AccessTests(MetricsTestCase):
@@ -210,7 +179,8 @@ class ReadingTests(MetricsTestCase):
 
     def test_a_database_that_is_away_is_no_error_of_the_page(self):
         with patch(
-            "django.db.backends.utils.CursorWrapper.execute", side_effect=OperationalError("secret host")
+            "django.db.backends.base.base.BaseDatabaseWrapper.cursor",
+            side_effect=OperationalError("secret host"),
         ):
             series = self.scrape()
         self.assertEqual(series["voucher_database_up", frozenset()], 0)

@@ -110,7 +110,8 @@ class PatienceTests(ApiTestCase):
         self.assertEqual(health.migrations(), "ok")
         with patch.object(health, "MigrationExecutor", side_effect=AssertionError("read again")):
             self.assertEqual(health.migrations(), "ok")
-        applied = dict.fromkeys(health._applied - {("core", "0006_heartbeats")})
+        newest = max(name for name in health._applied if name[0] == "core")
+        applied = dict.fromkeys(health._applied - {newest})
         with patch(
             "django.db.migrations.recorder.MigrationRecorder.applied_migrations", return_value=applied
         ):
