@@ -143,7 +143,14 @@ def _page(page: PdfDocument, voucher: Voucher, now: datetime) -> None:
     page.text(right, 10.2, headline, face=pdf.BOLD, size=11, colour=pdf.WHITE, align="right", width=145)
 
     y = page.paragraph(
-        left, 23, voucher.sold_as, width=column, max_lines=3, face=pdf.BOLD, sizes=(26, 22, 18, 15, 12)
+        left,
+        23,
+        voucher.sold_as,
+        width=column,
+        height=31,  # and there is room for the service above the box with the code
+        max_lines=3,
+        face=pdf.BOLD,
+        sizes=(26, 22, 18, 15, 12),
     )
     page.text(left, y + 4.5, words.service, size=9, colour=pdf.SOFT, width=column)
 

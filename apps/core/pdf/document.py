@@ -13,7 +13,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from .composition import Line, Run
 from .fonts import REGULAR, forget_subsets, one_at_a_time
-from .text import fitted, wrapped
+from .text import fitted, line_height, wrapped
 
 INK: Final = HexColor(0x1B2433)
 SOFT: Final = HexColor(0x5B6677)
@@ -103,15 +103,19 @@ class PdfDocument:
         sizes: Sequence[float] = (10,),
         colour: Color = INK,
         align: str = "left",
+        height: float = 1000,
     ) -> float:
-        """Lines below `y`, at the first of `sizes` in which `max_lines` lines hold them; where the next may begin."""
-        lines, size = fitted(text, face=face, sizes=sizes, width=width, max_lines=max_lines)
-        height = size * 1.3 / float(mm)
+        """Lines below `y`, at the first of `sizes` in which `max_lines` lines and `height` mm hold them.
+
+        Returns where the next may begin.
+        """
+        lines, size = fitted(text, face=face, sizes=sizes, width=width, max_lines=max_lines, height=height)
+        step = line_height(size)
         self._canvas.setFillColor(colour)
         for number, line in enumerate(lines):
             left = x - {"left": 0, "centre": line.width(size) / 2, "right": line.width(size)}[align]
-            self._draw(left, y + number * height + height * 0.78, line, size)
-        return y + len(lines) * height
+            self._draw(left, y + number * step + step * 0.78, line, size)
+        return y + len(lines) * step
 
     def box(
         self,

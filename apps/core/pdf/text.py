@@ -9,6 +9,8 @@ Georgian and Thai; the fallback fonts have most other scripts in use. Not there:
 
 from collections.abc import Sequence
 
+from reportlab.lib.units import mm
+
 from .characters import MORE, cleaned
 from .choice import composed
 from .composition import Line, OneFont
@@ -24,15 +26,30 @@ def wrapped(text: str, *, face: str, size: float, width: float, max_lines: int) 
 
 
 def fitted(
-    text: str, *, face: str, sizes: Sequence[float], width: float, max_lines: int
+    text: str,
+    *,
+    face: str,
+    sizes: Sequence[float],
+    width: float,
+    max_lines: int,
+    height: float = 1000,
 ) -> tuple[list[Line], float]:
-    """The lines of the text at the first of `sizes`, from large to small, that holds it; at the last, cut."""
+    """The lines of the text at the first of `sizes`, from large to small, that holds it; at the last, cut.
+
+    None but the last takes more than `height` mm.
+    """
     whole = composed(text, face)
     for size in sizes[:-1]:
         lines = _lines(whole, size, width, max_lines + 1)
-        if len(lines) <= max_lines and not _breaks_a_word(text, lines):
+        has_room = len(lines) <= max_lines and len(lines) * line_height(size) <= height
+        if has_room and not _breaks_a_word(text, lines):
             return lines, size
     return _lines(whole, sizes[-1], width, max_lines), sizes[-1]
+
+
+def line_height(size: float) -> float:
+    """From one line to the next, in millimetres."""
+    return size * 1.3 / float(mm)
 
 
 def without_font(text: str) -> str:

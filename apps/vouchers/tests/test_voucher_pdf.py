@@ -107,6 +107,21 @@ class PageTests(PrintingTestCase):
             self.assertIn(words, text)
         self.assertNotIn(self.owner.email, text)
 
+    def test_a_name_of_three_lines_leaves_room_for_the_service(self):
+        import pypdfium2
+
+        for name in (
+            "Checking of the results of the examinations of the year 2026 for secondary schools",
+            *NAMES,
+        ):
+            content = voucher_pdf.voucher_pdf(
+                make_voucher(owner=self.owner, voucher_type=make_type(name=name[:200]))
+            )
+            words = pypdfium2.PdfDocument(content)[0].get_textpage()
+            place, _ = words.search("Service:").get_next()
+            from_top = 148 - words.get_charbox(place)[1] * 25.4 / 72
+            self.assertLess(from_top, 60, name)  # where the box with the code begins
+
     def test_a_free_voucher_says_nothing_of_its_value(self):
         text = self.text(make_voucher(owner=self.owner, voucher_type=make_type(price=0)))
         self.assertNotIn("VALUE", text)
