@@ -2,6 +2,9 @@
 
 Receipts are handed on, so no code is on them: the vouchers stand there by their last four symbols. All words are those
 of the stored receipt, so the same page comes out years later; the one thing that grows is what went back, with its day.
+
+Here is how they look on the page. What they say is stored by services/receipts.py; the mail that they are attached to
+is templates/payments/mail/*/receipt.html.
 """
 
 from collections.abc import Sequence

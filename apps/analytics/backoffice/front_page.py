@@ -1,4 +1,4 @@
-"""The admin's front page: how the platform does."""
+"""The admin's front page (unfold's dashboard): how the platform does. The API's dashboards are selectors/dashboards.py."""
 
 from collections import Counter
 from typing import Any, Final

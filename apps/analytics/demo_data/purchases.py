@@ -15,7 +15,7 @@ from apps.vouchers.models import VoucherType
 
 from . import catalogue, redemptions, rhythm
 from .people import People, Person
-from .returns import Returns
+from .refunds_and_disputes import RefundsAndDisputes
 from .rows import ABANDONED_AFTER, Rows
 from .timeline import Timeline
 
@@ -76,12 +76,14 @@ class Purchases:
         ]
         for voucher in vouchers:
             redemptions.plan(timeline, voucher, buyer, self.people, at)
-        self._plan_return(timeline, Returns(timeline, paid, vouchers), buyer, at)
+        self._plan_return(timeline, RefundsAndDisputes(timeline, paid, vouchers), buyer, at)
         if buyer.closed_at:
             timeline.at(buyer.closed_at, timeline.close_owner)
         timeline.run()
 
-    def _plan_return(self, timeline: Timeline, returns: Returns, buyer: Person, at: datetime) -> None:
+    def _plan_return(
+        self, timeline: Timeline, returns: RefundsAndDisputes, buyer: Person, at: datetime
+    ) -> None:
         """Plan at most one thing that sends money back."""
         staff = self.people.staff
 

@@ -2,6 +2,9 @@
 
 Decision 14 has what a receipt keeps. A sale that was completed without one, by an older version that served beside
 this, gets it when it is first printed, or by `issue_missing_receipts`.
+
+How a receipt looks on the page is receipt_pdf.py; its number and row are drawn and written in receipt_rows.py; the mail
+with it is templates/payments/mail/*/receipt.html, sent by emails.py.
 """
 
 from collections import defaultdict

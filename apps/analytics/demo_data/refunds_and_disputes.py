@@ -35,7 +35,7 @@ REASONS: Final = (
 )
 
 
-class Returns:
+class RefundsAndDisputes:
     """The refunds and disputes of one paid purchase. At most one of its methods is planned for a purchase."""
 
     def __init__(self, timeline: Timeline, paid: Transaction, vouchers: list[Voucher]) -> None:
