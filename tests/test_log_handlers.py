@@ -104,8 +104,8 @@ class LogHandlerTests(CommittingTestCase):
             self.assertEqual(line.keys() & MEMBERS, MEMBERS)
             self.assertRegex(line["time"], r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00\Z")
         self.assertNotIn("gunicorn.access", {line["logger"] for line in lines})
-        told = [line["request_id"] for line in lines if "types" in line["message"]]
-        self.assertEqual(told, ["request-2"], lines)
+        request_ids = [line["request_id"] for line in lines if "types" in line["message"]]
+        self.assertEqual(request_ids, ["request-2"], lines)
 
     def test_a_worker_that_hangs_is_a_line_of_the_same_form(self):
         with (self.folder / "console").open("wb") as console:

@@ -67,9 +67,9 @@ class BehindPoolerTests(CommittingTestCase):
 
     def client_of_the_pooler(self):
         """Another connection through the pooler."""
-        made = connections.create_connection("default")
-        self.addCleanup(made.close)
-        return made
+        client = connections.create_connection("default")
+        self.addCleanup(client.close)
+        return client
 
     def reconnect(self):
         """The pooler's own connection is made anew."""

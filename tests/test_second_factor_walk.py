@@ -58,7 +58,7 @@ FRESH_PROOF: Final = {
     "vouchers.VoucherUsage export": True,
     "vouchers.VoucherUsage reverse": False,
 }
-ASKED: Final = "proof of the last ten minutes"
+PROOF_PAGE: Final = "proof of the last ten minutes"
 
 
 @tag("slow")
@@ -167,7 +167,7 @@ class FreshProofTests(ActionRowsTestCase):
                     if not FRESH_PROOF[str(row)]:
                         self.assertTrue(row.done())
                         continue
-                    self.assertContains(page, ASKED)
+                    self.assertContains(page, PROOF_PAGE)
                     self.assertFalse(row.done())
                     response = self.client.post(page.wsgi_request.get_full_path(), self.forms_on(page))
                     response.getvalue()
@@ -184,10 +184,10 @@ class FreshProofTests(ActionRowsTestCase):
         refund: Any = next(row.chosen for row in self.rows if row.model == "payments.Refund")
         address = f"/admin/payments/refund/{refund.pk}/approve/?_changelist_filters=x%3D1"
         page = self.client.get(address)
-        self.assertContains(page, ASKED)
+        self.assertContains(page, PROOF_PAGE)
         for body in ({}, {"second_factor_code": "000000"}):
             again = self.client.post(address, {**self.forms_on(page), "second_factor_code": "", **body})
-            self.assertContains(again, ASKED)
+            self.assertContains(again, PROOF_PAGE)
         response = self.client.post(address, self.forms_on(page))
         self.assertRedirects(response, address)  # to the form: nothing is done by the code alone
         self.assertContains(self.client.get(address), 'name="confirmed"')
@@ -228,7 +228,7 @@ class FreshProofTests(ActionRowsTestCase):
                 someone = make_user(email=f"someone{number}@example.com")
                 before = User.objects.values().get(pk=someone.pk)
                 page = self.user_form(someone, **changes)
-                self.assertContains(page, ASKED)
+                self.assertContains(page, PROOF_PAGE)
                 self.assertEqual(User.objects.values().get(pk=someone.pk), before)
                 response = self.client.post(page.wsgi_request.path, self.forms_on(page))
                 self.assertEqual(response.status_code, 302)
@@ -244,22 +244,22 @@ class FreshProofTests(ActionRowsTestCase):
 
     def test_they_are_taken_away_only_with_one(self):
         page = self.user_form(self.desk)  # no "is_staff" among what is sent
-        self.assertContains(page, ASKED)
+        self.assertContains(page, PROOF_PAGE)
         self.assertTrue(User.objects.get(pk=self.desk.pk).is_staff)
 
     def test_what_signs_somebody_in_is_changed_only_with_one(self):
         person, password = make_user(), "another-long-pass-phrase"
         page = self.user_form(person, email="thief@example.com")
-        self.assertContains(page, ASKED)
+        self.assertContains(page, PROOF_PAGE)
         self.assertEqual(User.objects.get(pk=person.pk).email, person.email)
         self.assertEqual(self.client.post(page.wsgi_request.path, self.forms_on(page)).status_code, 302)
         self.assertEqual(User.objects.get(pk=person.pk).email, "thief@example.com")
         self.age()
         address = f"/admin/users/user/{self.desk.pk}/password/"
         sent = {"usable_password": "true", "password1": password, "password2": password}
-        self.assertContains(self.client.get(address), ASKED)
+        self.assertContains(self.client.get(address), PROOF_PAGE)
         page = self.client.post(address, sent)
-        self.assertContains(page, ASKED)
+        self.assertContains(page, PROOF_PAGE)
         self.assertFalse(User.objects.get(pk=self.desk.pk).check_password(password))
         self.client.post(address, self.forms_on(page))
         self.assertTrue(User.objects.get(pk=self.desk.pk).check_password(password))
@@ -269,12 +269,12 @@ class FreshProofTests(ActionRowsTestCase):
         for address in ("add/", f"{group.pk}/change/", f"{group.pk}/delete/"):
             page = self.client.post(f"/admin/auth/group/{address}", {"name": "Owners", "post": "yes"})
             with self.subTest(address):
-                self.assertContains(page, ASKED)
+                self.assertContains(page, PROOF_PAGE)
                 self.assertEqual(list(Group.objects.values_list("name", flat=True)), ["Desk"])
 
     def test_figures_are_exported_only_with_one(self):
         for send in (self.client.get, self.client.post):
-            self.assertContains(send("/admin/revenue/export/", {"file_type": "csv"}), ASKED)
+            self.assertContains(send("/admin/revenue/export/", {"file_type": "csv"}), PROOF_PAGE)
         self.assertFalse(DataExport.objects.exists())
 
     @override_settings(STAFF_SECOND_FACTOR=False)

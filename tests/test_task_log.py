@@ -78,11 +78,11 @@ class TaskLineTests(SimpleTestCase):
     def test_a_task_within_a_request_has_the_request_s_id_and_gives_it_back(self):
         lines = self.lines_of(outer, request_id="abc", task_id="the-task")
         self.assertEqual({line["request_id"] for line in lines}, {"abc"})
-        told = [(line["message"], line.get("task"), line.get("task_id") == "the-task") for line in lines]
-        self.assertRegex(told.pop(3)[0], r"\ATask tests.inner success \d+ ms\Z")
-        self.assertRegex(told.pop(4)[0], r"\ATask tests.outer success \d+ ms\Z")
+        messages = [(line["message"], line.get("task"), line.get("task_id") == "the-task") for line in lines]
+        self.assertRegex(messages.pop(3)[0], r"\ATask tests.inner success \d+ ms\Z")
+        self.assertRegex(messages.pop(4)[0], r"\ATask tests.outer success \d+ ms\Z")
         self.assertEqual(
-            told,
+            messages,
             [
                 ("Task tests.outer started", "tests.outer", True),
                 ("Task tests.inner started", "tests.inner", False),

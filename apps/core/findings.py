@@ -29,15 +29,15 @@ def report(check: str, findings: Mapping[str, str], *, looked_everywhere: bool =
     """
     if not settings.ADMINS:
         return
-    found = _bounded(findings)
+    by_key = _bounded(findings)
     with transaction.atomic():
         row, _ = ReportedFindings.objects.get_or_create(check_name=check)
         row = ReportedFindings.objects.select_for_update().get(pk=row.pk)  # two may end at once
         reported = set(row.keys)
-        new = found.keys() - reported
-        still = (reported & found.keys()) if looked_everywhere else reported
+        new = by_key.keys() - reported
+        still = (reported & by_key.keys()) if looked_everywhere else reported
         if new:
-            lines = [found[key] for key in sorted(new)]
+            lines = [by_key[key] for key in sorted(new)]
             _mail(check, lines, also_open=len(still))
         elif reported and not still:
             _mail(check, [], also_open=0)

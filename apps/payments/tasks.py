@@ -64,9 +64,11 @@ def reconcile(hours: int) -> int:
         complete=report.complete,
         next_within=timedelta(hours=max(1, hours / 2)),
     )
-    found = {line: f"{line}." for line in open_ones}
+    open_findings = {line: f"{line}." for line in open_ones}
     # Stripe fails at times, and the next run is near. Daily runs look at all that the others do, and further back.
     if hours >= LOOKS_EVERYWHERE and not report.complete:
-        found["not complete"] = "Stripe did not answer to the end: not everything was compared."
-    findings.report("Reconciliation", found, looked_everywhere=hours >= LOOKS_EVERYWHERE and report.complete)
+        open_findings["not complete"] = "Stripe did not answer to the end: not everything was compared."
+    findings.report(
+        "Reconciliation", open_findings, looked_everywhere=hours >= LOOKS_EVERYWHERE and report.complete
+    )
     return len(open_ones)

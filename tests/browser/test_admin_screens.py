@@ -109,14 +109,14 @@ class AdminScreensTests(ShopTestCase):
         )
         result = self.run_axe(RULES)
         self.assertGreater(len(result["passes"]), 10)
-        found = [
+        violations = [
             (violation["id"], node["target"], node["html"][:200])
             for violation in result["violations"]
             if violation["impact"] in TOO_BAD
             for node in violation["nodes"]
             if not self.is_other(violation["id"], node["target"][-1])
         ]
-        return ([f"{pixels} pixels wide"] if pixels > width else []) + found
+        return ([f"{pixels} pixels wide"] if pixels > width else []) + violations
 
     def is_other(self, rule: str, target: str) -> bool:
         """Whether what the rule complains of is an element that is not of our making."""

@@ -1,4 +1,4 @@
-"""The admin's front page (unfold's dashboard): how the platform does. The API's dashboards are selectors/dashboards.py."""
+"""The admin's front page, for unfold a dashboard: how the platform does. Those of the API: selectors/dashboards.py."""
 
 from collections import Counter
 from typing import Any, Final

@@ -199,7 +199,7 @@ class TheQueue(ApiTestCase):
 class Attachments(ApiTestCase):
     def setUp(self):
         super().setUp()
-        self.made_for = []
+        self.numbers = []
         self.fails = False
         makers = mock.patch.dict(parts._attachment_makers)
         makers.start()
@@ -209,18 +209,18 @@ class Attachments(ApiTestCase):
     def make(self, *, number):
         if self.fails:
             raise RuntimeError("no paper for 2345-6789-ABCD-EFGH")
-        self.made_for.append(number)
+        self.numbers.append(number)
         return [mail.Attachment(f"number-{number}.pdf", b"%PDF-", "application/pdf")]
 
     def test_it_is_made_when_the_mail_is_sent_and_lies_nowhere_before(self):
         queue(attach=("core.test", {"number": 5}))
-        self.assertEqual((self.made_for, Attachment.objects.count()), ([], 0))
+        self.assertEqual((self.numbers, Attachment.objects.count()), ([], 0))
         self.assertEqual(mail.send_pending(), 1)
         (sent,) = outbox.outbox
         self.assertEqual(sent.attachments, [("number-5.pdf", b"%PDF-", "application/pdf")])
         kinds = [part.get_content_type() for part in sent.message().walk() if not part.is_multipart()]
         self.assertEqual(kinds, ["text/plain", "text/html", "application/pdf"])
-        self.assertEqual((self.made_for, Attachment.objects.count()), ([5], 0))
+        self.assertEqual((self.numbers, Attachment.objects.count()), ([5], 0))
 
     def test_one_that_cannot_be_made_holds_up_no_other_and_is_tried_again(self):
         queue(attach=("core.test", {"number": 5}))
@@ -239,7 +239,7 @@ class Attachments(ApiTestCase):
         self.fails = False
         with time_machine.travel(now + timedelta(minutes=6), tick=False):
             self.assertEqual(mail.send_pending(), 1)
-        self.assertEqual(self.made_for, [5])
+        self.assertEqual(self.numbers, [5])
 
     def test_a_sender_that_died_after_sending_sends_it_twice_rather_than_never(self):
         queue(attach=("core.test", {"number": 5}))
@@ -249,7 +249,7 @@ class Attachments(ApiTestCase):
         with time_machine.travel(timezone.now() + mail.RESERVED_FOR + timedelta(seconds=1), tick=False):
             self.assertEqual(mail.send_pending(), 1)
         self.assertEqual(mail.send_pending(), 0)
-        self.assertEqual(self.made_for, [5, 5])
+        self.assertEqual(self.numbers, [5, 5])
 
 
 class MailInTheAdmin(ApiTestCase):

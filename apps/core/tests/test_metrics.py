@@ -83,8 +83,8 @@ class CountingTests(MetricsTestCase):
             Client().generic(f"X{number}", "/api/health/")
             Client().get(f"/nowhere/{number}/")
             Client().get(f"/admin/nowhere/{number}/")
-        made = [name for name, labels in self.scrape() if "nowhere" in str(labels) or "X1" in str(labels)]
-        self.assertEqual(made, [])
+        added = [name for name, labels in self.scrape() if "nowhere" in str(labels) or "X1" in str(labels)]
+        self.assertEqual(added, [])
         self.assertLess(len(self.scrape()) - series, 60)
 
     def test_redemptions_count_by_outcome(self):

@@ -94,8 +94,8 @@ class PatienceTests(ApiTestCase):
             states = readiness.states()
         self.assertEqual((states["database"], states["migrations"]), ("failed", "failed"))
         self.assertEqual({states[name] for name in ("time_limits", "worker", "beat")}, {"degraded"})
-        for asked in (migrations, time_limits, signs):
-            asked.assert_not_called()
+        for check in (migrations, time_limits, signs):
+            check.assert_not_called()
 
     def test_one_redis_for_both_is_asked_once(self):
         with (

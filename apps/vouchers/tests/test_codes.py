@@ -16,7 +16,7 @@ from apps.vouchers import code_spelling, codes
 from tests.support import keyboards
 from tests.support.canary import tells
 
-made_codes = st.builds(codes.make)
+any_code = st.builds(codes.make)
 positions = st.integers(0, codes.LENGTH - 1)
 SWAPPED = str.maketrans("YZ", "ZY")
 UNSEEN = "\u200b\u2060\ufeff\u00ad\u200e\u200f\u2066\u2067\u2068\u2069\u200d\ufe0f"
@@ -35,7 +35,7 @@ class CodeTests(TestCase):
             self.assertEqual(len(code), 16)
             self.assertLessEqual(set(code), set("23456789ABCDEFGHJKMNPQRSTUVWXYZ"))
 
-    @given(made_codes, st.lists(st.sampled_from(["", "-", " ", "--"]), min_size=15, max_size=15))
+    @given(any_code, st.lists(st.sampled_from(["", "-", " ", "--"]), min_size=15, max_size=15))
     def test_whatever_is_read_as_a_code_is_masked_where_codes_must_not_stand(self, code, between):
         typed = "".join(map("".join, zip(code, [*between, ""], strict=True)))
         self.assertEqual(codes.parse(typed), code)
@@ -67,7 +67,7 @@ class CodeTests(TestCase):
         self.assertTrue(codes.mask_code(code).endswith(code[-4:]))
         self.assertNotIn(code[:12], codes.mask_code(code))
 
-    @given(made_codes)
+    @given(any_code)
     def test_it_is_read_in_any_case_with_any_dashes_and_spaces(self, code):
         shown = codes.format_code(code)
         for typed in (
@@ -80,20 +80,20 @@ class CodeTests(TestCase):
         ):
             self.assertEqual(codes.parse(typed), code)
 
-    @given(made_codes, st.sampled_from(UNSEEN), st.sets(positions, min_size=1))
+    @given(any_code, st.sampled_from(UNSEEN), st.sets(positions, min_size=1))
     def test_what_nobody_sees_is_passed_over(self, code, unseen, places):
         typed = "".join(unseen * (place in places) + symbol for place, symbol in enumerate(code)) + unseen
         self.assertEqual(codes.parse(typed), code)
         self.assertEqual(codes.parse(unseen + codes.format_code(code)), code)
 
-    @given(made_codes)
+    @given(any_code)
     def test_full_width_letters_and_dashes_are_read(self, code):
         for dash in "-\uff0d\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63":
             shown = codes.format_code(code).replace("-", dash)
             self.assertEqual(codes.parse(shown), code)
             self.assertEqual(codes.parse("".join(WIDE.get(symbol, symbol) for symbol in shown)), code)
 
-    @given(made_codes, st.text(".,*\")>;:!?'»”\u00a0\u200b \n", max_size=4))
+    @given(any_code, st.text(".,*\")>;:!?'»”\u00a0\u200b \n", max_size=4))
     def test_what_a_text_puts_around_a_code_is_none_of_it(self, code, after):
         for spelt in (code, codes.format_code(code), codes.format_code(code).lower()):
             for before in (
@@ -108,12 +108,12 @@ class CodeTests(TestCase):
             ):
                 self.assertEqual(codes.parse(before + spelt + after), code)
 
-    @given(made_codes, st.characters(codec="utf-8", exclude_characters="éÉèÈçÇ").filter(is_sign))
+    @given(any_code, st.characters(codec="utf-8", exclude_characters="éÉèÈçÇ").filter(is_sign))
     def test_between_groups_of_four_stands_any_single_sign(self, code, sign):
         self.assertEqual(codes.parse(codes.format_code(code).replace("-", sign)), code)
         self.assertEqual(codes.parse(codes.format_code(code).replace("-", f" {sign} ")), code)
 
-    @given(made_codes, st.sampled_from(list(keyboards.LAYOUTS)))
+    @given(any_code, st.sampled_from(list(keyboards.LAYOUTS)))
     def test_a_scanner_types_the_link_on_any_keyboard(self, code, layout):
         typed = keyboards.typed(keyboards.link(code), layout)
         swapped = code.translate(str.maketrans("YZ", "ZY"))
@@ -143,7 +143,7 @@ class CodeTests(TestCase):
     def code_where(self, condition):
         return next(code for code in iter(codes.make, None) if {*"YZ"} & {*code} and condition(code))
 
-    @given(made_codes, positions)
+    @given(any_code, positions)
     def test_a_symbol_too_few_or_too_many_is_caught(self, code, place):
         shown, link = codes.format_code(code), f"https://shop.example/redeem{codes.FRAGMENT}"
         at = place + place // 4
@@ -167,14 +167,14 @@ class CodeTests(TestCase):
             codes.parse("A" * 10_000_000)
         readings.assert_not_called()
 
-    @given(made_codes, positions, st.sampled_from(codes.ALPHABET))
+    @given(any_code, positions, st.sampled_from(codes.ALPHABET))
     def test_every_single_wrong_symbol_is_caught(self, code, place, symbol):
         typed = code[:place] + symbol + code[place + 1 :]
         if typed != code:
             with self.assertRaises(codes.CodeMalformed):
                 codes.parse(typed)
 
-    @given(made_codes, st.integers(0, codes.LENGTH - 2))
+    @given(any_code, st.integers(0, codes.LENGTH - 2))
     def test_every_swap_of_neighbours_is_caught(self, code, place):
         typed = code[:place] + code[place + 1] + code[place] + code[place + 2 :]
         if typed != code:
