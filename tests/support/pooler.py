@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from glob import glob
 from io import StringIO
 from pathlib import Path
@@ -65,11 +67,19 @@ def start_pooler(
             [program, folder / "pgbouncer.ini"], stdout=log, stderr=log, user=user, start_new_session=True
         )
     deadline = time.monotonic() + 10
-    while not (folder / f".s.PGSQL.{PORT}").exists():
+    while not _is_up(folder):
         if server.poll() is not None or time.monotonic() > deadline:
             sys.exit(f"pgbouncer did not start: {(folder / 'pgbouncer.out').read_text()}")
         time.sleep(0.01)
     return f"postgresql://{address.username or 'postgres'}@{quote(str(folder), safe='')}:{PORT}{address.path}"
+
+
+def _is_up(folder: Path) -> bool:
+    """Whether it accepts connections (its socket is there a moment before) and has written its process id."""
+    with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
+        client.connect(str(folder / f".s.PGSQL.{PORT}"))
+        return bool((folder / "pgbouncer.pid").read_text().strip())
+    return False
 
 
 def stop_pooler(folder: Path) -> None:
