@@ -65,13 +65,20 @@ class SlowClientTests(CommittingTestCase):
     @skipUnless(NGINX, "nginx is not installed")
     def test_they_keep_nobody_waiting_behind_the_proxy(self):
         # Behind it the worker that gunicorn brings would do: the proxy alone holds them off.
-        server = self.server(GUNICORN_CMD_ARGS="--worker-class gthread", TRUSTED_PROXY_COUNT="1")
+        server = self.server(
+            GUNICORN_CMD_ARGS="--worker-class gthread",
+            TRUSTED_PROXY_COUNT="1",
+            METRICS_TOKEN="metrics-token-0123456789-0123456789",
+        )
         proxy = self.proxy(server.port)
         with self.hold(proxy):
             self.assertEqual([get(proxy) for _ in range(5)], [200] * 5)
-        server.kill()
         caller = HTTPConnection("127.0.0.1", proxy, timeout=PATIENCE)
         self.addCleanup(caller.close)
+        caller.request("GET", "/metrics", headers={"Authorization": "Bearer of-a-token"})
+        response = caller.getresponse()  # 401, were it the application's
+        self.assertEqual((response.status, b"nginx" in response.read()), (404, True))
+        server.kill()
         caller.request("GET", "/api/vouchers/types/")
         response = caller.getresponse()
         self.assertEqual((response.status, response.headers["Retry-After"]), (503, "5"))

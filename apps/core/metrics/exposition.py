@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from django.conf import settings
 
@@ -54,18 +54,19 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     return [body]
 
 
-def serve() -> None:
+def serve() -> WSGIServer | None:
     """Serve `application` at METRICS_PORT by a thread of this process, if there is such a port and a token."""
     if not (settings.METRICS_TOKEN and settings.METRICS_PORT):
-        return
+        return None
     host, port = settings.METRICS_HOST, settings.METRICS_PORT
     try:
         server = make_server(host, port, application, handler_class=_QuietHandler)
     except OSError as error:  # jobs are done all the same
         log.error("Metrics: port %s of %s can't be used (%s)", port, host, error.strerror)
-        return
+        return None
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     log.info("Metrics: at http://%s:%s/metrics", host, port)
+    return server
 
 
 class _QuietHandler(WSGIRequestHandler):

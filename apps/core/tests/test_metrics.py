@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from datetime import timedelta
+from http.client import HTTPConnection
 from unittest.mock import patch
 
 from django.conf import settings
@@ -14,13 +15,14 @@ from django.utils import timezone
 from post_office.models import STATUS, Email
 
 from apps.core import heartbeats
-from apps.core.metrics import Counter, Gauge, Reader, Reading, instruments, readers
+from apps.core.metrics import Counter, Gauge, Reader, Reading, exposition, instruments, readers
 from apps.core.models import JobResult
 from apps.payments.models import StripeEvent
 from apps.users.tests.factories import make_customer
 from apps.vouchers.tests.factories import make_type, make_voucher
 from tests.support.cases import Client
 from tests.support.metrics import TOKEN, WITH_TOKEN, MetricsTestCase
+from tests.support.server import free_port
 
 
 class AccessTests(MetricsTestCase):
@@ -64,6 +66,38 @@ class AccessTests(MetricsTestCase):
             text=True,
         )
         self.assertEqual(ended.stdout.splitlines()[-1:], ["False"], ended.stderr)
+
+
+class WorkerTests(MetricsTestCase):
+    """The page of a worker, which has no other."""
+
+    def get(self, path, **headers):
+        caller = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        self.addCleanup(caller.close)
+        caller.request("GET", path, headers=headers)
+        response = caller.getresponse()
+        return response.status, response.read().decode()
+
+    def test_it_serves_what_was_counted_and_reads_nothing_to_who_has_the_token(self):
+        self.port = free_port()
+        with override_settings(METRICS_PORT=self.port):
+            server = exposition.serve()
+        assert server
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        status, text = self.get("/metrics", **WITH_TOKEN)
+        self.assertEqual(status, 200)
+        self.assertIn("voucher_purchases_total", text)
+        self.assertNotIn("voucher_database_up", text)
+        self.assertEqual(self.get("/metrics"), (401, "Unauthorized\n"))
+        self.assertEqual(self.get("/", **WITH_TOKEN)[0], 404)
+        with override_settings(METRICS_PORT=self.port), self.assertLogs("apps.core.metrics", "ERROR"):
+            self.assertIsNone(exposition.serve())  # it is taken, and jobs are done all the same
+
+    def test_without_a_port_or_a_token_there_is_none(self):
+        for changes in ({"METRICS_PORT": 0}, {"METRICS_PORT": 1, "METRICS_TOKEN": ""}):
+            with override_settings(**changes):
+                self.assertIsNone(exposition.serve())
 
 
 class CountingTests(MetricsTestCase):
