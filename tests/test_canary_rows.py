@@ -25,7 +25,7 @@ from django.db import models, transaction
 from django.test import tag
 from django.urls import reverse
 
-from apps.core import logs, mail
+from apps.core import error_reports, logs, mail
 from apps.core.api.problems import LONGEST_QUOTE
 from apps.payments.models import Refund, Transaction
 from apps.payments.tests.money import REDEEM, REFUND, REFUNDS
@@ -55,6 +55,7 @@ TEXTS = (models.CharField, models.TextField, models.JSONField)
 # Each place that masks, how often it does, and what tells a code if it does not.
 PLACES = {
     "apps.core.apps": (2, {"admin.LogEntry.object_repr", "admin.LogEntry.change_message"}),
+    "apps.core.error_reports": (1, {"report"}),
     "apps.core.hosts": (1, {"host"}),
     "apps.core.logs.handlers": (2, {"text", "json"}),
     "apps.core.logs.redaction": (2, {"printed"}),  # the second masks the ends of a long text
@@ -187,6 +188,7 @@ class RowsTests(CanaryTestCase):
         record = logging.makeLogRecord({"name": "x", "levelname": "INFO", "msg": text})
         self.other["text"] = logs.TextFormatter().format(record)
         self.other["json"] = logs.JsonFormatter().format(record)
+        self.other["report"] = str(error_reports.compose({"exception": [{"value": text}]}, {}))
         with redirect_stderr(io.StringIO()) as printed:
             try:
                 raise ValueError(text)

@@ -140,6 +140,15 @@ def site(text: str) -> str:
     return address.geturl()
 
 
+def sentry_dsn(text: str) -> str:
+    """The address of a project at Sentry, as its page on client keys shows it."""
+    address = urlsplit(text.strip())
+    has_project = bool(re.fullmatch(r"(/[^/]+)*/\d+", address.path))
+    if address.scheme not in ("http", "https") or not (address.hostname and address.username and has_project):
+        raise ValueError("Such as https://key@o1.ingest.sentry.io/1.")
+    return address.geturl()
+
+
 def origins(text: str) -> list[str]:
     """The origins of web clients with commas between, as browsers name them: nothing after host and port; or `*`."""
     addresses: list[str] = words(text)

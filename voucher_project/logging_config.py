@@ -1,9 +1,9 @@
-"""The logs: where they go, in which form, and what of other libraries stays out of them."""
+"""The logs: where they go, in which form, and what of other libraries stays out of them; and reports of errors."""
 
 from pathlib import Path
 from typing import Any
 
-from .environment import count, one_of, read
+from .environment import count, one_of, read, sentry_dsn
 
 
 def log_form() -> str:
@@ -27,6 +27,19 @@ def read_logging(file: Path) -> dict[str, Any]:
 def slow_limits() -> tuple[int, int]:
     """From how many milliseconds on a request and a query are warned of; 0 for never. Raises ImproperlyConfigured."""
     return read("SLOW_REQUEST_MS", 1000, cast=count), read("SLOW_QUERY_MS", 500, cast=count)
+
+
+def read_sentry(version: str) -> dict[str, str]:
+    """Where errors are reported, by what name of this place and of the release; empty where SENTRY_DSN is not set.
+
+    Raises ImproperlyConfigured.
+    """
+    dsn = read("SENTRY_DSN", cast=sentry_dsn)
+    environment, release = (
+        read("SENTRY_ENVIRONMENT", "production"),
+        read("SENTRY_RELEASE", f"voucher-app@{version}"),
+    )
+    return {"dsn": dsn, "environment": environment, "release": release} if dsn else {}
 
 
 def logging_config(*, level: str, form: str, file: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from .environment import (
     words,
 )
 from .log_redactors import LOG_REDACTORS as LOG_REDACTORS
-from .logging_config import read_logging, slow_limits
+from .logging_config import read_logging, read_sentry, slow_limits
 from .media_storage import media_storage
 from .openapi import API_DESCRIPTION as API_DESCRIPTION
 from .openapi import VERSION as VERSION
@@ -407,6 +407,7 @@ METRICS_NAMESPACE = "voucher"  # the names of all metrics begin with it
 
 LOGGING = read_logging(BASE_DIR / "logs" / "django.log")
 SLOW_REQUEST_MS, SLOW_QUERY_MS = slow_limits()
+SENTRY = read_sentry(VERSION)
 UNFOLD = unfold_settings(SHOP_NAME, FRONTEND_URL, logo=SHOP_LOGO)
 SPECTACULAR_SETTINGS = spectacular_settings(SHOP_NAME, SHOP_CONTACT)
 

@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.db.backends.signals import connection_created
 from django.db.models.signals import pre_save
 
@@ -20,6 +21,10 @@ class CoreConfig(AppConfig):
 
         metrics.register(*gauges.readers())
         connection_created.connect(watch_connection)
+        if settings.SENTRY:
+            from . import error_reports
+
+            error_reports.start(**settings.SENTRY)
         pre_save.connect(mask, sender="admin.LogEntry")
 
 
