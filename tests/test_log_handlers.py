@@ -9,6 +9,7 @@ import tempfile
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.test import tag
@@ -36,6 +37,8 @@ def read_json(lines):
 
 @tag("slow", "any-database")
 class LogHandlerTests(CommittingTestCase):
+    lines: ClassVar[dict[Any, list[list[str]]]] = {}
+
     def setUp(self):
         super().setUp()
         folder = tempfile.TemporaryDirectory()
@@ -43,7 +46,13 @@ class LogHandlerTests(CommittingTestCase):
         self.folder = Path(folder.name)
 
     def written(self, form, **environment):
-        """The lines on the console and in the file of a server that was sent three requests."""
+        """The lines on the console and in the file of a server that was sent three requests; the same for each test."""
+        key = (form, *environment.items())
+        if key not in self.lines:
+            self.lines[key] = self.lines_of_a_server(form, **environment)
+        return self.lines[key]
+
+    def lines_of_a_server(self, form, **environment):
         with (self.folder / "console").open("wb") as console:
             server = Server(
                 output=console,
