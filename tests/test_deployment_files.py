@@ -62,7 +62,7 @@ class ComposeTests(SimpleTestCase):
                 self.assertLessEqual(set(service.get("networks", ())), self.document["networks"].keys())
                 for volume in service.get("volumes", ()):
                     source = volume.removesuffix(":ro").rpartition(":")[0]
-                    if source.startswith("./deploy/") and "monitoring" not in source:
+                    if source.startswith("./"):
                         self.assertTrue((ROOT / source).exists(), source)
                     elif not source.startswith((".", "$")):
                         self.assertIn(source, self.document["volumes"])
@@ -95,6 +95,20 @@ class ComposeTests(SimpleTestCase):
         self.assertEqual(self.services["proxy"]["depends_on"]["web"]["condition"], "service_healthy")
         for name in ("postgres", "broker", "cache", "proxy", "worker", "beat"):
             self.assertIn("test", self.services[name]["healthcheck"])
+
+    def test_monitoring_is_started_by_its_profile_alone_and_asks_where_the_app_answers(self):
+        profiles = {name: service.get("profiles") for name, service in self.services.items()}
+        chosen = {name for name, names in profiles.items() if names == ["monitoring"]}
+        self.assertEqual(chosen, {"prometheus", "grafana"})
+        config = yaml.safe_load((ROOT / "deploy/monitoring/prometheus.yml").read_text())
+        targets = [job["static_configs"][0]["targets"] for job in config["scrape_configs"]]
+        port = self.services["worker"]["environment"]["METRICS_PORT"]
+        self.assertEqual(targets, [["web:8000"], [f"worker:{port}"]])
+        source = yaml.safe_load((ROOT / "deploy/monitoring/grafana-datasource.yml").read_text())
+        self.assertEqual(source["datasources"][0]["url"], "http://prometheus:9090")
+        board = yaml.safe_load((ROOT / "deploy/monitoring/grafana-dashboards.yml").read_text())
+        (mount,) = (one for one in self.services["grafana"]["volumes"] if "dashboard.json" in one)
+        self.assertIn(f":{board['providers'][0]['options']['path']}/", mount)
 
     def test_its_variables_are_ours(self):
         for name in ("migrate", "web", "worker", "beat"):
