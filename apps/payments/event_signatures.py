@@ -29,7 +29,8 @@ def verified_body(read_body: Callable[[], bytes], signature: str) -> bytes:
     # A time five minutes away, in either direction (Stripe's docs, "Webhooks", verify signatures).
     age = int(time.time()) - int(signed_at[1])
     if abs(age) > TOLERANCE:
-        raise _refused(f"it was signed {age} s ago: the clock of this machine is wrong, or it was sent again")
+        when = f"{age} s ago" if age > 0 else f"{-age} s in the future"
+        raise _refused(f"it was signed {when}: the clock of this machine is wrong, or it was sent again")
     body = read_body()
     if not any(_is_signed(body, signature, secret) for secret in settings.STRIPE_WEBHOOK_SECRETS):
         raise _refused(

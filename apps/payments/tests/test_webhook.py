@@ -338,6 +338,28 @@ class SignatureTests(WebhookTestCase):
                 self.assertRefused(self.signed(self.good.body, age=age))
         self.assertEqual(self.signed(self.good.body, age=290).status_code, 200)
 
+    def test_each_refusal_is_a_warning_that_says_why_and_quotes_nothing(self):
+        body, now = self.good.body, int(time.time())
+        other = stripe.WebhookSignature.generate_signature_header(body.decode(), "whsec_other")
+        for send, why in (
+            (lambda: self.post_event(body, ""), "it has no Stripe-Signature"),
+            (lambda: self.post_event(body, "v1=00"), "its Stripe-Signature has no time"),
+            (lambda: self.signed(body, age=400), "it was signed 40[0-9] s ago: the clock"),
+            (lambda: self.signed(body, age=-400), "it was signed (?:400|39[0-9]) s in the future: the clock"),
+            (
+                lambda: self.post_event(body, f"t={now},v1=00"),
+                "with another secret than STRIPE_WEBHOOK_SECRET",
+            ),
+            (lambda: self.post_event(body, other), "with another secret than STRIPE_WEBHOOK_SECRET"),
+            (lambda: self.post_event(body + b" ", self.good.signature), "with another secret than"),
+        ):
+            with self.subTest(why), self.assertLogs("apps.payments", "WARNING") as logged:
+                self.assertRefused(send())
+            self.assertEqual([record.levelname for record in logged.records], ["WARNING"])
+            self.assertRegex(logged.output[0], f"Stripe event refused: .*{why}")
+            for secret in (self.intent_id, "v1=", SECRET, other[-20:]):
+                self.assertNotIn(secret, logged.output[0])
+
     def test_a_body_that_is_not_utf_8_is_refused(self):
         self.assertRefused(self.post_event(b"\xff\xfe", self.good.signature))
 
