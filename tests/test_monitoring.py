@@ -25,6 +25,7 @@ from apps.core.backoffice import attention
 from apps.core.models import Heartbeat, JobResult
 from apps.core.rate_limits import reset
 from apps.core.task_log import DURATIONS, TASKS
+from apps.core.tasks import send_queued_mail
 from apps.payments import gateway
 from apps.payments.errors import PaymentProviderUnavailable
 from apps.payments.metrics import CALL_OUTCOMES, PURCHASE_STEPS
@@ -205,7 +206,8 @@ class TroubleTests(PaidTestCase, MetricsTestCase):
 
     def test_errors_of_the_server(self):
         def errors():
-            with patch("apps.vouchers.type_list.types_on_sale", side_effect=RuntimeError("planted")):
+            fault = patch("apps.vouchers.type_list.types_on_sale", side_effect=RuntimeError("planted"))
+            with fault, self.assertLogs("django.request", "ERROR"):
                 for _ in range(10):
                     self.assertEqual(self.api.get("/api/vouchers/types/").status_code, 500)
 
@@ -237,9 +239,8 @@ class TroubleTests(PaidTestCase, MetricsTestCase):
 
     def test_a_job_that_fails_and_a_queue_that_is_long(self):
         def fail():
-            with patch("apps.core.mail.send_pending", side_effect=RuntimeError):
-                from apps.core.tasks import send_queued_mail
-
+            fault = patch("apps.core.mail.send_pending", side_effect=RuntimeError)
+            with fault, self.assertLogs("celery.app.trace", "ERROR"):
                 send_queued_mail.apply(throw=False)
 
         self.assertFires({"TasksFail"}, fail)

@@ -50,7 +50,7 @@ IGNORED = [
 # The addresses that clients know; one that is added to the API is added here.
 ROUTES = """
     / /redeem /reset-password /unsubscribe /api/
-    /mail/ /mail/1/ /mail/1/attachment/1/
+    /mail/ /mail/1/ /mail/1/attachment/1/ /metrics
     /admin/ /api/health/ /api/health/ready/ /api/test/ /api/schema/ /api/docs/
     /api/auth/register/ /api/auth/login/ /api/auth/token/refresh/ /api/auth/refresh/ /api/auth/token/verify/
     /api/auth/logout/ /api/auth/profile/ /api/auth/password-reset/ /api/auth/password-reset-confirm/

@@ -6,6 +6,7 @@ two files, or its counts would be lost and the sum would fall, which Prometheus 
 """
 
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TextIO
+
+log = logging.getLogger(__name__)
 
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"  # of prometheus_client, which reads it as it is imported
 IN_MEMORY: Final = "/dev/shm"  # noqa: S108 - the folder made in it is its user's alone
@@ -24,8 +27,8 @@ ALIVE: Final = "alive"
 _kept: list[TextIO] = []
 
 
-def create() -> Path:
-    """Create the folder and name it to this process and its children.
+def create() -> Path | None:
+    """Create the folder and name it to this process and its children; None where no place for it can be written.
 
     Folders are removed that a parent left which was killed: its lock, and that of its children, is gone.
     """
@@ -33,8 +36,12 @@ def create() -> Path:
     for other in place.glob(f"{PREFIX}*"):
         if _is_abandoned(other):
             remove(other)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
-    alive = (folder / ALIVE).open("w")
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+        alive = (folder / ALIVE).open("w")
+    except OSError as error:  # each process then counts in its memory, and a scrape sees one of them
+        log.error("Metrics: no folder for them in %s (%s)", place, error.strerror)
+        return None
     fcntl.flock(alive, fcntl.LOCK_EX)
     _kept.append(alive)  # until this process and its children have ended
     os.environ[VARIABLE] = str(folder)
@@ -60,13 +67,23 @@ def current() -> Path | None:
     return Path(name) if name else None
 
 
-def remove(folder: Path) -> None:
-    """Remove the folder with all that was counted in it."""
-    shutil.rmtree(folder, ignore_errors=True)
+def remove(folder: Path | None) -> None:
+    """Remove the folder, if there is one, with all that was counted in it."""
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def add_ended(folder: Path, pid: int) -> None:
-    """Add what a process that has ended counted to what those before it did."""
+def add_ended(folder: Path | None, pid: int) -> None:
+    """Add what a process that has ended counted to what those before it did. Never raises: it would end the server."""
+    if folder is None:
+        return
+    try:
+        _add_ended(folder, pid)
+    except Exception:
+        log.exception("Metrics: what process %s counted is lost", pid)
+
+
+def _add_ended(folder: Path, pid: int) -> None:
     files = [folder / f"{kind}_{pid}.db" for kind in ("counter", "histogram")]
     if not any(file.exists() for file in files):
         return

@@ -5,12 +5,15 @@ without metrics pays neither memory nor time. Under gunicorn and in Celery's wor
 its own (folder.py), and a scrape adds them up.
 """
 
+import logging
 import threading
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 from django.conf import settings
+
+log = logging.getLogger(__name__)
 
 # Combinations of labels that an instrument keeps apart. They are few by design: the bound is for mistakes.
 MOST_SERIES: Final = 2000
@@ -19,6 +22,7 @@ SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 _creation = threading.Lock()
 _instruments: "list[_Instrument]" = []
+_warned = False
 
 
 class _Instrument:
@@ -65,7 +69,10 @@ class Counter(_Instrument):
     def count(self, *values: str) -> None:
         """Count one, for these values of the labels."""
         if settings.METRICS_TOKEN:
-            self.series(values).inc()
+            try:
+                self.series(values).inc()
+            except OSError as error:  # its file can't be made: no request fails for that
+                _warn(error)
 
     def _make(self, name: str) -> Any:
         import prometheus_client
@@ -79,12 +86,23 @@ class Histogram(_Instrument):
     def observe(self, seconds: float, *values: str) -> None:
         """Note one duration, for these values of the labels."""
         if settings.METRICS_TOKEN:
-            self.series(values).observe(seconds)
+            try:
+                self.series(values).observe(seconds)
+            except OSError as error:
+                _warn(error)
 
     def _make(self, name: str) -> Any:
         import prometheus_client
 
         return prometheus_client.Histogram(name, self.text, self.labels, buckets=SECONDS, registry=registry())
+
+
+def _warn(error: OSError) -> None:
+    """Once a process: it would be so for each request."""
+    global _warned
+    if not _warned:
+        _warned = True
+        log.error("Metrics: this process can't count (%s)", error.strerror)
 
 
 @lru_cache(maxsize=1)

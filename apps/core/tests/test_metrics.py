@@ -157,6 +157,19 @@ class CountingTests(MetricsTestCase):
             counter.count("one")
         self.assertIsNone(counter._metric)
 
+    def test_a_process_that_can_not_count_serves_all_the_same_and_says_so_once(self):
+        counter = Counter("unwritable_total", "None.")
+        away = patch.object(Counter, "_make", side_effect=PermissionError(13, "Permission denied"))
+        with (
+            away,
+            patch.object(instruments, "_warned", False),
+            self.assertLogs("apps.core.metrics") as logged,
+        ):
+            counter.count()
+            counter.count()
+        self.assertEqual(len(logged.output), 1, logged.output)
+        instruments._instruments.remove(counter)
+
     def test_series_are_bounded(self):
         counter = Counter("bounded_total", "None.", ("kind",))
         with patch.object(instruments, "MOST_SERIES", 3):

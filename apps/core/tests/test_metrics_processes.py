@@ -6,6 +6,8 @@ import time
 from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 from django.test import tag
 from prometheus_client.parser import text_string_to_metric_families
@@ -68,6 +70,19 @@ class ProcessTests(CommittingTestCase):
         self.assertEqual(counting & {f"counter_{pid}.db" for pid in first}, set())
         self.server.stop(self.patience)
         self.assertFalse(own.exists())
+
+    def test_what_can_not_be_kept_or_created_stops_no_server(self):
+        with TemporaryDirectory() as name:
+            Path(name, "counter_7.db").write_bytes(b"not what it should be")
+            with self.assertLogs("apps.core.metrics.folder", "ERROR"):
+                folder.add_ended(Path(name), 7)
+        with (
+            patch("tempfile.mkdtemp", side_effect=PermissionError(13, "Permission denied")),
+            self.assertLogs("apps.core.metrics.folder", "ERROR"),
+        ):
+            self.assertIsNone(folder.create())
+        folder.add_ended(None, 7)
+        folder.remove(None)
 
     def test_a_folder_whose_parent_was_killed_is_removed_by_the_next(self):
         self.server = Server(METRICS_TOKEN=TOKEN)
