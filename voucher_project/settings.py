@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from .api_settings import REST_FRAMEWORK as REST_FRAMEWORK  # a setting
+from .caches import caches
 from .cors_headers import ALLOWED_HEADERS
 from .database import connection_options, time_limits
 from .environment import (
@@ -163,20 +165,7 @@ if DATABASE_DIRECT:
     DATABASE_DIRECT |= connection_options(DATABASE_DIRECT, limits=DATABASE_TIME_LIMITS)
 
 REDIS_URL = read("REDIS_URL", cast=redis_address)
-if REDIS_URL:
-    CACHES = {
-        "default": {
-            "BACKEND": "django_redis.cache.RedisCache",
-            "LOCATION": REDIS_URL,
-            "OPTIONS": {
-                "IGNORE_EXCEPTIONS": True,
-                "SOCKET_CONNECT_TIMEOUT": 0.5,
-                "SOCKET_TIMEOUT": 0.5,
-            },
-        }
-    }
-else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CACHES = caches(REDIS_URL)
 
 # --- People ---------------------------------------------------------------------------------------------------
 
@@ -210,20 +199,6 @@ SIMPLE_JWT = {
 }
 
 # --- API ------------------------------------------------------------------------------------------------------
-
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.authentication.authentication.SessionTokenAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["apps.core.api.parsers.StrictJSONParser"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.core.api.content_negotiation.ContentNegotiation",
-    "DEFAULT_FILTER_BACKENDS": [],
-    "DEFAULT_THROTTLE_CLASSES": ["apps.core.api.throttling.RequestRateThrottle"],
-    "DEFAULT_SCHEMA_CLASS": "apps.core.api.openapi.ProblemSchema",
-    "URL_FORMAT_OVERRIDE": None,
-    "EXCEPTION_HANDLER": "apps.core.api.problems.exception_handler",
-    "TEST_REQUEST_DEFAULT_FORMAT": "json",
-}
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_UPLOAD_BYTES = 5 * 1024 * 1024
