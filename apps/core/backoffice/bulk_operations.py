@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from django import forms
@@ -185,7 +186,8 @@ class BulkOperationAdmin(ConfirmedActionsAdmin, ReadOnlyAdmin):
         if operation.is_open and not bulk_operations.has_workers():
             lines.append(NO_WORKERS)
         elif operation.is_open and _is_stalled(operation):
-            lines.append("Nothing was done for ten minutes: look whether worker and schedule run.")
+            minutes = STALLED_AFTER // timedelta(minutes=1)
+            lines.append(f"Nothing was done for {minutes} minutes: look whether worker and schedule run.")
         elif operation.is_open and operation.error:
             lines.append("It is tried again within a few minutes.")
         return " ".join(lines)

@@ -1,8 +1,11 @@
 """A whole batch is changed from its page, with a dry run before and its progress after; and leads to its vouchers."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
+from django.test import override_settings
+from django.utils import timezone
 
 from apps.core import bulk_operations
 from apps.core.models import BulkOperation
@@ -95,6 +98,16 @@ class ChangeTests(BatchAdminTestCase):
             self.client.post(f"{address}resume/", {"confirmed": "yes"})
         self.assertEqual(VoucherEvent.objects.filter(kind="suspended").count(), 4)
         self.assertNotContains(self.page(f"{address}change/"), f'href="{address}resume/"')
+
+    def test_one_that_workers_should_be_at_says_so_after_ten_minutes_without_a_step(self) -> None:
+        self.client.post(f"{BATCHES}{self.make_batch().pk}/hold-vouchers/", {"reason": "x"})
+        address = f"{OPERATIONS}{BulkOperation.objects.get().pk}/change/"
+        hint = "Nothing was done for 10 minutes: look whether worker and schedule run."
+        for age, is_stalled in ((9, False), (11, True)):
+            BulkOperation.objects.update(updated_at=timezone.now() - timedelta(minutes=age))
+            with self.subTest(minutes=age), override_settings(CELERY_TASK_ALWAYS_EAGER=False):
+                page = self.page(address)
+                (self.assertContains if is_stalled else self.assertNotContains)(page, hint)
 
     def test_who_may_not_do_what_it_does_may_not_continue_it_either(self) -> None:
         batch = self.make_batch()
