@@ -27,6 +27,7 @@ LONGEST_WORD: Final = 15  # of a name that mails greet by
 LETTER: Final = "core/mail/letter"
 STAFF: Final = "staff"
 _HELLO: Final = {Language.EN: "Hello", Language.FR: "Bonjour"}
+_COLON: Final = {Language.EN: ":", Language.FR: "\N{NO-BREAK SPACE}:"}  # as it stands behind a word
 _EMPTY_LINES: Final = re.compile(r"(?:[ \t]*\n){3,}")
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 
@@ -53,6 +54,7 @@ def compose(
     context = {
         "greeting": greeting(name, spoken),
         "language": spoken,
+        "colon": _COLON[spoken],
         "shop_name": settings.SHOP_NAME,
         "shop_contact": settings.SHOP_CONTACT,
         "seller": settings.SHOP_SELLER,
