@@ -42,12 +42,17 @@ def ask_for_refund(
     reason: str,
 ) -> str:
     """Ask for a refund, and approve it too if who asks may decide about it. Raises as the services do."""
+    decides = request.user.has_perm("payments.decide_refund")
     refund = services.request_refund_by_staff(
-        transaction_id=transaction_id, actor=current_user(request), reason=reason, voucher_ids=voucher_ids
+        transaction_id=transaction_id,
+        actor=current_user(request),
+        reason=reason,
+        voucher_ids=voucher_ids,
+        decided_at_once=decides,
     )
     if refund.needs_second_person:
         return "Refund asked for; it is above the set amount, so somebody else has to approve it"
-    if request.user.has_perm("payments.decide_refund"):
+    if decides:
         return approve(screen, request, refund, rows, note="")
     return "Refund asked for"
 

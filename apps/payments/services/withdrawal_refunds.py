@@ -114,7 +114,11 @@ def _refund_payment(
     )
     if voucher_ids := list(unused.values_list("voucher_id", flat=True)):
         request_refund_by_staff(
-            transaction_id=transaction_id, actor=actor, reason=reason, voucher_ids=voucher_ids
+            transaction_id=transaction_id,
+            actor=actor,
+            reason=reason,
+            voucher_ids=voucher_ids,
+            decided_at_once=True,
         )
     open_ones = Refund.objects.filter(
         transaction=transaction_id, status__in=(RefundStatus.REQUESTED, RefundStatus.APPROVED)

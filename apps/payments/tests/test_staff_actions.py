@@ -275,6 +275,7 @@ class RefundActionTests(StaffTestCase):
         )
         self.assertEqual(self.books(self.paid)[3], ["", "refund_pending", "refund_pending"])
         self.assertEqual(self.stripe.refunds(), [])
+        self.assertEqual(Email.objects.latest("id").subject, "A refund for you")
 
     def test_who_may_do_both_gives_the_money_back_at_once_and_never_twice(self):
         self.allow("make_refund", "decide_refund")
@@ -286,6 +287,8 @@ class RefundActionTests(StaffTestCase):
         self.assertEqual(
             self.books(self.paid), ("completed", Decimal(0), Decimal(20), ["", "refunded", "refunded"])
         )
+        mails = Email.objects.filter(message__contains=f"Purchase {self.paid.pk}: ")
+        self.assertEqual([mail.subject for mail in mails], ["Your refund has been made"])
         [refused] = self.messages_after(self.client.post(address, {"reason": "Double order"}))
         self.assertIn("Nothing of this payment can be refunded", refused)
         self.assertEqual(len(self.stripe.refunds()), 1)

@@ -59,15 +59,24 @@ def request_refund(
             if not voucher.uses_made and voucher.expiry_date > now and not voucher.held_for & _UNREFUNDABLE
         ]
         refund = _record(paid, vouchers, origin=RefundOrigin.BUYER, by=user, reason=reason, notes=notes)
+        emails.refund_requested(refund)
         note(refund)
     return RefundRequest(refund)
 
 
 @database.atomic
 def request_refund_by_staff(
-    *, transaction_id: int, actor: User, reason: str, voucher_ids: Collection[int] | None = None
+    *,
+    transaction_id: int,
+    actor: User,
+    reason: str,
+    voucher_ids: Collection[int] | None = None,
+    decided_at_once: bool = False,
 ) -> Refund:
     """Ask for the money of these vouchers of a payment (None: of all unused ones), for staff; not decided yet.
+
+    With `decided_at_once` the caller approves it next, in the same act of staff: the buyer then gets a mail about what
+    came of it and none about the request, unless a second person has to approve it.
 
     Expired vouchers and those that staff suspended or voided may be refunded, used ones not. Raises
     TransactionNotFound, NotPaid, PaymentDisputed or NothingToRefund.
@@ -81,7 +90,10 @@ def request_refund_by_staff(
     ]
     if voucher_ids is not None and len(vouchers) != len(set(voucher_ids)):
         raise NothingToRefund
-    return _record(paid, vouchers, origin=RefundOrigin.STAFF, by=actor, reason=reason, notes="")
+    refund = _record(paid, vouchers, origin=RefundOrigin.STAFF, by=actor, reason=reason, notes="")
+    if refund.needs_second_person or not decided_at_once:
+        emails.refund_requested(refund)
+    return refund
 
 
 def record_automatic_refund(paid: Transaction) -> None:
@@ -152,5 +164,4 @@ def _record(
         RefundedVoucher(refund=refund, voucher=voucher) for voucher in vouchers
     )
     recalculate(paid, reason=f"Refund {refund.pk} requested", actor=by)
-    emails.refund_requested(refund)
     return refund
