@@ -5,8 +5,8 @@ nothing. Each needs a permission of its own: without it nobody sees it, and whoe
 """
 
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MethodType
 from typing import Any, Final
@@ -75,10 +75,19 @@ def one_target_per_row(rows: Iterable[Any]) -> list[ActionTarget]:
 
 
 @dataclass(frozen=True)
+class PartlyDone:
+    """What came of a call for several targets: the rows that changed, and why others were refused, by their numbers."""
+
+    changed: list[Any]
+    refused: Mapping[Any, DomainError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ConfirmedAction:
     """An action of a ConfirmedActionsAdmin, for its `actions` and `actions_detail`; made by `confirmed_action`.
 
-    One with `fresh_proof` is for who has proved lately that it is they who sit there (second_factor.py).
+    Targets of which `together` says the same of their first rows are for one call: those of one person, who then gets
+    one mail. One with `fresh_proof` is for who has proved lately that it is they who sit there (second_factor.py).
     `applies` says of a row, and of who looks at it, whether its page offers the action: it spares a form that the
     service would refuse, and is no guard. Like a method it is bound to the screen of which it is an attribute.
     `short_description`, `url_path`, `attrs`, `icon` and `variant` have the names by which Django and unfold look for
@@ -86,13 +95,14 @@ class ConfirmedAction:
     """
 
     name: str
-    perform: Callable[[Any, HttpRequest, list[Any], dict[str, Any]], bool | str]
+    perform: Callable[[Any, HttpRequest, list[Any], dict[str, Any]], bool | str | PartlyDone]
     permission: str
     short_description: str
     done: str
     effect: str = ""
     form: type[forms.Form] = ReasonForm
     targets: Callable[[Iterable[Any]], list[ActionTarget]] = one_target_per_row
+    together: Callable[[Any], Any] | None = None
     applies: Callable[[Any, Any], bool] = lambda row, user: True
     max_rows: int = MAX_ROWS
     fresh_proof: bool = False
@@ -124,16 +134,16 @@ class ConfirmedAction:
 
 def confirmed_action(
     *, permission: str, description: str, done: str, **options: Any
-) -> Callable[[Callable[..., bool | str]], ConfirmedAction]:
+) -> Callable[[Callable[..., bool | str | PartlyDone]], ConfirmedAction]:
     """Make a ConfirmedAction of a method `(self, request, rows, form_data)`.
 
     The method gets the rows of one target and what the form has; it calls one service, and returns whether that
-    changed anything, or in a word what came of it. The staff read a DomainError of one target, and the other targets
-    go on. `permission` is "app.codename", `done` the word for what came of it. The options are fields of
+    changed anything, or in a word what came of it, or PartlyDone. The staff read a DomainError of one target, and the
+    other targets go on. `permission` is "app.codename", `done` the word for what came of it. The options are fields of
     ConfirmedAction; `effect` says what the action does.
     """
 
-    def decorate(perform: Callable[..., bool | str]) -> ConfirmedAction:
+    def decorate(perform: Callable[..., bool | str | PartlyDone]) -> ConfirmedAction:
         return ConfirmedAction(
             name=perform.__name__,
             perform=perform,
@@ -282,30 +292,56 @@ class ConfirmedActionsAdmin(BoundedAdmin):
     def _perform(
         self, request: HttpRequest, action: ConfirmedAction, rows: list[Any], form_data: dict[str, Any]
     ) -> None:
-        """Do it, target by target, each in a transaction of its own; the messages say what came of it."""
+        """Do it, call by call, each in a transaction of its own; the messages say what came of it.
+
+        Targets that go together are tried one by one where a row among them is busy: the others are done all the same.
+        """
         changed: Counter[str] = Counter()
         refused: dict[str, list[str]] = defaultdict(list)
-        for target in action.targets(rows):
+        calls = deque(_calls(action, rows))
+        while calls:
+            targets = calls.popleft()
+            labels = {row.pk: target.label for target in targets for row in target.rows}
+            concerned = [row for target in targets for row in target.rows]
             try:
-                result = action.perform(self, request, target.rows, form_data)
+                result = action.perform(self, request, concerned, form_data)
             except DomainError as error:
-                refused[error.detail].append(target.label)
+                refused[error.detail] += [target.label for target in targets]
                 continue
             except OperationalError:
                 log.exception("The database did not carry out %s", action.name)
-                refused[BUSY].append(target.label)
+                if len(targets) > 1:
+                    calls.extend([target] for target in targets)
+                else:
+                    refused[BUSY].append(targets[0].label)
                 continue
-            word = action.done if result is True else result or NOTHING
-            changed[word] += len(target.rows)
-            if result:
-                for row in target.rows:
-                    self.log_change(request, row, ": ".join(filter(None, (word, form_data.get("reason")))))
+            word = result if isinstance(result, str) and result else action.done
+            done = concerned if result else []
+            if isinstance(result, PartlyDone):
+                done = result.changed
+                for number, why in result.refused.items():
+                    refused[why.detail].append(labels.pop(number))
+            changed[word] += len(done)
+            changed[NOTHING] += len(labels) - len(done)
+            for row in done:
+                self.log_change(request, row, ": ".join(filter(None, (word, form_data.get("reason")))))
         for detail, names in refused.items():
             more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
             messages.error(request, f"{', '.join(names[:MAX_LISTED])}{more}: {detail}")
-        for word, count in changed.items():
+        for word, count in (+changed).items():
             add_message = messages.warning if word == NOTHING else messages.success
             add_message(request, f"{word}: {count}.")
+
+
+def _calls(action: ConfirmedAction, rows: list[Any]) -> list[list[ActionTarget]]:
+    """The targets of an action, by the calls that they are for."""
+    targets = action.targets(rows)
+    if action.together is None:
+        return [[target] for target in targets]
+    calls: dict[Any, list[ActionTarget]] = defaultdict(list)
+    for target in targets:
+        calls[action.together(target.rows[0])].append(target)
+    return list(calls.values())
 
 
 def _applies(action: Any, row: Any, user: Any) -> bool:

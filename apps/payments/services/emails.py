@@ -30,6 +30,7 @@ from apps.payments.models import (
 from apps.vouchers import qr
 from apps.vouchers.models import Voucher
 from apps.vouchers.services import mail_pictures
+from apps.vouchers.services.owner_notices import described
 from apps.vouchers.states import Hold, VoucherStatus
 from apps.vouchers.voucher_pdf import Paper, vouchers_pdf
 
@@ -230,14 +231,9 @@ def _queue(
 
 def _voucher(voucher: Voucher, now: datetime, *, has_qr: bool) -> dict[str, Any]:
     """What a receipt says of a voucher as it is now."""
-    status = voucher.status_at(now)
     return {
+        **described(voucher, now),
         "code": voucher.shown_code,
         "qr": mail_pictures.qr_id(voucher) if has_qr else "",
-        "status": status,
-        "reason": voucher.inactive_reason,
-        "usable": status == VoucherStatus.ACTIVE,
-        "expiry_date": voucher.expiry_date,
-        "uses_remaining": voucher.uses_remaining,
-        "total_uses": voucher.total_uses,
+        "usable": voucher.status_at(now) == VoucherStatus.ACTIVE,
     }

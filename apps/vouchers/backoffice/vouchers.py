@@ -21,6 +21,7 @@ from apps.core.backoffice.attention import AttentionFilter
 from apps.core.backoffice.confirmed_actions import (
     ActionTarget,
     ConfirmedActionsAdmin,
+    PartlyDone,
     ReasonForm,
     confirmed_action,
 )
@@ -152,6 +153,11 @@ def named(vouchers: Iterable[Voucher]) -> list[ActionTarget]:
     return [ActionTarget([each], f"{each}, {each.voucher_type}, {each.user}") for each in vouchers]
 
 
+def owner_of(voucher: Voucher) -> int:
+    """Whose it is: what staff do to several vouchers of a person is one act, with one mail."""
+    return voucher.user_id
+
+
 def is_not_void(voucher: Voucher, user: User) -> bool:
     """Whether a voucher may work again some day."""
     return not voucher.held_for & VOID
@@ -211,41 +217,45 @@ class VoucherAdmin(
         permission="vouchers.extend_voucher",
         description="Extend",
         done="Extended",
+        effect="The owner gets a mail.",
         form=ExtendForm,
         targets=named,
+        together=owner_of,
         applies=is_not_void,
         icon="event",
     )
-    def extend(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
-        [voucher] = rows
-        services.extend_voucher(voucher_id=voucher.pk, actor=current_user(request), **form_data)
-        return True
+    def extend(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> PartlyDone:
+        voucher_ids = [voucher.pk for voucher in rows]
+        return PartlyDone(*services.extend_vouchers(voucher_ids, actor=current_user(request), **form_data))
 
     @confirmed_action(
         permission="vouchers.suspend_voucher",
         description="Suspend",
         done="Suspended",
-        effect="What is suspended can't be redeemed until staff release it.",
+        effect="What is suspended can't be redeemed until staff release it. The owner gets a mail.",
         targets=named,
+        together=owner_of,
         applies=lambda voucher, user: is_not_void(voucher, user) and Hold.SUSPENDED not in voucher.held_for,
         icon="pause_circle",
     )
-    def suspend(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
-        [voucher] = rows
-        return bool(services.suspend_vouchers([voucher.pk], actor=current_user(request), **form_data))
+    def suspend(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> PartlyDone:
+        voucher_ids = [voucher.pk for voucher in rows]
+        return PartlyDone(services.suspend_vouchers(voucher_ids, actor=current_user(request), **form_data))
 
     @confirmed_action(
         permission="vouchers.suspend_voucher",
         description="Release",
         done="Released",
-        effect="Ends what staff suspended. Other holds stay: those of refunds, disputes and withdrawn services.",
+        effect="Ends what staff suspended. Other holds stay: those of refunds, disputes and withdrawn services. The"
+        " owner gets a mail.",
         targets=named,
+        together=owner_of,
         applies=lambda voucher, user: Hold.SUSPENDED in voucher.held_for,
         icon="play_circle",
     )
-    def release(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
-        [voucher] = rows
-        return bool(services.release_vouchers([voucher.pk], actor=current_user(request), **form_data))
+    def release(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> PartlyDone:
+        voucher_ids = [voucher.pk for voucher in rows]
+        return PartlyDone(services.release_vouchers(voucher_ids, actor=current_user(request), **form_data))
 
     @confirmed_action(
         permission="vouchers.reissue_voucher",
@@ -272,15 +282,17 @@ class VoucherAdmin(
         permission="vouchers.void_voucher",
         description="Void",
         done="Voided",
-        effect="For good: nobody can make what is void work again. It gives no money back.",
+        effect="For good: nobody can make what is void work again. It gives no money back. The owner"
+        " gets a mail.",
         targets=named,
+        together=owner_of,
         applies=lambda voucher, user: Hold.VOIDED not in voucher.held_for,
         variant=ActionVariant.DANGER,
         icon="block",
     )
-    def void(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> bool:
-        [voucher] = rows
-        return bool(services.void_vouchers([voucher.pk], actor=current_user(request), **form_data))
+    def void(self, request: HttpRequest, rows: list[Voucher], form_data: dict[str, Any]) -> PartlyDone:
+        voucher_ids = [voucher.pk for voucher in rows]
+        return PartlyDone(services.void_vouchers(voucher_ids, actor=current_user(request), **form_data))
 
     def voucher_id_of(self, row: Any) -> int:
         return int(row.pk)

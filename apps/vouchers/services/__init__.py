@@ -2,7 +2,7 @@
 
 from .account_closure import record_closing
 from .expiry_reminders import send_expiry_reminders
-from .extension import extend_voucher
+from .extension import extend_voucher, extend_vouchers
 from .holds import (
     change_holds,
     lock_vouchers,
@@ -27,6 +27,7 @@ __all__ = [
     "erase_details",
     "expiry_of",
     "extend_voucher",
+    "extend_vouchers",
     "issue_vouchers",
     "lock_vouchers",
     "record_closing",

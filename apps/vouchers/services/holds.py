@@ -15,6 +15,8 @@ from apps.users.models import User
 from apps.vouchers.models import Voucher, VoucherEvent
 from apps.vouchers.states import Hold, VoucherEventKind
 
+from .owner_notices import StaffAct, tell_owners
+
 EVENT_OF: Final = {
     Hold.VOIDED: VoucherEventKind.VOIDED,
     Hold.REFUNDED: VoucherEventKind.VOIDED,
@@ -36,37 +38,53 @@ def lock_vouchers(voucher_ids: Iterable[int]) -> list[Voucher]:
     return list(rows.order_by("pk"))
 
 
-@transaction.atomic
-def suspend_vouchers(voucher_ids: Iterable[int], *, actor: User, reason: str) -> int:
-    """Keep these vouchers from being redeemed until staff release them; how many changed."""
-    return change_holds(
-        lock_vouchers(voucher_ids),
+def suspend_vouchers(voucher_ids: Iterable[int], *, actor: User, reason: str) -> list[Voucher]:
+    """Keep these vouchers from being redeemed until staff release them, and mail their owners; those that changed."""
+    return _change_by_staff(
+        voucher_ids,
         lambda voucher: voucher.held_for | {Hold.SUSPENDED},
-        reason=reason,
+        StaffAct.SUSPENDED,
         actor=actor,
+        reason=reason,
     )
 
 
-@transaction.atomic
-def release_vouchers(voucher_ids: Iterable[int], *, actor: User, reason: str) -> int:
-    """End what staff did with `suspend_vouchers`, and no other hold; how many changed."""
-    return change_holds(
-        lock_vouchers(voucher_ids),
+def release_vouchers(voucher_ids: Iterable[int], *, actor: User, reason: str) -> list[Voucher]:
+    """End what staff did with `suspend_vouchers`, and no other hold, and mail the owners; those that changed."""
+    return _change_by_staff(
+        voucher_ids,
         lambda voucher: voucher.held_for - {Hold.SUSPENDED},
-        reason=reason,
+        StaffAct.RELEASED,
         actor=actor,
+        reason=reason,
+    )
+
+
+def void_vouchers(voucher_ids: Iterable[int], *, actor: User, reason: str) -> list[Voucher]:
+    """End these vouchers for good, and mail their owners; those that changed."""
+    return _change_by_staff(
+        voucher_ids,
+        lambda voucher: voucher.held_for | {Hold.VOIDED},
+        StaffAct.VOIDED,
+        actor=actor,
+        reason=reason,
     )
 
 
 @transaction.atomic
-def void_vouchers(voucher_ids: Iterable[int], *, actor: User, reason: str) -> int:
-    """End these vouchers for good; how many changed."""
-    return change_holds(
-        lock_vouchers(voucher_ids),
-        lambda voucher: voucher.held_for | {Hold.VOIDED},
-        reason=reason,
-        actor=actor,
-    )
+def _change_by_staff(
+    voucher_ids: Iterable[int],
+    new_holds: Callable[[Voucher], frozenset[Hold]],
+    act: StaffAct,
+    *,
+    actor: User,
+    reason: str,
+) -> list[Voucher]:
+    """Change the holds in one act of staff, and tell the owners; the vouchers that changed."""
+    vouchers = [each for each in lock_vouchers(voucher_ids) if new_holds(each) != each.held_for]
+    change_holds(vouchers, new_holds, reason=reason, actor=actor)
+    tell_owners(act, vouchers, reason=reason)
+    return vouchers
 
 
 def change_holds(

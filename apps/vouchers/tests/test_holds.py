@@ -19,7 +19,7 @@ class ReleaseTests(ApiTestCase):
     def release(self, *holds):
         """What still holds a voucher that was held for these reasons, once staff have released it."""
         self.voucher = make_voucher(owner=self.owner, **held(*holds))
-        self.changed = services.release_vouchers([self.voucher.pk], actor=self.staff, reason="found")
+        self.changed = len(services.release_vouchers([self.voucher.pk], actor=self.staff, reason="found"))
         self.voucher.refresh_from_db()
         return self.voucher.held_for
 
