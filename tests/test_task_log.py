@@ -108,16 +108,14 @@ class TaskLineTests(SimpleTestCase):
                 self.assertGreaterEqual(lines[-1]["ms"], 0)
 
     def test_a_message_has_the_id_of_the_request_and_of_nothing_else(self):
-        token = logs.request_id.set("abc")
-        try:
-            headers = {"id": "the-task"}
-            task_log.send_request_id(headers=headers)
-            self.assertEqual(headers, {"id": "the-task", "request_id": "abc"})
-        finally:
-            logs.request_id.reset(token)
-        headers = {"id": "the-task"}
-        task_log.send_request_id(headers=headers)
-        self.assertEqual(headers, {"id": "the-task"})
+        for identifier, sent in (("abc", {"request_id": "abc"}), ("-", {})):
+            token = logs.request_id.set(identifier)
+            try:
+                headers = {"id": "the-task"}
+                task_log.send_request_id(headers=headers)
+                self.assertEqual(headers, {"id": "the-task"} | sent)
+            finally:
+                logs.request_id.reset(token)
 
 
 @tag("slow", "any-database")
