@@ -34,7 +34,8 @@ CHUNK: Final = 20_000  # rows of a COPY
 
 # The columns that are written; the database has a default for any other.
 COLUMNS: Final = {
-    "users_user": "id password is_superuser email first_name last_name is_active is_staff date_joined",
+    "users_user": "id password is_superuser email first_name last_name is_active is_staff date_joined"
+    " email_confirmed_at",
     "users_userprofile": "id user_id phone_number address profile_picture",
     "vouchers_vouchertype": "id name description price currency service_type is_active validity_days max_uses",
     "payments_transaction": "id type_name reference user_id voucher_type_id quantity unit_price amount currency"
@@ -243,7 +244,8 @@ class _Loader:
         flags = ("f", "tf")[is_staff]
         person = self._add(
             "users_user",
-            f"{password}\t{flags[0]}\t{email}\tBea\tBench\tt\t{flags[0]}\t{self.days[0]} 00:00:00+00",
+            f"{password}\t{flags[0]}\t{email}\tBea\tBench\tt\t{flags[0]}\t{self.days[0]} 00:00:00+00"
+            f"\t{self.days[0]} 00:00:00+00",
         )
         self._add("users_userprofile", f"{person}\t\t\t")
         return person

@@ -55,7 +55,10 @@ def fill(of_one: int, rows: int) -> dict[str, Any]:
     from apps.vouchers.tests.factories import held, sold_voucher
 
     now = timezone.now()
-    few, many, staff = (User.objects.create_user(f"{name}@example.org") for name in ("few", "many", "staff"))
+    few, many, staff = (
+        User.objects.create_user(f"{name}@example.org", email_confirmed_at=now)
+        for name in ("few", "many", "staff")
+    )
     User.objects.filter(pk=staff.pk).update(is_staff=True, is_superuser=True)
     others = User.objects.bulk_create(
         User(email=f"user{number}@example.org") for number in range(rows // 100)

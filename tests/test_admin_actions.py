@@ -22,7 +22,7 @@ from apps.core.models import BulkOperation, DataExport
 from apps.payments.models import Refund, RefundedVoucher, RefundStatus
 from apps.payments.tests.money import PaidTestCase
 from apps.users.models import User
-from apps.users.tests.factories import make_staff, make_user
+from apps.users.tests.factories import make_staff, make_unconfirmed, make_user
 from apps.vouchers import services as voucher_services
 from apps.vouchers.models import (
     BatchExport,
@@ -90,6 +90,7 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
         )
         batch: Any = make_batch_vouchers(owner=self.customer, quantity=2)[0].batch
         code_request = code_exports.request_code_export(batch=batch, actor=self.staff, reason="x")
+        unconfirmed: Any = make_unconfirmed()
         unsold, group = make_type(), Group.objects.create(name="Desk")
         authentication.open_session(user=self.customer)
         session = Session.objects.latest("created_at")
@@ -182,6 +183,10 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
                 Session.objects.filter(pk=session.pk, ended_at__isnull=False).exists),
             Row("users.User", "send_password_reset", "users.change_user", self.customer,
                 Email.objects.filter(to=self.customer.email).exists),
+            Row("users.User", "send_confirmation", "users.change_user", unconfirmed,
+                Email.objects.filter(to=unconfirmed.email).exists),
+            Row("users.User", "confirm_address", "users.change_user", unconfirmed,
+                User.objects.filter(pk=unconfirmed.pk, email_confirmed_at__isnull=False).exists),
             Row("authentication.Session", "end", "authentication.change_session", session,
                 Session.objects.filter(pk=session.pk, ended_at__isnull=False).exists),
             Row("post_office.Email", "send_again", "post_office.change_email", mail,

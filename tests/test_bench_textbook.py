@@ -21,8 +21,9 @@ from tests.support.cases import ApiTestCase
 from tests.support.server import Server, database_url
 from tests.support.stripe import StripeTestCase, local_stripe
 
-# What the twin leaves out: it knows no devices, counts no refusals, and issues no receipts.
+# What the twin leaves out: it knows no devices, confirms no address, counts no refusals, and issues no receipts.
 LEFT_OUT = {
+    "/api/auth/login/ user email_confirmed",
     "/api/auth/login/ device_token",
     "/api/analytics/dashboard/ refusals",
     "/api/payments/history/ results [] receipt_number",

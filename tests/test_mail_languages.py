@@ -18,7 +18,9 @@ from apps.core.languages import Language
 from apps.payments import services as payments
 from apps.payments.models import Transaction
 from apps.payments.tests.money import PaidTestCase
-from apps.users.models import User
+from apps.users import email_changes, email_confirmation, email_links
+from apps.users.models import EmailChange, User
+from apps.users.tests.factories import make_user
 from apps.vouchers import services as vouchers
 from apps.vouchers.models import Voucher
 from tests.support.cases import ApiTestCase
@@ -197,6 +199,23 @@ class WrittenTests(PaidTestCase, ApiTestCase):
         self.assertEqual(
             subjects, ["Votre bon a un nouveau code", "Choisir un nouveau mot de passe", "Votre bon expire"]
         )
+
+    def test_mails_about_the_address_are_in_french_too(self):
+        User.objects.filter(pk=self.customer.pk).update(email_confirmed_at=None)
+        self.buy(1)
+        vouchers.reissue_voucher(voucher_id=Voucher.objects.get().pk, actor=self.staff, reason="Lost")
+        make_user(email="taken@example.com", language=Language.FR)
+        customer = User.objects.get(pk=self.customer.pk)
+        email_confirmation.send_link(customer)
+        email_changes.request_email_change(user=customer, new_email="taken@example.com")
+        email_changes.request_email_change(user=customer, new_email="ama@example.com")
+        change = EmailChange.objects.get()
+        link = email_links.change_url(change.pk)
+        email_changes.confirm_email_change(token=link.partition("#token=")[2])
+        emails = list(Email.objects.order_by("id"))
+        self.assertEqual(len({email.subject for email in emails}), 10)
+        for email in emails:
+            self.assertFrench(email)
 
     def test_a_mail_is_in_the_language_of_when_it_was_written(self):
         self.buy(1)

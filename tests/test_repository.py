@@ -49,12 +49,13 @@ IGNORED = [
 
 # The addresses that clients know; one that is added to the API is added here.
 ROUTES = """
-    / /redeem /reset-password /unsubscribe /api/
+    / /redeem /reset-password /unsubscribe /confirm-email /change-email /cancel-email-change /api/
     /mail/ /mail/1/ /mail/1/attachment/1/ /metrics
     /admin/ /api/health/ /api/health/ready/ /api/test/ /api/schema/ /api/docs/
     /api/auth/register/ /api/auth/login/ /api/auth/token/refresh/ /api/auth/refresh/ /api/auth/token/verify/
     /api/auth/logout/ /api/auth/profile/ /api/auth/password-reset/ /api/auth/password-reset-confirm/
-    /api/auth/second-factor/
+    /api/auth/second-factor/ /api/auth/confirm-email/ /api/auth/resend-confirmation/
+    /api/auth/change-email-confirm/ /api/auth/change-email-cancel/ /api/users/change-email/
     /api/users/profile/ /api/users/profile/update/ /api/users/change-password/ /api/users/export/
     /api/users/unsubscribe/
     /media/profile-pictures/0123456789abcdef0123456789abcdef.webp

@@ -40,6 +40,10 @@ CELERY_BEAT_SCHEDULE: Final[dict[str, dict[str, object]]] = {
         "task": "payments.remove_old_events",
         "schedule": crontab(hour=3, minute=30),
     },
+    "remove expired changes of address": {
+        "task": "authentication.remove_expired_email_changes",
+        "schedule": crontab(hour=3, minute=45),
+    },
     "remove old sessions": {
         "task": "authentication.remove_old_sessions",
         "schedule": crontab(hour=3, minute=40),

@@ -178,6 +178,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "apps.users.passwords.MaximumLengthValidator"},
 ]
 PASSWORD_RESET_TIMEOUT = 3600  # seconds
+EMAIL_CONFIRMATION_TIMEOUT = 86400  # seconds
 KEEP_ENDED_SESSIONS = timedelta(days=30)
 LOGIN_REDIRECT_URL = "/admin/"
 STAFF_SECOND_FACTOR = read("STAFF_SECOND_FACTOR", not DEBUG, cast=bool)

@@ -6,6 +6,7 @@ from django.urls import include, path, re_path
 
 from apps.analytics.backoffice.daily_figures_export import export_daily_figures
 from apps.analytics.backoffice.revenue_page import revenue_page
+from apps.authentication import email_views
 from apps.authentication import views as authentication
 from apps.core import mail_pages, metrics_page
 from apps.core import views as core
@@ -26,6 +27,7 @@ urlpatterns = [
     # The addresses are among the users, the use cases are about sessions: the URL space is not the code's.
     path("api/users/profile/", authentication.Account.as_view(), name="profile"),
     path("api/users/change-password/", authentication.ChangePassword.as_view(), name="change-password"),
+    path("api/users/change-email/", email_views.ChangeEmail.as_view(), name="change-email"),
     path("api/users/", include("apps.users.urls")),
     # Among the vouchers, but a payment.
     path("api/vouchers/purchase/", payments.Purchase.as_view(), name="purchase"),

@@ -9,7 +9,7 @@ class AuthenticationConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.core.backoffice import second_factor
-        from apps.users import personal_data
+        from apps.users import email_changes, personal_data
         from apps.users.admin import UserAdmin
 
         from . import admin, authentication, selectors, services, signals  # noqa: F401
@@ -23,6 +23,7 @@ class AuthenticationConfig(AppConfig):
         UserAdmin.register_action("send_password_reset", admin.send_password_reset)
         UserAdmin.register_part(admin.SESSIONS)
 
+        email_changes.register(lambda user: services.revoke_all_sessions(user=user))
         personal_data.register(
             "sessions",
             export=selectors.sessions_of,

@@ -39,6 +39,26 @@ def resets(request: HasMeta, email: str = "") -> tuple[Counter, ...]:
     return *network, Counter("LIMIT_PASSWORD_RESET_PER_ACCOUNT", User.objects.normalize_email(email))
 
 
+def confirmation_mails(request: HasMeta, email: str) -> tuple[Counter, ...]:
+    """For a mail to `email` with a link by which that address is confirmed."""
+    return _mails(request, f"confirmation {User.objects.normalize_email(email)}")
+
+
+def email_changes(request: HasMeta, user: User, new_email: str) -> tuple[Counter, ...]:
+    """For a mail to `new_email` with a link by which the user gets that address, and a note to the old one."""
+    new_email = User.objects.normalize_email(new_email)
+    return (
+        *_mails(request, f"email change {user.pk}"),
+        Counter("LIMIT_PASSWORD_RESET_PER_ACCOUNT", f"email change to {new_email}"),
+    )
+
+
+def _mails(request: HasMeta, key: str) -> tuple[Counter, ...]:
+    """The counters of a mail with a link: by network, and by a key over all networks."""
+    network = per_network("LIMIT_PASSWORD_RESET_PER_NETWORK", request)
+    return *network, Counter("LIMIT_PASSWORD_RESET_PER_ACCOUNT", key)
+
+
 def second_factor_attempts(user: User) -> tuple[Counter, ...]:
     """For an attempt at a code or passkey of a person, whose password whoever makes it knows.
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.core.api.fields import UTCDateTimeField
 from apps.users import passwords
 from apps.users.serializers import (
     EmailAddressField,
@@ -106,6 +107,24 @@ class PasswordResetConfirmInput(serializers.Serializer[Any]):
         return attrs
 
 
+class ResendConfirmationInput(serializers.Serializer[Any]):
+    email = EmailAddressField()
+
+
+class ChangeEmailInput(serializers.Serializer[Any]):
+    new_email = EmailAddressField()
+    password = PasswordField()
+
+
+class EmailLinkInput(serializers.Serializer[Any]):
+    token = serializers.CharField(max_length=200, help_text="From the link.")
+
+
+class EmailChangeOutput(serializers.Serializer[Any]):
+    new_email = serializers.EmailField(allow_null=True, help_text="Null where no change waits.")
+    expires_at = UTCDateTimeField(allow_null=True)
+
+
 class MessageOutput(serializers.Serializer[Any]):
     message = serializers.CharField()
 
@@ -117,6 +136,14 @@ class TokensOutput(serializers.Serializer[Any]):
 
 class PasswordChangedOutput(TokensOutput):
     message = serializers.CharField()
+
+
+class EmailChangedOutput(serializers.Serializer[Any]):
+    message = serializers.CharField()
+    access = serializers.CharField(
+        required=False, help_text="Where the request was signed in to this account by a token."
+    )
+    refresh = serializers.CharField(required=False, help_text="As `access`.")
 
 
 class SignedInOutput(TokensOutput):

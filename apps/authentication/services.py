@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from apps.core.languages import Language
 from apps.core.prepared_queries import PreparedUpdate
+from apps.users import email_confirmation
 from apps.users import selectors as users_selectors
 from apps.users import services as users
 from apps.users.errors import InvalidFields
@@ -46,7 +47,7 @@ def register(
     phone_number: str = "",
     language: str = Language.EN,
 ) -> SignedIn:
-    """A new account, signed in, whose person is written to in `language`.
+    """A new account, signed in, whose person is written to in `language`; a link to confirm its address is mailed.
 
     Raises InvalidFields: `email` taken, `password` too weak.
     """
@@ -59,6 +60,7 @@ def register(
             phone_number=phone_number,
             language=language,
         )
+        email_confirmation.send_link(user)
         return SignedIn(user, open_session(user=user))
 
 
@@ -175,7 +177,8 @@ def request_password_reset(*, email: str) -> None:
 def reset_password(*, uid: str, token: str, password: str) -> None:
     """Give the user whom the link names a new password: every session ends, and so does the link.
 
-    Raises ResetLinkInvalid, and InvalidFields (`password`) if it breaks a rule; the link then stays good.
+    It proves the address, too. Raises ResetLinkInvalid, and InvalidFields (`password`) if it breaks a rule; the link
+    then stays good.
     Of several uses of a link at the same instant one wins.
     """
     user = password_reset_links.user_of(uid, token)
@@ -185,6 +188,7 @@ def reset_password(*, uid: str, token: str, password: str) -> None:
         if not users.reset_password(user=user, new_password=password):
             raise ResetLinkInvalid
         revoke_all_sessions(user=user)
+        email_confirmation.confirm(user=user)  # the link was mailed there
 
 
 def revoke_session(*, user: User, sid: uuid.UUID) -> None:

@@ -60,7 +60,7 @@ class Register(PublicView):
         answers={201: SignedInOutput},
     )
     def post(self, request: Request) -> Response:
-        form_data = _form_data(RegisterInput, request)
+        form_data = form_data_of(RegisterInput, request)
         use_cookies = form_data.pop("use_cookies")
         form_data.setdefault("language", negotiate(request.headers.get("Accept-Language", "")))
         with (
@@ -80,7 +80,7 @@ class Login(PublicView):
         errors=(InvalidCredentials,),
     )
     def post(self, request: Request) -> Response:
-        form_data = _form_data(LoginInput, request)
+        form_data = form_data_of(LoginInput, request)
         use_cookies = form_data.pop("use_cookies")
         device = devices.device_of(request._request, form_data["email"], form_data.pop("device_token"))
         with count_failures(
@@ -106,7 +106,7 @@ class Refresh(PublicView):
 
     @staticmethod
     def _exchange(request: Request, exchange: Callable[..., TokenPair]) -> Response:
-        refresh = _form_data(RefreshInput, request)["refresh"]
+        refresh = form_data_of(RefreshInput, request)["refresh"]
         by_cookie = not refresh
         if by_cookie:
             refresh = cookies.REFRESH.read(request)
@@ -116,7 +116,7 @@ class Refresh(PublicView):
         with rate_limits.invalid_tokens(request, refresh):
             claims = tokens.read_refresh(refresh)
             hit(rate_limits.refreshes(claims))
-            return _hand_over({}, exchange(claims), by_cookie)
+            return hand_over({}, exchange(claims), by_cookie)
 
 
 class RenewAccess(Refresh):
@@ -142,7 +142,7 @@ class Verify(PublicView):
         errors=(TokenInvalid,),
     )
     def post(self, request: Request) -> Response:
-        token = _form_data(VerifyInput, request)["token"]
+        token = form_data_of(VerifyInput, request)["token"]
         with rate_limits.invalid_tokens(request, token):
             selectors.check_token(token)
         return Response({"message": "The token is valid."})
@@ -164,7 +164,7 @@ class Logout(APIView):
         errors=(TokenInvalid, CsrfFailed),
     )
     def post(self, request: Request) -> Response:
-        form_data = _form_data(LogoutInput, request)
+        form_data = form_data_of(LogoutInput, request)
         user: Any = request.user
         auth: Any = request.auth
         if auth is None:
@@ -191,12 +191,12 @@ class ChangePassword(APIView):
         errors=(TokenInvalid, CsrfFailed),
     )
     def post(self, request: Request) -> Response:
-        form_data = _form_data(ChangePasswordInput, request)
+        form_data = form_data_of(ChangePasswordInput, request)
         user: Any = request.user
         auth: Any = request.auth
         with count_failures(WrongPassword, of=password_attempts(request, user.email, device=str(auth.sid))):
             tokens = services.change_password(user=user, **form_data)
-        return _hand_over({"message": "Your password is changed."}, tokens, auth.by_cookie)
+        return hand_over({"message": "Your password is changed."}, tokens, auth.by_cookie)
 
 
 class SecondFactor(APIView):
@@ -209,7 +209,7 @@ class SecondFactor(APIView):
         errors=(SecondFactorCodeInvalid, SecondFactorNotEnrolled, CsrfFailed),
     )
     def post(self, request: Request) -> Response:
-        form_data = _form_data(SecondFactorInput, request)
+        form_data = form_data_of(SecondFactorInput, request)
         user: Any = request.user
         auth: Any = request.auth
         with count_failures(SecondFactorCodeInvalid, of=rate_limits.second_factor_attempts(user)):
@@ -225,7 +225,7 @@ class RequestPasswordReset(PublicView):
         answers={202: MessageOutput},
     )
     def post(self, request: Request) -> Response:
-        email = _form_data(PasswordResetInput, request)["email"]
+        email = form_data_of(PasswordResetInput, request)["email"]
         hit(*rate_limits.resets(request, email))
         services.request_password_reset(email=email)
         return Response({"message": "If there is an account, a link is on its way to it."}, status=202)
@@ -240,7 +240,7 @@ class ResetPassword(PublicView):
         errors=(ResetLinkInvalid,),
     )
     def post(self, request: Request) -> Response:
-        form_data = _form_data(PasswordResetConfirmInput, request)
+        form_data = form_data_of(PasswordResetConfirmInput, request)
         hit(*rate_limits.resets(request))
         services.reset_password(**form_data)
         return Response({"message": "Your password is changed. You can sign in with it."})
@@ -258,7 +258,7 @@ class Account(users.Profile):
         errors=(TokenInvalid, CsrfFailed, SuperuserAccount),
     )
     def delete(self, request: Request) -> Response:
-        form_data = _form_data(CloseAccountInput, request)
+        form_data = form_data_of(CloseAccountInput, request)
         user: Any = request.user
         auth: Any = request.auth
         with count_failures(WrongPassword, of=password_attempts(request, user.email, device=str(auth.sid))):
@@ -322,7 +322,7 @@ def change_password_in_admin(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-def _form_data(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+def form_data_of(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
     """The validated body."""
     read = serializer(data=request.data)
     read.is_valid(raise_exception=True)
@@ -336,14 +336,14 @@ def _welcome(
     body = {"user": UserOutput(signed_in.user, context={"request": request}).data, "message": message}
     if not use_cookies:
         body["device_token"] = devices.proof_for(signed_in.user.email)
-        return _hand_over(body, signed_in.tokens, use_cookies, status)
+        return hand_over(body, signed_in.tokens, use_cookies, status)
     rotate_token(request._request)
-    response = _hand_over(body, signed_in.tokens, use_cookies, status)
+    response = hand_over(body, signed_in.tokens, use_cookies, status)
     devices.remember(response, request._request, signed_in.user.email)
     return response
 
 
-def _hand_over(body: dict[str, Any], tokens: TokenPair, by_cookie: bool, status: int = 200) -> Response:
+def hand_over(body: dict[str, Any], tokens: TokenPair, by_cookie: bool, status: int = 200) -> Response:
     """`body` with the tokens in it, or with the tokens in cookies."""
     if by_cookie:
         response = Response(body, status=status)

@@ -18,7 +18,7 @@ class PaymentsConfig(AppConfig):
     def ready(self) -> None:
         from apps.core import mail, metrics
         from apps.core.api.fields import in_lists
-        from apps.users import personal_data
+        from apps.users import personal_data, withheld_mails
         from apps.vouchers import price_checks
 
         from . import (  # noqa: F401 - checks and signals register themselves
@@ -51,6 +51,7 @@ class PaymentsConfig(AppConfig):
         metrics.register(gauges.READER)
         extend_exported_vouchers()
         mail.register_attachments(services.RECEIPT, services.receipt_attachments)
+        withheld_mails.register(services.RECEIPT, services.mail_withheld_receipt)
         price_checks.register(lambda price, currency: gateway.check_price(price, 1, currency))
         personal_data.register(
             "transactions",

@@ -26,7 +26,7 @@ from apps.core.backoffice.search import MOST_HITS, Finder, Hit, register
 from apps.core.backoffice.second_factor import ask_fresh_proof
 from apps.core.languages import Language
 
-from . import services
+from . import email_changes, email_confirmation, services
 from .current_user import current_user
 from .models import User, UserProfile
 from .permissions import MANAGE_STAFF, accounts_with_more_rights, grantable_groups
@@ -53,12 +53,12 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin, BoundedAdmin):  # type: ignore
     list_filter = ("is_active", "is_staff", "groups", ("date_joined", DayRangeFilter))
     search_fields = ("email", "first_name", "last_name")
     ordering = ("-date_joined", "-id")
-    actions: tuple[str, ...] = ("deactivate",)
-    readonly_fields = ("last_login", "date_joined")
+    actions: tuple[str, ...] = ("deactivate", "send_confirmation", "confirm_address")
+    readonly_fields = ("email_confirmed_at", "last_login", "date_joined")
     fieldsets = (
         (None, {"fields": ("email", "password", "first_name", "last_name", "language")}),
         ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("History", {"fields": ("last_login", "date_joined")}),
+        ("History", {"fields": ("email_confirmed_at", "last_login", "date_joined")}),
     )
     add_fieldsets = (
         (
@@ -184,15 +184,30 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin, BoundedAdmin):  # type: ignore
         return not set(PROVED).isdisjoint(form.changed_data)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Mail to an address that is theirs no more goes with it: it holds links to this account."""
-        if change:
-            stored = User.objects.select_for_update(no_key=True).get(pk=obj.pk)
-            if stored.is_closed:  # since this request began: all fields are written, also what was erased
-                raise PermissionDenied
-            if "email" in form.changed_data:
-                mail.erase_address(stored.email)
+        """A new address is to be confirmed, and the old one gets a note.
+
+        Mail to an address that is theirs no more goes with it: it holds links to this account.
+        """
         obj.language = obj.language or Language.EN
+        if not change:
+            super().save_model(request, obj, form, change)
+            email_confirmation.send_link(obj)
+            return
+        stored = User.objects.select_for_update().get(pk=obj.pk)
+        if stored.is_closed:  # since this request began: all fields are written, also what was erased
+            raise PermissionDenied
+        changes_email = "email" in form.changed_data
+        # Of what is written, this may be newer than what the form was filled from.
+        obj.sessions_epoch = stored.sessions_epoch
+        obj.email_confirmed_at = None if changes_email else stored.email_confirmed_at
+        if not changes_email:
+            obj.email = stored.email
         super().save_model(request, obj, form, change)
+        if changes_email:
+            mail.erase_address(stored.email)
+            email_changes.queue_notice(obj, to=stored.email)
+            email_confirmation.send_link(obj)
+            email_changes.after_change(obj)
 
     @admin.action(description="Deactivate: every session ends at once", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -204,6 +219,31 @@ class UserAdmin(DjangoUserAdmin, ExtensibleAdmin, BoundedAdmin):  # type: ignore
             services.deactivate(user=user)
             self.log_change(request, user, "Deactivated.")
         messages.success(request, f"Deactivated: {len(others)}.")
+
+    @admin.action(description="Mail a link to confirm the address", permissions=["change"])
+    def send_confirmation(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        chosen = self._unconfirmed(request, queryset)
+        for user in chosen:
+            email_confirmation.send_link(user)
+            self.log_change(request, user, "Mailed a link to confirm the address.")
+        messages.success(request, f"On their way: {len(chosen)}.")
+
+    @admin.action(description="Mark the address as confirmed: codes are mailed there", permissions=["change"])
+    def confirm_address(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        confirmed = 0
+        for user in self._unconfirmed(request, queryset):
+            if email_confirmation.confirm(user=user):
+                self.log_change(request, user, "Marked the address as confirmed.")
+                confirmed += 1
+        messages.success(request, f"Confirmed: {confirmed}.")
+
+    def _unconfirmed(self, request: HttpRequest, queryset: QuerySet[User]) -> list[User]:
+        """Those of the chosen whose address is to be confirmed; says how many others there are."""
+        chosen = self.within_reach(request, queryset)
+        unconfirmed = [user for user in chosen if user.is_active and not user.email_confirmed]
+        if left_out := len(chosen) - len(unconfirmed):
+            messages.warning(request, f"Confirmed before, or deactivated: {left_out}.")
+        return unconfirmed
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False

@@ -31,6 +31,39 @@ class UnsubscribeLinkInvalid(InvalidError):
     detail = "This is not a link of ours. Reminders can be turned off in the profile, too."
 
 
+class ConfirmationLinkInvalid(InvalidError):
+    """The same for a link that is malformed, forged or too old, and for an account with another address by now."""
+
+    code = "confirmation_link_invalid"
+    detail = "This link is not valid any more. Please ask for a new one."
+
+
+class EmailAlreadyConfirmed(ConflictError):
+    code = "email_already_confirmed"
+    detail = "This address is confirmed already: there is nothing left to do."
+
+
+class EmailChangeLinkInvalid(InvalidError):
+    """The same for a link that is malformed, forged or too old, and for a change that was made or stopped."""
+
+    code = "email_change_link_invalid"
+    detail = "This link is not valid any more: the change was made or stopped, or its time is over."
+
+
+class NewEmailTaken(ConflictError):
+    """Between asking for an address and following the link there, somebody else has got it."""
+
+    code = "email_taken"
+    detail = "Another account has this address by now."
+
+
+class StaffAddress(ConflictError):
+    """An address by which staff sign in; whoever gets its links for a new password has their rights."""
+
+    code = "staff_address"
+    detail = "The address of staff is changed in the admin, by a superuser."
+
+
 class SuperuserAccount(ConflictError):
     """The account of a superuser, who would lock everybody out of the admin by closing it."""
 

@@ -1,5 +1,6 @@
 """People who sign in by e-mail, and what they tell about themselves."""
 
+import uuid
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.conf import settings
@@ -54,8 +55,9 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """A new user who may do everything in the admin."""
-        return self.create_user(email, password, **{**fields, "is_staff": True, "is_superuser": True})
+        """A new user who may do everything in the admin; whoever may run the command knows the address."""
+        rights = {"is_staff": True, "is_superuser": True}
+        return self.create_user(email, password, **{"email_confirmed_at": timezone.now(), **fields, **rights})
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -63,6 +65,14 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     email = EmailAddressField(
         "e-mail", unique=True, error_messages={"unique": "There is an account with this e-mail address."}
+    )
+    # Null for a row that an older version inserts while it serves beside this one, too: nobody mailed it a link.
+    email_confirmed_at = models.DateTimeField(
+        "e-mail confirmed",
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When the owner proved that mail to the address reaches them. Until then no codes are mailed.",
     )
     first_name = models.CharField(max_length=150, blank=True)
     last_name = models.CharField(max_length=150, blank=True)
@@ -135,6 +145,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.is_staff and (self.second_factor_passed or not settings.STAFF_SECOND_FACTOR)
 
     @property
+    def email_confirmed(self) -> bool:
+        """Whether the owner proved that mail to the address reaches them."""
+        return self.email_confirmed_at is not None
+
+    @property
     def is_closed(self) -> bool:
         """Whether the account was closed, and what says whose it was erased (see services.close_account)."""
         return self.email.endswith(f"@{CLOSED_DOMAIN}")
@@ -154,6 +169,45 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_short_name(self) -> str:
         return self.first_name or self.email
+
+
+class EmailChange(models.Model):
+    """A new e-mail address that its owner asked for, and that counts once a link mailed there is followed.
+
+    A user has one at most. Links name it by `id`; when it is confirmed, canceled or replaced by another, its row goes,
+    and so each link works once. `auth_hash` is that of the user's sessions: a new password, however set, or the end of
+    all sessions leaves it without effect.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="email_change")
+    new_email = EmailAddressField()
+    auth_hash = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"Change of address of user {self.user_id}"
+
+
+class WithheldMail(models.Model):
+    """A mail with codes that waits until its owner confirms the address: what kind, and about which row.
+
+    It is written then, with the codes as they are then: the row has none.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="withheld_mails", db_index=False)
+    kind = models.CharField(max_length=40)
+    reference = models.PositiveBigIntegerField(help_text="The number of the row that it is about.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("user", "kind", "reference"), name="users_mail_withheld_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.reference} for user {self.user_id}"
 
 
 class UserProfile(models.Model):

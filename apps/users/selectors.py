@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth.models import Permission
 from django.db.models import Q, QuerySet
 
-from .models import User
+from .models import EmailChange, User, WithheldMail
 
 
 def is_taken(email: str) -> bool:
@@ -13,10 +13,20 @@ def is_taken(email: str) -> bool:
     return User.objects.filter(email=email).exists()
 
 
+def who_has(email: str) -> User | None:
+    """The user with this e-mail address, in whatever case it is written."""
+    return User.objects.filter(email=email).first()
+
+
 def who_may_reset(email: str) -> User | None:
     """The active user with this address whose password may be reset: one who has any."""
     user = User.objects.filter(email=email, is_active=True).first()
     return user if user and user.has_usable_password() else None
+
+
+def who_may_confirm(email: str) -> User | None:
+    """The active user with this address who has not confirmed it."""
+    return User.objects.filter(email=email, is_active=True, email_confirmed_at=None).first()
 
 
 def profile_of(user: User) -> dict[str, Any]:
@@ -26,6 +36,7 @@ def profile_of(user: User) -> dict[str, Any]:
     return {
         "id": account.pk,
         "email": account.email,
+        "email_confirmed_at": account.email_confirmed_at,
         "first_name": account.first_name,
         "last_name": account.last_name,
         "language": account.language,
@@ -38,6 +49,18 @@ def profile_of(user: User) -> dict[str, Any]:
         "date_joined": account.date_joined,
         "last_login": account.last_login,
     }
+
+
+def email_changes_of(user: User) -> list[dict[str, Any]]:
+    """The address that the user asked for and has not confirmed, for the export."""
+    rows = EmailChange.objects.filter(user=user)
+    return [dict(row) for row in rows.values("new_email", "created_at", "expires_at")]
+
+
+def withheld_mails_of(user: User) -> list[dict[str, Any]]:
+    """What waits until the user confirms the address, for the export."""
+    rows = WithheldMail.objects.filter(user=user).order_by("id")
+    return [dict(row) for row in rows.values("kind", "reference", "created_at")]
 
 
 def user_with_profile(user_id: int) -> User:

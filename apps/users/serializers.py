@@ -167,6 +167,9 @@ class ExportOutput(serializers.Serializer[Any]):
 class UserOutput(serializers.Serializer[User]):
     id = serializers.IntegerField()
     email = serializers.EmailField()
+    email_confirmed = serializers.BooleanField(
+        help_text="Whether a link that was mailed there was followed. Until then no codes are mailed."
+    )
     first_name = serializers.CharField()
     last_name = serializers.CharField()
     full_name = serializers.CharField()

@@ -26,7 +26,7 @@ from .errors import (
     UnsubscribeLinkInvalid,
     WrongPassword,
 )
-from .models import CLOSED_DOMAIN, User, UserProfile
+from .models import CLOSED_DOMAIN, EmailChange, User, UserProfile
 
 EMAIL_TAKEN = [("unique", "There is an account with this e-mail address.")]
 WRONG_PASSWORD = [("password_incorrect", "This is not your password.")]
@@ -104,6 +104,7 @@ def change_password(*, user: User, old_password: str, new_password: str) -> None
     user.set_password(new_password)
     if not User.objects.filter(pk=user.pk, password=known).update(password=user.password):
         raise WrongPassword(old_password=WRONG_PASSWORD)
+    EmailChange.objects.filter(user=user).delete()  # without effect now, as the password is another
 
 
 def reset_password(*, user: User, new_password: str) -> bool:
@@ -116,7 +117,10 @@ def reset_password(*, user: User, new_password: str) -> bool:
     known = user.password
     user.set_password(new_password)
     unchanged = User.objects.filter(pk=user.pk, password=known, is_active=True)
-    return bool(unchanged.update(password=user.password))
+    if not unchanged.update(password=user.password):
+        return False
+    EmailChange.objects.filter(user=user).delete()  # without effect now, as the password is another
+    return True
 
 
 def deactivate(*, user: User) -> None:

@@ -8,7 +8,7 @@ class VouchersConfig(AppConfig):
     def ready(self) -> None:
         from apps.core import mail
         from apps.core.api.fields import in_lists
-        from apps.users import personal_data
+        from apps.users import personal_data, withheld_mails
 
         from . import selectors, serializers, services
         from .backoffice.people import extend_person_screen
@@ -20,6 +20,7 @@ class VouchersConfig(AppConfig):
         register_search()
         register_batch_changes()
         mail.register_pictures(mail_pictures.QR, mail_pictures.draw_qr_codes)
+        withheld_mails.register(services.NEW_CODE, services.mail_withheld_code)
         personal_data.register(
             "vouchers",
             export=lambda user: in_lists(serializers.VoucherOutput, selectors.vouchers_of(user)),

@@ -99,7 +99,8 @@ class ShopTestCase(BrowserMixin, StripeTestCase, FastFlushTestCase, StaticLiveSe
     def click(self, words):
         """Click the button or link that says this, or is named so; those of the page go before those of the bar."""
         element = self.until(
-            "['dialog', 'main', 'nav'].flatMap((place) => [...document.querySelectorAll(`${place} :is(a, button)`)])"
+            "['dialog', 'main', 'aside', 'nav']"
+            ".flatMap((place) => [...document.querySelectorAll(`${place} :is(a, button)`)])"
             ".find((each) => each.checkVisibility() && (each.ariaLabel ?? each.innerText).trim() === arguments[0])",
             words,
         )
@@ -108,7 +109,9 @@ class ShopTestCase(BrowserMixin, StripeTestCase, FastFlushTestCase, StaticLiveSe
 
     def fill(self, **fields):
         for name, value in fields.items():
-            element = self.element(f":is(dialog[open], main) [name={name}]")
+            element = self.element(
+                f"dialog[open] [name={name}], body:not(:has(dialog[open])) main [name={name}]"
+            )
             if element.tag_name == "select":
                 from selenium.webdriver.support.ui import Select
 

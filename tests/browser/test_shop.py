@@ -17,7 +17,8 @@ PAGES = (
     " /vouchers?status=expired"
 ).split()
 PAGES_OF_VISITORS = (
-    "/ /sign-in /sign-up /forgot-password /reset-password#uid=x&token=y /unsubscribe#token=x".split()
+    "/ /sign-in /sign-up /forgot-password /reset-password#uid=x&token=y /unsubscribe#token=x /confirm-email#token=x"
+    " /change-email#token=x /cancel-email-change#token=x".split()
 )
 
 

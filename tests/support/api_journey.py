@@ -11,8 +11,8 @@ from django.utils import timezone
 from apps.authentication import password_reset_links
 from apps.authentication.tests.second_factor import code_of, give_app
 from apps.core import health
-from apps.users import unsubscribe_links
-from apps.users.models import User
+from apps.users import email_links, unsubscribe_links
+from apps.users.models import EmailChange, User
 from apps.users.tests.factories import make_other_customer, make_staff
 from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import make_type, make_voucher
@@ -21,6 +21,7 @@ from tests.support.cases import Client
 from .recording import Recorder
 
 EMAIL: Final = "ama.mensah@example.com"
+NEW_EMAIL: Final = "ama@mensah.example"
 PASSWORD: Final = "plums in the icebox"
 NEW_PASSWORD: Final = "wheelbarrow in the rain"
 PROFILE: Final = {
@@ -56,6 +57,7 @@ class Journey:
         for part in (
             self.look_around,
             self.register,
+            self.confirm_the_address,
             self.sign_in,
             self.change_profile,
             self.buy,
@@ -65,6 +67,7 @@ class Journey:
             self.look_at_figures,
             self.be_refused_anywhere,
             self.forget_the_password,
+            self.change_the_address,
             self.leave,
         ):
             part()
@@ -94,6 +97,19 @@ class Journey:
         self.use(self.send("POST", "auth/register/", body))
         self.send("POST", "auth/register/", body)  # the address is taken
         self.user = User.objects.get(email=EMAIL)
+
+    def confirm_the_address(self) -> None:
+        self.send("POST", "auth/resend-confirmation/", {"email": EMAIL})
+        self.send("POST", "auth/resend-confirmation/", {})
+        token = self.token_in(email_links.confirmation_url(self.user.pk, EMAIL))
+        self.send("POST", "auth/confirm-email/", {"token": token})
+        self.send("POST", "auth/confirm-email/", {"token": token})  # it works once
+        self.send("POST", "auth/confirm-email/", {"token": "nonsense"})
+        self.send("POST", "auth/confirm-email/", {})
+
+    @staticmethod
+    def token_in(link: str) -> str:
+        return link.partition("#token=")[2]
 
     def sign_in(self) -> None:
         body = {"email": EMAIL, "password": PASSWORD}
@@ -242,6 +258,30 @@ class Journey:
         self.send("POST", "auth/password-reset-confirm/", body)
         self.send("POST", "auth/password-reset-confirm/", body)  # it works once
         self.send("POST", "auth/password-reset-confirm/", {})
+
+    def change_the_address(self) -> None:
+        login = {"email": EMAIL, "password": PASSWORD}
+        self.use(self.ama.post("/api/auth/login/", login).json())
+        path, body = "users/change-email/", {"new_email": NEW_EMAIL, "password": PASSWORD}
+        self.send("POST", path, body)
+        self.send("POST", path, {**body, "password": "plums"})
+        self.send("GET", path)
+        stop = self.token_in(email_links.cancellation_url(EmailChange.objects.get().pk))
+        self.send("POST", "auth/change-email-cancel/", {"token": stop})
+        self.send("POST", "auth/change-email-cancel/", {"token": stop})  # it is over
+        self.send("POST", "auth/change-email-cancel/", {})
+        self.send("DELETE", path)
+        self.ama.post(f"/api/{path}", body)
+        token = self.token_in(email_links.change_url(EmailChange.objects.get().pk))
+        other = make_other_customer(email=NEW_EMAIL)
+        self.send("POST", "auth/change-email-confirm/", {"token": token})  # somebody else has it
+        other.delete()
+        self.use(self.send("POST", "auth/change-email-confirm/", {"token": token}))
+        self.send("POST", "auth/change-email-confirm/", {"token": token})
+        self.send("POST", "auth/change-email-confirm/", {})
+        User.objects.filter(pk=self.user.pk).update(is_staff=True)
+        self.send("POST", path, body)  # staff may not
+        User.objects.filter(pk=self.user.pk).update(email=EMAIL, is_staff=False)
 
     def leave(self) -> None:
         login = {"email": EMAIL, "password": PASSWORD}

@@ -1,6 +1,6 @@
 """Whether the books are in order: each rule that must always hold, checked over all rows as of one moment.
 
-Every rule is a few queries over whole tables. No voucher code is read.
+Every rule is a few queries over whole tables. No voucher code is given out.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,19 @@ from django.utils import timezone
 
 from apps.core.snapshots import snapshot
 
-from . import active_days, figures, holds, money, receipts, registrations, roll_up, timeliness, uses, vouchers
+from . import (
+    active_days,
+    addresses,
+    figures,
+    holds,
+    money,
+    receipts,
+    registrations,
+    roll_up,
+    timeliness,
+    uses,
+    vouchers,
+)
 from .rule import Finding, Rule
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -20,6 +32,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *uses.RULES,
     *money.RULES,
     *receipts.RULES,
+    *addresses.RULES,
     *holds.RULES,
     *timeliness.RULES,
     *figures.RULES,

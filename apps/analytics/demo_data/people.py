@@ -111,8 +111,9 @@ def _person(random: Random, index: int, start: datetime, end: datetime) -> Perso
 
 
 def _user(first: str, last: str, email: str, joined: datetime, *, is_staff: bool = False) -> User:
-    """A user who can't sign in by password."""
+    """A user with a confirmed address, who can't sign in by password."""
     user = User(email=email, first_name=first, last_name=last, date_joined=joined, is_staff=is_staff)
+    user.email_confirmed_at = joined
     user.password = make_password(None)
     return user
 

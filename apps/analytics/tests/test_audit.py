@@ -32,7 +32,7 @@ from apps.payments.models import (
     StripeEvent,
     Transaction,
 )
-from apps.users.models import User
+from apps.users.models import User, WithheldMail
 from apps.users.tests.factories import make_user
 from apps.vouchers import codes
 from apps.vouchers import services as voucher_services
@@ -334,6 +334,15 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
             from_email="a@example.com", to=["b@example.com"], subject="Hello", status=STATUS.queued
         )
         self.plant("mail_sent", self.change(letter, created=now - timedelta(minutes=11)), letter)
+        code = Voucher.objects.latest("id").shown_code
+        User.objects.filter(pk=self.customer.pk).update(email_confirmed_at=None)
+        self.change(letter, to=[self.customer.email], message=f"Your code:\n\n  {code[:-1]}\n")()
+        self.assertNotIn("codes_to_confirmed_addresses", broken_rules())
+        message = f"Your code:\n\n  {code}\n"
+        self.plant("codes_to_confirmed_addresses", self.change(letter, message=message), letter)
+        withheld = WithheldMail.objects.create(user=self.customer, kind="x", reference=1)
+        confirmed = User.objects.filter(pk=self.customer.pk)
+        self.plant("withheld_until_confirmed", lambda: confirmed.update(email_confirmed_at=now), withheld)
         key = IdempotencyKey.objects.create(user=self.customer, key="k", request_hash="h")
         self.plant("keys_answered", self.change(key, running_until=now + timedelta(hours=1)), key)
         pending = Transaction.objects.filter(status="pending")[0]

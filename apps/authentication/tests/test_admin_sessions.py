@@ -148,8 +148,16 @@ class StaffPowerTests(ApiTestCase):
         }
         response = self.client.post(f"/admin/users/user/{customer.pk}/change/", body, format="multipart")
         self.assertEqual(response.status_code, 302, response.content[:2000])
-        self.assertEqual(User.objects.get(pk=customer.pk).email, "carla.new@example.com")
-        self.assertEqual(Email.objects.count(), 0)
+        changed = User.objects.get(pk=customer.pk)
+        self.assertEqual((changed.email, changed.email_confirmed), ("carla.new@example.com", False))
+        subjects = {email.to[0]: email.subject for email in Email.objects.all()}
+        self.assertEqual(
+            subjects,
+            {
+                "carla@example.com": "Your account has another e-mail address",
+                "carla.new@example.com": "Confirm your e-mail address",
+            },
+        )
 
 
 class SignOutTests(ApiTestCase):

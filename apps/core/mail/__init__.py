@@ -1,6 +1,7 @@
 """Mail: a row in the database with what it reports, and sent later, so that none is lost and none delays a request."""
 
 from .delivery import RESERVED_FOR, send_pending, waiting
+from .messages import LETTER
 from .parts import (
     Attachment,
     Picture,
@@ -13,6 +14,7 @@ from .parts import (
 from .queue import enqueue, erase_address, remove_old, sent_to
 
 __all__ = [
+    "LETTER",
     "RESERVED_FOR",
     "Attachment",
     "Picture",

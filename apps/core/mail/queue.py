@@ -15,7 +15,7 @@ from post_office.models import STATUS, Email
 from apps.core import prepared_queries
 from apps.core.email_addresses import is_mailable
 
-from .delivery import wake_sender
+from .delivery import WAITING, wake_sender
 from .messages import LETTER, compose
 from .parts import Reference
 
@@ -87,9 +87,10 @@ def sent_to(address: str) -> list[dict[str, Any]]:
     ]
 
 
-def erase_address(address: str) -> None:
-    """Delete all mail to an address, sent or not."""
-    _delete(Email.objects.filter(to=address))
+def erase_address(address: str, *, keep_waiting: bool = False) -> None:
+    """Delete all mail to an address, sent or not; with `keep_waiting` that which is still to be sent stays."""
+    mails = Email.objects.filter(to=address)
+    _delete(mails.exclude(status__in=WAITING) if keep_waiting else mails)
 
 
 def _delete(emails: Any, limit: int | None = None) -> int:

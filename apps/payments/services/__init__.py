@@ -3,7 +3,7 @@
 from .allocation import refundable_amount
 from .closed_accounts import cancel_open_purchases
 from .disputes import apply_dispute
-from .emails import RECEIPT, queue_receipt, receipt_attachments
+from .emails import RECEIPT, mail_withheld_receipt, queue_receipt, receipt_attachments
 from .fulfilment import apply_intent, erase_buyer
 from .idempotency_keys import remove_old_keys, store_response
 from .purchases import Confirmation, Purchase, confirm_payment, start_purchase
@@ -46,6 +46,7 @@ __all__ = [
     "erase_reasons",
     "execute_refund",
     "issue_missing_receipts",
+    "mail_withheld_receipt",
     "print_receipt",
     "queue_receipt",
     "receipt_attachments",

@@ -27,6 +27,8 @@ from apps.payments.models import (
     Transaction,
     TransactionStatus,
 )
+from apps.users import email_links, withheld_mails
+from apps.users.models import User
 from apps.vouchers import qr
 from apps.vouchers.models import Voucher
 from apps.vouchers.services import mail_pictures
@@ -56,9 +58,19 @@ UNREFUNDED: Final = (RefundStatus.REJECTED, RefundStatus.FAILED, RefundStatus.CA
 def queue_receipt(transaction: Transaction, vouchers: Sequence[Voucher] | None = None) -> bool:
     """Mail the buyer the codes of a paid transaction, each with its state as it is now, and the receipt as PDF.
 
-    `vouchers` are its vouchers, where the caller has them as they are now. Done again, it sends another. Returns
-    whether there is anybody to send it to.
+    `vouchers` are its vouchers, where the caller has them as they are now. Done again, it sends another. To an address
+    that is not confirmed goes a mail without them, and this one once it is. Returns whether there is anybody to send it
+    to.
     """
+    if not transaction.user.mail_address:
+        return False
+    if withheld_mails.withhold(
+        user=transaction.user,
+        kind=RECEIPT,
+        reference=transaction.pk,
+        instead=lambda: _queue_without_codes(transaction),
+    ):
+        return True
     now = timezone.now()
     currency = transaction.currency
     current = list(transaction.vouchers if vouchers is None else vouchers)
@@ -82,6 +94,29 @@ def queue_receipt(transaction: Transaction, vouchers: Sequence[Voucher] | None =
         },
         attach=(RECEIPT, {"transaction_id": transaction.pk}),
         show=mail_pictures.qr_codes(shown) if shown else None,
+    )
+
+
+def mail_withheld_receipt(buyer: User, transaction_id: int) -> None:
+    """Mail the codes and the receipt of a payment that arrived before its buyer confirmed the address."""
+    paid = Transaction.objects.select_related("user").filter(pk=transaction_id, user=buyer).first()
+    if paid is not None:
+        queue_receipt(paid)
+
+
+def _queue_without_codes(paid: Transaction) -> bool:
+    """Tell a buyer, whose address is not confirmed, where the codes of a paid transaction are, and how to get them."""
+    return _queue(
+        paid,
+        template="payments/receipt_withheld",
+        greets=False,
+        context={
+            "number": paid.pk,
+            "name": paid.sold_as,
+            "quantity": paid.quantity,
+            "amount": format_amount(paid.amount, paid.currency),
+            "link": email_links.confirmation_url(paid.user_id, paid.user.email),
+        },
     )
 
 
@@ -201,10 +236,11 @@ def _queue(
     paid: Transaction,
     *,
     template: str,
-    layout: str,
     context: dict[str, Any],
+    layout: str = mail.LETTER,
     attach: tuple[str, dict[str, Any]] | None = None,
     show: tuple[str, dict[str, Any]] | None = None,
+    greets: bool = True,
 ) -> bool:
     """Queue a mail to the buyer. A text that can't be written is logged, and stands in no payment's way."""
     address = paid.user.mail_address
@@ -213,11 +249,11 @@ def _queue(
     try:
         mail.enqueue(
             to=address,
-            name=paid.user.first_name,
+            name=paid.user.first_name if greets else "",
             template=template,
             language=paid.user.language,
             layout=layout,
-            context={**context, "link": settings.FRONTEND_URL},
+            context={"link": settings.FRONTEND_URL, **context},
             attach=attach,
             show=show,
         )

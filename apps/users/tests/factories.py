@@ -3,6 +3,8 @@
 from itertools import count
 from typing import Any, Final
 
+from django.utils import timezone
+
 from apps.users.models import User
 
 PASSWORD: Final = "correct horse battery"
@@ -24,10 +26,11 @@ _number = count(1)
 
 
 def make_user(**fields: Any) -> User:
-    """An active user whose password is PASSWORD; `fields` are those of the model, and `password`."""
+    """An active user with a confirmed address and PASSWORD; `fields` are those of the model, and `password`."""
     number = next(_number)
     defaults = {
         "email": f"user{number}@example.com",
+        "email_confirmed_at": timezone.now(),
         "password": PASSWORD,
         "first_name": "Ursula",
         "last_name": f"User {number}",
@@ -51,6 +54,14 @@ def make_staff(**fields: Any) -> User:
     """Stella, who works in the admin and may do everything there."""
     staff = {"email": "stella@example.com", "first_name": "Stella", "last_name": "Staff"}
     return make_user(**{**staff, "is_staff": True, "is_superuser": True, **fields})
+
+
+def make_unconfirmed(**fields: Any) -> User:
+    """Nora, whose account is new, and whose address is not confirmed yet."""
+    return make_user(
+        **{"email": "nora@example.com", "first_name": "Nora", "last_name": "New", "email_confirmed_at": None}
+        | fields
+    )
 
 
 def make_deactivated(**fields: Any) -> User:

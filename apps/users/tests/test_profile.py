@@ -14,6 +14,7 @@ ADDRESSES = (URL, "/api/auth/profile/")
 MEMBERS = {
     "id",
     "email",
+    "email_confirmed",
     "first_name",
     "last_name",
     "full_name",

@@ -14,11 +14,12 @@ from .issuance import CODE_TRIES, Terms, expiry_of, issue_vouchers, save_voucher
 from .money_holds import sync_money_holds
 from .redemption import Answer, earlier_answer, erase_details, redeem_once, redeem_voucher
 from .refusals import count_refusal, remove_old_refusals, write_refusals
-from .reissue import reissue_voucher
+from .reissue import NEW_CODE, mail_withheld_code, reissue_voucher
 from .reversal import reverse_usage
 
 __all__ = [
     "CODE_TRIES",
+    "NEW_CODE",
     "Answer",
     "Terms",
     "change_holds",
@@ -30,6 +31,7 @@ __all__ = [
     "extend_vouchers",
     "issue_vouchers",
     "lock_vouchers",
+    "mail_withheld_code",
     "record_closing",
     "redeem_once",
     "redeem_voucher",

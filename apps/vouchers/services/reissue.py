@@ -1,11 +1,13 @@
 """Giving a voucher another code, when the old one was lost or seen by others."""
 
 from datetime import datetime
+from typing import Final
 
 from django.conf import settings
 from django.db import transaction
 
 from apps.core import mail
+from apps.users import email_links, withheld_mails
 from apps.users.models import User
 from apps.vouchers import codes, qr
 from apps.vouchers.errors import OwnerInactive, VoucherChanging, VoucherInactive, VoucherNotFound
@@ -15,12 +17,16 @@ from apps.vouchers.states import VOID, VoucherEventKind
 from .holds import lock_vouchers
 from .mail_pictures import qr_codes, qr_id
 
+NEW_CODE: Final = "vouchers.new_code"  # the kind of the mail, where it is withheld
+
 
 @transaction.atomic
 def reissue_voucher(
     *, voucher_id: int, actor: User, reason: str, decided_at: datetime | None = None
 ) -> Voucher:
     """Give the voucher a new code, and mail it to the owner; from now on the old one is unknown.
+
+    An owner whose address is not confirmed gets a mail without the code, and the other once it is.
 
     The same row keeps its uses, value, expiry and place in the books, so that nothing is issued twice.
     `decided_at` is when somebody looked and decided: a code that is younger than that stays, so that a form which
@@ -47,11 +53,33 @@ def reissue_voucher(
         reason=reason,
         details={"from": before, "to": codes.mask_code(voucher.code)},
     )
+    owner = voucher.user
+    if not withheld_mails.withhold(
+        user=owner,
+        kind=NEW_CODE,
+        reference=voucher.pk,
+        instead=lambda: _queue_without_code(voucher, before),
+    ):
+        _queue_code(owner, voucher, before)
+    return voucher
+
+
+def mail_withheld_code(owner: User, voucher_id: int) -> None:
+    """Mail the code of a voucher that got a new one before its owner confirmed the address, if it still has a use."""
+    voucher = Voucher.objects.filter(pk=voucher_id, user=owner).first()
+    if voucher is None or voucher.held_for & VOID:
+        return
+    last = voucher.events.filter(kind=VoucherEventKind.REISSUED).order_by("-id").first()
+    if last is not None:
+        _queue_code(owner, voucher, last.details["from"])
+
+
+def _queue_code(owner: User, voucher: Voucher, before: str) -> None:
     mail.enqueue(
-        to=voucher.user.mail_address,
-        name=voucher.user.first_name,
+        to=owner.mail_address,
+        name=owner.first_name,
         template="vouchers/new_code",
-        language=voucher.user.language,
+        language=owner.language,
         layout="vouchers/mail/new_code",
         context={
             "name": voucher.sold_as,
@@ -63,4 +91,17 @@ def reissue_voucher(
         },
         show=qr_codes([voucher]) if voucher.is_active else None,
     )
-    return voucher
+
+
+def _queue_without_code(voucher: Voucher, before: str) -> None:
+    owner = voucher.user
+    mail.enqueue(
+        to=owner.mail_address,
+        template="vouchers/new_code_withheld",
+        language=owner.language,
+        context={
+            "name": voucher.sold_as,
+            "before": before,
+            "link": email_links.confirmation_url(owner.pk, owner.email),
+        },
+    )

@@ -1,7 +1,7 @@
 // Where the shop begins: words, session, the frame around the views, and the view of the address.
 
 import { setSignedOutHandler } from "./api.js";
-import { notify, problemPanel, problemText } from "./components.js";
+import { actionButton, notify, problemPanel, problemText } from "./components.js";
 import { h, icon } from "./dom.js";
 import * as i18n from "./i18n.js";
 import { account } from "./resources.js";
@@ -70,8 +70,29 @@ async function writeToThemIn(language) {
   }
 }
 
+/** Whoever has not confirmed their address reads so on every page, with a way to get another link. */
+function drawReminder() {
+  const user = session.currentUser();
+  const place = document.querySelector(".reminder");
+  place.hidden = !user || user.email_confirmed;
+  if (place.hidden) return;
+  place.setAttribute("aria-label", t("confirm_email.reminder_label"));
+  const send = actionButton({
+    text: t("confirm_email.send"),
+    kind: "small",
+    task: async () => {
+      await account.resendConfirmation(user.email);
+      notify(t("confirm_email.sent"));
+    },
+  });
+  place.replaceChildren(
+    h("div", { class: "reminder-inner" }, icon("mail"), h("p", {}, t("confirm_email.reminder", { email: user.email }), " ", h("a", { href: "/account" }, t("confirm_email.wrong"))), send),
+  );
+}
+
 function drawFrame() {
   drawBar();
+  drawReminder();
   drawFoot();
 }
 

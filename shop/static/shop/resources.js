@@ -28,6 +28,13 @@ export const account = {
   changePassword: (form) => signingIn(post("/users/change-password/", form)),
   requestPasswordReset: (email) => post("/auth/password-reset/", { email }),
   resetPassword: (form) => post("/auth/password-reset-confirm/", form),
+  confirmEmail: (token) => post("/auth/confirm-email/", { token }),
+  resendConfirmation: (email) => post("/auth/resend-confirmation/", { email }),
+  emailChange: (options) => get("/users/change-email/", options),
+  changeEmail: (form) => post("/users/change-email/", form),
+  cancelEmailChange: () => call("DELETE", "/users/change-email/", { repeatable: true }),
+  confirmEmailChange: (token) => post("/auth/change-email-confirm/", { token }),
+  cancelEmailChangeByLink: (token) => post("/auth/change-email-cancel/", { token }),
   unsubscribe: (token) => post("/users/unsubscribe/", { token }, { repeatable: true }),
   exportData: () => get("/users/export/", { as: "blob" }),
   async close(password) {

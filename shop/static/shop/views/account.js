@@ -13,14 +13,14 @@ const PICTURES = "image/jpeg,image/png,image/webp";
 const LARGEST_PICTURE = 5 * 1024 * 1024;
 
 export async function show({ signal }) {
-  const user = await account.profile({ signal });
+  const [user, change] = await Promise.all([account.profile({ signal }), account.emailChange({ signal })]);
   return fragment(
     heading(user.full_name, t("account.since", { email: user.email, day: day(user.date_joined) }), actionButton({ text: t("account.sign_out"), task: () => signOut(false) })),
     h(
       "div",
       { class: "columns" },
       section("account.profile", picture(user), profileForm(user)),
-      h("div", { class: "stack" }, section("account.reminders", remindersForm(user)), section("account.password", passwordForm(user)), section("account.sessions", sessions()), section("account.data", data())),
+      h("div", { class: "stack" }, section("account.email", emailPart(user, change)), section("account.reminders", remindersForm(user)), section("account.password", passwordForm(user)), section("account.sessions", sessions()), section("account.data", data())),
     ),
   );
 }
@@ -98,6 +98,42 @@ function picture(user) {
   setUser(user);
   draw();
   return [h("div", { class: "picture-row" }, frame, h("div", {}, input, h("label", { class: "button small", for: "picture" }, t("account.picture_choose")), remove, h("p", { class: "hint" }, t("account.picture_hint")))), message];
+}
+
+// --- Address ---
+
+/** The address, and the form for another one; where one waits for its link, that, with a way to stop it. */
+function emailPart(user, change) {
+  const part = h("div", { class: "stack" });
+  const draw = ({ new_email: waiting }) =>
+    part.replaceChildren(h("p", { class: "quiet" }, user.email_confirmed ? t("account.email_confirmed", { email: user.email }) : t("account.email_unconfirmed", { email: user.email })), ...(waiting ? emailWaits(waiting, draw) : [emailForm(user, draw)]));
+  draw(change);
+  return part;
+}
+
+function emailWaits(waiting, draw) {
+  const stop = async () => {
+    await account.cancelEmailChange();
+    draw({ new_email: null });
+    notify(t("account.email_stopped"));
+  };
+  return [banner("info", t("account.email_waits", { email: waiting })), h("div", { class: "actions" }, actionButton({ text: t("account.email_stop"), task: stop }))];
+}
+
+function emailForm(user, draw) {
+  return form({
+    fields: [
+      field({ name: "new_email", label: t("fields.new_email"), type: "email", autocomplete: "email", inputmode: "email", hint: t("account.email_hint") }),
+      h("input", { type: "text", autocomplete: "username", value: user.email, hidden: true, readonly: true }),
+      passwordField({}),
+    ],
+    button: t("account.email_button"),
+    kind: "",
+    submit: async ({ new_email, password }) => {
+      await account.changeEmail({ new_email: new_email.trim(), password });
+      draw(await account.emailChange());
+    },
+  });
 }
 
 // --- Reminders and password ---
