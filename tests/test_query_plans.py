@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
+from unittest import skipUnless
 
+from django.conf import settings
+from django.db import connection
 from django.test import tag
 from django.utils import timezone
 
@@ -16,7 +19,13 @@ from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherUs
 from apps.vouchers.states import VoucherEventKind
 from apps.vouchers.tests.factories import make_type
 from apps.vouchers.tests.test_long_lists import fill
-from tests.support.plans import PlanTestCase, plan_of, whole_table
+from tests.support.plans import (
+    PlanTestCase,
+    plan_for_all_values,
+    plan_of,
+    prepared_statements,
+    whole_table,
+)
 
 REDEEM: Final = "/api/vouchers/redeem/"
 OF_ONE, ALL = 1000, 6000
@@ -123,6 +132,27 @@ class QueryPlanTests(PlanTestCase):
         ):
             with self.subTest(path):
                 self.assertByIndex(self.statements_of(self.get(self.api, path)))
+
+    @skipUnless(connection.vendor == "postgresql" and not settings.DATABASE_POOLED, "there is none")
+    def test_nor_does_a_plan_that_is_for_all_values(self) -> None:
+        """PostgreSQL may choose it for a prepared statement, whose values it then does not look at."""
+        (transaction,) = Transaction.objects.filter(user=self.customer)
+        with prepared_statements() as executed:
+            for path in (
+                "vouchers/my-vouchers/",
+                f"vouchers/detail/{self.voucher.code}/",
+                "vouchers/stats/",
+                "vouchers/usage-history/",
+                "payments/history/",
+                f"payments/transaction/{transaction.pk}/",
+                "analytics/user/",
+            ):
+                self.assertEqual(self.api.get(f"/api/{path}").status_code, 200)
+            self.redeem()
+            self.redeem(key="one")
+        self.assertGreater(len(executed), 20)
+        for statement in executed:
+            self.assertNotRegex(plan_for_all_values(statement), whole_table(GROWING))
 
     def test_the_latest_events_of_the_platform_are_read_from_the_newest_on(self) -> None:
         staff = self.signed_in(self.staff)

@@ -21,16 +21,19 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from functools import cache, cached_property
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 from django.db.models import sql
 from django.db.models.expressions import Expression
 from django.db.models.query import get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
+
+from .static_sql import StaticSql
 
 Row = TypeVar("Row")
 Instance = TypeVar("Instance", bound=models.Model)
@@ -61,6 +64,16 @@ class Parameter(Expression):
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         return "%s", (self,)
 
+    @property
+    def key(self) -> tuple[str, timedelta | None]:
+        """What tells the value of this place from that of another."""
+        return self.name, self.moved_by
+
+    @property
+    def db_type(self) -> str:
+        """The type of the value, as the database calls it."""
+        return str(self.output_field.cast_db_type(connection))
+
     def value_for(self, connection: BaseDatabaseWrapper, values: dict[str, Any]) -> Any:
         """What stands in this place, as the database's driver takes it."""
         value = values[self.name]
@@ -78,6 +91,10 @@ class _IdsParameter(Parameter):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, models.BigIntegerField())
+
+    @property
+    def db_type(self) -> str:
+        return "bigint[]"
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         if connection.vendor == "postgresql":
@@ -99,9 +116,33 @@ def _parameters(fields: dict[str, Kind]) -> dict[str, Parameter]:
     }
 
 
+_LIMIT: Final = (Parameter("limit", models.BigIntegerField()), Parameter("offset", models.BigIntegerField()))
+
+
+def _literal(written: bytes) -> str:
+    """A value as the driver writes it, in a text with places."""
+    return written.decode().replace("%", "%%")
+
+
 def _environment() -> tuple[str, str]:
     """What the text of a statement depends on besides the models: the kind of database, and the time zone of days."""
     return connection.vendor, settings.TIME_ZONE
+
+
+def _values(parameters: Sequence[Any], values: dict[str, Any]) -> list[Any]:
+    """The parameters of one call, as the database's driver takes them."""
+    return [one.value_for(connection, values) if isinstance(one, Parameter) else one for one in parameters]
+
+
+class _Sent(NamedTuple):
+    """A statement as it is sent, and what stands in its places."""
+
+    sql: str
+    parameters: Sequence[Any]
+
+    def execute(self, cursor: CursorWrapper, values: dict[str, Any]) -> None:
+        """Send it with these values."""
+        cursor.execute(self.sql, _values(self.parameters, values))
 
 
 @dataclass(frozen=True)
@@ -109,13 +150,33 @@ class _Statement:
     sql: str
     parameters: Sequence[Any]  # a Parameter, or a value that is always the same
     converters: Sequence[tuple[int, list[Callable[..., Any]], Any]] = ()
+    is_static: bool = True  # a StaticSql
 
-    def parameters_for(self, values: dict[str, Any]) -> list[Any]:
-        """The parameters of one call, as the database's driver takes them."""
-        return [
-            one.value_for(connection, values) if isinstance(one, Parameter) else one
-            for one in self.parameters
-        ]
+    @cached_property
+    def alone(self) -> _Sent:
+        return self._sent(self.sql, self.parameters)
+
+    @cached_property
+    def limited(self) -> _Sent:
+        """The same with the parameters `limit` and `offset`."""
+        return self._sent(f"{self.sql} LIMIT %s OFFSET %s", [*self.parameters, *_LIMIT])
+
+    def _sent(self, sql: str, parameters: Sequence[Any]) -> _Sent:
+        """As a StaticSql: what is always the same stands in the text, and each Parameter has a number and its type."""
+        if connection.vendor != "postgresql" or not self.is_static:
+            return _Sent(sql, parameters)
+        with connection.cursor() as cursor:
+            text = sql % tuple(
+                "%s" if isinstance(one, Parameter) else _literal(cursor.mogrify("%s", [one]))
+                for one in parameters
+            )
+        places = [one for one in parameters if isinstance(one, Parameter)]
+        distinct = {one.key: one for one in places}
+        keys = list(distinct)
+        numbers = [keys.index(one.key) + 1 for one in places]
+        return _Sent(
+            StaticSql(text, numbers=numbers, types=[one.db_type for one in distinct.values()]), places
+        )
 
 
 class Subselect(NamedTuple):
@@ -152,6 +213,8 @@ class PreparedQuery(_Prepared, Generic[Row]):
     one of Ids.
     """
 
+    is_static = True  # PostgreSQL may plan it once for all values
+
     def __init__(
         self,
         row: Callable[..., Row],
@@ -164,12 +227,9 @@ class PreparedQuery(_Prepared, Generic[Row]):
     def rows(self, *, limit: int | None = None, offset: int = 0, **values: Any) -> list[Row]:
         """All rows for these values; with `limit` at most so many, after the first `offset`. One query."""
         statement = self._statement()
-        text, parameters = statement.sql, statement.parameters_for(values)
-        if limit is not None:
-            text += " LIMIT %s OFFSET %s"
-            parameters += (limit, offset)
+        sent = statement.alone if limit is None else statement.limited
         with connection.cursor() as cursor:
-            cursor.execute(text, parameters)
+            sent.execute(cursor, values if limit is None else {**values, "limit": limit, "offset": offset})
             fetched = cursor.fetchall()
         if not statement.converters:
             return [self.row(*columns) for columns in fetched]
@@ -186,7 +246,7 @@ class PreparedQuery(_Prepared, Generic[Row]):
         It is not sent by itself.
         """
         statement = self._statement()
-        text, parameters = statement.sql, statement.parameters_for(values)
+        text, parameters = statement.sql, _values(statement.parameters, values)
         if limit is not None:
             text += " LIMIT %s"
             parameters.append(limit)
@@ -198,7 +258,8 @@ class PreparedQuery(_Prepared, Generic[Row]):
         text, parameters = compiler.as_sql()
         self._note_columns(compiler)
         converters = compiler.get_converters([column for column, _, _ in compiler.select or ()])
-        return _Statement(text, parameters, [(place, *by_place) for place, by_place in converters.items()])
+        by_places = [(place, *by_place) for place, by_place in converters.items()]
+        return _Statement(text, parameters, by_places, self.is_static)
 
     def _note_columns(self, compiler: SQLCompiler) -> None:
         """What the columns are that a compiled query reads. Here they are those of `values_list`."""
@@ -210,6 +271,15 @@ class PreparedQuery(_Prepared, Generic[Row]):
             for convert in converters:
                 converted[place] = convert(converted[place], expression, connection)
         return converted
+
+
+class PreparedRangeQuery(PreparedQuery[Row]):
+    """The same for a query whose best plan depends on its values, as ranges of time do: it is planned for these.
+
+    A plan for all values reads any range as if it were short.
+    """
+
+    is_static = False
 
 
 class PreparedModelQuery(PreparedQuery[Instance]):
@@ -252,7 +322,7 @@ class PreparedUpdate(_Prepared):
         """Change the rows for these values; how many there were. One query."""
         statement = self._statement()
         with connection.cursor() as cursor:
-            cursor.execute(statement.sql, statement.parameters_for(values))
+            statement.alone.execute(cursor, values)
             return int(cursor.rowcount)
 
     def _compile(self) -> _Statement:
@@ -299,7 +369,7 @@ def insert(row: models.Model) -> None:
 
 
 @cache
-def _insert_sql(model: type[models.Model]) -> str:
+def _insert_sql(model: type[models.Model]) -> StaticSql:
     columns = [f'"{field.column}"' for field in model._meta.concrete_fields if not field.primary_key]
     places = ", ".join(["%s"] * len(columns))
-    return f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) VALUES ({places})"  # noqa: S608 - names
+    return StaticSql(f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) VALUES ({places})")  # noqa: S608 - names

@@ -3,6 +3,7 @@
 import datetime
 import uuid
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, TypedDict, Unpack
 
 from django.contrib.admin.models import LogEntry
@@ -16,6 +17,7 @@ from django.db import IntegrityError, connection, transaction
 from apps.core import email_addresses
 from apps.core.languages import Language
 from apps.core.prepared_queries import Subselect
+from apps.core.static_sql import StaticSql
 
 from . import passwords, personal_data, pictures, selectors, unsubscribe_links
 from .errors import (
@@ -153,13 +155,18 @@ def _locks_open(user_id: Subselect, *, alone: bool = False) -> bool:
 
     Others may lock it so too, unless `alone`. False if it is gone.
     """
-    sql = "SELECT is_active FROM users_user WHERE id = " + user_id.sql  # noqa: S608 - text of ours
+    lock = ""
     if connection.vendor == "postgresql":  # SQLite has one writer at a time anyway
-        sql += " FOR NO KEY UPDATE" if alone else " FOR SHARE"
+        lock = " FOR NO KEY UPDATE" if alone else " FOR SHARE"
     with connection.cursor() as cursor:
-        cursor.execute(sql, user_id.parameters)
+        cursor.execute(_user_sql(user_id.sql, lock), user_id.parameters)
         row = cursor.fetchone()
     return bool(row and row[0])
+
+
+@lru_cache(maxsize=8)
+def _user_sql(user_id: str, lock: str) -> StaticSql:
+    return StaticSql(f"SELECT is_active FROM users_user WHERE id = {user_id}{lock}")  # noqa: S608 - text of ours
 
 
 def close_account(*, user: User, password: str) -> None:

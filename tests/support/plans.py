@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
+from unittest.mock import patch
 
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -19,6 +20,34 @@ def plan_of(statement: str) -> str:
     with connection.cursor() as cursor:
         cursor.execute(f"{EXPLAIN} {statement}")
         return "".join(f"{row[-1]}\n" for row in cursor.fetchall()) + statement[:2000]
+
+
+@contextmanager
+def prepared_statements() -> Iterator[list[str]]:
+    """What the block executes of prepared statements: each EXECUTE, with its values."""
+    from psycopg2 import extensions
+
+    from voucher_project.postgresql.prepared import PreparingCursor
+
+    executed: list[str] = []
+    execute = PreparingCursor._execute_prepared
+
+    def noting(cursor: PreparingCursor, *arguments: Any) -> None:
+        execute(cursor, *arguments)
+        executed.append(extensions.cursor.query.__get__(cursor).decode())
+
+    with patch.object(PreparingCursor, "_execute_prepared", noting):
+        yield executed
+
+
+def plan_for_all_values(executed: str) -> str:
+    """The plan that a prepared statement has when PostgreSQL plans it once for all values."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
+        try:
+            return plan_of(executed)
+        finally:
+            cursor.execute("RESET plan_cache_mode")
 
 
 def whole_table(tables: Iterable[str]) -> str:

@@ -1,5 +1,5 @@
 """The connection to PostgreSQL: Django's, but for how it is known to be alive at the beginning of a request, for what
-a pooler before PostgreSQL can't do, and for cursors that warn of slow queries."""
+a pooler before PostgreSQL can't do, for prepared statements, and for cursors that warn of slow queries."""
 
 import select
 import time
@@ -9,6 +9,8 @@ import psycopg2
 from django.db.backends.postgresql import base
 
 from apps.core.logs.slow_queries import TimedCursor, limit_in_seconds
+
+from .prepared import PreparingConnection, PreparingCursor
 
 # A connection that has rested for longer is asked: what lies between may have forgotten it without a word, as
 # firewalls do after some minutes, or the server may have lost its power.
@@ -33,6 +35,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.slow_query_seconds = limit_in_seconds()
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """A connection that prepares statements, but behind a pooler: there the next one may be somewhere else."""
+        if not self.settings_dict.get("POOLED"):
+            classes = {"connection_factory": PreparingConnection, "cursor_factory": PreparingCursor}
+            conn_params = {**conn_params, **classes}
+        return super().get_new_connection(conn_params)
 
     def make_cursor(self, cursor: Any) -> TimedCursor:
         """The cursor that Django works with."""

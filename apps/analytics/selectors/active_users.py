@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.analytics.models import ActiveDay, ActiveGap, ErasedSignIn
 from apps.analytics.periods import Period
-from apps.core.prepared_queries import PreparedQuery
+from apps.core.prepared_queries import PreparedRangeQuery
 from apps.payments.models import Transaction
 from apps.users.models import User
 from apps.vouchers.models import UsageReversal, VoucherUsage
@@ -64,7 +64,7 @@ def _difference(since: Any, first: Any, last: Any, start: Any, end: Any) -> Quer
     return users.annotate(difference=difference).values_list("difference")
 
 
-_DIFFERENCE: Final = PreparedQuery(
+_DIFFERENCE: Final = PreparedRangeQuery(
     int,
     _difference,
     since=DateTimeField(),

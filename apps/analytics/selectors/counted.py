@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from django.db.models import BigAutoField, DateField, QuerySet, Subquery, Sum
 
 from apps.analytics.models import DailyFigures, FiguresState, OwnerDailyFigures
-from apps.core.prepared_queries import PreparedQuery
+from apps.core.prepared_queries import PreparedRangeQuery
 from apps.users.models import User
 
 from .coverage import Coverage
@@ -43,10 +43,10 @@ def _values(owner: User | None, coverage: Coverage) -> dict[str, Any]:
 
 
 @cache
-def _by_day(of_platform: bool, brief: bool) -> PreparedQuery[Row]:
+def _by_day(of_platform: bool, brief: bool) -> PreparedRangeQuery[Row]:
     names = OF_SERIES if brief else names_of(of_platform=of_platform, brief=brief)
     keys = ("day", "currency")
-    return PreparedQuery(
+    return PreparedRangeQuery(
         lambda *columns: with_cents(dict(zip((*keys, *names), columns, strict=True))),
         _sums(keys, names),
         **_fields(of_platform),
@@ -54,7 +54,7 @@ def _by_day(of_platform: bool, brief: bool) -> PreparedQuery[Row]:
 
 
 @cache
-def _by_type(of_platform: bool, brief: bool) -> PreparedQuery[TypeRow]:
+def _by_type(of_platform: bool, brief: bool) -> PreparedRangeQuery[TypeRow]:
     names = names_of(of_platform=of_platform, brief=brief)
     keys = ("voucher_type", "voucher_type__name", "voucher_type__service_type", "currency")
 
@@ -66,7 +66,7 @@ def _by_type(of_platform: bool, brief: bool) -> PreparedQuery[TypeRow]:
         rows = _sums(keys, names, "voucher_type__name", "voucher_type")(**values)
         return annotated(rows, version=_Version(FiguresState.objects.values("version")))
 
-    return PreparedQuery(row, build, **_fields(of_platform))
+    return PreparedRangeQuery(row, build, **_fields(of_platform))
 
 
 class _Version(Subquery):

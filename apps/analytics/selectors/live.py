@@ -21,7 +21,7 @@ from django.db.models import (
 from django.db.models.functions import Cast
 
 from apps.analytics.periods import ALL_DAYS
-from apps.core.prepared_queries import Parameter, PreparedQuery
+from apps.core.prepared_queries import Parameter, PreparedRangeQuery
 from apps.users.models import User
 
 from . import changes, rows
@@ -107,7 +107,7 @@ def _owner(owner: User | None) -> dict[str, Any]:
 
 
 @cache
-def _all(of_platform: bool, brief: bool) -> PreparedQuery[Row]:
+def _all(of_platform: bool, brief: bool) -> PreparedRangeQuery[Row]:
     def build(start: Any, end: Any, now: Any, owner: Parameter | None = None) -> QuerySet[Any, Any]:
         return in_one(rows.all_figures(Books(owner, brief=brief), [(start, end)], now), names)
 
@@ -116,7 +116,7 @@ def _all(of_platform: bool, brief: bool) -> PreparedQuery[Row]:
 
 
 @cache
-def _since(of_platform: bool, brief: bool) -> PreparedQuery[Row]:
+def _since(of_platform: bool, brief: bool) -> PreparedRangeQuery[Row]:
     def build(
         start: Any, end: Any, now: Any, new: Any, since: Any, owner: Parameter | None = None
     ) -> QuerySet[Any, Any]:
@@ -129,9 +129,11 @@ def _since(of_platform: bool, brief: bool) -> PreparedQuery[Row]:
 
 def _query(
     build: Callable[..., QuerySet[Any, Any]], names: tuple[str, ...], of_platform: bool, *moments: str
-) -> PreparedQuery[Row]:
+) -> PreparedRangeQuery[Row]:
     fields: dict[str, Any] = {name: DateTimeField() for name in moments}
     if not of_platform:
         fields["owner"] = BigAutoField()
     keys = (*KEY, *names)
-    return PreparedQuery(lambda *columns: with_cents(dict(zip(keys, columns, strict=True))), build, **fields)
+    return PreparedRangeQuery(
+        lambda *columns: with_cents(dict(zip(keys, columns, strict=True))), build, **fields
+    )

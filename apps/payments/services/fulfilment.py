@@ -17,6 +17,7 @@ from django.db.models import CharField, F, Field, Q, QuerySet, UUIDField
 from django.utils import timezone
 
 from apps.core.prepared_queries import PreparedModelQuery, PreparedQuery
+from apps.core.static_sql import StaticSql
 from apps.payments import gateway
 from apps.payments.errors import PaymentMismatch, PaymentProviderUnavailable
 from apps.payments.metrics import PURCHASES
@@ -280,10 +281,10 @@ def attach_intent(started: Transaction, intent_id: str) -> bool:
 
 
 # One transaction of one statement: the owner's row is locked first, as everywhere.
-_ATTACH: Final = """
+_ATTACH: Final = StaticSql("""
     WITH owner AS MATERIALIZED (SELECT is_active FROM users_user WHERE id = %s FOR SHARE)
     UPDATE payments_transaction SET stripe_payment_intent_id = %s, updated_at = %s
     FROM owner
     WHERE id = %s AND stripe_payment_intent_id IS NULL
     RETURNING owner.is_active
-"""
+""")

@@ -9,6 +9,7 @@ from typing import Final
 from django.db import connection
 
 from apps.core.prepared_queries import columns_of, values_of
+from apps.core.static_sql import StaticSql
 from apps.payments.models import IdempotencyKey, Transaction
 
 _STARTED: Final = "INSERT INTO payments_transaction ({columns}) VALUES ({values}) RETURNING id"
@@ -49,12 +50,13 @@ def insert_by_orm(started: Transaction, key: IdempotencyKey | None) -> None:
 
 
 @lru_cache(maxsize=2)
-def _sql(*, with_key: bool) -> str:
+def _sql(*, with_key: bool) -> StaticSql:
     columns = columns_of(Transaction, without=("id",))
     started = _STARTED.format(columns=", ".join(columns), values=", ".join(["%s"] * len(columns)))
     if not with_key:
-        return started
+        return StaticSql(started)
     columns = columns_of(IdempotencyKey, without=("id", "transaction_id"))
-    return _WITH_KEY.format(
+    text = _WITH_KEY.format(
         started=started, columns=", ".join(columns), values=", ".join(["%s"] * len(columns))
     )
+    return StaticSql(text)

@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.models import F, Max
 
 from apps.core.prepared_queries import columns_of, values_of
+from apps.core.static_sql import StaticSql
 from apps.payments.models import Receipt, ReceiptCounter
 
 ROW: Final = 1  # the counter's only one
@@ -70,6 +71,7 @@ def _draw(how_many: int) -> range:
 
 
 @cache
-def _sql() -> str:
+def _sql() -> StaticSql:
     columns = columns_of(Receipt, without=_NOT_SENT)
-    return _SQL.format(row=ROW, columns=", ".join(columns), values=", ".join(["%s"] * len(columns)))
+    values = ", ".join(["%s"] * len(columns))
+    return StaticSql(_SQL.format(row=ROW, columns=", ".join(columns), values=values))

@@ -8,6 +8,7 @@ from typing import Final
 
 from django.db import connection
 
+from apps.core.static_sql import StaticSql
 from apps.payments.models import SoldVoucher, Transaction
 from apps.vouchers.models import Voucher
 
@@ -22,7 +23,7 @@ CHANGED: Final = (
     "start_counted",
 )
 
-_SQL: Final = """
+_TEXT: Final = """
     WITH sold AS (
         -- The vouchers in the order of the transaction's lines.
         INSERT INTO payments_soldvoucher (transaction_id, line_no, voucher_id)
@@ -31,6 +32,7 @@ _SQL: Final = """
     )
     UPDATE payments_transaction SET {changes} WHERE id = %s
 """.format(changes=", ".join(f"{name} = %s" for name in CHANGED))  # noqa: S608 - names of columns
+_SQL: Final = StaticSql(_TEXT)
 
 
 def write_sale(paid: Transaction, vouchers: Sequence[Voucher]) -> None:

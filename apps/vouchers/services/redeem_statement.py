@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from apps.core.api.documents import json_bytes
 from apps.core.idempotency import RequestKey
+from apps.core.static_sql import StaticSql
 from apps.vouchers import codes
 from apps.vouchers.documents import REDEEMED
 
@@ -123,7 +124,7 @@ recorded AS (
     INSERT INTO vouchers_voucherusage
         (id, voucher_id, user_id, service_type, used_at, details, use_no, idempotency_key, request_hash, answer)
     SELECT
-        usage_id, id, %(user_id)s, service_type, used_at, %(details)s::jsonb, use_no, %(key)s, %(request_hash)s,
+        usage_id, id, %(user_id)s, service_type, used_at, %(details)s::jsonb, use_no, %(key)s::text, %(request_hash)s,
         CASE WHEN %(key)s::text IS NOT NULL THEN to_jsonb(answer) END
     FROM answered
 )
@@ -131,8 +132,10 @@ SELECT answer FROM answered
 """
 
 
-_BY_ANYBODY: Final = _REDEEM.format(answer=_answer(), author="", from_author="")
-_BY_OPEN_ACCOUNT: Final = _REDEEM.format(answer=_answer(), author=_AUTHOR, from_author="FROM author")
+_BY_ANYBODY: Final = StaticSql(_REDEEM.format(answer=_answer(), author="", from_author=""))
+_BY_OPEN_ACCOUNT: Final = StaticSql(
+    _REDEEM.format(answer=_answer(), author=_AUTHOR, from_author="FROM author")
+)
 
 
 def execute(

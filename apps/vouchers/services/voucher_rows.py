@@ -10,6 +10,7 @@ from typing import Final
 from django.db import IntegrityError, connection, transaction
 
 from apps.core.prepared_queries import columns_of, values_of
+from apps.core.static_sql import StaticSql
 from apps.vouchers import codes
 from apps.vouchers.models import Voucher, VoucherEvent
 
@@ -86,10 +87,10 @@ def insert_by_orm(voucher: Voucher, event: VoucherEvent, quantity: int) -> list[
 
 
 @lru_cache(maxsize=1)
-def _sql() -> str:
+def _sql() -> StaticSql:
     voucher_columns = columns_of(Voucher, without=("id", "code"))
     event_columns = columns_of(VoucherEvent, without=("id", "voucher_id"))
-    return _SQL.format(
+    text = _SQL.format(
         voucher=Voucher._meta.db_table,
         voucher_columns=", ".join(voucher_columns),
         voucher_values=", ".join(["%s"] * len(voucher_columns)),
@@ -97,6 +98,7 @@ def _sql() -> str:
         event_columns=", ".join(event_columns),
         event_values=", ".join(["%s"] * len(event_columns)),
     )
+    return StaticSql(text)
 
 
 def _with_code(voucher: Voucher, code: str, pk: int | None = None) -> Voucher:
