@@ -45,12 +45,13 @@ class Revenue:
 def dashboard(*, owner: User | None, period: Period, now: datetime, currency: str) -> Dashboard:
     """The figures of one owner, or of the platform if it is None, with the last events of the period."""
     with one_moment() if owner is None else nullcontext():
+        tally = figures_of(period=period, now=now, currency=currency, owner=owner, brief=True)
         return Dashboard(
             scope="platform" if owner is None else "personal",
             currency=currency,
             period=period,
-            tally=figures_of(period=period, now=now, currency=currency, owner=owner, brief=True),
-            recent=recent_events(owner, period),
+            tally=tally,
+            recent=recent_events(owner, period, tally.by_day),
             users=user_figures(period) if owner is None else None,
             refusals=refusals_on(period.first, period.last) if owner is None else None,
         )

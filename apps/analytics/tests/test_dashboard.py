@@ -1,12 +1,14 @@
 """The figures of a period, for the platform and for a person."""
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.test import override_settings
 from django.utils import timezone
 
+from apps.analytics.selectors.events import _last_redemptions
+from apps.analytics.selectors.metrics import DayFigures, Metrics
 from apps.users.tests.factories import make_customer, make_other_customer, make_staff, make_user
 from apps.vouchers.states import Hold
 from apps.vouchers.tests.factories import held, make_type
@@ -324,6 +326,52 @@ class DashboardTests(ApiTestCase):
             for code in (voucher.code, voucher.shown_code):
                 self.assertNotIn(code, response.content.decode())
 
+    def test_the_last_redemptions_may_lie_on_many_days_between_those_of_others(self) -> None:
+        bought = make_purchase(
+            user=self.customer,
+            voucher_type=make_type(max_uses=99),
+            at=self.now - timedelta(days=29),
+            quantity=1,
+        )
+        (voucher,) = vouchers_of(bought)
+        theirs = make_purchase(
+            user=self.other_customer, voucher_type=make_type(max_uses=99), at=self.now - timedelta(days=29)
+        )
+        moments = [
+            self.now - timedelta(days=days, minutes=minute) for days in (3, 4, 9) for minute in range(4)
+        ]
+        used = [use(voucher, by=self.customer, at=moment) for moment in reversed(moments)]
+        for day in range(12):
+            use(vouchers_of(theirs)[0], by=self.other_customer, at=self.now - timedelta(days=day))
+        give_back(used[-1], by=self.staff, at=self.now)
+        api = self.signed_in(self.customer)
+        with self.assertQueries(6):
+            recent = api.get(DASHBOARD).json()["recent"]
+        shown = [datetime.fromisoformat(event["at"]) for event in recent]
+        self.assertEqual(shown, moments[1:11])
+        # Without any nobody looks for them.
+        for usage in used[:-1]:
+            give_back(usage, by=self.staff, at=self.now)
+        with self.assertQueries(5):
+            recent = api.get(DASHBOARD).json()["recent"]
+        self.assertEqual([event["type"] for event in recent], ["purchase"])
+
+    def test_they_are_looked_for_on_their_days_alone(self) -> None:
+        days = [date(2027, 3, day) for day in range(1, 8)]
+        for numbers, expected in (
+            ((0, 0, 0, 0, 0, 0, 0), None),
+            ((0, 2, 0, 1, 0, 0, 0), (2, 4)),
+            ((1, 2, 0, 8, 0, 3, 0), (4, 6)),
+            ((1, 1, 1, 1, 0, 0, 30), (7, 7)),
+        ):
+            by_day = [
+                DayFigures(day, Metrics(redemptions=number))
+                for day, number in zip(days, numbers, strict=True)
+            ]
+            with self.subTest(numbers):
+                period = _last_redemptions(by_day)
+                self.assertEqual(period and (period.first.day, period.last.day), expected)
+
     def test_recent_is_of_the_period(self) -> None:
         make_purchase(user=self.customer, at=self.now - timedelta(days=3))
         self.assertEqual(self.figures(self.customer, days=2)["recent"], [])
@@ -358,7 +406,8 @@ class DashboardTests(ApiTestCase):
             with self.assertQueries(6):
                 staff.get(PERSONAL)
 
-        make_purchase(user=self.staff, at=self.now)
+        bought = make_purchase(user=self.staff, at=self.now)
+        use(vouchers_of(bought)[0], by=self.staff, at=self.now)
         ask()
         types = [make_type() for _ in range(5)]
         for number in range(200):
