@@ -276,7 +276,7 @@ class PreparedQuery(_Prepared, Generic[Row]):
 class PreparedRangeQuery(PreparedQuery[Row]):
     """The same for a query whose best plan depends on its values, as ranges of time do: it is planned for these.
 
-    A plan for all values reads any range as if it were short.
+    A plan for all values reads any range as if it were short, and any owner's rows as if these were few.
     """
 
     is_static = False
