@@ -3,13 +3,15 @@
 A part's `export` gives plain JSON values in a constant number of queries, or, where there may be very many rows, an
 iterator over lists of them. Its `erase` runs in the transaction that closes the account, and leaves the books as they
 are: amounts, counts and states stay.
+
+What is exported of the account itself and its profile stands here too, at the end; services.py erases it.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .models import User
+from .models import EmailChange, User, WithheldMail
 
 
 @dataclass(frozen=True)
@@ -53,3 +55,37 @@ def erase(user: User) -> None:
             part.erase(user)
     for erase_derived in _also_erase:
         erase_derived(user)
+
+
+def profile_of(user: User) -> dict[str, Any]:
+    """All that is held of a person in the account itself, for the export."""
+    account = User.objects.select_related("profile").get(pk=user.pk)
+    picture = account.profile.profile_picture
+    return {
+        "id": account.pk,
+        "email": account.email,
+        "email_confirmed_at": account.email_confirmed_at,
+        "first_name": account.first_name,
+        "last_name": account.last_name,
+        "language": account.language,
+        "phone_number": account.profile.phone_number,
+        "address": account.profile.address,
+        "date_of_birth": account.profile.date_of_birth,
+        "profile_picture": picture.url if picture else None,
+        "expiry_reminders": account.profile.expiry_reminders,
+        "is_staff": account.is_staff,
+        "date_joined": account.date_joined,
+        "last_login": account.last_login,
+    }
+
+
+def email_changes_of(user: User) -> list[dict[str, Any]]:
+    """The address that the user asked for and has not confirmed, for the export."""
+    rows = EmailChange.objects.filter(user=user)
+    return [dict(row) for row in rows.values("new_email", "created_at", "expires_at")]
+
+
+def withheld_mails_of(user: User) -> list[dict[str, Any]]:
+    """What waits until the user confirms the address, for the export."""
+    rows = WithheldMail.objects.filter(user=user).order_by("id")
+    return [dict(row) for row in rows.values("kind", "reference", "created_at")]
