@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from apps.authentication import services, tasks
 from apps.authentication.models import Session
+from apps.authentication.services import sessions
 from apps.users.tests.factories import make_customer
 from tests.support.cases import ApiTestCase
 
@@ -32,9 +33,9 @@ class OldSessions(ApiTestCase):
         long_ago = timezone.now() - timedelta(days=100)
         Session.objects.bulk_create(
             Session(user=customer, refresh_jti="x", auth_hash="x", expires_at=long_ago)
-            for _ in range(services.BATCH + 1)
+            for _ in range(sessions.BATCH + 1)
         )
-        self.assertEqual(services.remove_old_sessions(now=timezone.now()), services.BATCH + 1)
+        self.assertEqual(services.remove_old_sessions(now=timezone.now()), sessions.BATCH + 1)
 
 
 class TheSchedule(ApiTestCase):

@@ -1,80 +1,25 @@
-"""Signing up, in and out."""
+"""Sessions: opening and revoking them, and exchanging their refresh tokens (docs/decisions/0003-sessions.md)."""
 
 import uuid
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
-from django.contrib.auth import authenticate
-from django.db import models, transaction
+from django.db import models
 from django.db.models import F
 from django.utils import timezone
 
-from apps.core.languages import Language
+from apps.authentication import selectors, tokens
+from apps.authentication.errors import TokenInvalid
+from apps.authentication.models import Session
+from apps.authentication.tokens import TokenPair
 from apps.core.prepared_queries import PreparedUpdate
-from apps.users import email_confirmation
-from apps.users import selectors as users_selectors
-from apps.users import services as users
 from apps.users.errors import InvalidFields
 from apps.users.models import User
-
-from . import password_reset_links, selectors, tokens
-from .errors import InvalidCredentials, ResetLinkInvalid, TokenInvalid
-from .models import Session
-from .second_factor import factors
-from .tokens import TokenPair
 
 BATCH: Final = 1000
 # For so long an exchange may be repeated: two tabs send one token, or the answer is lost on its way.
 REFRESH_GRACE: Final = timedelta(seconds=30)
-
-
-@dataclass(frozen=True)
-class SignedIn:
-    """A person and the first tokens of their new session."""
-
-    user: User
-    tokens: TokenPair
-
-
-def register(
-    *,
-    email: str,
-    password: str,
-    first_name: str,
-    last_name: str,
-    phone_number: str = "",
-    language: str = Language.EN,
-) -> SignedIn:
-    """A new account, signed in, whose person is written to in `language`; a link to confirm its address is mailed.
-
-    Raises InvalidFields: `email` taken, `password` too weak.
-    """
-    with transaction.atomic():
-        user = users.create_account(
-            email=email,
-            password=password,
-            first_name=first_name,
-            last_name=last_name,
-            phone_number=phone_number,
-            language=language,
-        )
-        email_confirmation.send_link(user)
-        return SignedIn(user, open_session(user=user))
-
-
-def login(*, email: str, password: str) -> SignedIn:
-    """A new session of the user who has this e-mail address and password.
-
-    Raises InvalidCredentials, the same for an unknown address, a wrong password and a deactivated account;
-    each runs the password hasher once, so that the time of the answer tells no more than its words.
-    """
-    user = authenticate(email=email, password=password)
-    if not isinstance(user, User):
-        raise InvalidCredentials
-    User.objects.filter(pk=user.pk).update(last_login=timezone.now())
-    return SignedIn(user, open_session(user=user))
 
 
 def open_session(*, user: User) -> TokenPair:
@@ -155,42 +100,6 @@ def _repeat_exchange(claims: tokens.Claims) -> TokenPair:
     )
 
 
-def change_password(*, user: User, old_password: str, new_password: str) -> TokenPair:
-    """A new password for `user`: every session ends, and a new one opens for the client of this request.
-
-    Raises InvalidFields: `old_password` wrong, `new_password` too weak.
-    """
-    with transaction.atomic():
-        users.change_password(user=user, old_password=old_password, new_password=new_password)
-        revoke_all_sessions(user=user)
-        return open_session(user=user)
-
-
-def request_password_reset(*, email: str) -> None:
-    """Mail a link for a new password to this address, if an active account has it.
-
-    If none has, all the same is done but for the mail: neither the answer nor its time tells which it was.
-    """
-    password_reset_links.send(users_selectors.who_may_reset(email))
-
-
-def reset_password(*, uid: str, token: str, password: str) -> None:
-    """Give the user whom the link names a new password: every session ends, and so does the link.
-
-    It proves the address, too. Raises ResetLinkInvalid, and InvalidFields (`password`) if it breaks a rule; the link
-    then stays good.
-    Of several uses of a link at the same instant one wins.
-    """
-    user = password_reset_links.user_of(uid, token)
-    if user is None:
-        raise ResetLinkInvalid
-    with transaction.atomic():
-        if not users.reset_password(user=user, new_password=password):
-            raise ResetLinkInvalid
-        revoke_all_sessions(user=user)
-        email_confirmation.confirm(user=user)  # the link was mailed there
-
-
 def revoke_session(*, user: User, sid: uuid.UUID) -> None:
     """End one session of `user`, if it is live: none of its tokens works any more."""
     Session.objects.filter(id=sid, user=user, ended_at=None).update(ended_at=timezone.now())
@@ -210,16 +119,6 @@ def revoke_own_session_by_token(*, user: User, refresh: str) -> None:
     revoke_session(user=user, sid=claims.sid)
 
 
-def remove_old_sessions(*, now: datetime) -> int:
-    """Delete the sessions that can't be refreshed any more since KEEP_ENDED_SESSIONS; how many."""
-    removed = 0
-    past = Session.objects.filter(expires_at__lt=now - settings.KEEP_ENDED_SESSIONS)
-    while ids := list(past.order_by("expires_at").values_list("id", flat=True)[:BATCH]):
-        Session.objects.filter(id__in=ids).delete()
-        removed += len(ids)
-    return removed
-
-
 def revoke_session_by_token(*, refresh: str) -> User | None:
     """End the session of a refresh token, for whoever holds it; its user, or None if it was not live."""
     try:
@@ -237,22 +136,11 @@ def revoke_all_sessions(*, user: User) -> None:
     Session.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())
 
 
-def pass_second_factor(*, user: User, sid: uuid.UUID, code: str) -> None:
-    """Open what staff may do to the session `sid` of `user`, who has sent a code of their second factor.
-
-    Raises SecondFactorCodeInvalid and SecondFactorNotEnrolled.
-    """
-    with transaction.atomic():
-        factors.check_code(user=user, code=code)
-        Session.objects.filter(id=sid, user=user).update(second_factor_at=timezone.now())
-
-
-def reset_second_factor(*, user: User, reason: str, actor: User | None) -> int:
-    """Take away all that `user` has as a second factor, and end their sessions; how many factors that were.
-
-    Recorded with the reason and, as far as one is named, the member of staff who answers for it.
-    """
-    with transaction.atomic():
-        number = factors.reset(user=user, reason=reason, actor=actor)
-        revoke_all_sessions(user=user)
-    return number
+def remove_old_sessions(*, now: datetime) -> int:
+    """Delete the sessions that can't be refreshed any more since KEEP_ENDED_SESSIONS; how many."""
+    removed = 0
+    past = Session.objects.filter(expires_at__lt=now - settings.KEEP_ENDED_SESSIONS)
+    while ids := list(past.order_by("expires_at").values_list("id", flat=True)[:BATCH]):
+        Session.objects.filter(id__in=ids).delete()
+        removed += len(ids)
+    return removed
