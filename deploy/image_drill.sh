@@ -81,6 +81,7 @@ STRIPE_API_BASE=http://127.0.0.1:$stripe_port
 FRONTEND_URL=https://app.example.com
 DEFAULT_FROM_EMAIL=vouchers@example.com
 EMAIL_BACKEND=django.core.mail.backends.console.EmailBackend
+SHOP_SELLER=Exams Ltd | 1 Main Street, Accra | TIN C0001
 TRUSTED_PROXY_COUNT=1
 PORT=$port
 ENVIRONMENT
@@ -143,6 +144,16 @@ import json, shlex, sys
 print(shlex.join(json.load(sys.stdin)["Docker"]["config"]["Healthcheck"]["Test"][1:]))')
 crun_here exec "${name}_web" sh -c "$health"
 echo "The image's health check says so too."
+# Those of worker and beat, as compose.yaml has them, but for the address.
+for one in worker beat; do
+    health=$("$python" -c '
+import shlex, sys, yaml
+kind, *words = yaml.safe_load(open("compose.yaml"))["services"][sys.argv[1]]["healthcheck"]["test"]
+print((shlex.join(words) if kind == "CMD" else words[0].replace("$$", "$")).replace("web:8000", sys.argv[2]))' \
+        "$one" "127.0.0.1:$port")
+    until_true 130 crun_here exec "${name}_$one" sh -c "$health"  # the first sign of life comes with the minute
+    echo "So does that of the $one."
+done
 
 step "A purchase and a redemption"
 "$python" deploy/try_purchase.py "http://127.0.0.1:$port" --stripe "http://127.0.0.1:$stripe_port" --behind-tls
