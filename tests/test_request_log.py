@@ -3,6 +3,7 @@
 import json
 import logging
 from functools import partial
+from itertools import count
 from typing import Any
 from unittest.mock import patch
 
@@ -124,6 +125,17 @@ class RequestLogTests(ApiTestCase):
             if len(lines) > 1:
                 self.assertEqual(lines[1]["message"], "Slow request: GET (no route) 700 ms")
                 self.assertEqual(lines[0].keys(), lines[1].keys())
+
+    def test_where_only_warnings_are_logged_a_slow_request_still_is(self):
+        for limit, levels in ((1, ["WARNING"]), (0, [])):
+            with (
+                override_settings(SLOW_REQUEST_MS=limit),
+                patch("apps.core.middleware.time.perf_counter", count(0, 0.7).__next__),
+                self.assertLogs(LOGGER, "WARNING") as logged,
+            ):
+                logging.getLogger(LOGGER).warning("first")
+                self.api.get("/api/health/")
+            self.assertEqual([record.levelname for record in logged.records[1:]], levels)
 
     def test_what_somebody_sent_as_the_request_s_id_is_masked(self):
         code = codes.make()

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from apps.users.tests.factories import PASSWORD, make_customer
 from tests.support.cases import CommittingTestCase
 from tests.support.celery_worker import CeleryWorker, broker_url
 from tests.support.server import Server
+from voucher_project.logging_config import logging_config
 
 log = logging.getLogger("tests.task")
 
@@ -96,6 +98,23 @@ class TaskLineTests(SimpleTestCase):
         *lines, after = self.lines_of(outer, task_id="the-task")
         self.assertEqual({line["request_id"] for line in lines}, {"the-task"})
         self.assertEqual(after["request_id"], "-")
+
+    def test_the_text_form_has_both_between_the_brackets(self):
+        formatter = logs.TextFormatter(
+            logging_config(level="INFO", form="text", file="none")["formatters"]["text"]["format"]
+        )
+        for task, told in (
+            (None, "[abc]"),
+            (logs.context.Task("core.a_task", "the-id"), "[abc core.a_task the-id]"),
+        ):
+            tokens = logs.request_id.set("abc"), logs.current_task.set(task)
+            try:
+                record = logging.makeLogRecord({"name": "x", "levelname": "INFO", "msg": "hello"})
+                logs.ContextFilter().filter(record)
+            finally:
+                logs.request_id.reset(tokens[0])
+                logs.current_task.reset(tokens[1])
+            self.assertRegex(formatter.format(record), rf"INFO x {re.escape(told)} hello\Z")
 
     def test_the_last_line_has_the_time_and_the_outcome(self):
         for how in ("success", "failure", "ignored", "retry"):

@@ -1,3 +1,4 @@
+import threading
 from typing import Any
 
 from django.apps import AppConfig
@@ -6,7 +7,7 @@ from django.db.backends.signals import connection_created
 from django.db.models.signals import pre_save
 
 from . import lean_imports
-from .logs import redact
+from .logs import log_thread_exception, redact
 from .logs.slow_queries import watch_connection
 
 lean_imports.load_lean()  # when Django loads the first of the apps
@@ -21,6 +22,7 @@ class CoreConfig(AppConfig):
 
         metrics.register(*gauges.readers())
         connection_created.connect(watch_connection)
+        threading.excepthook = log_thread_exception
         if settings.SENTRY:
             from . import error_reports
 

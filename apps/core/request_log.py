@@ -21,6 +21,9 @@ def log_request(request: HttpRequest, response: HttpResponse, seconds: float) ->
     By route, not by path: a path may hold a secret, and so may a method that nobody knows.
     """
     ms = seconds * 1000
+    is_slow = 0 < settings.SLOW_REQUEST_MS <= ms
+    if not (is_slow or log.isEnabledFor(logging.INFO)):
+        return
     method, route = method_of(request), route_of(request)
     fields = {
         "method": method,
@@ -33,7 +36,7 @@ def log_request(request: HttpRequest, response: HttpResponse, seconds: float) ->
     }
     extra = {"fields": fields}
     log.info("%s %s %s %.0f ms", method, route, response.status_code, ms, extra=extra)
-    if 0 < settings.SLOW_REQUEST_MS <= ms:
+    if is_slow:
         log.warning("Slow request: %s %s %.0f ms", method, route, ms, extra=extra)
 
 

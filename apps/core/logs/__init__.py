@@ -2,7 +2,7 @@
 
 from .context import current_route, current_task, enter_request, request_id, route_of
 from .handlers import ContextFilter, JsonFormatter, QuietRotatingFileHandler, TextFormatter, WithoutAddresses
-from .redaction import load_redactors, redact, redacting_excepthook
+from .redaction import load_redactors, log_thread_exception, redact, redacting_excepthook
 
 __all__ = [
     "ContextFilter",
@@ -14,6 +14,7 @@ __all__ = [
     "current_task",
     "enter_request",
     "load_redactors",
+    "log_thread_exception",
     "redact",
     "redacting_excepthook",
     "request_id",

@@ -4,8 +4,10 @@ A redactor (LOG_REDACTORS, dotted paths) takes a plain text, its escapes undone,
 secret in it. So an app keeps what it calls a secret to itself, and core knows how to look for it in an encoded text.
 """
 
+import logging
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -16,6 +18,8 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from apps.core.plain_text import plain
+
+log = logging.getLogger(__name__)
 
 Redactor = Callable[[str], Iterable[tuple[int, int]]]
 
@@ -83,6 +87,13 @@ def redacting_excepthook(
     A database names the row that it refused, and so the secrets in it.
     """
     sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace)), redactors))
+
+
+def log_thread_exception(failure: threading.ExceptHookArgs) -> None:
+    """As threading.excepthook: what ended a thread is a line of the log, where Python would print it as it is."""
+    if failure.exc_type is not SystemExit and failure.exc_value is not None:
+        error = (failure.exc_type, failure.exc_value, failure.exc_traceback)
+        log.error("Thread %s failed", failure.thread.name if failure.thread else "?", exc_info=error)
 
 
 def _decoded(text: str) -> tuple[str, Sequence[int]]:

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+import threading
 import time
 import unicodedata
 from contextlib import redirect_stderr
@@ -169,6 +170,18 @@ class LogTests(TestCase):
         self.assertRegex(
             printed.getvalue(), r"(?s)^Traceback.*ValueError: Failing row contains \(7, \*\*\*N3J8\)\.$"
         )
+
+    def test_what_ended_a_thread_is_a_line_and_masked(self):
+        def fail():
+            raise ValueError("Failing row contains (7, 2J39NEH6R3TUN3J8).")
+
+        with self.assertLogs("apps.core.logs", "ERROR") as logged, redirect_stderr(io.StringIO()) as printed:
+            thread = threading.Thread(target=fail, name="the-thread")
+            thread.start()
+            thread.join()
+        line = json.loads(logs.JsonFormatter().format(logged.records[0]))
+        self.assertEqual((line["message"], printed.getvalue()), ("Thread the-thread failed", ""))
+        self.assertIn("ValueError: Failing row contains (7, ***N3J8).", line["exception"])
 
     def test_json_lines_carry_time_level_logger_and_request_id(self):
         token = logs.request_id.set("abc")
