@@ -73,7 +73,7 @@ class Hold(models.TextChoices):
 
 
 # Why a voucher can't be redeemed, in words, by who reads them. Buyers have whole sentences that say what it means for
-# them: these on the printed voucher, and the same ones in payments/templates/payments/mail/*/receipt.html and in
+# them: these on the printed voucher, and the same ones in templates/vouchers/mail/*/_state.html and in
 # shop/static/shop/locales (a test compares them). Staff have the name of each hold; figures have RefusalReason, below.
 # For developers voucher_project/openapi.py says what the API's values mean. The labels of Hold stand in exports and in
 # the history.

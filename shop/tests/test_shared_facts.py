@@ -4,13 +4,13 @@ import re
 from pathlib import Path
 from unittest import TestCase
 
-from apps import payments
+from apps import vouchers
 from apps.payments.serializers import MAX_QUANTITY
 from apps.users import passwords, pictures
 from apps.vouchers.states import WHY_INACTIVE
 from shop.tests.test_locales import LOCALES, SHOP
 
-RECEIPTS = Path(payments.__file__).parent / "templates/payments/mail"
+MAILS = Path(vouchers.__file__).parent / "templates/vouchers/mail"
 
 
 def constant(view, name):
@@ -20,9 +20,9 @@ def constant(view, name):
     return match[1]
 
 
-def words_of_receipt(language):
-    """Why a voucher can't be used, as the mail with the receipt says it, by the API's reason."""
-    template = RECEIPTS / language / "receipt.html"
+def words_of_mails(language):
+    """Why a voucher can't be used, as mails say it, by the API's reason."""
+    template = MAILS / language / "_state.html"
     lines = re.findall(
         r'voucher\.reason == "(\w+)" %\}(.+?)(?:\{% endif %\})?$', template.read_text(), re.MULTILINE
     )
@@ -36,7 +36,7 @@ class SharedFactTests(TestCase):
         )
         for language, words in LOCALES.items():
             with self.subTest(language):
-                in_mail = {reason: f"{text}." for reason, text in words_of_receipt(language).items()}
+                in_mail = {reason: f"{text}." for reason, text in words_of_mails(language).items()}
                 self.assertEqual(in_mail, words["inactive"])
 
     def test_every_language_says_how_long_a_new_password_has_to_be(self):
