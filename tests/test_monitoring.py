@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from apps.analytics.services import daily_figures
 from apps.analytics.tasks import audit_books
-from apps.core import heartbeats
+from apps.core import heartbeats, readiness
 from apps.core.backoffice import attention
 from apps.core.models import Heartbeat, JobResult
 from apps.core.rate_limits import reset
@@ -153,6 +153,7 @@ class NameTests(MetricsTestCase):
             "state": {"new", "retried", "failed", "active", "idle"},
             "status": {"2xx", "3xx", "4xx", "5xx"},
             "check": {"Audit", "Reconciliation.*"},
+            "name": set(readiness.states()),
             "job": {"vouchers"},
         }
         self.api.post("/api/vouchers/redeem/", {})
@@ -225,6 +226,12 @@ class TroubleTests(PaidTestCase, MetricsTestCase):
         self.assertFires({"SlowRedemptions"}, lambda: slow(0.8))
         self.assertFires({"SlowRedemptions", "SlowRequests"}, lambda: slow(4))
 
+    def test_a_cache_that_is_away_and_media_that_can_not_be_written(self):
+        with override_settings(REDIS_URL="redis://127.0.0.1:1/0"):
+            self.assertFires({"DependencyDown"})
+        with patch("apps.core.health.media", return_value="not writable"):
+            self.assertFires({"DependencyDown"})
+
     def test_a_worker_that_has_died(self):
         self.sign(heartbeats.WORKER, ago=timedelta(minutes=8))
         self.assertFires({"WorkerStopped"})
@@ -280,7 +287,9 @@ class TroubleTests(PaidTestCase, MetricsTestCase):
             pass
         Voucher.objects.update(face_value=99)
         self.assertGreater(audit_books(), 0)
-        self.assertFires({"AuditFindings"})
+        # The limits that the audit sets for its transaction stay in force in that of the test.
+        with patch("apps.core.health.time_limits", return_value="ok"):
+            self.assertFires({"AuditFindings"})
 
     def test_a_finding_of_the_reconciliation(self):
         hour = timezone.now() - timedelta(hours=1)

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import Count, Min
 from post_office.models import STATUS, Email
 
-from . import health, heartbeats, mail
+from . import health, heartbeats, mail, readiness
 from .backoffice import attention
 from .metrics import Gauge, Reader, Reading
 from .models import JobResult
@@ -46,6 +46,11 @@ CHECK_OVERDUE: Final = Gauge(
 ATTENTION: Final = Gauge(
     "attention_items", "Rows that need a person, as the front page of the admin counts them.", ("item",)
 )
+DEPENDENCY_UP: Final = Gauge(
+    "dependency_up",
+    "Whether each thing that /api/health/ready/ looks at is well, or not configured.",
+    ("name",),
+)
 CONNECTIONS: Final = Gauge(
     "database_connections", "Connections to this database, of all clients.", ("state",)
 )
@@ -62,6 +67,7 @@ def readers() -> list[Reader]:
         Reader("queues", (QUEUE_LENGTH,), _queues, from_database=False),
         Reader("checks", (CHECK_PROBLEMS, CHECK_COMPLETE, CHECK_AGE, CHECK_OVERDUE), _checks),
         Reader("attention", (ATTENTION,), _attention),
+        Reader("dependencies", (DEPENDENCY_UP,), _dependencies, bounded=False),
         Reader("connections", (CONNECTIONS, MOST_CONNECTIONS), _connections),
     ]
 
@@ -104,6 +110,11 @@ def _checks(now: datetime) -> Iterable[Reading]:
 def _attention(now: datetime) -> Iterable[Reading]:
     for name, number in attention.numbers(now).items():
         yield Reading(ATTENTION, number, (name,))
+
+
+def _dependencies(now: datetime) -> Iterable[Reading]:
+    for name, state in readiness.states().items():
+        yield Reading(DEPENDENCY_UP, float(state in ("ok", "not configured")), (name,))
 
 
 def _connections(now: datetime) -> Iterable[Reading]:

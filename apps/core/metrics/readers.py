@@ -44,12 +44,17 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads some gauges at once. `read` gets the time; it raises whatever it likes."""
+    """Reads some gauges at once. `read` gets the time; it raises whatever it likes.
+
+    One that is not `from_database` is read without one, too. One that is not `bounded` sets no limit to its statements:
+    because it looks at the limits that there are.
+    """
 
     name: str
     gauges: Sequence[Gauge]
     read: Callable[[datetime], Iterable[Reading]]
     from_database: bool = True
+    bounded: bool = True
 
 
 DATABASE_UP: Final = Gauge("database_up", "Whether the database answers.")
@@ -116,7 +121,7 @@ def _read_all() -> list[Reading]:
 def _read(reader: Reader) -> list[Reading] | None:
     now = timezone.now()
     try:
-        if not reader.from_database:
+        if not (reader.from_database and reader.bounded):
             return list(reader.read(now))
         with _bounded():
             return list(reader.read(now))
@@ -141,6 +146,9 @@ def _bounded() -> Iterator[None]:
     if connection.vendor != "postgresql":
         yield
         return
+    is_inner = connection.in_atomic_block
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_MS}")
         yield
+        if is_inner:  # the setting would last until the end of the transaction around this one
+            cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
