@@ -257,7 +257,7 @@ class Lifecycle(stateful.RuleBasedStateMachine):
             "release": (services.release_vouchers, lambda holds: holds - {"suspended"}),
             "void": (services.void_vouchers, lambda holds: holds | {"voided"}),
         }[action]
-        self.change(vouchers, holds, service([voucher.pk for voucher in vouchers], **self.staff))
+        self.change(vouchers, holds, len(service([voucher.pk for voucher in vouchers], **self.staff)))
 
     @step(type=types, back=st.booleans())
     def withdraw(self, type, back):
