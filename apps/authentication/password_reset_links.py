@@ -1,4 +1,4 @@
-"""Links by which a forgotten password is replaced: how they are built and mailed, and whom they name.
+"""Links by which a forgotten password is replaced: how they are built, mailed, whom they name, and the mail after it.
 
 uid and token stand in the fragment of the address, which a browser keeps to itself: they reach no server's log
 and no Referer header. The address is that of FRONTEND_URL, whatever host the request named.
@@ -31,6 +31,20 @@ def send(user: User | None) -> None:
         context={"link": link_for(somebody), "minutes": settings.PASSWORD_RESET_TIMEOUT // 60},
         expires_at=timezone.now() + timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT),
     )
+
+
+def tell_of_change(user: User) -> None:
+    """Queue the mail that says to `user` that their password was changed, so that they learn of what was not they."""
+    if user.mail_address:
+        mail.enqueue(
+            to=user.mail_address,
+            template="authentication/password_changed",
+            language=user.language,
+            context={
+                "moment": timezone.now(),
+                "link": f"{settings.FRONTEND_URL.rstrip('/')}/forgot-password",
+            },
+        )
 
 
 def link_for(user: User) -> str:

@@ -14,13 +14,14 @@ from .sessions import open_session, revoke_all_sessions
 
 
 def change_password(*, user: User, old_password: str, new_password: str) -> TokenPair:
-    """A new password for `user`: every session ends, and a new one opens for the client of this request.
+    """A new password for `user`: all sessions end, one opens for the client of this request, and they get a mail.
 
     Raises InvalidFields: `old_password` wrong, `new_password` too weak.
     """
     with transaction.atomic():
         users.change_password(user=user, old_password=old_password, new_password=new_password)
         revoke_all_sessions(user=user)
+        password_reset_links.tell_of_change(user)
         return open_session(user=user)
 
 
@@ -33,7 +34,7 @@ def request_password_reset(*, email: str) -> None:
 
 
 def reset_password(*, uid: str, token: str, password: str) -> None:
-    """Give the user whom the link names a new password: every session ends, and so does the link.
+    """Give the user whom the link names a new password: every session ends, and so does the link; they get a mail.
 
     It proves the address, too. Raises ResetLinkInvalid, and InvalidFields (`password`) if it breaks a rule; the link
     then stays good.
@@ -47,3 +48,4 @@ def reset_password(*, uid: str, token: str, password: str) -> None:
             raise ResetLinkInvalid
         revoke_all_sessions(user=user)
         email_confirmation.confirm(user=user)  # the link was mailed there
+        password_reset_links.tell_of_change(user)

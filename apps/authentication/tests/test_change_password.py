@@ -1,3 +1,5 @@
+from post_office.models import Email
+
 from apps.authentication import services
 from apps.authentication.models import Session
 from apps.users.models import User
@@ -42,6 +44,24 @@ class ChangingOnesPassword(ApiTestCase):
         self.assertEqual(refresh.status_code, 200)
         live = Session.objects.filter(user=self.customer, ended_at=None)
         self.assertEqual(live.count(), 1)
+
+    def test_the_person_gets_a_mail_about_it_in_their_language(self):
+        for language, subject in (
+            ("fr", "Votre mot de passe a été modifié"),
+            ("en", "Your password was changed"),
+        ):
+            with self.subTest(language):
+                User.objects.filter(pk=self.customer.pk).update(
+                    language=language, password=self.customer.password
+                )
+                api = self.signed_in(User.objects.get(pk=self.customer.pk))
+                api.post(URL, {**BODY, "old_password": "wrong"})
+                self.assertFalse(Email.objects.exists())
+                self.assertEqual(api.post(URL, BODY).status_code, 200)
+                mail = Email.objects.get()
+                self.assertEqual((mail.to, mail.subject), ([self.customer.email], subject))
+                self.assertNotIn(NEW, mail.message)
+                mail.delete()
 
     def test_from_then_on_only_the_new_password_signs_in(self):
         self.api.post(URL, BODY)
