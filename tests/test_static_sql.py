@@ -32,8 +32,8 @@ def rows(sql: str, values: Any = None) -> list[tuple[Any, ...]]:
 
 def prepared(sql: StaticSql) -> list[str]:
     """The texts of the prepared statements that this connection has for it."""
-    found = rows("SELECT statement FROM pg_prepared_statements WHERE name LIKE %s", [f"{sql.name}\\_%"])
-    return [text for (text,) in found]
+    statements = rows("SELECT statement FROM pg_prepared_statements WHERE name LIKE %s", [f"{sql.name}\\_%"])
+    return [text for (text,) in statements]
 
 
 class TextTests(SimpleTestCase):

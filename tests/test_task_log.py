@@ -103,7 +103,7 @@ class TaskLineTests(SimpleTestCase):
         formatter = logs.TextFormatter(
             logging_config(level="INFO", form="text", file="none")["formatters"]["text"]["format"]
         )
-        for task, told in (
+        for task, brackets in (
             (None, "[abc]"),
             (logs.context.Task("core.a_task", "the-id"), "[abc core.a_task the-id]"),
         ):
@@ -114,7 +114,7 @@ class TaskLineTests(SimpleTestCase):
             finally:
                 logs.request_id.reset(tokens[0])
                 logs.current_task.reset(tokens[1])
-            self.assertRegex(formatter.format(record), rf"INFO x {re.escape(told)} hello\Z")
+            self.assertRegex(formatter.format(record), rf"INFO x {re.escape(brackets)} hello\Z")
 
     def test_the_last_line_has_the_time_and_the_outcome(self):
         for how in ("success", "failure", "ignored", "retry"):

@@ -59,11 +59,11 @@ class StaticSql(str):
         number = len(self.names) or max(self.numbers, default=0)
         return f"({', '.join(['%s'] * number)})" if number else ""
 
-    def values(self, given: Any) -> Sequence[Any]:
+    def values(self, parameters: Any) -> Sequence[Any]:
         """The values for `places`, from those for the text."""
         if self.names:
-            by_name: Mapping[str, Any] = given
+            by_name: Mapping[str, Any] = parameters
             return [by_name[name] for name in self.names]
         if len(self.numbers) == max(self.numbers, default=0):
-            return list(given or ())
-        return list(dict(zip(self.numbers, given, strict=True)).values())
+            return list(parameters or ())
+        return list(dict(zip(self.numbers, parameters, strict=True)).values())

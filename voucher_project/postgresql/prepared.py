@@ -48,14 +48,14 @@ class PreparingCursor(extensions.cursor):
                 raise psycopg2.OperationalError("A table has changed: send the request again.") from error
             self._execute_prepared(query, vars)
 
-    def _execute_prepared(self, sql: StaticSql, given: Any) -> None:
+    def _execute_prepared(self, sql: StaticSql, parameters: Any) -> None:
         prepared = self.connection.prepared
         if sql.name not in prepared:
             name = f"{sql.name}_{self.connection.generation}"
             types = f" ({', '.join(sql.types)})" if sql.types else ""
             super().execute(f"PREPARE {name}{types} AS {sql.numbered}")
             prepared[sql.name] = f"EXECUTE {name}{sql.places}"
-        super().execute(prepared[sql.name], sql.values(given))
+        super().execute(prepared[sql.name], sql.values(parameters))
 
     @property
     def query(self) -> bytes | None:

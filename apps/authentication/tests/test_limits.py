@@ -15,7 +15,6 @@ from post_office.models import Email
 
 from apps.authentication import services, views
 from apps.authentication.models import Session
-from apps.authentication.services import sign_in
 from apps.core import rate_limits
 from apps.users.models import User
 from apps.users.tests.factories import PASSWORD, make_customer, make_other_customer, make_staff, make_user
@@ -139,7 +138,7 @@ class SigningIn(_Limited):
         self.guess(3)
 
     def test_an_attempt_that_fails_on_our_side_does_not_count(self):
-        away = mock.patch.object(sign_in, "authenticate", side_effect=OperationalError)
+        away = mock.patch("apps.authentication.services.sign_in.authenticate", side_effect=OperationalError)
         with away, self.assertLogs(level="ERROR"):
             for _ in range(5):
                 self.assertProblem(self.sign_in(), 503, "service_unavailable")

@@ -322,17 +322,17 @@ class VoucherTypeAdminTests(AdminTestCase):
             self.assertFalse(VoucherType.objects.exists())
 
     def test_letters_that_no_font_has_are_named_when_the_type_is_saved(self) -> None:
-        def told(address: str, name: str) -> list[str]:
+        def warnings_after_saving(address: str, name: str) -> list[str]:
             saved = self.client.post(address, self.form_data(name=name), follow=True)
             self.assertRedirects(saved, TYPES)
             return [str(message) for message in saved.context["messages"] if message.level_tag == "warning"]
 
-        (warning,) = told(f"{TYPES}add/", "ប្រឡង Exam")
+        (warning,) = warnings_after_saving(f"{TYPES}add/", "ប្រឡង Exam")
         kind = VoucherType.objects.get(name="ប្រឡង Exam")
         self.assertIn("No font has ប \u17d2 រ ឡ ង: vouchers and receipts show ▯ for each", warning)
         for name in ("Exam Résultats", "የፈተና ውጤት", "परीक्षा परिणाम", "𞤔𞤢𞤲"):
-            self.assertEqual(told(f"{TYPES}{kind.pk}/change/", name), [], name)
-        self.assertEqual(len(told(f"{TYPES}{kind.pk}/change/", "ប")), 1)
+            self.assertEqual(warnings_after_saving(f"{TYPES}{kind.pk}/change/", name), [], name)
+        self.assertEqual(len(warnings_after_saving(f"{TYPES}{kind.pk}/change/", "ប")), 1)
 
     def test_editing_a_type_changes_no_voucher_that_was_sold(self) -> None:
         voucher = make_voucher(owner=self.customer)
