@@ -1,6 +1,7 @@
 """The network that a request comes from, for limits that count by network."""
 
 import ipaddress
+from functools import lru_cache
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -36,6 +37,7 @@ def address_report(request: HasMeta) -> dict[str, str | int]:
     }
 
 
+@lru_cache(maxsize=1024)
 def _network(address: str) -> str:
     address = address.strip()
     if address.startswith("["):  # "[2001:db8::1]:443"
