@@ -142,7 +142,7 @@ until_true 60 curl --noproxy '*' --silent --fail "http://127.0.0.1:$port/api/hea
 health=$(buildah inspect --type image "$image" | "$python" -c '
 import json, shlex, sys
 print(shlex.join(json.load(sys.stdin)["Docker"]["config"]["Healthcheck"]["Test"][1:]))')
-crun_here exec "${name}_web" sh -c "$health"
+crun_here exec --cwd /app "${name}_web" sh -c "$health"
 echo "The image's health check says so too."
 # Those of worker and beat, as compose.yaml has them, but for the address.
 for one in worker beat; do
@@ -151,7 +151,7 @@ import shlex, sys, yaml
 kind, *words = yaml.safe_load(open("compose.yaml"))["services"][sys.argv[1]]["healthcheck"]["test"]
 print((shlex.join(words) if kind == "CMD" else words[0].replace("$$", "$")).replace("web:8000", sys.argv[2]))' \
         "$one" "127.0.0.1:$port")
-    until_true 130 crun_here exec "${name}_$one" sh -c "$health"  # the first sign of life comes with the minute
+    until_true 130 crun_here exec --cwd /app "${name}_$one" sh -c "$health"  # the first sign of life comes with the minute
     echo "So does that of the $one."
 done
 
