@@ -11,7 +11,7 @@ from typing import Any, Final
 import time_machine
 from django.conf import settings
 from drf_spectacular.generators import SchemaGenerator
-from jsonschema import Draft4Validator, FormatChecker  # type: ignore[import-untyped]
+from jsonschema import Draft4Validator, FormatChecker
 
 from apps.core.api import openapi_examples, problems
 from tests.support.api_journey import Journey

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.test import override_settings, tag
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, given, settings
-from jsonschema import Draft4Validator, FormatChecker  # type: ignore[import-untyped]
+from jsonschema import Draft4Validator, FormatChecker
 from schemathesis import GenerationMode
 
 from apps.authentication import services as authentication

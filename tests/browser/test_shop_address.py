@@ -14,7 +14,9 @@ NEW = "carla.new@example.com"
 
 def link_in(email):
     """The address that a mail leads to."""
-    return re.search(r"http\S+#token=\S+", email.message)[0]
+    link = re.search(r"http\S+#token=\S+", email.message)
+    assert link, email.message
+    return link[0]
 
 
 class ConfirmTests(ShopTestCase):
