@@ -19,7 +19,7 @@ _counter: Final = count(1)
 class StaticSql(str):
     """The text of a statement, to be created once and executed many times, with places for values (`%s`, `%(name)s`).
 
-    A cursor straight to PostgreSQL makes it a prepared statement (`voucher_project/postgresql/prepared.py`); behind a
+    A cursor straight to PostgreSQL makes it a prepared statement (`PreparingCursor`); behind a
     pooler and for SQLite it is a text as any other. It has no value that is a secret or differs from call to call.
 
     PostgreSQL takes two `%s` for different values, so it does not see that what it groups by is what it reads:

@@ -35,7 +35,7 @@ def enqueue(
     attach: Reference | None = None,
     show: Reference | None = None,
 ) -> None:
-    """Put a mail into the queue: the words of `template`, such as "payments/receipt", rendered with `context`.
+    """Put a mail into the queue: the words of `template`, such as "core/findings", rendered with `context`.
 
     `language` is that of the person (`apps.core.languages`), now, whatever they choose later; None for a mail to staff.
     `layout` puts the words into plain text and HTML. `name` is the first name of whom it greets.

@@ -200,7 +200,9 @@ class ErrorTests(ApiTestCase):
     def test_a_page_while_the_database_is_away_is_a_plain_503(self):
         browser = Browser(raise_request_exception=False)
         browser.force_login(make_staff())
-        away = patch("django.db.backends.utils.CursorWrapper.execute", side_effect=OperationalError("secret"))
+        away = patch(
+            "django.db.backends.base.base.BaseDatabaseWrapper.cursor", side_effect=OperationalError("secret")
+        )
         for method, address in (
             ("GET", "/admin/"),
             ("GET", "/admin/vouchers/voucher/"),
