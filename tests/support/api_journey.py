@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from apps.authentication import password_reset_links
 from apps.authentication.tests.second_factor import code_of, give_app
-from apps.core import health
+from apps.core import health, heartbeats
 from apps.users import email_links, unsubscribe_links
 from apps.users.models import EmailChange, User
 from apps.users.tests.factories import make_other_customer, make_staff
@@ -81,6 +81,8 @@ class Journey:
         self.ama.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens['access']}")
 
     def look_around(self) -> None:
+        for name in heartbeats.NAMES:
+            heartbeats.record(name)
         for path in ("", "health/", "health/ready/", "test/", "vouchers/types/"):
             self.send("GET", path, client=self.anybody)
         with patch.object(health, "database", side_effect=OperationalError):  # an interruption
