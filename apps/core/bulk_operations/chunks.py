@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from apps.core.models import BulkOperation
 
-PROGRESS = ("counts", "handled", "position", "stage", "total", "updated_at")
+PROGRESS = ("counts", "handled", "parameters", "position", "stage", "total", "updated_at")
 
 
 class OperationStopped(Exception):
@@ -32,7 +32,8 @@ def in_chunks(
 ) -> Generator[None, None, None]:
     """Call `change` with the keys of the rows, ascending from the operation's position, in lists of at most `size`.
 
-    It runs in the transaction that moves the position on, and returns what came of the rows. So no row is handled
+    It runs in the transaction that moves the position on, and returns what came of the rows; what it notes in the
+    operation's `parameters` is kept too. So no row is handled
     twice, whenever the process ends, and if two processes are at it. Raises OperationStopped, or as `change` does.
     """
     while True:

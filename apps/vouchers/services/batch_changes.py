@@ -6,7 +6,7 @@ as it is and counted apart: used up, void or refunded ones, and those that are a
 
 from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial, reduce
 from operator import or_
 from typing import Any, Final
@@ -27,9 +27,13 @@ from apps.vouchers.states import Hold, VoucherEventKind
 
 from . import code_exports
 from .holds import change_holds, lock_vouchers
+from .owner_notices import Changed, StaffAct, tell_owners_at_the_end
 from .reassignment import announce, reassign_vouchers
 
 CHUNK: Final = 1000  # redeems of these vouchers wait for it: less than half a second
+OWNERS: Final = (
+    "owners"  # in the parameters of an operation: whose vouchers it changed so far, until they are told
+)
 OPERATION: Final = "bulk_operation"  # in the details of an event: the number of the operation that caused it
 
 
@@ -216,9 +220,41 @@ _NEW_HOLDS: Final[dict[BatchChange, Callable[[Voucher], frozenset[Hold]]]] = {
 }
 
 
+# What owners are mailed about.
+_ACTS: Final = {
+    BatchChange.HOLD: StaffAct.SUSPENDED,
+    BatchChange.RELEASE: StaffAct.RELEASED,
+    BatchChange.VOID: StaffAct.VOIDED,
+}
+
+
 def _steps(change: BatchChange, operation: BulkOperation) -> Generator[None, None, None]:
     vouchers = Voucher.objects.filter(batch=operation.parameters["batch"])
-    return bulk_operations.in_chunks(operation.pk, vouchers, partial(_change_chunk, change), size=CHUNK)
+    yield from bulk_operations.in_chunks(operation.pk, vouchers, partial(_change_chunk, change), size=CHUNK)
+    if change in _ACTS:
+        _tell_owners(_ACTS[change], operation.pk)
+
+
+@transaction.atomic
+def _tell_owners(act: StaffAct, operation_id: int) -> None:
+    """Mail the owners once about all that the operation changed, now that it is at its end."""
+    operation = bulk_operations.lock_open(operation_id)
+    noted = operation.parameters.pop(OWNERS, {})
+    operation.save(update_fields=("parameters",))  # so that nobody is told again
+    changed = {int(owner): Changed(**values) for owner, values in noted.items()}
+    tell_owners_at_the_end(act, changed, reason=operation.reason)
+
+
+def _note_owners(operation: BulkOperation, vouchers: list[Voucher]) -> None:
+    """Note whose vouchers were changed in this chunk, for the mail at the end."""
+    noted = operation.parameters.setdefault(OWNERS, {})
+    of_owner: dict[int, list[int]] = defaultdict(list)
+    for voucher in vouchers:
+        of_owner[voucher.user_id].append(voucher.pk)
+    for owner, voucher_ids in of_owner.items():
+        changed = Changed(**noted.get(str(owner), {}))
+        changed.add(voucher_ids)
+        noted[str(owner)] = asdict(changed)
 
 
 def _change_chunk(change: BatchChange, operation: BulkOperation, voucher_ids: list[int]) -> Mapping[str, int]:
@@ -246,6 +282,7 @@ def _change_chunk(change: BatchChange, operation: BulkOperation, voucher_ids: li
         reassign_vouchers(changed, new_owner_id=new_owner, **about)
     else:
         change_holds(changed, _NEW_HOLDS[change], **about)
+        _note_owners(operation, changed)
     return {outcome.value: len(each) for outcome, each in by_outcome.items()}
 
 

@@ -1,7 +1,8 @@
 """Mail to owners about what staff did to their vouchers: one mail a person for each act, however many they are."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -33,13 +34,36 @@ def tell_owners(act: StaffAct, vouchers: Iterable[Voucher], *, reason: str) -> N
     of_owner: dict[int, list[Voucher]] = defaultdict(list)
     for voucher in vouchers:
         of_owner[voucher.user_id].append(voucher)
-    now = timezone.now()
     for owner in User.objects.filter(pk__in=of_owner).order_by("pk"):
-        if owner.mail_address:
-            _tell(owner, act, of_owner[owner.pk], reason, now)
+        changed = of_owner[owner.pk]
+        _tell(owner, act, changed[:LISTED], len(changed), reason)
 
 
-def _tell(owner: User, act: StaffAct, vouchers: list[Voucher], reason: str, now: datetime) -> None:
+@dataclass
+class Changed:
+    """What was changed of an owner in an act that took several transactions: how many, and the first of them."""
+
+    total: int = 0
+    first: list[int] = field(default_factory=list)
+
+    def add(self, voucher_ids: Sequence[int]) -> None:
+        """Count these too, and keep as many of their numbers as a mail names."""
+        self.total += len(voucher_ids)
+        self.first = [*self.first, *voucher_ids][:LISTED]
+
+
+def tell_owners_at_the_end(act: StaffAct, changed: Mapping[int, Changed], *, reason: str) -> None:
+    """Queue a mail to each owner, by number, about what was changed of theirs, as it is now."""
+    for owner in User.objects.filter(pk__in=changed).order_by("pk"):
+        of_owner = changed[owner.pk]
+        named = Voucher.objects.filter(pk__in=of_owner.first).order_by("pk")
+        _tell(owner, act, list(named), of_owner.total, reason)
+
+
+def _tell(owner: User, act: StaffAct, vouchers: list[Voucher], total: int, reason: str) -> None:
+    if not owner.mail_address:
+        return
+    now = timezone.now()
     mail.enqueue(
         to=owner.mail_address,
         name=owner.first_name,
@@ -47,9 +71,9 @@ def _tell(owner: User, act: StaffAct, vouchers: list[Voucher], reason: str, now:
         language=owner.language,
         layout="vouchers/mail/staff_act",
         context={
-            "vouchers": [described(voucher, now) for voucher in vouchers[:LISTED]],
-            "total": len(vouchers),
-            "more": max(0, len(vouchers) - LISTED),
+            "vouchers": [described(voucher, now) for voucher in vouchers],
+            "total": total,
+            "more": total - len(vouchers),
             "reason": reason,
             "link": settings.FRONTEND_URL,
         },

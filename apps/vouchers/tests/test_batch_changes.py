@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError
 from django.db.models import F
 from django.utils import timezone
+from post_office.models import Email
 
 from apps.core import bulk_operations
 from apps.core.models import BulkOperation
@@ -16,7 +17,7 @@ from apps.users import services as users
 from apps.users.tests.factories import PASSWORD, make_staff, make_user
 from apps.vouchers import services
 from apps.vouchers.models import Voucher, VoucherEvent
-from apps.vouchers.services import batch_changes
+from apps.vouchers.services import batch_changes, owner_notices
 from apps.vouchers.services.batch_changes import BatchChange
 from apps.vouchers.states import Hold
 from tests.support.books import broken_rules
@@ -102,6 +103,35 @@ class HoldTests(BatchChangeTestCase):
             (operation.status, operation.actor, operation.handled), ("completed", self.staff, 10)
         )
         self.assertEqual(broken_rules("holds", "holds_by_history"), {})
+
+    def test_the_owner_gets_one_mail_at_the_end_however_often_it_was_interrupted(self):
+        Email.objects.all().delete()  # about those that were changed singly
+        for change, subject in (
+            (BatchChange.HOLD, "6 of your vouchers can't be used for now"),
+            (BatchChange.RELEASE, "6 of your vouchers are released"),
+            (BatchChange.VOID, "7 of your vouchers can't be used any more"),
+            (BatchChange.VOID, None),
+        ):
+            with self.subTest(change, subject=subject), patch.object(owner_notices, "LISTED", 4):
+                operation = batch_changes.start(
+                    change, self.batch, actor=self.staff, reason="A carton was lost", in_background=False
+                )
+                while bulk_operations.run(operation.pk, budget=0):
+                    self.assertFalse(Email.objects.exists())
+                bulk_operations.run(operation.pk)
+                operation.refresh_from_db()
+                self.assertEqual(
+                    (operation.status, operation.parameters), ("completed", {"batch": self.batch.pk})
+                )
+                if subject is None:
+                    self.assertFalse(Email.objects.exists())
+                    continue
+                mail = Email.objects.get()
+                self.assertEqual((mail.to, mail.subject), ([self.customer.email], subject))
+                self.assertEqual(mail.message.count("····-"), 4)
+                self.assertIn(f"… and {int(subject[0]) - 4} more.", mail.message)
+                self.assertIn("Why: A carton was lost", mail.message)
+                mail.delete()
 
     def test_a_second_run_changes_nothing_more(self):
         self.change(hold=True)
