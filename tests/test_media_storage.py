@@ -233,6 +233,11 @@ class ABucketThatIsAway(BucketTestCase):
                 self.assertIn(f"The bucket of MEDIA_STORAGE is {state}", warnings[0].msg)
         self.assertEqual([one for one in self.deploy_checks() if one.id == "core.W001"], [])
 
+    def test_ready_is_asked_often_and_makes_its_client_once(self):
+        with patch.object(self.storage, "_create_session", wraps=self.storage._create_session) as made:
+            self.assertEqual([health.media() for _ in range(3)], ["ok"] * 3)
+        self.assertEqual(made.call_count, 1)
+
     def test_a_bucket_that_takes_no_files_is_found_by_the_checks(self):
         with patch("storages.backends.s3.S3Storage._save", side_effect=OSError):
             self.assertEqual(health.media(), "ok")

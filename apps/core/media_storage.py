@@ -53,6 +53,7 @@ class BucketStorage(S3Storage):
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(PLACES)
         self._shared: Any = None
+        self._probe: Any = None
 
     @property
     def connection(self) -> Any:
@@ -78,11 +79,13 @@ class BucketStorage(S3Storage):
 
     def state(self) -> str:
         """Whether the bucket can be used: "ok", "not writable" (refused, or there is none), or "not reachable"."""
-        probe = Config(
-            **self._config, connect_timeout=PROBE, read_timeout=PROBE, retries={"total_max_attempts": 1}
-        )
+        with self._lock:
+            if self._probe is None:
+                patience = {"connect_timeout": PROBE, "read_timeout": PROBE}
+                config = Config(**self._config, **patience, retries={"total_max_attempts": 1})
+                self._probe = self._resource(config).meta.client
         try:
-            self._resource(probe).meta.client.head_bucket(Bucket=self.bucket_name)
+            self._probe.head_bucket(Bucket=self.bucket_name)
         except ClientError as error:
             refused = error.response["ResponseMetadata"]["HTTPStatusCode"] < 500
             return "not writable" if refused else "not reachable"
