@@ -236,3 +236,8 @@ class WithheldTests(StripeTestCase, ApiTestCase):
         paid = Transaction.objects.select_related("user", "voucher_type").get(pk=paid.pk)
         with self.assertQueries(2):  # the vouchers, the mail
             services.queue_receipt(paid)
+        of_nora = make_completed_transaction(user=self.nora)
+        of_nora = Transaction.objects.select_related("user", "voucher_type").get(pk=of_nora.pk)
+        # Whether the address is still to be confirmed; what is withheld, and the mail without codes.
+        with self.assertQueries(3):
+            services.queue_receipt(of_nora)
