@@ -46,6 +46,48 @@ print(json.dumps([
 ]))
 """
 
+# Two passkeys at once, the first of a process: each module takes names from the other while it is loaded.
+USED_BY_TWO_THREADS = """
+import json, sys
+from threading import Barrier, Thread
+import voucher_project.wsgi
+from django_otp_webauthn import helpers
+sys.setswitchinterval(1e-5)
+both, wrong = Barrier(2), []
+def use(function, **arguments):
+    both.wait()
+    try:
+        function(**arguments)
+    except Exception as error:
+        wrong.append(repr(error))
+options = {"rp_id": "example.com", "rp_name": "Shop", "user_name": "ama"}
+threads = [
+    Thread(target=use, args=(helpers.generate_registration_options,), kwargs=options),
+    Thread(target=use, args=(helpers.generate_challenge,)),
+]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+helpers.generate_registration_options(**options)
+print(json.dumps(wrong))
+"""
+
+FAILED_ONCE = """
+import json, sys
+import voucher_project.wsgi
+from django_otp_webauthn import models
+sys.modules["cbor2"] = None
+try:
+    models.parse_attestation_object(b"")
+except ImportError as error:
+    refusal = type(error).__name__
+del sys.modules["cbor2"]
+import cbor2
+parsed = models.parse_attestation_object(cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": bytes(37)}))
+print(json.dumps([refusal, parsed.fmt]))
+"""
+
 
 class LeanStartTests(SimpleTestCase):
     def run_in_production(self, program: str) -> list[object]:
@@ -77,3 +119,9 @@ class LeanStartTests(SimpleTestCase):
                 "requests.api",
             ],
         )
+
+    def test_two_threads_may_be_the_first_to_check_a_passkey(self) -> None:
+        self.assertEqual(self.run_in_production(USED_BY_TWO_THREADS), [])
+
+    def test_what_could_not_be_loaded_is_loaded_by_the_next_call(self) -> None:
+        self.assertEqual(self.run_in_production(FAILED_ONCE), ["ModuleNotFoundError", "none"])

@@ -47,20 +47,25 @@ def load_without(module: str, package: str) -> None:
 class _FinderOfPostponed(MetaPathFinder):
     def __init__(self, names: frozenset[str]) -> None:
         self.names = names
+        self.lock = RLock()
 
     def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
         spec = PathFinder.find_spec(name, path, target) if name in self.names else None
         if spec is not None and spec.loader is not None:
-            spec.loader = _PostponingLoader(spec.loader)
+            spec.loader = _PostponingLoader(spec.loader, self.lock)
         return spec
 
 
 class _PostponingLoader(Loader):
-    """Loads a module of functions when one of them is called. Until then each name in it is a function that does so."""
+    """Loads a module of functions when one of them is called. Until then each name in it is a function that does so.
 
-    def __init__(self, real: Loader) -> None:
+    `lock` is that of all such modules, as one takes names from another: in one that a second thread is just loading
+    they are not there yet, or are submodules of that name, and whoever took them would keep them.
+    """
+
+    def __init__(self, real: Loader, lock: RLock) -> None:
         self.real = real
-        self.lock = RLock()
+        self.lock = lock
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self.real.create_module(spec)
@@ -74,7 +79,12 @@ class _PostponingLoader(Loader):
                 if not is_loaded:
                     is_loaded = True
                     del module.__getattr__
-                    self.real.exec_module(module)
+                    try:
+                        self.real.exec_module(module)
+                    except BaseException:  # the next call tries again
+                        is_loaded = False
+                        module.__getattr__ = function  # type: ignore[method-assign]
+                        raise
 
         def function(name: str) -> Callable[..., Any]:
             if name.startswith("__"):
