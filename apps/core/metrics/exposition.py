@@ -4,6 +4,8 @@ import hmac
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -20,25 +22,32 @@ def is_authorized(header: str) -> bool:
     """Whether an Authorization header has METRICS_TOKEN as its bearer token."""
     scheme, _, token = header.partition(" ")
     expected = settings.METRICS_TOKEN
-    same = hmac.compare_digest(token.strip().encode("utf-8", "replace"), expected.encode())
+    # A header is bytes, which WSGI writes as if they were Latin-1.
+    same = hmac.compare_digest(
+        token.strip().encode("latin-1", "replace"), expected.encode("utf-8", "surrogateescape")
+    )
     return bool(expected) and scheme.lower() == "bearer" and same
 
 
 def render(*, with_readers: bool = True) -> bytes:
     """What was counted by all processes of this server and, `with_readers`, what is read now."""
-    import prometheus_client
-    from prometheus_client.multiprocess import MultiProcessCollector
+    from prometheus_client import CollectorRegistry, generate_latest
 
     instruments.begin()
-    registry = prometheus_client.CollectorRegistry()
+    registry = CollectorRegistry()
     if with_readers:
         registry.register(_Collector(_readings))
+    read = generate_latest(registry)
     path = folder.current()
     if path is None:
-        return prometheus_client.generate_latest(_Both(registry, instruments.registry()))
-    MultiProcessCollector(registry, str(path))
+        return read + generate_latest(instruments.registry())
+    if not path.is_dir():  # somebody removed it: nothing is counted, but readings are there
+        return read
+    # Behind what is read, which may take seconds: whoever removes an ended process waits for the lock.
+    counts = CollectorRegistry()
+    counts.register(_Collector(partial(_counts, path)))
     with folder.locked(path):
-        return prometheus_client.generate_latest(registry)
+        return read + generate_latest(counts)
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -76,26 +85,24 @@ class _QuietHandler(WSGIRequestHandler):
         """Nothing: an address may hold a secret."""
 
 
-class _Both:
-    """Two registries as one."""
-
-    def __init__(self, *registries: Any) -> None:
-        self._registries = registries
-
-    def collect(self) -> Iterator[Any]:
-        for registry in self._registries:
-            yield from registry.collect()
-
-
 class _Collector:
     """What prometheus_client asks for families of metrics."""
 
-    def __init__(self, collect: Callable[[], Iterator[Any]]) -> None:
+    def __init__(self, collect: Callable[[], Iterable[Any]]) -> None:
         self.collect = collect
 
     def describe(self) -> list[Any]:
         """Nothing: it would read all of them as it is registered."""
         return []
+
+
+def _counts(path: Path) -> Iterable[Any]:
+    """What all processes of this server counted. The file of one that is just beginning is empty."""
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+    files = [str(file) for file in path.glob("*.db") if file.stat().st_size]
+    counts: Iterable[Any] = MultiProcessCollector.merge(files)
+    return counts
 
 
 def _readings() -> Iterator[Any]:

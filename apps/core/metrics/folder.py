@@ -85,17 +85,19 @@ def add_ended(folder: Path | None, pid: int) -> None:
 
 def _add_ended(folder: Path, pid: int) -> None:
     files = [folder / f"{kind}_{pid}.db" for kind in ("counter", "histogram")]
-    if not any(file.exists() for file in files):
+    if not any(file.exists() and file.stat().st_size for file in files):  # empty if it ended as it began
         return
     from prometheus_client.mmap_dict import MmapedDict
 
     with locked(folder, fcntl.LOCK_EX):
         for file in filter(Path.exists, files):
-            total = MmapedDict(str(file.with_name(f"{file.name.partition('_')[0]}_{ENDED}.db")))
-            for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):
-                total.write_value(key, total.read_value(key)[0] + value, 0.0)
-            total.close()
-            file.unlink()
+            try:
+                total = MmapedDict(str(file.with_name(f"{file.name.partition('_')[0]}_{ENDED}.db")))
+                for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):
+                    total.write_value(key, total.read_value(key)[0] + value, 0.0)
+                total.close()
+            finally:  # one that can't be read would fail each scrape
+                file.unlink()
 
 
 @contextmanager

@@ -45,9 +45,12 @@ class _Instrument:
         return self._series.get(values) or self._make_series(values)
 
     def begin(self) -> None:
-        """Have the series of `zero`."""
-        for values in self.zero or ([] if self.labels else [()]):
-            self.series(values)
+        """Have the series of `zero`, where the process can count."""
+        try:
+            for values in self.zero or ([] if self.labels else [()]):
+                self.series(values)
+        except OSError as error:
+            _warn(error)
 
     def _make_series(self, values: tuple[str, ...]) -> Any:
         with _creation:

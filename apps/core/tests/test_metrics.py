@@ -4,8 +4,11 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 from http.client import HTTPConnection
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 from django.conf import settings
@@ -13,9 +16,10 @@ from django.db import OperationalError, connection
 from django.test import override_settings
 from django.utils import timezone
 from post_office.models import STATUS, Email
+from prometheus_client.mmap_dict import MmapedDict
 
 from apps.core import heartbeats
-from apps.core.metrics import Counter, Gauge, Reader, Reading, exposition, instruments, readers
+from apps.core.metrics import Counter, Gauge, Reader, Reading, exposition, folder, instruments, readers
 from apps.core.models import JobResult
 from apps.payments.models import StripeEvent
 from apps.users.tests.factories import make_customer
@@ -51,6 +55,13 @@ class AccessTests(MetricsTestCase):
         self.assertEqual(response.headers["Cache-Control"], "no-store")
         self.assertTrue(response.headers["Content-Type"].startswith("text/plain; version=0.0.4"))
         self.assertEqual(Client().post("/metrics", headers=WITH_TOKEN).status_code, 405)
+
+    def test_a_token_may_have_any_characters(self):
+        token = "jeton-métrique-\udcff-0123456789-0123456789"
+        sent = token.encode("utf-8", "surrogateescape").decode("latin-1")
+        with override_settings(METRICS_TOKEN=token):
+            self.assertTrue(exposition.is_authorized(f"Bearer {sent}"))
+            self.assertFalse(exposition.is_authorized(f"Bearer {sent[:-1]}"))
 
     def test_a_process_without_metrics_does_not_import_the_library(self):
         code = (
@@ -181,6 +192,45 @@ class CountingTests(MetricsTestCase):
             if "bounded" in name
         }
         self.assertEqual(kinds, {"kind 0": 1, "kind 1": 1, "kind 2": 1, "other": 47})
+
+
+class FolderTests(MetricsTestCase):
+    """The files in which the processes of a server count, in a folder of this test's own."""
+
+    def setUp(self):
+        super().setUp()
+        self.folder = Path(self.enterContext(TemporaryDirectory()))
+        self.enterContext(patch.dict(os.environ, {folder.VARIABLE: str(self.folder)}))
+
+    def test_who_removes_an_ended_process_waits_for_no_reader(self):
+        MmapedDict(str(self.folder / "counter_7.db")).close()
+        ended = []
+
+        def read(now):
+            thread = threading.Thread(target=lambda: ended.append(folder.add_ended(self.folder, 7)))
+            thread.start()
+            thread.join(5)
+            return []
+
+        with patch.object(readers, "_readers", [Reader("slow", (Gauge("slow", "None."),), read)]):
+            self.metrics()
+        self.assertEqual(ended, [None])
+
+    def test_a_process_that_is_just_beginning_is_no_error_and_one_that_ended_so_neither(self):
+        (self.folder / "counter_7.db").touch()
+        self.assertIn("voucher_build_info", self.metrics())
+        folder.add_ended(self.folder, 7)
+
+    def test_without_the_folder_readings_are_shown(self):
+        self.folder.rmdir()
+        with (
+            patch.object(instruments, "_warned", False),
+            patch.object(Counter, "series", side_effect=FileNotFoundError(2, "No such file")),
+            self.assertLogs("apps.core.metrics.instruments", "ERROR") as said,
+        ):
+            self.assertIn("voucher_build_info", self.metrics())
+        self.assertEqual(len(said.output), 1)
+        self.folder.mkdir()
 
 
 class ReadingTests(MetricsTestCase):

@@ -1,6 +1,7 @@
 """Metrics of several processes: each counts by itself, one answers for all, and none is forgotten as it ends."""
 
 import os
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -83,6 +84,30 @@ class ProcessTests(CommittingTestCase):
             self.assertIsNone(folder.create())
         folder.add_ended(None, 7)
         folder.remove(None)
+
+    def test_what_is_amiss_with_its_files_ends_neither_the_server_nor_a_request(self):
+        self.server = Server(METRICS_TOKEN=TOKEN, WEB_CONCURRENCY="1", RATE_LIMITS_ENABLED="False")
+        self.addCleanup(self.server.kill)
+        self.get("/api/test/")
+        own = self.folder()
+
+        def renew_process():
+            (first,) = self.processes()
+            os.kill(int(first), signal.SIGKILL)
+            deadline = time.monotonic() + self.patience
+            while self.processes() in ([], [first]):
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.1)
+
+        (counting,) = own.glob("counter_*.db")
+        counting.write_bytes(b"\xff\xff\xff\x7f")
+        renew_process()
+        self.get("/api/test/")
+        self.get("/metrics")
+        shutil.rmtree(own)
+        renew_process()
+        self.get("/api/test/")
+        self.get("/metrics")
 
     def test_a_folder_whose_parent_was_killed_is_removed_by_the_next(self):
         self.server = Server(METRICS_TOKEN=TOKEN)
