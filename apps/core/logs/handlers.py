@@ -16,6 +16,17 @@ _OWN_WORDS: Final = frozenset(
 )
 
 
+# Other controls than a tab: what would end a line, or have a terminal that shows it do something.
+_CONTROLS: Final = {
+    number: f"\\x{number:02x}" for number in (*range(32), *range(127, 160)) if number != 9
+} | {
+    ord("\n"): r"\n",
+    ord("\r"): r"\r",
+    0x2028: r"\u2028",
+    0x2029: r"\u2029",
+}
+
+
 class ContextFilter(logging.Filter):
     """Adds to each record the `request_id` ("-" outside a request), the `task` (None outside one) and both as one text,
     `origin`; and names requests by route.
@@ -71,7 +82,12 @@ class TextFormatter(OnceFormatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
         """On one line, so that nothing that somebody sent looks like a line of ours."""
-        return super().formatMessage(record).replace("\r", r"\r").replace("\n", r"\n")
+        return super().formatMessage(record).translate(_CONTROLS)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
+        """Indented, for the same reason: an exception may say what somebody sent."""
+        lines = super().formatException(ei).split("\n")
+        return "\n".join(f"  {line.translate(_CONTROLS)}" for line in lines)
 
     def line(self, record: logging.LogRecord) -> str:
         return redact(logging.Formatter.format(self, record), self.redactors)

@@ -66,6 +66,18 @@ class LogTests(TestCase):
             self.assertEqual(len(line.splitlines()), 1, line)
             self.assertIn("as if we", line)
 
+    def test_nothing_that_was_sent_looks_like_a_line_or_speaks_to_a_terminal(self):
+        sent = "x\r\nERROR forged\u2028ERROR forged\x85ERROR forged\x1b[2J\x9b2J\x07\tend"
+        try:
+            raise ValueError(sent)
+        except ValueError as error:
+            record = self.record(sent, exc_info=(type(error), error, error.__traceback__))
+        for formatter in (logs.TextFormatter("%(levelname)s %(message)s"), logs.JsonFormatter()):
+            first, *others = formatter.format(record).splitlines()
+            self.assertEqual([line for line in others if not line.startswith("  ")], [])
+            self.assertNotRegex("".join([first, *others]), "[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+            self.assertIn("forged", first)
+
     def test_in_json_a_code_may_begin_a_line(self):
         line = logs.JsonFormatter().format(self.record("row:\n2J39NEH6R3TUN3J8"))
         self.assertEqual(json.loads(line)["message"], "row:\n***N3J8")
