@@ -83,7 +83,7 @@ class _PostponingLoader(Loader):
                         self.real.exec_module(module)
                     except BaseException:  # the next call tries again
                         is_loaded = False
-                        module.__getattr__ = function  # type: ignore[method-assign]
+                        module.__getattr__ = function  # type: ignore[assignment]
                         raise
 
         def function(name: str) -> Callable[..., Any]:
