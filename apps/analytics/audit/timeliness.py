@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from django.conf import settings
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 
@@ -27,7 +28,7 @@ from .rule import rule
 EVENT_APPLIED_WITHIN: Final = timedelta(minutes=5)
 MAIL_SENT_WITHIN: Final = timedelta(minutes=10)
 KEY_ANSWERED_WITHIN: Final = timedelta(minutes=2)
-TRANSACTION_ENDED_WITHIN: Final = timedelta(hours=26)
+TRANSACTION_LATE: Final = timedelta(hours=2)  # after ABANDONED_AFTER: reconciliation ends it, each hour
 REFUND_SENT_WITHIN: Final = timedelta(hours=1)
 
 
@@ -47,10 +48,16 @@ def keys(now: datetime) -> Iterable[Any]:
     yield IdempotencyKey.objects.filter(answer__isnull=True, running_until__gt=now + KEY_ANSWERED_WITHIN)
 
 
-@rule("transactions_ended", "A transaction is paid or given up within 26 hours.", "transaction")
+@rule(
+    "transactions_ended",
+    "A transaction is paid or given up within "
+    f"{(settings.ABANDONED_AFTER + TRANSACTION_LATE) // timedelta(hours=1)} hours.",
+    "transaction",
+)
 def transactions(now: datetime) -> Iterable[Any]:
     yield Transaction.objects.filter(
-        status=TransactionStatus.PENDING, created_at__lt=now - TRANSACTION_ENDED_WITHIN
+        status=TransactionStatus.PENDING,
+        created_at__lt=now - settings.ABANDONED_AFTER - TRANSACTION_LATE,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.apps import apps
 from django.db import connection, transaction
 from django.db.models import F
-from django.test import tag
+from django.test import override_settings, tag
 from django.utils import timezone
 from post_office.models import STATUS, Email
 
@@ -347,6 +347,10 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
         self.plant("keys_answered", self.change(key, running_until=now + timedelta(hours=1)), key)
         pending = Transaction.objects.filter(status="pending")[0]
         self.plant("transactions_ended", self.change(pending, created_at=now - timedelta(hours=27)), pending)
+        with override_settings(ABANDONED_AFTER=timedelta(hours=30)):
+            self.change(pending, created_at=now - timedelta(hours=31))()
+            self.assertNotIn("transactions_ended", broken_rules())
+        self.change(pending, created_at=now)()
         refund = self.refund_of(self.requested)
         self.plant(
             "refunds_sent",
