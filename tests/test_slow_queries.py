@@ -147,6 +147,13 @@ class SlowQueryTests(SlowQueryTestCase):
             ("WHERE code = 'ABCD' AND x = 'it''s' OR y = %s", "WHERE code = '…' AND x = '…' OR y = %s"),
             ("WHERE id IN (%s, %s, %s, %s, %s, %s)", "WHERE id IN (%s, …)"),
             ("VALUES (%s, %s, %s)", "VALUES (%s, %s, %s)"),
+            (r"SELECT E'it\'s ABCD', e'\\', 'ABCD'", "SELECT '…', '…', '…'"),
+            ("SELECT $$ABCD$$, $a$'$$ABCD$a$, $1, 'ABCD", "SELECT '…', '…', $1, '…'"),
+            (
+                """SELECT "it's" -- don't 'ABCD'\n/* it's ABCD */ WHERE x = 'ABCD'""",
+                "SELECT \"it's\" '…' '…' WHERE x = '…'",
+            ),
+            ("SELECT $$ABCD", "SELECT '…'"),
             ("x" * 5000, "x" * 2000 + "…"),
         ):
             self.assertEqual(slow_queries.without_values(sql), expected)

@@ -20,8 +20,20 @@ from .context import current_route, current_task
 log = logging.getLogger(__name__)
 
 LONGEST_SQL: Final = 2_000
-# What in the text may be a value, or says only how many there were.
-_LITERAL: Final = re.compile(r"'(?:[^']|'')*+'")
+# What in the text may be a value: a literal in any spelling of PostgreSQL, also one that nothing ends, and a comment.
+# Names in quotation marks stay: an apostrophe in one begins nothing.
+_LITERAL: Final = re.compile(
+    r"""
+    (?P<name>"[^"]*+")
+    | (?<!\w)E'(?:[^'\\]|\\.|'')*+(?:'|\Z)
+    | '(?:[^']|'')*+(?:'|\Z)
+    | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
+    | --[^\n]*+
+    | /\*.*?(?:\*/|\Z)
+    """,
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
+# What says only how many values there were.
 _LIST: Final = re.compile(r"%s(?:, ?%s){3,}+")
 _BLANKS: Final = re.compile(r"\s+")
 
@@ -82,6 +94,6 @@ def warn(sql: Any, seconds: float) -> None:
 
 def without_values(sql: str) -> str:
     """The text of a statement on one line, cut to LONGEST_SQL, without literals and with long lists of places short."""
-    text = _LIST.sub("%s, …", _LITERAL.sub("'…'", sql))
+    text = _LIST.sub("%s, …", _LITERAL.sub(lambda match: match["name"] or "'…'", sql))
     text = _BLANKS.sub(" ", text).strip()
     return text if len(text) <= LONGEST_SQL else f"{text[:LONGEST_SQL]}…"
