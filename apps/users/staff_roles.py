@@ -1,6 +1,6 @@
 """The ready groups of staff: which permissions a role has. Names only; the apps that own them are not imported.
 
-Each line is a job, so that what a role may do can be read here in one go. docs/operations.md tells it to people.
+Each line is a job, so that what a role may do can be read here in one go. docs/back_office.md says it to people.
 """
 
 from typing import Final

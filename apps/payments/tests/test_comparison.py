@@ -108,5 +108,5 @@ class ComparisonTests(SimpleTestCase):
                 self.check(comparison.compare_dispute(dispute, our_dispute), name)
 
     def test_each_difference_that_is_repaired_stands_in_the_page_on_operations(self):
-        page = Path(settings.BASE_DIR, "docs/operations.md").read_text()
+        page = Path(settings.BASE_DIR, "docs/books.md").read_text()
         self.assertEqual([name for name in REPAIRS if f"`{name}`" not in page], [])

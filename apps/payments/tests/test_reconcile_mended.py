@@ -1,4 +1,4 @@
-"""manage.py reconcile_payments once a person has done what docs/operations.md says, and beside other installations."""
+"""manage.py reconcile_payments once a person has done what docs/books.md says, and beside other installations."""
 
 from decimal import Decimal
 from uuid import uuid4

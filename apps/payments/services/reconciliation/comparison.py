@@ -24,7 +24,7 @@ PAYABLE: Final = ("requires_payment_method", "requires_confirmation", "requires_
 class Difference:
     """Where the books and Stripe do not say the same, and what is needed to repair it.
 
-    `name` is stable: docs/operations.md says how to repair each. `stripe_id` is that of the intent, refund or dispute.
+    `name` is stable: docs/books.md says how to repair each. `stripe_id` is that of the intent, refund or dispute.
     Two with the same name and `key` (where there is none, `about`) are the same.
     """
 

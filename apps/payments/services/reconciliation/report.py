@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class ReportedDifference:
-    """A difference between the books and Stripe, by its stable name: docs/operations.md says how to repair it."""
+    """A difference between the books and Stripe, by its stable name: docs/books.md says how to repair it."""
 
     name: str
     about: str
