@@ -77,12 +77,17 @@ class TaskLineTests(SimpleTestCase):
             logs.request_id.reset(token)
         return handler.lines
 
+    def test_the_line_of_its_end_is_never_taken_for_a_code(self):
+        """The letters of a name and an outcome may come to sixteen, as those of a code."""
+        line = "Task core.heartbeat: success in 3 ms"
+        self.assertEqual((logs.redact(line), logs.redact(line.replace(":", "")) == line), (line, False))
+
     def test_a_task_within_a_request_has_the_request_s_id_and_gives_it_back(self):
         lines = self.lines_of(outer, request_id="abc", task_id="the-task")
         self.assertEqual({line["request_id"] for line in lines}, {"abc"})
         messages = [(line["message"], line.get("task"), line.get("task_id") == "the-task") for line in lines]
-        self.assertRegex(messages.pop(3)[0], r"\ATask tests.inner success \d+ ms\Z")
-        self.assertRegex(messages.pop(4)[0], r"\ATask tests.outer success \d+ ms\Z")
+        self.assertRegex(messages.pop(3)[0], r"\ATask tests.inner: success in \d+ ms\Z")
+        self.assertRegex(messages.pop(4)[0], r"\ATask tests.outer: success in \d+ ms\Z")
         self.assertEqual(
             messages,
             [

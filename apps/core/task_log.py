@@ -66,7 +66,7 @@ def end(task: Any, state: str | None = None, **kwargs: Any) -> None:
     ms = (time.perf_counter() - run.started) * 1000
     outcome = (state or "unknown").lower()
     fields = {"ms": round(ms, 1), "outcome": outcome}
-    log.info("Task %s %s %.0f ms", task.name, outcome, ms, extra={"fields": fields})
+    log.info("Task %s: %s in %.0f ms", task.name, outcome, ms, extra={"fields": fields})
     TASKS.count(task.name, outcome)
     DURATIONS.observe(ms / 1000, task.name)
     request_id.set(run.request_id)
