@@ -22,6 +22,7 @@ class DemoAccountsTests(TestCase):
                 self.assertTrue(self.client.login(username=account.email, password=account.password))
                 self.assertRegex(printed, f"{account.label} +{account.email} +password: {account.password}")
                 self.assertEqual(user.is_staff, account.label != "Buyer")
+                self.assertTrue(user.email_confirmed)
                 self.assertEqual(user.is_superuser, account.label == "Superuser")
                 self.assertEqual(
                     list(user.groups.values_list("name", flat=True)), [account.group] * bool(account.group)
