@@ -1,7 +1,7 @@
 """Which font each letter of a text is printed in.
 
 A text that its face has is in that face alone. In others each letter, with its marks, is in the first font that has it
-all; what no font has is printed as a box, and known to whoever asks for `lacking`.
+all; what no font has is printed as a box, and `lacking` names it.
 """
 
 import re
@@ -38,9 +38,22 @@ def composed(text: str, face: str) -> OneFont:
     font = _font_for(text, face)
     direction = direction_of(text)
     printable = _as_printed(text, font, direction)
-    if printable.count(LACKING) == text.count(LACKING) and not _NEEDS_SHAPING.search(text):
+    if _is_whole(printable, text):
         return OneFont(printable, font, direction)
     return _with_fallbacks(text, face, direction)
+
+
+def lacking(text: str, face: str) -> str:
+    """The characters of a text that no font has. No subset of a font is made for it."""
+    text = cleaned(text)
+    if _is_whole(_as_printed(text, _font_for(text, face), direction_of(text)), text):
+        return ""
+    return "".join(part.text for part in _parts(text, face) if not part.source)
+
+
+def _is_whole(printable: str, text: str) -> bool:
+    """Whether a face alone prints a text, of which `printable` is what it has."""
+    return printable.count(LACKING) == text.count(LACKING) and not _NEEDS_SHAPING.search(text)
 
 
 def _font_for(text: str, face: str) -> str:
@@ -70,15 +83,22 @@ def _as_known(character: str, known: Any) -> str:
     return plain if all(ord(part) in known for part in plain) else ""
 
 
-def _with_fallbacks(text: str, face: str, direction: str | None) -> SeveralFonts:
-    faces = [name for name in (face, fonts.SECOND.get(face)) if name]
+def _faces(face: str) -> list[str]:
+    return [name for name in (face, fonts.SECOND.get(face)) if name]
+
+
+def _parts(text: str, face: str) -> list[_Part]:
     files = fonts.fallbacks_for(text, face)
-    parts = _whole_words(_sources(text, faces, files), files)
+    return _whole_words(_sources(text, _faces(face), files), files)
+
+
+def _with_fallbacks(text: str, face: str, direction: str | None) -> SeveralFonts:
+    faces, parts = _faces(face), _parts(text, face)
     characters = {
-        file: frozenset("".join(part.text for part in parts if part.source == file)) for file in files
+        file: frozenset("".join(part.text for part in parts if part.source == file))
+        for file in {part.source for part in parts}
     }
     letters: list[Letter] = []
-    lacking = ""
     for source, stretch in groupby(parts, lambda part: part.source):
         words = "".join(part.text for part in stretch)
         if source in faces:
@@ -88,8 +108,7 @@ def _with_fallbacks(text: str, face: str, direction: str | None) -> SeveralFonts
             letters += [Letter(character, font, script) for character, script in _with_scripts(words)]
         else:
             letters += [Letter(LACKING, face)] * len(words)
-            lacking += words
-    return SeveralFonts(letters, face, direction, lacking)
+    return SeveralFonts(letters, face, direction)
 
 
 def _sources(text: str, faces: Sequence[str], files: Sequence[str]) -> Iterator[_Part]:

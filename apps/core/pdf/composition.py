@@ -50,8 +50,6 @@ class Line:
 class OneFont:
     """A text in one font, character by character. `direction`: see `direction_of`."""
 
-    lacking = ""  # characters that no font has
-
     def __init__(self, characters: str, font: str, direction: str | None) -> None:
         self.characters = characters
         self.font = font
@@ -92,9 +90,8 @@ class Letter(NamedTuple):
 class SeveralFonts(OneFont):
     """A text in several fonts, some of them shaped."""
 
-    def __init__(self, letters: list[Letter], font: str, direction: str | None, lacking: str) -> None:
+    def __init__(self, letters: list[Letter], font: str, direction: str | None) -> None:
         super().__init__("".join(letter.character for letter in letters), font, direction)
-        self.lacking = lacking
         self._letters = letters
 
     def width(self, start: int, end: int, size: float, more: str = "") -> float:

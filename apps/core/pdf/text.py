@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from reportlab.lib.units import mm
 
 from .characters import MORE, cleaned
-from .choice import composed
+from .choice import composed, lacking
 from .composition import Line, OneFont
 from .fonts import BOLD, REGULAR
 
@@ -56,7 +56,7 @@ def without_font(text: str) -> str:
     """The characters of a text that no font has, each once; on paper, each is a ▯. Empty where all are there."""
     if text.isascii():  # no need to read fonts
         return ""
-    return "".join(dict.fromkeys("".join(composed(text, face).lacking for face in (REGULAR, BOLD))))
+    return "".join(dict.fromkeys("".join(lacking(text, face) for face in (REGULAR, BOLD))))
 
 
 def _lines(text: OneFont, size: float, room: float, max_lines: int) -> list[Line]:

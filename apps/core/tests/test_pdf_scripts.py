@@ -80,6 +80,12 @@ class FallbackTests(TestCase):
         self.assertEqual(pdf.without_font("Exam ខ្ម 考试 ខ"), "ខ្ម")
         self.assertEqual(pdf.without_font("Exam ▯"), "")
 
+    def test_to_know_what_no_font_has_makes_no_font(self):
+        # Those would stay until the next PDF: memory of each name that staff save.
+        fonts.forget_subsets()
+        self.assertEqual(pdf.without_font("ፈተና 考试 ខ"), "ខ")
+        self.assertEqual(fonts._subsets, {})
+
     def test_names_that_the_faces_have_are_in_them_alone(self):
         for text in (
             "Exam Résultats",
