@@ -320,3 +320,17 @@ class ScriptTests(SimpleTestCase):
                         ["bash", "-n", path], capture_output=True, text=True, check=False
                     )
                     self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+
+
+class ImageTests(SimpleTestCase):
+    def test_only_named_files_get_into_it(self):
+        """Whoever follows the pages has dumps of the database, keys and files of variables beside the code."""
+        lines = (ROOT / ".dockerignore").read_text().splitlines()
+        first, *rules = [line for line in lines if line and not line.startswith("#")]
+        self.assertEqual(first, "*")
+        named = {rule[1:] for rule in rules if rule.startswith("!")}
+        self.assertLessEqual({"apps", "shop", "static", "voucher_project", "manage.py"}, named)
+        for name in named:
+            self.assertRegex(name, r"^\w[\w.]*$")
+            self.assertTrue((ROOT / name).exists(), name)
+        self.assertFalse(named & {"deploy", "docs", "logs", "media", "tests"})
