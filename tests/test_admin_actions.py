@@ -159,7 +159,7 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
             Row("vouchers.VoucherType", "withdraw", "vouchers.withdraw_vouchertype", unsold,
                 begun("payments.hold_service"), {"what": "hold"}),
             Row("payments.Transaction", "print_vouchers", "vouchers.export_codes", paid,
-                DataExport.objects.filter(table="Codes of a purchase").exists),
+                DataExport.objects.filter(table="Codes of a purchase").exists, {"paper": "a4"}),
             Row("vouchers.CodeExportRequest", "approve", "vouchers.decide_code_export", code_request,
                 CodeExportRequest.objects.filter(status="approved").exists),
             Row("vouchers.CodeExportRequest", "reject", "vouchers.decide_code_export", code_request,

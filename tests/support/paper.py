@@ -33,6 +33,11 @@ def text_of(pdf: bytes) -> str:
     return " ".join(" ".join(page.get_textpage().get_text_bounded() for page in document).split())
 
 
+def sizes_of(pdf: bytes) -> list[tuple[float, float]]:
+    """The width and height of each page, in points of 1/72 inch."""
+    return [page.get_size() for page in pypdfium2.PdfDocument(pdf)]
+
+
 def metadata_of(pdf: bytes) -> dict[str, str]:
     """What the document says of itself."""
     return pypdfium2.PdfDocument(pdf).get_metadata_dict()

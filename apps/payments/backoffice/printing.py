@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -9,18 +10,31 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.core.api.downloads import file_response
-from apps.core.backoffice.confirmed_actions import ActionTarget, ConfirmOnlyForm
+from apps.core.backoffice.confirmed_actions import ActionTarget
 from apps.core.backoffice.second_factor import ask_fresh_proof
 from apps.core.errors import DomainError
 from apps.payments.backoffice.columns import money
 from apps.payments.models import Transaction
 from apps.payments.services import purchase_code_exports
 from apps.users.current_user import current_user
-from apps.vouchers import voucher_pdf
+from apps.vouchers.voucher_pdf import Paper, vouchers_pdf
 
 PRINTED_AT_ONCE: Final = 200  # about three seconds, for which other PDFs wait
+PAPERS: Final = (
+    (Paper.A4, "A4, eight to a sheet"),
+    (Paper.LETTER, "Letter, eight to a sheet"),
+    (Paper.A5, "A5, a page for each"),
+    (Paper.SLIP, "80 mm, a slip for each"),
+)
+
+
+class PaperForm(forms.Form):
+    """What the vouchers are printed on."""
+
+    paper = forms.ChoiceField(choices=PAPERS, widget=UnfoldAdminSelectWidget)
 
 
 class PrintsVouchers(ModelAdmin):
@@ -36,7 +50,7 @@ class PrintsVouchers(ModelAdmin):
         icon="print",
     )
     def print_vouchers(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Asks on GET; on POST sends the vouchers to print, eight to a sheet."""
+        """Asks on GET; on POST sends the vouchers to print, on the paper of the form."""
         paid: Transaction | None = self.get_object(request, object_id)
         if paid is None:
             missing: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
@@ -49,9 +63,9 @@ class PrintsVouchers(ModelAdmin):
                 request, f"At most {PRINTED_AT_ONCE} from here. Mail the receipt again: it has all codes."
             )
             return redirect(back)
-        form = ConfirmOnlyForm(request.POST if request.method == "POST" else None)
+        form = PaperForm(request.POST if request.method == "POST" else None)
         if form.is_valid():
-            return self._sheets(request, paid, back)
+            return self._file(request, paid, Paper(form.cleaned_data["paper"]), back)
         context = {
             **self.admin_site.each_context(request),
             "title": "Print vouchers",
@@ -73,7 +87,7 @@ class PrintsVouchers(ModelAdmin):
 
     print_vouchers.applies = lambda paid, user: paid.is_paid  # of whose page offers it
 
-    def _sheets(self, request: HttpRequest, paid: Transaction, back: str) -> HttpResponse:
+    def _file(self, request: HttpRequest, paid: Transaction, paper: Paper, back: str) -> HttpResponse:
         """The file, recorded before it leaves; or back to the page with what is against it."""
         try:
             vouchers = purchase_code_exports.export_codes(
@@ -84,7 +98,7 @@ class PrintsVouchers(ModelAdmin):
             return redirect(back)
         self.log_change(request, paid, f"Printed the vouchers: {len(vouchers)}.")
         return file_response(
-            voucher_pdf.sheets_pdf(vouchers),
+            vouchers_pdf(vouchers, paper),
             media_type="application/pdf",
             name=f"transaction-{paid.pk}-vouchers.pdf",
         )

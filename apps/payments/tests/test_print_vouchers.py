@@ -14,7 +14,7 @@ from apps.payments.backoffice import printing
 from apps.payments.tests.factories import make_completed_transaction, make_transaction
 from apps.users.tests.factories import make_user
 from apps.vouchers.tests.test_admin import AdminTestCase
-from tests.support.paper import text_of
+from tests.support.paper import sizes_of, text_of
 
 
 @skipUnless(find_spec("reportlab"), "comes with requirements.txt")
@@ -24,8 +24,8 @@ class PrintTests(AdminTestCase):
         self.paid = make_completed_transaction(user=self.customer, quantity=2)
         self.address = f"/admin/payments/transaction/{self.paid.pk}/print-vouchers/"
 
-    def print(self, **options: Any) -> Any:
-        return self.client.post(self.address, {"confirmed": "yes"}, **options)
+    def print(self, paper: str = "a4", **options: Any) -> Any:
+        return self.client.post(self.address, {"confirmed": "yes", "paper": paper}, **options)
 
     def assertRefused(self, words: str) -> None:
         page = self.print(follow=True)
@@ -50,6 +50,19 @@ class PrintTests(AdminTestCase):
             ("Codes of a purchase", "pdf", self.staff, f"Transaction {self.paid.pk}", 2),
         )
         self.assertIn("Printed the vouchers: 2", LogEntry.objects.latest("pk").change_message)
+
+    def test_it_is_printed_on_the_paper_that_was_chosen(self) -> None:
+        pages = {paper: sizes_of(self.print(paper).content) for paper in ("a4", "letter", "a5", "80mm")}
+        self.assertEqual([len(sizes) for sizes in pages.values()], [1, 1, 2, 2])
+        widths = {paper: round(sizes[0][0] / 72 * 25.4) for paper, sizes in pages.items()}
+        self.assertEqual(widths, {"a4": 210, "letter": 216, "a5": 210, "80mm": 80})
+
+    def test_no_other_paper_is_taken_and_nothing_recorded(self) -> None:
+        for paper in ("", "a3", "\x00"):
+            page = self.print(paper)
+            self.assertEqual((page.status_code, page.headers["Content-Type"][:9]), (200, "text/html"))
+            self.assertTellsNoCode(page)
+        self.assertEqual(DataExport.objects.count(), 0)
 
     def test_above_the_set_amount_one_person_gets_none(self) -> None:
         price = self.paid.amount
