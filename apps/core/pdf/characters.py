@@ -14,8 +14,8 @@ _PULLI: Final = "\u0bcd"
 def cleaned(text: str) -> str:
     """The text composed (NFC), with one space for each stretch of white space and control characters.
 
-    Formatting characters go, among them those that turn the direction of what follows them. Joiners behind a virama
-    stay: they are part of how words of Indian scripts are spelled.
+    Formatting characters go, among them those that turn the direction of what follows them, and noncharacters. Joiners
+    behind a virama stay: they are part of how words of Indian scripts are spelled.
     """
     characters: list[str] = []
     for character in unicodedata.normalize("NFC", text[:_LONGEST]):
@@ -25,9 +25,18 @@ def cleaned(text: str) -> str:
         elif character in _JOINERS:
             if characters and unicodedata.combining(characters[-1]) == _VIRAMA:
                 characters.append(character)
-        elif category not in ("Cf", "Cs") and not "\ufe00" <= character <= "\ufe0f":  # variation selectors
+        elif category in ("Cf", "Cs") or _is_noncharacter(character):
+            continue
+        elif not "\ufe00" <= character <= "\ufe0f":  # variation selectors
             characters.append(character)
     return " ".join("".join(characters).split())
+
+
+def _is_noncharacter(character: str) -> bool:
+    """Whether Unicode will never make it a character. Fonts have U+FFFF all the same, and nothing knows which way it
+    runs."""
+    number = ord(character)
+    return number & 0xFFFE == 0xFFFE or 0xFDD0 <= number <= 0xFDEF
 
 
 def clusters(text: str) -> list[str]:

@@ -39,6 +39,8 @@ def places_of(line: str, direction: str | None) -> list[Place]:
     bidi.get_embedding_levels(line, storage)
     for index, character in enumerate(storage["chars"]):
         character["index"] = index
+        # Python doesn't know the newest of Unicode, nor which way they run: as what stands beside them.
+        character["type"] = character["orig"] = character["type"] or "ON"
     bidi.explicit_embed_and_overrides(storage)
     bidi.resolve_weak_types(storage)
     _resolve_brackets(storage["chars"], direction)

@@ -106,6 +106,16 @@ class FallbackTests(TestCase):
             with self.assertRaises(AssertionError):
                 fonts.subset("KurintoSans-Rg", frozenset("ኣ"))
 
+    def test_what_unicode_never_makes_a_character_is_dropped(self):
+        # Fonts have a glyph for the first of these.
+        for text in ("علي \uffff", "علي ኣ \uffff\U0010fffe"):
+            self.assertEqual(pdf.without_font(text), "")
+            self.assertNotIn("\uffff", "".join(map(str, lines_of(text))))
+
+    def test_a_character_newer_than_python_runs_with_its_neighbours(self):
+        order = places_of("علي\u0378\u0378علي", "R")
+        self.assertEqual([place.origin for place in order], [7, 6, 5, 4, 3, 2, 1, 0])
+
     def test_kana_tell_that_ideographs_are_japanese(self):
         def file(text):
             return {run.font.rpartition("-")[0] for line in lines_of(text) for run in line.runs}
