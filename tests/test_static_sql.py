@@ -54,8 +54,23 @@ class TextTests(SimpleTestCase):
         self.assertEqual(SUM.values({"b": 2, "a": 1, "unused": 3}), [1, 2])
         self.assertEqual(PAIR.values((1, "x")), [1, "x"])
 
-    def test_each_has_a_name_of_its_own(self) -> None:
-        self.assertNotEqual(StaticSql("SELECT 1").name, StaticSql("SELECT 1").name)
+    def test_one_name_is_never_that_of_two_statements(self) -> None:
+        """Also in two processes, whose connection a pooler may share."""
+        same = [
+            StaticSql("SELECT %s, %s", types=["int", "int"]),
+            StaticSql("SELECT %s, %s", numbers=[1, 2], types=["int", "int"]),
+        ]
+        others = [
+            StaticSql("SELECT %s, %s"),
+            StaticSql("SELECT %s, %s", types=["int", "bigint"]),
+            StaticSql("SELECT %s, %s", numbers=[1, 1], types=["int"]),
+            StaticSql("SELECT %s,  %s", types=["int", "int"]),
+        ]
+        self.assertEqual(len({sql.name for sql in same}), 1)
+        self.assertEqual(len({sql.name for sql in (*same, *others)}), 5)
+        self.assertRegex(
+            same[0].name, r"\Astatic_[0-9a-f]{24}\Z"
+        )  # and a number behind it: 63 characters at most
 
 
 @on_postgresql
@@ -151,6 +166,40 @@ class ChangedTableTests(CommittingTestCase):
             rows(words, ["x"])
         with self.table():
             self.assertEqual(rows(words, ["x"]), [("one",)])
+
+
+@on_postgresql
+class ForgottenTests(CommittingTestCase):
+    """The server's connection is not as we left it: something forgot what we prepared, or prepared it before us."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        connection.close()  # a new one: it has prepared nothing
+
+    def forget(self) -> None:
+        rows(PAIR, [1, "x"])
+        rows_of_none("DISCARD ALL")
+
+    def prepare_before(self) -> None:
+        rows_of_none(f"PREPARE {PAIR.name}_0 AS {PAIR.numbered}")
+
+    def test_nobody_notices_outside_a_transaction(self) -> None:
+        for happen in (self.forget, self.prepare_before):
+            with self.subTest(happen.__name__):
+                connection.close()
+                happen()
+                for number in (1, 2):
+                    self.assertEqual(rows(PAIR, [number, "x"]), [(number, "x")])
+
+    def test_a_transaction_is_to_be_sent_again(self) -> None:
+        for happen in (self.forget, self.prepare_before):
+            with self.subTest(happen.__name__):
+                connection.close()
+                happen()
+                with self.assertRaises(OperationalError), transaction.atomic():
+                    rows(PAIR, [1, "x"])
+                with transaction.atomic():
+                    self.assertEqual(rows(PAIR, [2, "x"]), [(2, "x")])
 
 
 @on_postgresql

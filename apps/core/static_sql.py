@@ -5,15 +5,14 @@ For a short query that takes longer than reading its rows.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from itertools import count
 from typing import Any, Final
 
 _NAMES: Final = re.compile(r"%\((\w+)\)s")
 _PLACES: Final = re.compile(r"%[%s]")
-_counter: Final = count(1)
 
 
 class StaticSql(str):
@@ -27,19 +26,22 @@ class StaticSql(str):
     Without types PostgreSQL finds them where the values stand; where it can't, the text casts: `%(key)s::text`.
     """
 
-    name: str  # of the prepared statement, in each connection
+    # Of the prepared statement, in each connection. By its text: where two processes share a connection, as by a pooler
+    # that nobody told us of, a name must never execute the statement of another.
+    name: str
     types: Sequence[str]
 
     def __new__(
         cls, text: str, *, numbers: Sequence[int] | None = None, types: Sequence[str] = ()
     ) -> StaticSql:
         sql = super().__new__(cls, text)
-        sql.name = f"static_{next(_counter)}"
         sql.names = tuple(dict.fromkeys(_NAMES.findall(text)))
         if numbers is None:
             numbers = range(1, _PLACES.findall(text).count("%s") + 1)
         sql.numbers = tuple(numbers)
         sql.types = types
+        whole = f"{sql.numbered}\0{', '.join(types)}".encode()
+        sql.name = f"static_{hashlib.sha256(whole).hexdigest()[:24]}"
         return sql
 
     names: tuple[str, ...]  # of the values, if they have names

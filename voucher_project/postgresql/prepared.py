@@ -4,12 +4,19 @@ PostgreSQL chooses by itself whether to plan a statement for its values, each ti
 make a difference it goes on planning (its setting `plan_cache_mode` is `auto`).
 """
 
-from typing import Any
+from typing import Any, Final
 
 import psycopg2
 from psycopg2 import errors, extensions
 
 from apps.core.static_sql import StaticSql
+
+# What says that a statement has to be prepared anew.
+_STALE: Final = (
+    errors.FeatureNotSupported,  # a migration changed the type of a column that it reads
+    errors.InvalidSqlStatementName,  # something forgot it: DISCARD ALL, or a pooler took another connection
+    errors.DuplicatePreparedStatement,  # it is of somebody before us: a pooler, again
+)
 
 
 class PreparingConnection(extensions.connection):
@@ -41,11 +48,12 @@ class PreparingCursor(extensions.cursor):
         self._static = query, vars
         try:
             self._execute_prepared(query, vars)
-        except errors.FeatureNotSupported as error:
-            # A migration changed the type of a column that the statement reads: it has to be parsed anew.
+        except _STALE as error:
             self.connection.forget_statements()
             if self.connection.info.transaction_status != extensions.TRANSACTION_STATUS_IDLE:
-                raise psycopg2.OperationalError("A table has changed: send the request again.") from error
+                raise psycopg2.OperationalError(
+                    "A prepared statement is out of date: send the request again."
+                ) from error
             self._execute_prepared(query, vars)
 
     def _execute_prepared(self, sql: StaticSql, parameters: Any) -> None:
