@@ -30,11 +30,12 @@ def withhold(*, user: User, kind: str, reference: int, instead: Callable[[], obj
     """Whether a mail with codes is withheld as the user's address is not confirmed; else the caller queues it now.
 
     `instead` queues one without codes that says how to get them. Of several about one row, one is sent later.
+    Where `user` was read before the address was confirmed, it has afterwards the address that was.
     """
     if user.email_confirmed:
         return False
     with transaction.atomic():
-        if not _stays_unconfirmed(user.pk):
+        if not _stays_unconfirmed(user):
             return False
         withheld = WithheldMail(user=user, kind=kind, reference=reference)
         WithheldMail.objects.bulk_create([withheld], ignore_conflicts=True)
@@ -57,16 +58,17 @@ def discard(user: User) -> None:
     WithheldMail.objects.filter(user=user).delete()
 
 
-def _stays_unconfirmed(user_id: int) -> bool:
+def _stays_unconfirmed(user: User) -> bool:
     """Whether the address is still to be confirmed; if so, it stays so until the caller's transaction ends.
 
     Whoever confirms it waits for that, and then finds what was withheld. The lock is shared, as that of
-    `services.lock_open_account`, so that those who hold both wait for nobody who does.
+    `services.lock_open_account`, so that those who hold both wait for nobody who does. `user` gets the address of now:
+    what was confirmed meanwhile may be another than the one that it was read with.
     """
-    sql = "SELECT email_confirmed_at FROM users_user WHERE id = %s"
+    sql = "SELECT email, email_confirmed_at FROM users_user WHERE id = %s"
     if connection.vendor == "postgresql":  # SQLite has one writer at a time anyway
         sql += " FOR SHARE"
     with connection.cursor() as cursor:
-        cursor.execute(sql, [user_id])
-        (confirmed_at,) = cursor.fetchone()
+        cursor.execute(sql, [user.pk])
+        user.email, confirmed_at = cursor.fetchone()
     return confirmed_at is None

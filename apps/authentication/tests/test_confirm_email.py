@@ -285,8 +285,8 @@ def broken_confirm(*, user):
     return True
 
 
-def looked_at_without_a_lock(user_id):
+def looked_at_without_a_lock(user):
     """A twin that only reads, and takes a moment until it is noted."""
-    unconfirmed = User.objects.filter(pk=user_id, email_confirmed_at=None).exists()
+    unconfirmed = User.objects.filter(pk=user.pk, email_confirmed_at=None).exists()
     time.sleep(0.3)
     return unconfirmed

@@ -9,9 +9,9 @@ from post_office.models import Email
 from apps.core import mail
 from apps.payments import services
 from apps.payments.models import Transaction
-from apps.users import email_confirmation, email_links, withheld_mails
+from apps.users import email_changes, email_confirmation, email_links, withheld_mails
 from apps.users import services as users
-from apps.users.models import User, WithheldMail
+from apps.users.models import EmailChange, User, WithheldMail
 from apps.users.tests.factories import PASSWORD, make_customer, make_staff, make_unconfirmed
 from apps.vouchers import services as vouchers
 from apps.vouchers.models import Voucher
@@ -201,6 +201,20 @@ class WithheldTests(StripeTestCase, ApiTestCase):
         make_completed_transaction(user=self.nora)
         self.assertNoCodeMailed()
         self.assertEqual(WithheldMail.objects.count(), 1)
+
+    def test_a_buyer_read_before_the_address_was_changed_gets_no_code_at_the_mistyped_one(self):
+        paid = make_completed_transaction(user=self.nora)
+        Email.objects.all().delete()
+        purchase = Transaction.objects.select_related("user").get(pk=paid.pk)
+        voucher = Voucher.objects.select_related("user").get()
+        email_changes.request_email_change(user=self.nora, new_email="right@example.com")
+        link = email_links.change_url(EmailChange.objects.get().pk)
+        email_changes.confirm_email_change(token=link.partition("#token=")[2])
+        Email.objects.all().delete()
+        services.queue_receipt(purchase)
+        with mock.patch("apps.vouchers.services.reissue.lock_vouchers", return_value=[voucher]):
+            vouchers.reissue_voucher(voucher_id=voucher.pk, actor=make_staff(), reason="It was seen.")
+        self.assertEqual([email.to for email in Email.objects.all()], [["right@example.com"]] * 2)
 
     def test_closing_the_account_forgets_what_was_withheld(self):
         self.buy()
