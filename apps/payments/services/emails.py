@@ -92,7 +92,7 @@ def queue_receipt(transaction: Transaction, vouchers: Sequence[Voucher] | None =
             "redeem_page": qr.redeem_page(),
             "vouchers_attached": attaches_vouchers(transaction),
         },
-        attach=(RECEIPT, {"transaction_id": transaction.pk}),
+        attach=(RECEIPT, _attached(transaction, current)),
         show=mail_pictures.qr_codes(shown) if shown else None,
     )
 
@@ -120,16 +120,32 @@ def _queue_without_codes(paid: Transaction) -> bool:
     )
 
 
-def receipt_attachments(*, transaction_id: int) -> list[mail.Attachment]:
+def _attached(paid: Transaction, vouchers: Sequence[Voucher]) -> dict[str, Any]:
+    """What `receipt_attachments` is called with: no code in full, but which codes these vouchers have now."""
+    arguments: dict[str, Any] = {"transaction_id": paid.pk}
+    if attaches_vouchers(paid):
+        arguments["vouchers"] = mail_pictures.numbered(vouchers)
+    return arguments
+
+
+def receipt_attachments(
+    *, transaction_id: int, vouchers: Sequence[Sequence[Any]] | None = None
+) -> list[mail.Attachment]:
     """The receipt of a paid transaction as PDF, for the mail that is about to be sent.
 
-    With MAIL_VOUCHERS_PDF its vouchers too, as they are now: as many as fit, see `attaches_vouchers`.
+    With MAIL_VOUCHERS_PDF its vouchers too, as they are now: as many as fit, see `attaches_vouchers`. `vouchers` are
+    those in the mail, by number and last four of their codes. One that has another code by now is left out: that was
+    mailed to its owner, and whoever reads this mail may be another since. Mails of the version before name none.
     """
     paid = Transaction.objects.select_related("user", "receipt").get(pk=transaction_id)
     files = [mail.Attachment(*receipts.print_receipt(paid), media_type="application/pdf")]
     if attaches_vouchers(paid):
-        content = vouchers_pdf(paid.vouchers, Paper.A5)
-        files.append(mail.Attachment(f"vouchers-{paid.pk}.pdf", content, "application/pdf"))
+        current = list(paid.vouchers)
+        if vouchers is not None:
+            current = mail_pictures.with_same_code(current, vouchers)
+        if current:
+            content = vouchers_pdf(current, Paper.A5)
+            files.append(mail.Attachment(f"vouchers-{paid.pk}.pdf", content, "application/pdf"))
     return files
 
 

@@ -14,8 +14,22 @@ PIXELS: Final = 4  # of a module: sharp on a phone at half of that
 
 def qr_codes(vouchers: Iterable[Voucher]) -> tuple[str, dict[str, Any]]:
     """What `mail.enqueue` takes as `show`: the QR codes of the first of these vouchers."""
-    numbered = [[voucher.pk, voucher.code[-4:]] for voucher in vouchers]
-    return QR, {"vouchers": numbered[:SHOWN]}
+    return QR, {"vouchers": numbered(vouchers)[:SHOWN]}
+
+
+def numbered(vouchers: Iterable[Voucher]) -> list[list[Any]]:
+    """What the row of a mail says of its vouchers: their numbers, and the last four of the codes they have now."""
+    return [[voucher.pk, voucher.code[-4:]] for voucher in vouchers]
+
+
+def with_same_code(vouchers: Iterable[Voucher], in_mail: Sequence[Sequence[Any]]) -> list[Voucher]:
+    """Those of the vouchers that have the code which they had when the mail was queued (see `numbered`)."""
+    endings = {number: str(ending) for number, ending in in_mail}
+    return [
+        voucher
+        for voucher in vouchers
+        if voucher.pk in endings and voucher.code.endswith(endings[voucher.pk])
+    ]
 
 
 def qr_id(voucher: Voucher) -> str:
