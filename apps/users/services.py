@@ -110,7 +110,9 @@ def change_password(*, user: User, old_password: str, new_password: str) -> None
 
 
 def reset_password(*, user: User, new_password: str) -> bool:
-    """Give `user`, who proved by a link who they are, a new password; False if it changed since `user` was read.
+    """Give `user`, who proved by a link who they are, a new password.
+
+    False if it changed since `user` was read, or the address to which the link was mailed.
 
     Raises InvalidFields: `password` with the codes of all password rules that it breaks.
     """
@@ -118,7 +120,7 @@ def reset_password(*, user: User, new_password: str) -> bool:
         raise InvalidFields(password=broken)
     known = user.password
     user.set_password(new_password)
-    unchanged = User.objects.filter(pk=user.pk, password=known, is_active=True)
+    unchanged = User.objects.filter(pk=user.pk, email=user.email, password=known, is_active=True)
     if not unchanged.update(password=user.password):
         return False
     EmailChange.objects.filter(user=user).delete()  # without effect now, as the password is another

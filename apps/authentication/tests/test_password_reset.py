@@ -176,6 +176,16 @@ class SettingANewPassword(ApiTestCase):
         users.change_password(user=self.customer, old_password=PASSWORD, new_password=NEW)
         self.assertProblem(self.confirm(), 400, "reset_link_invalid")
 
+    def test_an_address_that_is_changed_while_a_link_is_used_ends_it_too(self):
+        named = User.objects.get(pk=self.customer.pk)
+        User.objects.filter(pk=self.customer.pk).update(email="carla.new@example.com")
+        with mock.patch.object(password_reset_links, "user_of", return_value=named):
+            response = self.client_class().post(
+                CONFIRM, {**parts_of(named), "password": NEW, "password_confirm": NEW}
+            )
+        self.assertProblem(response, 400, "reset_link_invalid")
+        self.assertFalse(User.objects.get(pk=self.customer.pk).check_password(NEW))
+
     def test_every_bad_link_gets_the_same_answer(self):
         other = parts_of(make_user())
         answers = set()
