@@ -6,8 +6,6 @@ class UsersConfig(AppConfig):
     label = "users"
 
     def ready(self) -> None:
-        from apps.core import mail
-
         from . import email_changes, personal_data, services, signals, withheld_mails  # noqa: F401
 
         personal_data.register(
@@ -25,6 +23,6 @@ class UsersConfig(AppConfig):
         )
         personal_data.register(
             "mails",
-            export=lambda user: mail.sent_to(user.email),
-            erase=lambda user: mail.erase_address(user.email),
+            export=personal_data.mails_of,
+            erase=personal_data.erase_mails,
         )

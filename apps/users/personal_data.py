@@ -9,7 +9,10 @@ What is exported of the account itself and its profile stands here too, at the e
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+
+from apps.core import mail
 
 from .models import EmailChange, User, WithheldMail
 
@@ -89,3 +92,22 @@ def withheld_mails_of(user: User) -> list[dict[str, Any]]:
     """What waits until the user confirms the address, for the export."""
     rows = WithheldMail.objects.filter(user=user).order_by("id")
     return [dict(row) for row in rows.values("kind", "reference", "created_at")]
+
+
+def mails_of(user: User) -> list[dict[str, Any]]:
+    """The mails to the user that are still kept, for the export."""
+    return mail.sent_to(user.email, since=_mailed_since(user))
+
+
+def erase_mails(user: User) -> None:
+    """Delete the mails to the user, sent or not."""
+    mail.erase_address(user.email, since=_mailed_since(user))
+
+
+def _mailed_since(user: User) -> datetime | None:
+    """From when on mail to their address is theirs; None for all of it.
+
+    Anybody can register with the address that another has just left: what was queued for that one before, such as the
+    note that the address was changed, is neither shown nor deleted before the address is confirmed.
+    """
+    return None if user.email_confirmed else user.date_joined

@@ -13,7 +13,7 @@ from post_office.models import STATUS, Email
 from apps.authentication import password_reset_links, services, tasks
 from apps.authentication.models import Session
 from apps.payments.tests.factories import make_completed_transaction
-from apps.users import email_changes, email_links
+from apps.users import email_changes, email_confirmation, email_links
 from apps.users import services as users
 from apps.users.models import EmailChange, User, WithheldMail
 from apps.users.tests.factories import (
@@ -255,6 +255,21 @@ class ChangingOnesAddress(ApiTestCase):
         self.assertEqual([status for _, status in left], [STATUS.queued] * 2)
         uid, token = (pair.partition("=")[2] for pair in reset.partition("#")[2].split("&"))
         self.assertIsNone(password_reset_links.user_of(uid, token))
+
+    def test_whoever_registers_with_the_old_address_neither_sees_nor_deletes_what_waits_there(self):
+        self.follow(self.token())
+        waiting = Email.objects.filter(to="carla@example.com")
+        subjects = sorted(waiting.values_list("subject", flat=True))
+        self.assertEqual(len(subjects), 2)
+        other = users.create_account(
+            email="carla@example.com", password=PASSWORD, first_name="", last_name=""
+        )
+        email_confirmation.send_link(other)
+        api = self.signed_in(other)
+        mails = api.get("/api/users/export/").json()["mails"]
+        self.assertEqual([each["subject"] for each in mails], ["Confirm your e-mail address"])
+        users.close_account(user=other, password=PASSWORD)
+        self.assertEqual(sorted(waiting.values_list("subject", flat=True)), subjects)
 
     def test_staff_change_theirs_in_the_admin(self):
         stella = self.signed_in(make_staff())

@@ -76,21 +76,29 @@ def remove_old(now: datetime) -> int:
     return deleted
 
 
-def sent_to(address: str) -> list[dict[str, Any]]:
-    """Subject, day and state of each mail to an address that is still kept, for its owner."""
+def sent_to(address: str, *, since: datetime | None = None) -> list[dict[str, Any]]:
+    """Subject, day and state of each mail to an address that is still kept, for its owner; `since` then, if any."""
     names = dict(Email.STATUS_CHOICES)
     return [
         {"subject": subject, "created_at": created, "status": str(names[status])}
-        for subject, created, status in Email.objects.filter(to=address)
+        for subject, created, status in _mails(address, since)
         .order_by("-created", "-id")
         .values_list("subject", "created", "status")
     ]
 
 
-def erase_address(address: str, *, keep_waiting: bool = False) -> None:
-    """Delete all mail to an address, sent or not; with `keep_waiting` that which is still to be sent stays."""
-    mails = Email.objects.filter(to=address)
+def erase_address(address: str, *, keep_waiting: bool = False, since: datetime | None = None) -> None:
+    """Delete all mail to an address, sent or not; with `keep_waiting` that which is still to be sent stays.
+
+    With `since` that which was queued before stays, too.
+    """
+    mails = _mails(address, since)
     _delete(mails.exclude(status__in=WAITING) if keep_waiting else mails)
+
+
+def _mails(address: str, since: datetime | None) -> Any:
+    mails = Email.objects.filter(to=address)
+    return mails if since is None else mails.filter(created__gte=since)
 
 
 def _delete(emails: Any, limit: int | None = None) -> int:
