@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import storages
 from django.test import override_settings
 from PIL import Image
+from post_office.models import Email
 
 from apps.core import mail
 from apps.core.checks import AT_START
@@ -205,6 +206,28 @@ class PlacesTests(ApiTestCase):
             mail.enqueue(to="a@example.com", template=TEMPLATE, language=None, context={"change": "x"})
             self.assertEqual(mail.send_pending(), 1)
         self.assertNotIn("cid:", html_of(outbox.outbox[0]))
+
+    def test_a_logo_that_is_being_replaced_stops_no_mail_and_no_printed_voucher(self):
+        folder = home() / "static"
+        folder.mkdir(exist_ok=True)
+        whole = BytesIO()
+        Image.effect_noise((300, 80), 50).convert("RGB").save(whole, "PNG")
+        spoiled = bytearray(whole.getvalue())
+        place = spoiled.index(b"IDAT")
+        spoiled[place : place + 4] = b"\xb9922"  # of no kind of chunk: Pillow raises a SyntaxError
+        paid = make_completed_transaction(user=make_customer())
+        address = f"/api/vouchers/detail/{paid.vouchers[0].shown_code}/pdf/"
+        for name, content in (("half.png", whole.getvalue()[:500]), ("broken.png", bytes(spoiled))):
+            (folder / name).write_bytes(content)
+            with self.subTest(name), override_settings(SHOP_LOGO=name, BASE_DIR=home()):
+                Email.objects.all().delete()
+                with self.assertLogs("apps.core.mail.parts", "WARNING"):
+                    mail.enqueue(
+                        to="a@example.com", template=TEMPLATE, language=None, context={"change": "x"}
+                    )
+                self.assertEqual(mail.send_pending(), 1)
+                self.assertNotIn("cid:", html_of(outbox.outbox[-1]))
+                self.assertEqual(self.signed_in(paid.user).get(address).status_code, 200)
 
     @override_settings(SHOP_CONTACT="+233 20 000 0000")
     def test_answers_go_to_no_telephone(self):

@@ -4,6 +4,7 @@ The page says what held when it was printed: a voucher that can't be redeemed th
 Its code stands on the page alone, not in what the document says of itself.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,8 @@ from . import qr
 from .models import Voucher
 from .states import WHY_INACTIVE, InactiveReason, VoucherStatus
 from .type_names import service_name
+
+log = logging.getLogger(__name__)
 
 # Vouchers in one file: two and a half minutes, 25 MB, and 330 MB of memory while it is drawn.
 MOST: Final = 10_000
@@ -164,7 +167,7 @@ def _page(page: PdfDocument, voucher: Voucher, now: datetime) -> None:
         _fact(page, left + 90, 92, 34, "Value", words.value)
 
     if settings.SHOP_LOGO:
-        page.picture(right - side, 88, side, 18, settings.BASE_DIR / "static" / settings.SHOP_LOGO)
+        _logo(page, right - side, 88, side, 18)
     page.line(left, 110, right, 110)
     if words.obstacle:
         _refusal(page, right - side, 25, side, 59, words, big=20, small=10)
@@ -295,6 +298,14 @@ def _fact(
     _label(page, x, y, label)
     page.paragraph(x, y + 1, value, width=width, max_lines=1, face=pdf.BOLD, sizes=(12, 10, 8.5, 7))
     page.text(x, y + 10, beneath, size=8, colour=pdf.SOFT, width=width)
+
+
+def _logo(page: PdfDocument, x: float, y: float, width: float, height: float) -> None:
+    """The shop's logo. A voucher is printed, and the mail with it sent, without one that is gone or broken by now."""
+    try:
+        page.picture(x, y, width, height, settings.BASE_DIR / "static" / settings.SHOP_LOGO)
+    except Exception as error:  # noqa: BLE001 - what is raised for a broken file is of many kinds
+        log.warning("A voucher is printed without the logo: %s", type(error).__name__)
 
 
 def _label(page: PdfDocument, x: float, y: float, label: str, size: float = 7.5) -> None:

@@ -4,6 +4,7 @@ The row of a mail holds the names of their makers and JSON values for these; the
 that no copy is stored. Nothing is loaded from elsewhere: a picture lies in the mail and is shown by its Content-ID.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.message import Message
@@ -16,6 +17,8 @@ from typing import Any, Final, NamedTuple
 from django.conf import settings
 from django.core.mail import SafeMIMEMultipart
 from post_office.models import Email
+
+log = logging.getLogger(__name__)
 
 LOGO: Final = "logo"
 LOGO_SIZE: Final = (240, 40)  # what it may take at the head of a mail, in CSS pixels
@@ -72,13 +75,18 @@ def content_id(name: str) -> str:
 
 
 def shop_logo() -> Logo | None:
-    """The logo that SHOP_LOGO names, made smaller for mails; None where none is set, or its file is gone."""
+    """The logo that SHOP_LOGO names, made smaller for mails; None where none is set, or its file is gone or broken.
+
+    No mail, and no purchase that it reports, fails for its logo: whoever replaces the file may be half done.
+    """
     if not settings.SHOP_LOGO:
         return None
     path = settings.BASE_DIR / "static" / settings.SHOP_LOGO
     try:
         return _logo(path, path.stat().st_mtime_ns)
-    except OSError:
+    except Exception as error:  # noqa: BLE001 - what Pillow raises for a broken file is of many kinds
+        if not isinstance(error, FileNotFoundError):
+            log.warning("Mails go without the logo: %s", type(error).__name__)
         return None
 
 
