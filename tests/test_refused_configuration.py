@@ -71,8 +71,53 @@ UNREADABLE = [
     ("SECURE_HSTS_SECONDS", "a year"),
     ("STRIPE_CALLS_AT_ONCE", "0"),
     ("FREE_VOUCHERS_PER_PERSON", "0"),
+    ("METRICS_PORT", "65536"),
+    ("EMAIL_PORT", "65536"),
+    ("DATABASE_STATEMENT_TIMEOUT_MS", "2147483648"),  # PostgreSQL would take no connection
+    ("DATABASE_LOCK_TIMEOUT_MS", "2147483648"),
+    ("ABANDONED_AFTER_HOURS", "0"),  # purchases that are just being paid
+    ("ABANDONED_AFTER_HOURS", "99999999999"),
+    ("REVERSAL_WINDOW_DAYS", "99999999999"),
+    *(
+        ("SENTRY_DSN", f"https://key@{host}/1")
+        for host in ("sentry.example.org:abc", "sentry.example.org:65536", "sentry example.org")
+    ),
+    *(
+        ("MEDIA_STORAGE", f"s3://media?{options}")
+        for options in (
+            "endpoint=https://",
+            "endpoint=https://s3.example.org:abc",
+            "endpoint=https://s3.example.org:65536",
+            "endpoint=https://key:secret@s3.example.org",
+            "region=eu-west-1&region=us-east-1",
+        )
+    ),
+    *(("REDIS_URL", f"redis://127.0.0.1/{rest}") for rest in ("zero", "0?no_such_option=1", "0?db=two")),
+    *(
+        ("CELERY_BROKER_URL", address)
+        for address in (
+            "127.0.0.1:6379",
+            "http://127.0.0.1",
+            "redis://127.0.0.1:abc/0",
+            "redis://127.0.0.1/0 # ours",
+            "amqp://127.0.0.1 # ours",
+        )
+    ),
 ]
 ACCEPTED: list[dict[str, str]] = [
+    *(
+        {"CELERY_BROKER_URL": address}
+        for address in (
+            "amqp://app:pw@127.0.0.1//",
+            "redis://127.0.0.1",
+            "rediss://h/1?ssl_cert_reqs=none",
+            "sqs://",
+        )
+    ),
+    {"REDIS_URL": "rediss://cache:6380?max_connections=9&ssl_cert_reqs=none"},
+    {"REDIS_URL": "unix:///run/redis/redis.sock?db=1", "CELERY_BROKER_URL": "redis+socket:///run/redis.sock"},
+    {"MEDIA_STORAGE": "s3://media?endpoint=http://[::1]:9000", "SENTRY_DSN": "https://key@[::1]:9000/sub/1"},
+    {"ABANDONED_AFTER_HOURS": "1", "REVERSAL_WINDOW_DAYS": "0", "DATABASE_LOCK_TIMEOUT_MS": "0"},
     {"ALLOWED_HOSTS": "vouchers.example.org, .example.net, [2001:db8::1], 203.0.113.7, web_1,"},
     {"ALLOWED_HOSTS": "vouchers.example.org # ours"},
     {"EMAIL_HOST": "localhost"},

@@ -8,7 +8,7 @@ from email.utils import getaddresses
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dj_database_url
@@ -89,6 +89,21 @@ def positive_count(text: str) -> int:
     return count(text)
 
 
+def within(least: int, most: int) -> Callable[[str], int]:
+    """A cast that takes a whole number from `least` to `most`."""
+
+    def cast(text: str) -> int:
+        if not least <= count(text) <= most:
+            raise ValueError(f"A whole number from {least} to {most}.")
+        return count(text)
+
+    return cast
+
+
+port = within(0, 65535)
+milliseconds = within(0, 2**31 - 1)  # as PostgreSQL's settings hold them
+
+
 def days(text: str) -> list[int]:
     """Numbers of days with commas between, such as "30,7,1", or "none"."""
     if text.strip().lower() == "none":
@@ -144,9 +159,15 @@ def sentry_dsn(text: str) -> str:
     """The address of a project at Sentry, as its page on client keys shows it."""
     address = urlsplit(text.strip())
     has_project = bool(re.fullmatch(r"(/[^/]+)*/\d+", address.path))
-    if address.scheme not in ("http", "https") or not (address.hostname and address.username and has_project):
+    if not (is_web(address) and address.username and has_project):
         raise ValueError("Such as https://key@o1.ingest.sentry.io/1.")
     return address.geturl()
+
+
+def is_web(address: SplitResult) -> bool:
+    """Whether this is http or https, with a host. Raises ValueError where the port is no number up to 65535."""
+    blank = re.search(r"\s", address.netloc)
+    return address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0 and not blank
 
 
 def origins(text: str) -> list[str]:
@@ -161,13 +182,40 @@ def origins(text: str) -> list[str]:
 
 
 def redis_address(text: str) -> str:
-    """The address of a Redis, as its client reads it: redis://, rediss:// or unix://."""
-    from redis.connection import parse_url  # not at the top: most set-ups on one machine have none
+    """The address of a Redis, as its client reads it, with options that it knows: redis://, rediss:// or unix://."""
+    from redis.connection import ConnectionPool  # not at the top: most set-ups on one machine have none
+    from redis.exceptions import RedisError
 
-    if re.search(r"\s", text.strip()):
-        raise ValueError("Only the address belongs there.")
-    parse_url(text.strip())
+    _check_redis(text)
+    try:
+        ConnectionPool.from_url(text.strip()).make_connection()  # which does not connect yet
+    except RedisError as error:
+        raise ValueError("An option of Redis that its client does not know.") from error
     return text.strip()
+
+
+def broker_address(text: str) -> str:
+    """The address of a Redis, or of another broker of Celery, with options of Celery: amqp://app@rabbitmq//."""
+    from kombu.transport import TRANSPORT_ALIASES  # not at the top, as above
+
+    scheme, separator, _ = text.strip().partition("://")
+    if scheme in ("redis", "rediss", "unix"):
+        _check_redis(text)
+    elif scheme.partition("+")[0] not in TRANSPORT_ALIASES or not separator or re.search(r"\s", text.strip()):
+        raise ValueError("Such as redis://127.0.0.1:6379/0.")
+    return text.strip()
+
+
+def _check_redis(text: str) -> None:
+    """Raises ValueError for what is no address of a Redis, or names a database by more than its number."""
+    from redis.connection import parse_url
+
+    parse_url(text.strip())
+    address = urlsplit(text.strip())
+    if re.search(r"\s", text.strip()) or (
+        address.scheme != "unix" and not re.fullmatch(r"/?\d*", address.path)
+    ):
+        raise ValueError("Such as redis://127.0.0.1:6379/0: only the address belongs there.")
 
 
 def database(text: str) -> dict[str, Any]:

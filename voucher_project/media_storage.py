@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+from .environment import is_web
+
 
 class MediaStorage(NamedTuple):
     """What MEDIA_STORAGE says. `origin` is where browsers are sent for a file in a bucket; empty for a folder."""
@@ -23,20 +25,23 @@ def media_storage(text: str) -> MediaStorage:
     if text.startswith("/"):
         return MediaStorage(Path(text), {"BACKEND": "django.core.files.storage.FileSystemStorage"}, origin="")
     address = urlsplit(text)
-    options = dict(parse_qsl(address.query, keep_blank_values=True, strict_parsing=bool(address.query)))
+    pairs = parse_qsl(address.query, keep_blank_values=True, strict_parsing=bool(address.query))
+    options = dict(pairs)
     bucket, region = address.netloc, options.pop("region", "")
     endpoint = urlsplit(options.pop("endpoint", ""))
-    if address.scheme != "s3" or address.fragment or options or re.search(r"\s", text):
+    is_twice = len({name for name, _ in pairs}) < len(pairs)
+    if address.scheme != "s3" or address.fragment or options or is_twice or re.search(r"\s", text):
         raise ValueError("Such as /var/lib/vouchers/media or s3://bucket?region=eu-central-1.")
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", bucket):
         raise ValueError("A bucket's name has small letters, digits and hyphens.")
     if not re.fullmatch(r"[a-z0-9-]*", region):
         raise ValueError("A region's name has small letters, digits and hyphens.")
     if endpoint.geturl():
-        if (
-            endpoint.scheme not in ("http", "https")
-            or endpoint.geturl() != f"{endpoint.scheme}://{endpoint.netloc}"
-        ):
+        # Who may use it is not said there: it would stand in the addresses to which browsers are sent.
+        is_origin = (
+            endpoint.geturl() == f"{endpoint.scheme}://{endpoint.netloc}" and "@" not in endpoint.netloc
+        )
+        if not (is_web(endpoint) and is_origin):
             raise ValueError("An endpoint is such as https://s3.example.com.")
         place = origin = endpoint.geturl()
     elif region:

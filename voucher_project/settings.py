@@ -20,19 +20,23 @@ from .cors_headers import ALLOWED_HEADERS
 from .database import connection_options, time_limits
 from .environment import (
     amounts,
+    broker_address,
     count,
     currency,
     database,
     days,
     label,
+    milliseconds,
     one_of,
     origins,
     people,
+    port,
     positive_count,
     read,
     redis_address,
     site,
     time_zone,
+    within,
     words,
 )
 from .log_redactors import LOG_REDACTORS as LOG_REDACTORS
@@ -153,8 +157,8 @@ DATABASES = {
 # A pooler (PgBouncer in transaction mode) stands at DATABASE_URL; PostgreSQL itself at DATABASE_DIRECT_URL.
 DATABASE_POOLED = read("DATABASE_POOLED", False, cast=bool)
 DATABASE_TIME_LIMITS = time_limits(
-    statement_ms=read("DATABASE_STATEMENT_TIMEOUT_MS", 5000, cast=count),
-    lock_ms=read("DATABASE_LOCK_TIMEOUT_MS", 2000, cast=count),
+    statement_ms=read("DATABASE_STATEMENT_TIMEOUT_MS", 5000, cast=milliseconds),
+    lock_ms=read("DATABASE_LOCK_TIMEOUT_MS", 2000, cast=milliseconds),
 )
 DATABASES["default"] |= connection_options(
     DATABASES["default"], limits=DATABASE_TIME_LIMITS, pooled=DATABASE_POOLED
@@ -241,7 +245,7 @@ LIMIT_WIDE_NETWORK_TIMES = read("LIMIT_WIDE_NETWORK_TIMES", 4, cast=positive_cou
 # Seconds from a refused redemption to its row in the figures at most; None: only when write_refusals is called.
 WRITE_REFUSALS_EVERY: float | None = 10
 KEEP_REFUSALS = timedelta(days=3 * 366)
-REVERSAL_WINDOW_DAYS = read("REVERSAL_WINDOW_DAYS", 7, cast=count)
+REVERSAL_WINDOW_DAYS = read("REVERSAL_WINDOW_DAYS", 7, cast=within(0, 3660))
 
 # --- Money ----------------------------------------------------------------------------------------------------
 
@@ -273,11 +277,11 @@ STRIPE_CALLS_AT_ONCE = read("STRIPE_CALLS_AT_ONCE", 4, cast=positive_count)
 FREE_VOUCHERS_PER_PERSON = read("FREE_VOUCHERS_PER_PERSON", 10, cast=positive_count)
 
 # A purchase that nobody paid is canceled at Stripe, and then marked as failed.
-ABANDONED_AFTER = timedelta(hours=read("ABANDONED_AFTER_HOURS", 24, cast=count))
+ABANDONED_AFTER = timedelta(hours=read("ABANDONED_AFTER_HOURS", 24, cast=within(1, 24 * 366)))
 
 # --- Background jobs ------------------------------------------------------------------------------------------
 
-CELERY_BROKER_URL = read("CELERY_BROKER_URL", REDIS_URL)
+CELERY_BROKER_URL = read("CELERY_BROKER_URL", REDIS_URL, cast=broker_address)
 CELERY_RESULT_BACKEND = read("CELERY_RESULT_BACKEND") or None
 CELERY_TASK_ALWAYS_EAGER = not CELERY_BROKER_URL
 CELERY_TASK_IGNORE_RESULT = True
@@ -300,7 +304,7 @@ EMAIL_BACKEND = read(
     "apps.core.mail.page_backend.EmailBackend" if DEBUG else "django.core.mail.backends.smtp.EmailBackend",
 )
 EMAIL_HOST = read("EMAIL_HOST", "localhost" if DEBUG else "")
-EMAIL_PORT = read("EMAIL_PORT", 25, cast=count)
+EMAIL_PORT = read("EMAIL_PORT", 25, cast=port)
 EMAIL_USE_TLS = read("EMAIL_USE_TLS", False, cast=bool)
 EMAIL_USE_SSL = read("EMAIL_USE_SSL", False, cast=bool)
 EMAIL_HOST_USER = read("EMAIL_HOST_USER")
@@ -376,7 +380,7 @@ X_FRAME_OPTIONS = "DENY"
 
 METRICS_TOKEN = read("METRICS_TOKEN")
 METRICS_HOST = read("METRICS_HOST", "127.0.0.1")  # of the worker, with the next
-METRICS_PORT = read("METRICS_PORT", 0, cast=count)
+METRICS_PORT = read("METRICS_PORT", 0, cast=port)
 METRICS_NAMESPACE = "voucher"  # the names of all metrics begin with it
 
 # --- Logs, and the look of the admin and of the API's description ----------------------------------------------
