@@ -194,14 +194,16 @@ class TextbookTests(StripeTestCase, ApiTestCase):
 @skipUnless(connection.vendor == "postgresql", "the floor's statement is PostgreSQL's")
 class FloorTests(ApiTestCase):
     def test_its_statement_takes_a_numbered_use_and_no_more_than_there_are(self):
-        from bench.floors.statement import REDEEM
+        from bench.floors.statement import PREPARE
 
         carla = make_customer()
         voucher = make_voucher(owner=carla, voucher_type=make_type(max_uses=2))
         rows = []
         with connection.cursor() as cursor:
+            cursor.execute(PREPARE)
+            self.addCleanup(connection.cursor().execute, "DEALLOCATE redeem")
             for _ in range(3):
-                cursor.execute(REDEEM, {"code": voucher.code, "user": carla.pk})
+                cursor.execute("EXECUTE redeem (%s, %s)", (voucher.code, carla.pk))
                 rows.append(cursor.fetchone())
         voucher.refresh_from_db()
         self.assertEqual(voucher.uses_remaining, 0)

@@ -8,4 +8,5 @@ REDEEM = (
     .replace("(SELECT code FROM bench_code WHERE number = :number)", "%(code)s")
     .replace(":user", "%(user)s")
 )
+PREPARE = f"PREPARE redeem AS {REDEEM % {'code': '$1', 'user': '$2'}}"
 COLUMNS = ("id", "service_type", "used_at", "use_no")  # of its one row; it has none where no use was left
