@@ -1,6 +1,8 @@
 """Whether requests can be served, for load balancers, and what else does not work, for operators."""
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -15,6 +17,34 @@ log = logging.getLogger(__name__)
 # every request is served, and to send traffic elsewhere, where it is the same, would help nobody.
 NECESSARY: Final = ("database", "migrations")
 FROM_DATABASE: Final = ("migrations", "time_limits", "worker", "beat")
+RECENT: Final = 10.0  # seconds
+
+
+class _Probe:
+    """One look at all dependencies at a time: where one hangs, whoever asks meanwhile would hold a thread each."""
+
+    def __init__(self) -> None:
+        self._looking = threading.Lock()
+        self._last: tuple[float, dict[str, str]] | None = None  # when, by time.monotonic, and what
+
+    def states(self) -> dict[str, str]:
+        """The states now; while another thread looks those of the last time, unless that is long ago."""
+        last = self._last
+        is_recent = last is not None and time.monotonic() - last[0] < RECENT
+        if not self._looking.acquire(blocking=not is_recent):
+            assert last is not None
+            return last[1]
+        try:
+            if (
+                self._last is None or self._last is last
+            ):  # else another thread has looked while this one waited
+                self._last = time.monotonic(), states()
+            return self._last[1]
+        finally:
+            self._looking.release()
+
+
+recent_states: Final = _Probe().states
 
 
 def states() -> dict[str, str]:

@@ -100,7 +100,7 @@ class Ready(PublicView):
         errors=(errors.NotReady,),
     )
     def get(self, request: Request) -> Response:
-        checks = readiness.states()
+        checks = readiness.recent_states()
         if readiness.is_ready(checks):
             client = {"client": rate_limits.address_report(request)} if _is_staff(request) else {}
             return Response({"status": "ready", "checks": checks, **client})

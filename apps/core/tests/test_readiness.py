@@ -1,7 +1,9 @@
 """Whether the worker and the schedule run, and an answer in time whatever does not."""
 
 import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from unittest.mock import patch
@@ -96,6 +98,32 @@ class PatienceTests(ApiTestCase):
         self.assertEqual({states[name] for name in ("time_limits", "worker", "beat")}, {"degraded"})
         for check in (migrations, time_limits, signs):
             check.assert_not_called()
+
+    def test_while_one_request_looks_others_are_answered_as_of_the_last_time(self):
+        """Else a Redis or a bucket that hangs would hold all threads of the server, however short each waits."""
+        probe, looking, goes_on = readiness._Probe(), threading.Event(), threading.Event()
+
+        def hang():
+            looking.set()
+            self.assertTrue(goes_on.wait(10))
+            return {"cache": "degraded"}
+
+        with ThreadPoolExecutor() as pool:
+            with patch.object(readiness, "states", return_value={"cache": "ok"}):
+                self.assertEqual(probe.states(), {"cache": "ok"})
+            with patch.object(readiness, "states", side_effect=hang) as states:
+                first = pool.submit(probe.states)
+                self.assertTrue(looking.wait(10))
+                self.assertEqual(probe.states(), {"cache": "ok"})
+                with patch.object(readiness, "RECENT", 0):
+                    second = pool.submit(probe.states)
+                    time.sleep(0.1)
+                    self.assertFalse(second.done())
+                    goes_on.set()
+                    self.assertEqual((first.result(10), second.result(10)), ({"cache": "degraded"},) * 2)
+                self.assertEqual(states.call_count, 1)
+            with patch.object(readiness, "states", return_value={"cache": "ok"}):
+                self.assertEqual(probe.states(), {"cache": "ok"})
 
     def test_one_redis_for_both_is_asked_once(self):
         with (
