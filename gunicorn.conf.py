@@ -12,17 +12,28 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.core.metrics import folder
+from voucher_project.environment import port, positive_count, read
 from voucher_project.log_redactors import LOG_REDACTORS
 from voucher_project.logging_config import log_form
 
+
+def number(name: str, default: int, cast: Any = positive_count) -> int:
+    """A number of the environment; one line, and the end, for any other value."""
+    try:
+        return int(read(name, default, cast=cast))
+    except ImproperlyConfigured as error:
+        raise SystemExit(str(error)) from None
+
+
 # To this machine alone: a buffering proxy stands before it (docs/operations.md). In a container, and on platforms whose
 # proxy comes from another machine, WEB_HOST is 0.0.0.0.
-bind = f"{os.environ.get('WEB_HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+bind = f"{os.environ.get('WEB_HOST', '127.0.0.1')}:{number('PORT', 8000, port)}"
+workers = number("WEB_CONCURRENCY", 2)
 # A process has a thread for fast requests and a pool of threads for the others (web_lanes.py): a Stripe that hangs
 # holds a thread of the pool, not the whole API. A slow client holds none.
+number("WEB_FAST_THREADS", 1)  # which the worker reads
 worker_class = "voucher_project.web_worker.BufferingThreadWorker"
-threads = int(os.environ.get("WEB_THREADS", "8"))
+threads = number("WEB_THREADS", 8)
 
 # Ends a process that is stuck. It doesn't end a stuck request of a thread: the deadlines of Stripe's calls
 # (apps/payments/stripe_http.py) and of the database do.

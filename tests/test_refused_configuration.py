@@ -1,6 +1,9 @@
 """What else keeps a production from starting, in one line each, and what the start and `check --deploy` say of it."""
 
+import os
 import re
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +14,7 @@ from django.core.management import call_command
 from django.test import SimpleTestCase, override_settings
 
 from apps.core.startup import log_configuration
-from tests.support.configuration import KEY, ConfigurationTestCase, load, manage
+from tests.support.configuration import KEY, PRODUCTION, ROOT, ConfigurationTestCase, load, manage
 from voucher_project.environment import check_file
 
 # What is wrong, and the start of the one line that says so.
@@ -161,6 +164,30 @@ class RefusalTests(ConfigurationTestCase):
         (folder / "right.env").write_text(f"{text}# é\n")
         check_file(folder / "right.env")
         check_file(folder / "none.env")
+
+
+class WebServerTests(SimpleTestCase):
+    def test_it_refuses_numbers_with_which_it_would_answer_nobody(self):
+        for name, value in (
+            ("WEB_CONCURRENCY", "0"),
+            ("WEB_THREADS", "eight"),
+            ("WEB_THREADS", "0"),
+            ("WEB_FAST_THREADS", "0"),
+            ("PORT", "65536"),
+        ):
+            with self.subTest(name, value=value):
+                ran = subprocess.run(
+                    [sys.executable, "-m", "gunicorn", "--check-config", "voucher_project.wsgi"],
+                    cwd=ROOT,
+                    env={"PATH": os.environ["PATH"], **PRODUCTION, name: value},
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                self.assertEqual(ran.returncode, 1)
+                self.assertEqual(
+                    ran.stderr, f"{name} in the environment or .env can't be read: not a valid value.\n"
+                )
 
 
 class WarningTests(SimpleTestCase):

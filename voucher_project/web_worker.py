@@ -9,7 +9,6 @@ Which thread depends on the request (`web_lanes.py`), and which process takes a 
 
 import contextlib
 import errno
-import os
 import re
 import selectors
 import socket
@@ -24,6 +23,7 @@ from gunicorn import util
 from gunicorn.http import get_parser
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from .environment import positive_count, read
 from .web_connections import ConnectionCounts
 from .web_lanes import FastLane, is_fast
 
@@ -52,7 +52,7 @@ EXPECT_CONTINUE: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\
 SWITCH_SECONDS: Final = 0.001
 
 # Requests of the fast lane at once in a process: one, unless the database is so far away that a process idles.
-WIDTH_OF_FAST_LANE: Final = int(os.environ.get("WEB_FAST_THREADS", "1"))
+WIDTH_OF_FAST_LANE: Final = read("WEB_FAST_THREADS", 1, cast=positive_count)
 
 # gunicorn's first process imports this module, so all that it starts share the table.
 CONNECTION_COUNTS: Final = ConnectionCounts()
