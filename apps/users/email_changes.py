@@ -110,9 +110,15 @@ def after_change(user: User) -> None:
 
 
 def cancel_by_link(*, token: str) -> None:
-    """Stop the change that a link at the old address names. Raises EmailChangeLinkInvalid if it is over."""
-    change_id = email_links.canceled_change_id_of(token)
-    if change_id is None or not EmailChange.objects.filter(pk=change_id).delete()[0]:
+    """Stop the change that waits of the user whom a link at the old address names.
+
+    Raises EmailChangeLinkInvalid if none waits, or the user has another address by now.
+    """
+    user_id = email_links.canceling_user_id_of(token)
+    user = None if user_id is None else User.objects.filter(pk=user_id).first()
+    if user is None or not email_links.names_address(token, user.email):
+        raise EmailChangeLinkInvalid
+    if not EmailChange.objects.filter(user=user).delete()[0]:
         raise EmailChangeLinkInvalid
 
 
@@ -170,7 +176,7 @@ def _tell_both(change: EmailChange, *, holder: User | None) -> None:
         to=change.user.email,
         template="users/email_change_requested",
         language=change.user.language,
-        context={"link": email_links.cancellation_url(change.pk), "hours": hours},
+        context={"link": email_links.cancellation_url(change.user.pk, change.user.email), "hours": hours},
         expires_at=change.expires_at,
     )
 

@@ -25,17 +25,16 @@ def lifetime() -> timedelta:
 
 def confirmation_url(user_id: int, email: str) -> str:
     """An address of the web client by which whoever reads mail to `email` confirms it for the user."""
-    return _url("confirm-email", _CONFIRMATION, f"{user_id}.{_digest(email)}")
+    return _url("confirm-email", _CONFIRMATION, _person(user_id, email))
 
 
 def user_id_of(token: str) -> int | None:
     """The user whom a link to confirm names; None if it is none of ours or too old."""
-    value = _unsigned(_CONFIRMATION, token)
-    return None if value is None else int(value.partition(".")[0])
+    return _user_named_by(_CONFIRMATION, token)
 
 
 def names_address(token: str, email: str) -> bool:
-    """Whether a link to confirm, whose signature was checked, was mailed to this address."""
+    """Whether a link to confirm, or to stop a change, whose signature was checked, was mailed to this address."""
     return token.partition(":")[0].partition(".")[2] == _digest(email)
 
 
@@ -46,17 +45,21 @@ def change_url(change_id: uuid.UUID) -> str:
 
 def change_id_of(token: str) -> uuid.UUID | None:
     """The change that a link at the new address names; None if it is none of ours or too old."""
-    return _change_named_by(_CHANGE, token)
+    value = _unsigned(_CHANGE, token)
+    return None if value is None else uuid.UUID(value)
 
 
-def cancellation_url(change_id: uuid.UUID) -> str:
-    """An address of the web client by which whoever reads mail to the old address stops the change."""
-    return _url("cancel-email-change", _CANCELLATION, str(change_id))
+def cancellation_url(user_id: int, email: str) -> str:
+    """An address of the web client by which whoever reads mail to `email`, the old address, stops the user's change.
+
+    Of whatever change waits then: one that was requested a second time has not made the link in the first note useless.
+    """
+    return _url("cancel-email-change", _CANCELLATION, _person(user_id, email))
 
 
-def canceled_change_id_of(token: str) -> uuid.UUID | None:
-    """The change that a link at the old address names; None if it is none of ours or too old."""
-    return _change_named_by(_CANCELLATION, token)
+def canceling_user_id_of(token: str) -> int | None:
+    """The user whom a link at the old address names; None if it is none of ours or too old."""
+    return _user_named_by(_CANCELLATION, token)
 
 
 def _url(page: str, salt: str, value: str) -> str:
@@ -64,9 +67,13 @@ def _url(page: str, salt: str, value: str) -> str:
     return f"{settings.FRONTEND_URL.rstrip('/')}/{page}#token={token}"
 
 
-def _change_named_by(salt: str, token: str) -> uuid.UUID | None:
+def _person(user_id: int, email: str) -> str:
+    return f"{user_id}.{_digest(email)}"
+
+
+def _user_named_by(salt: str, token: str) -> int | None:
     value = _unsigned(salt, token)
-    return None if value is None else uuid.UUID(value)
+    return None if value is None else int(value.partition(".")[0])
 
 
 def _unsigned(salt: str, token: str) -> str | None:

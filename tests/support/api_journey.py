@@ -268,7 +268,7 @@ class Journey:
         self.send("POST", path, body)
         self.send("POST", path, {**body, "password": "plums"})
         self.send("GET", path)
-        stop = self.token_in(email_links.cancellation_url(EmailChange.objects.get().pk))
+        stop = self.token_in(email_links.cancellation_url(self.user.pk, EMAIL))
         self.send("POST", "auth/change-email-cancel/", {"token": stop})
         self.send("POST", "auth/change-email-cancel/", {"token": stop})  # it is over
         self.send("POST", "auth/change-email-cancel/", {})

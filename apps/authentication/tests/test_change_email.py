@@ -201,6 +201,23 @@ class ChangingOnesAddress(ApiTestCase):
         self.assertProblem(self.follow(token), 400, "email_change_link_invalid")
         self.assertUnchanged()
 
+    def test_the_note_of_an_earlier_request_stops_the_one_that_replaced_it(self):
+        self.ask()
+        note = token_in(Email.objects.get(to="carla@example.com"), "cancel-email-change")
+        self.ask("second@example.com")
+        second = token_in(Email.objects.get(to="second@example.com"))
+        self.assertEqual(self.follow(note, CANCEL).status_code, 200)
+        self.assertProblem(self.follow(second), 400, "email_change_link_invalid")
+        self.assertUnchanged()
+
+    def test_the_note_stops_no_change_from_the_next_address(self):
+        token = self.token()
+        note = token_in(Email.objects.get(to="carla@example.com"), "cancel-email-change")
+        self.follow(token)
+        email_changes.request_email_change(user=User.objects.get(), new_email="third@example.com")
+        self.assertProblem(self.follow(note, CANCEL), 400, "email_change_link_invalid")
+        self.assertEqual(EmailChange.objects.count(), 1)
+
     def test_the_owner_stops_it(self):
         token = self.token()
         other = self.signed_in(make_other_customer())
@@ -344,7 +361,7 @@ class ConfirmingAnAddressThatTwoWant(RaceTestCase):
 
         def stop():
             time.sleep(later)
-            return self.follow(CANCEL, email_links.cancellation_url(change.pk))
+            return self.follow(CANCEL, email_links.cancellation_url(carla.pk, carla.email))
 
         answers = self.together(lambda: self.follow(CONFIRM, email_links.change_url(change.pk)), stop)
         return [answer.status_code for answer in answers], User.objects.get(pk=carla.pk).email == wanted
