@@ -8,10 +8,11 @@ import time
 from http.client import HTTPConnection
 from typing import Any
 from unittest import skipUnless
+from unittest.mock import patch
 from urllib.parse import quote
 
 from django.conf import settings
-from django.test import SimpleTestCase, tag
+from django.test import SimpleTestCase, override_settings, tag
 
 from apps.authentication import services
 from apps.core import error_reports, logs
@@ -200,6 +201,43 @@ class MaskTests(SimpleTestCase):
             ("at 10:30 in apps/core/x.py", "at 10:30 in apps/core/x.py"),
         ):
             self.assertEqual(error_reports.mask(text), expected)
+
+    def test_our_own_secrets_go_whatever_they_look_like(self):
+        secrets = {
+            "SECRET_KEY": "correct horse battery staple",
+            "JWT_PREVIOUS_SIGNING_KEY": "tr0ub4dor-and-3",
+            "METRICS_TOKEN": "metrics.token",
+            "EMAIL_HOST_PASSWORD": "it's (a) pass\\word",
+            "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG",
+        }
+        addresses = {
+            "REDIS_URL": "redis://:pw-of-cache@127.0.0.1:1/0",
+            "CELERY_BROKER_URL": "amqp://app:pw%2Fof%2Fbroker@127.0.0.1:1//",
+        }
+        database = settings.DATABASES["default"] | {"PASSWORD": "pw of database"}
+        self.addCleanup(error_reports._own_secrets.cache_clear)
+        with override_settings(**secrets, **addresses, DATABASES={"default": database}):
+            error_reports._own_secrets.cache_clear()
+            for secret in (
+                *secrets.values(),
+                "pw-of-cache",
+                "pw/of/broker",
+                "pw%2Fof%2Fbroker",
+                "pw of database",
+            ):
+                for text in (f"connecting with {secret} failed", f"wrong: {secret!r}"):
+                    with self.subTest(text):
+                        masked = error_reports.mask(text)
+                        self.assertNotIn(secret, masked)
+                        self.assertNotIn(repr(secret)[1:-1], masked)
+                        self.assertIn("***", masked)
+
+    def test_without_secrets_a_text_stays_as_it_is(self):
+        self.addCleanup(error_reports._own_secrets.cache_clear)
+        for secrets in ([], ["", "zero"]):  # the second is too short to be told from a word
+            error_reports._own_secrets.cache_clear()
+            with patch.object(error_reports, "_secrets", return_value=secrets):
+                self.assertEqual(error_reports.mask("division by zero"), "division by zero")
 
     def test_codes_go_in_every_spelling(self):
         code = codes.make()

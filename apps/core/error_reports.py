@@ -10,10 +10,13 @@ The client sends in a thread of its own, out of a queue that is bounded: no requ
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 import sentry_sdk
+from django.conf import settings
 from sentry_sdk.integrations.atexit import AtexitIntegration
 from sentry_sdk.integrations.celery import CeleryIntegration
 from sentry_sdk.integrations.dedupe import DedupeIntegration
@@ -63,6 +66,8 @@ _WITH_AT: Final = re.compile(r"(?<!\S)\S++")
 _CARD: Final = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
 # A database quotes the row that it refused, and the statement with its values.
 _QUOTED_BY_DATABASE: Final = re.compile(r"\s*\n(?:DETAIL|CONTEXT|LINE \d+):.*", re.DOTALL)
+_NAMES_OF_SECRETS: Final = re.compile("KEY|SECRET|TOKEN|PASSWORD")
+_SHORTEST_SECRET: Final = 6  # characters: a shorter one would take the words of a report with it
 _LUHN: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)  # a doubled digit, by the sum of its digits
 
 
@@ -141,11 +146,34 @@ def forget_data(breadcrumb: Any, hint: Mapping[str, Any]) -> Any:
 
 
 def mask(text: str) -> str:
-    """The text without what the log masks, mail addresses, card numbers and what a database quotes."""
+    """The text without what the log masks, our own secrets, mail addresses, card numbers and what a database quotes."""
+    text = _own_secrets().sub("***", text)
     text = _CARD.sub(_without_card, _QUOTED_BY_DATABASE.sub(" …", text))
     if "@" in text or "%40" in text:
         text = _WITH_AT.sub(_without_address, text)
     return redact(text)
+
+
+@lru_cache(maxsize=1)
+def _own_secrets() -> re.Pattern[str]:
+    """Each secret of the settings, whatever it looks like: a library may name the one that it could not use."""
+    secrets = {secret for secret in _secrets() if len(secret) >= _SHORTEST_SECRET}
+    spellings = {spelling for secret in secrets for spelling in (secret, repr(secret)[1:-1])}
+    longest_first = sorted(spellings, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+
+
+def _secrets() -> Iterator[str]:
+    for name in dir(settings):
+        if name.isupper() and _NAMES_OF_SECRETS.search(name):
+            value = getattr(settings, name)
+            values = value if isinstance(value, list | tuple) else [value]
+            yield from (one for one in values if isinstance(one, str))
+    for database in (*settings.DATABASES.values(), settings.DATABASE_DIRECT):
+        yield str(database.get("PASSWORD") or "")
+    for address in (settings.REDIS_URL, settings.CELERY_BROKER_URL, settings.CELERY_RESULT_BACKEND):
+        password = urlsplit(address or "").password or ""
+        yield from (password, unquote(password))
 
 
 def _without_address(match: re.Match[str]) -> str:
