@@ -13,13 +13,15 @@ class Kind:
     `steps` does an operation from where it is, a step at each `next`. A step commits by itself, takes seconds at most,
     and may be the last for some time: the generator is then closed. All of `permissions` ("app.codename") are needed to
     start, stop and continue one. `outcomes` has the words for what its counts are called, in the order in which they
-    are shown.
+    are shown. `on_stop` is called when somebody stops one, in that transaction, with its row locked: for what is due at
+    the end.
     """
 
     name: str
     permissions: tuple[str, ...]
     steps: Callable[[BulkOperation], Generator[None, None, None]]
     outcomes: Mapping[str, str] = field(default_factory=dict)
+    on_stop: Callable[[BulkOperation], object] = lambda operation: None
 
 
 _kinds: dict[str, Kind] = {}
@@ -35,6 +37,12 @@ def register(*kinds: Kind) -> None:
 def kind_of(operation: BulkOperation) -> Kind:
     """The kind of an operation. Raises KeyError for one that this version of the code does not know."""
     return _kinds[operation.kind]
+
+
+def note_stop(operation: BulkOperation) -> None:
+    """Do what is due when an operation is stopped; nothing for a kind that this version does not know."""
+    if kind := _kinds.get(operation.kind):
+        kind.on_stop(operation)
 
 
 def permissions_of(operation: BulkOperation) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from apps.core.errors import ConflictError, DomainError, UnavailableError
 from apps.core.models import BulkOperation, BulkOperationStatus
 
 from .chunks import OperationStopped
-from .kinds import kind_of
+from .kinds import kind_of, note_stop
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +90,11 @@ def stop(*, operation_id: int) -> None:
     """
     now = timezone.now()
     stoppable = BulkOperation.objects.filter(pk=operation_id, status__in=(*OPEN, BulkOperationStatus.FAILED))
-    if not stoppable.update(status=BulkOperationStatus.STOPPED, finished_at=now, updated_at=now):
-        raise OperationEnded
+    with transaction.atomic():
+        # The update waits for the chunk that is being done, and locks the row: what is read then has all of it.
+        if not stoppable.update(status=BulkOperationStatus.STOPPED, finished_at=now, updated_at=now):
+            raise OperationEnded
+        note_stop(BulkOperation.objects.get(pk=operation_id))
 
 
 def resume(*, operation_id: int, in_background: bool = True) -> None:

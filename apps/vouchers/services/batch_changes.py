@@ -163,6 +163,7 @@ def register_batch_changes() -> None:
                     **{each.value: str(each.label) for each in Outcome},
                     Outcome.CHANGED.value: done[change],
                 },
+                on_stop=partial(_tell_owners, change),
             )
         )
 
@@ -232,17 +233,21 @@ def _steps(change: BatchChange, operation: BulkOperation) -> Generator[None, Non
     vouchers = Voucher.objects.filter(batch=operation.parameters["batch"])
     yield from bulk_operations.in_chunks(operation.pk, vouchers, partial(_change_chunk, change), size=CHUNK)
     if change in _ACTS:
-        _tell_owners(_ACTS[change], operation.pk)
+        with transaction.atomic():
+            _tell_owners(change, bulk_operations.lock_open(operation.pk))
 
 
-@transaction.atomic
-def _tell_owners(act: StaffAct, operation_id: int) -> None:
-    """Mail the owners once about all that the operation changed, now that it is at its end."""
-    operation = bulk_operations.lock_open(operation_id)
+def _tell_owners(change: BatchChange, operation: BulkOperation) -> None:
+    """Mail the owners once about all that the operation changed, as it is at its end or was stopped; its row is locked.
+
+    One that was stopped and goes on tells later of what it changes from then on.
+    """
+    if change not in _ACTS:
+        return
     noted = operation.parameters.pop(OWNERS, {})
     operation.save(update_fields=("parameters",))  # so that nobody is told again
     changed = {int(owner): Changed(**values) for owner, values in noted.items()}
-    tell_owners_at_the_end(act, changed, reason=operation.reason)
+    tell_owners_at_the_end(_ACTS[change], changed, reason=operation.reason)
 
 
 def _note_owners(operation: BulkOperation, vouchers: list[Voucher]) -> None:

@@ -283,6 +283,21 @@ class InterruptionTests(BatchChangeTestCase):
         operation.refresh_from_db()
         self.assertEqual((operation.status, operation.handled), ("stopped", 3))
 
+    def test_the_owner_is_told_of_what_was_changed_before_it_was_stopped_and_later_of_the_rest(self):
+        Email.objects.all().delete()  # about those that were changed singly
+        operation = batch_changes.start(
+            BatchChange.VOID, self.batch, actor=self.staff, reason="A carton was lost", in_background=False
+        )
+        self.assertTrue(bulk_operations.run(operation.pk, budget=0))
+        bulk_operations.stop(operation_id=operation.pk)
+        bulk_operations.resume(operation_id=operation.pk, in_background=False)
+        bulk_operations.run(operation.pk)
+        operation.refresh_from_db()
+        self.assertEqual((operation.status, operation.parameters), ("completed", {"batch": self.batch.pk}))
+        first, rest = Email.objects.order_by("id")
+        self.assertEqual(first.to, rest.to)
+        self.assertEqual(sum(int(mail.subject[0]) for mail in (first, rest)), operation.counts["changed"])
+
     def test_a_slice_of_time_is_kept_to_and_the_next_one_goes_on(self):
         operation = batch_changes.start(
             BatchChange.HOLD, self.batch, actor=self.staff, reason="A carton was lost", in_background=False
