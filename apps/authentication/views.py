@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import rotate_token
@@ -24,7 +25,7 @@ from apps.users.errors import AccountClosed, EmailTaken, InvalidFields, Superuse
 from apps.users.password_limits import password_attempts
 from apps.users.serializers import UserOutput
 
-from . import authentication, cookies, devices, rate_limits, selectors, services, tokens
+from . import authentication, cookies, devices, password_reset_links, rate_limits, selectors, services, tokens
 from .errors import (
     CsrfFailed,
     InvalidCredentials,
@@ -305,7 +306,7 @@ def sign_in_to_admin(request: HttpRequest) -> HttpResponseBase:
 
 
 def change_password_in_admin(request: HttpRequest) -> HttpResponseBase:
-    """The admin's page for a new password of one's own, under the limits on passwords."""
+    """The admin's page for a new password of one's own, under the limits on passwords; one gets a mail about it."""
     page = admin.site.admin_view(admin.site.password_change, cacheable=True)
     if request.method != "POST" or not request.user.is_authenticated:
         return page(request)
@@ -316,8 +317,14 @@ def change_password_in_admin(request: HttpRequest) -> HttpResponseBase:
         text = f"{error.detail}\n"
         headers = {"Retry-After": str(error.retry_after)}
         return HttpResponse(text, status=429, content_type="text/plain", headers=headers)
-    response = page(request)
-    if response.status_code == 302:  # done
+    before = request.user.password
+    with transaction.atomic():
+        response = page(request)
+        # Not by the status alone: who has yet to pass the second factor is sent there.
+        is_done = response.status_code == 302 and request.user.password != before
+        if is_done:
+            password_reset_links.tell_of_change(request.user)
+    if is_done:
         undo(hits)
     return response
 

@@ -73,9 +73,12 @@ class AdminPasswordTests(ApiTestCase):
             self.assertContains(self.change("wrong"), "Your old password was entered incorrectly.")
             member.refresh_from_db()
             self.assertTrue(member.check_password(PASSWORD))
+            told = Email.objects.filter(to=member.email, subject="Your password was changed")
+            self.assertFalse(told.exists())
             self.assertEqual(self.change(PASSWORD).status_code, 302)
             member.refresh_from_db()
             self.assertTrue(member.check_password(new))
+            self.assertEqual(told.count(), 1)
 
     def test_ones_own_address_where_links_for_a_new_password_go_is_for_a_colleague_to_change(self):
         page = f"/admin/users/user/{self.staff.pk}/change/"
