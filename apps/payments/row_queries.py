@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django.db.models import BigAutoField, BigIntegerField, CharField, F
 
-from apps.core.prepared_queries import PreparedModelQuery, PreparedQuery, count_subquery
+from apps.core.prepared_queries import PreparedModelQuery, PreparedQuery, PreparedRangeQuery, count_subquery
 from apps.users.models import User
 from apps.vouchers.models import Voucher
 from apps.vouchers.rows import VOUCHER_COLUMNS, VoucherRow
@@ -22,7 +22,7 @@ def first_transactions_of(user: User, *, limit: int, offset: int) -> list[tuple[
     return _TRANSACTIONS.rows(owner=user.pk, limit=limit, offset=offset)
 
 
-_TRANSACTIONS: Final = PreparedQuery(
+_TRANSACTIONS: Final = PreparedRangeQuery(  # planned for each owner: see FewOwnersTests
     lambda *columns: columns,
     lambda owner: selectors.transactions_of(owner).values_list(
         *TRANSACTION_COLUMNS, count_subquery(Transaction.objects.filter(user=owner))

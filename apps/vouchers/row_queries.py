@@ -4,7 +4,7 @@ from typing import Any, Final, NamedTuple
 
 from django.db.models import BigAutoField, CharField, QuerySet
 
-from apps.core.prepared_queries import PreparedQuery, count_subquery
+from apps.core.prepared_queries import PreparedQuery, PreparedRangeQuery, count_subquery
 from apps.users.models import User
 
 from . import codes, selectors
@@ -85,14 +85,15 @@ def _with_usages(vouchers: QuerySet[Voucher]) -> QuerySet[Voucher, Columns]:
 
 
 _TYPES: Final = PreparedQuery(TypeRow, lambda: selectors.types_on_sale().values_list(*TYPE_COLUMNS))
-_VOUCHERS: Final = PreparedQuery(
+# Planned for each owner: see FewOwnersTests.
+_VOUCHERS: Final = PreparedRangeQuery(
     _columns,
     lambda owner: selectors.vouchers_of(owner).values_list(
         *VOUCHER_COLUMNS, count_subquery(Voucher.objects.filter(user=owner))
     ),
     owner=BigAutoField(),
 )
-_USAGES: Final = PreparedQuery(
+_USAGES: Final = PreparedRangeQuery(
     _columns,
     lambda owner: selectors.usages_by(owner).values_list(
         *USAGE_COLUMNS, count_subquery(VoucherUsage.objects.filter(user=owner))
