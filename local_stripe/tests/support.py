@@ -149,7 +149,11 @@ class LocalStripeTestCase(unittest.TestCase):
 
 def client_of(server: LocalStripe, key: str = SECRET_KEY) -> stripe.StripeClient:
     """The real SDK, one attempt per call, speaking to a local Stripe."""
-    return stripe.StripeClient(key, base_addresses={"api": server.base_url}, max_network_retries=0)
+    # By requests, as most programs do: the library's choice falls to what there was when it was imported.
+    http_client = stripe.RequestsClient()
+    return stripe.StripeClient(
+        key, base_addresses={"api": server.base_url}, max_network_retries=0, http_client=http_client
+    )
 
 
 class Endpoint:
