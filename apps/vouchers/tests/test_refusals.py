@@ -296,9 +296,9 @@ class TimerTests(CommittingTestCase):
         make_type()
         failed = patch.object(refusals, "_add_to_rows", side_effect=DatabaseError)
         with override_settings(WRITE_REFUSALS_EVERY=0.05):
-            with failed as add, self.assertLogs("apps.vouchers.services.refusals", "WARNING"):
+            with failed, self.assertLogs("apps.vouchers.services.refusals", "WARNING") as caught:
                 services.count_refusal(reason="voucher_expired", requested_service=SERVICE)
-                self.wait_for(lambda: add.called)
+                self.wait_for(lambda: caught.records)
             self.wait_for(RefusalCount.objects.exists)
             self.wait_for(lambda: refusals._buffer._timer is None)
         self.assertEqual(rows(), {(SERVICE, "voucher_expired"): 1})
