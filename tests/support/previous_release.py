@@ -81,10 +81,18 @@ def present(labels: Iterable[str], folder: Path) -> list[str]:
     ]
 
 
+def _inherited() -> dict[str, str]:
+    """Our environment without what is empty: of a name that is newer than the release it may expect a value."""
+    return {name: value for name, value in os.environ.items() if value}
+
+
 def run(folder: Path, *arguments: str, **environment: str) -> int:
     """A command of the manage.py in that folder. Returns its exit status; ends with it where no test can follow."""
     ended = subprocess.run(
-        [sys.executable, "manage.py", *arguments], cwd=folder, env={**os.environ, **environment}, check=False
+        [sys.executable, "manage.py", *arguments],
+        cwd=folder,
+        env={**_inherited(), **environment},
+        check=False,
     )
     if ended.returncode and arguments[0] != "test":
         sys.exit(ended.returncode)

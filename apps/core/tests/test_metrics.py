@@ -204,17 +204,21 @@ class FolderTests(MetricsTestCase):
 
     def test_who_removes_an_ended_process_waits_for_no_reader(self):
         MmapedDict(str(self.folder / "counter_7.db")).close()
-        ended = []
+        ended: list[int] = []
+
+        def end():
+            folder.add_ended(self.folder, 7)
+            ended.append(7)
 
         def read(now):
-            thread = threading.Thread(target=lambda: ended.append(folder.add_ended(self.folder, 7)))
+            thread = threading.Thread(target=end)
             thread.start()
             thread.join(5)
             return []
 
         with patch.object(readers, "_readers", [Reader("slow", (Gauge("slow", "None."),), read)]):
             self.metrics()
-        self.assertEqual(ended, [None])
+        self.assertEqual(ended, [7])
 
     def test_a_process_that_is_just_beginning_is_no_error_and_one_that_ended_so_neither(self):
         (self.folder / "counter_7.db").touch()
