@@ -20,9 +20,8 @@ from tests.support.plans import PlanTestCase, plan_of, rows_read
 from tests.test_query_plans import GROWING, sell
 
 OF_ONE, ALL, OWNERS = 210, 4000, 199
-SPACING: Final = timedelta(
-    hours=1
-)  # so that the days of now, whose uses a statement may read, have a small part of all
+# So that the days of now, whose uses a statement may read, have a small part of all.
+SPACING: Final = timedelta(hours=1)
 LONG: Final = (
     *GROWING,
     "users_user",
