@@ -50,7 +50,7 @@ from tests.support.canary import (
     tells,
 )
 from tests.support.cases import TRANSACTION_CONTROL, Client, CommittingTestCase
-from tests.support.configuration import PRODUCTION, TEST_KEYS
+from tests.support.configuration import PRODUCTION, TEST_KEYS, result_of
 from tests.support.server import Server, database_url
 from tests.support.stripe import StripeTestCase
 from voucher_project.celery import app
@@ -395,16 +395,7 @@ class ReadingTests(SimpleTestCase):
         )
         self.assertEqual(logging_of["loggers"]["django.template"], {"level": "INFO"})
         # In a process of its own: what tests use beside us (Sentry's library, generators) writes as it likes.
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", WHO_WRITES],
-            cwd=settings.BASE_DIR,
-            env={"PATH": os.environ["PATH"], **PRODUCTION},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.assertEqual(done.returncode, 0, done.stderr)
-        handlers = json.loads(done.stdout)
+        handlers = result_of(WHO_WRITES)
         self.assertIn("StreamHandler", [handler for _, handler, _ in handlers])
         for logger, handler, formatter in handlers:
             # Least of all by mail: an AdminEmailHandler sends settings, and every variable of every frame.

@@ -1,13 +1,8 @@
 """What a process does not load at its start, and that it is all there when it is used."""
 
-import json
-import os
-import subprocess
-import sys
-
 from django.test import SimpleTestCase
 
-from tests.support.configuration import PRODUCTION, ROOT
+from tests.support.configuration import result_of
 
 UNUSED = ("requests", "cryptography.hazmat", "OpenSSL", "pyasn1", "cbor2", "xlsxwriter")
 
@@ -90,25 +85,12 @@ print(json.dumps([refusal, parsed.fmt]))
 
 
 class LeanStartTests(SimpleTestCase):
-    def run_in_production(self, program: str) -> list[object]:
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", program],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], **PRODUCTION},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.assertEqual(done.returncode, 0, done.stderr)
-        answer: list[object] = json.loads(done.stdout)
-        return answer
-
     def test_a_web_process_starts_without_what_it_hardly_ever_uses(self) -> None:
-        self.assertEqual(self.run_in_production(LOADED), [])
+        self.assertEqual(result_of(LOADED), [])
 
     def test_what_checks_passkeys_is_loaded_when_it_is_called(self) -> None:
         self.assertEqual(
-            self.run_in_production(USED),
+            result_of(USED),
             [
                 False,
                 True,
@@ -121,7 +103,7 @@ class LeanStartTests(SimpleTestCase):
         )
 
     def test_two_threads_may_be_the_first_to_check_a_passkey(self) -> None:
-        self.assertEqual(self.run_in_production(USED_BY_TWO_THREADS), [])
+        self.assertEqual(result_of(USED_BY_TWO_THREADS), [])
 
     def test_what_could_not_be_loaded_is_loaded_by_the_next_call(self) -> None:
-        self.assertEqual(self.run_in_production(FAILED_ONCE), ["ModuleNotFoundError", "none"])
+        self.assertEqual(result_of(FAILED_ONCE), ["ModuleNotFoundError", "none"])

@@ -1,9 +1,6 @@
 """What else keeps a production from starting, in one line each, and what the start and `check --deploy` say of it."""
 
-import os
 import re
-import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +11,7 @@ from django.core.management import call_command
 from django.test import SimpleTestCase, override_settings
 
 from apps.core.startup import log_configuration
-from tests.support.configuration import KEY, PRODUCTION, ROOT, ConfigurationTestCase, load, manage
+from tests.support.configuration import KEY, ConfigurationTestCase, load, manage, python
 from voucher_project.environment import check_file
 
 # What is wrong, and the start of the one line that says so.
@@ -176,14 +173,7 @@ class WebServerTests(SimpleTestCase):
             ("PORT", "65536"),
         ):
             with self.subTest(name, value=value):
-                ran = subprocess.run(
-                    [sys.executable, "-m", "gunicorn", "--check-config", "voucher_project.wsgi"],
-                    cwd=ROOT,
-                    env={"PATH": os.environ["PATH"], **PRODUCTION, name: value},
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
+                ran = python("-m", "gunicorn", "--check-config", "voucher_project.wsgi", **{name: value})
                 self.assertEqual(ran.returncode, 1)
                 self.assertEqual(
                     ran.stderr, f"{name} in the environment or .env can't be read: not a valid value.\n"

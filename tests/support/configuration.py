@@ -1,5 +1,6 @@
 """The settings as they are loaded from the environment of a production."""
 
+import json
 import os
 import re
 import subprocess
@@ -48,16 +49,28 @@ def load(**differences: str) -> dict[str, Any]:
         return vars(module)
 
 
-def manage(*arguments: str, **differences: str) -> "subprocess.CompletedProcess[str]":
-    """What `manage.py` answers with the production environment, but for `differences`."""
+def python(*arguments: str, **differences: str) -> "subprocess.CompletedProcess[str]":
+    """What Python does in the project's folder with the production environment, but for `differences`."""
     return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
+        [sys.executable, *arguments],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], **PRODUCTION, **differences},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def manage(*arguments: str, **differences: str) -> "subprocess.CompletedProcess[str]":
+    """What `manage.py` answers with the production environment, but for `differences`."""
+    return python("manage.py", *arguments, **differences)
+
+
+def result_of(program: str) -> Any:
+    """What a program in Python prints as JSON in a new process with the production environment; it has to succeed."""
+    done = python("-W", "ignore", "-c", program)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 class ConfigurationTestCase(SimpleTestCase):
