@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from apps.core import email_addresses, mail
+from apps.core import mail
 
 from . import email_links, selectors, withheld_mails
 from .errors import (
@@ -22,8 +22,8 @@ from .errors import (
     StaffAddress,
     WrongPassword,
 )
-from .models import CLOSED_DOMAIN, EmailChange, User
-from .services import WRONG_PASSWORD, lock_open_account
+from .models import EmailChange, User
+from .services import WRONG_PASSWORD, lock_open_account, why_unusable
 
 _listeners: list[Callable[[User], object]] = []
 
@@ -152,16 +152,12 @@ def queue_notice(user: User, *, to: str) -> None:
 def _why_refused(new_email: str, user: User) -> tuple[str, str] | None:
     if new_email == user.email:
         return "unchanged", "This is the address that your account has."
-    if new_email.endswith(f"@{CLOSED_DOMAIN}"):
-        return "invalid", "Mail can't be sent to this address."
-    if len(new_email) > email_addresses.MAX_LENGTH:  # some letters are longer in lower case
-        return "max_length", "This address is too long."
-    return None
+    return why_unusable(new_email)
 
 
 def _tell_both(change: EmailChange, *, holder: User | None) -> None:
     """Queue the mails to the new address, which `holder` may have already, and to the old one."""
-    hours = settings.EMAIL_CONFIRMATION_TIMEOUT // 3600
+    hours = email_links.hours()
     mail.enqueue(
         to=change.new_email,
         template="users/email_in_use" if holder else "users/confirm_new_email",

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -68,7 +67,7 @@ def _queue(user: User, *, to: str) -> None:
         # No name: whoever registered with another's address would write to them in our name.
         context={
             "link": email_links.confirmation_url(user.pk, user.email),
-            "hours": settings.EMAIL_CONFIRMATION_TIMEOUT // 3600,
+            "hours": email_links.hours(),
         },
         expires_at=timezone.now() + email_links.lifetime(),
     )

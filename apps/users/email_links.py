@@ -23,6 +23,11 @@ def lifetime() -> timedelta:
     return timedelta(seconds=settings.EMAIL_CONFIRMATION_TIMEOUT)
 
 
+def hours() -> int:
+    """For how many whole hours a link is good, as mails say it."""
+    return lifetime() // timedelta(hours=1)
+
+
 def confirmation_url(user_id: int, email: str) -> str:
     """An address of the web client by which whoever reads mail to `email` confirms it for the user."""
     return _url("confirm-email", _CONFIRMATION, _person(user_id, email))

@@ -49,6 +49,15 @@ class Changes(TypedDict, total=False):
     expiry_reminders: bool
 
 
+def why_unusable(email: str) -> tuple[str, str] | None:
+    """Code and words of why no account can have this normalized address, whoever has it; None if one can."""
+    if email.endswith(f"@{CLOSED_DOMAIN}"):
+        return "invalid", "Mail can't be sent to this address."
+    if len(email) > email_addresses.MAX_LENGTH:  # some letters are longer in lower case
+        return "max_length", "This address is too long."
+    return None
+
+
 def create_account(
     *,
     email: str,
@@ -66,10 +75,8 @@ def create_account(
     """
     email = User.objects.normalize_email(email)
     wrong = {}
-    if email.endswith(f"@{CLOSED_DOMAIN}"):
-        raise InvalidFields(email=[("invalid", "Mail can't be sent to this address.")])
-    if len(email) > email_addresses.MAX_LENGTH:  # some letters are longer in lower case
-        raise InvalidFields(email=[("max_length", "This address is too long.")])
+    if unusable := why_unusable(email):
+        raise InvalidFields(email=[unusable])
     if broken := _broken_rules(password, User(email=email, first_name=first_name, last_name=last_name)):
         wrong["password"] = broken
     if selectors.is_taken(email):
