@@ -32,6 +32,7 @@ from apps.vouchers.errors import VoucherTypeNotFound
 from apps.vouchers.voucher_pdf import Paper, vouchers_pdf
 
 from . import errors, row_queries, selectors, services, webhooks
+from .confirmation_wording import confirmation_message
 from .documents import (
     confirm_document,
     older_confirm_document,
@@ -227,7 +228,7 @@ class ConfirmPayment(APIView):
             transaction_row(paid),
             row_queries.voucher_rows(paid),
             timezone.now(),
-            message=selectors.confirmation_message(paid, confirmation.dispute_outcomes),
+            message=confirmation_message(paid, confirmation.dispute_outcomes),
         )
         return document_response(request, document)
 
