@@ -13,7 +13,7 @@ from apps.analytics.models import VIEW_FIGURES
 from apps.core.backoffice.exports import ExportsBusy, FileTypeForm, file_response
 from apps.core.backoffice.second_factor import ask_fresh_proof
 
-from .selection import read_selection
+from .period_picker import read_selection
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

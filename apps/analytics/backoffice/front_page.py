@@ -15,7 +15,7 @@ from apps.vouchers.selectors import Refusals, refusals_on
 
 from .charts import Chart, Series, Span, chart, spans_of, time_axis
 from .key_figures import KeyFigure, money_figure, number_figure, obligations_in, report_before
-from .selection import Selection, read_selection
+from .period_picker import Selection, read_selection
 
 MOST_REASONS: Final = 8  # in the chart of refusals; the others are one bar together
 

@@ -9,7 +9,7 @@ from typing import Final
 from apps.analytics.selectors import MetricsReport, Obligations, figures_of
 from apps.core.money import format_amount
 
-from .selection import Selection
+from .period_picker import Selection
 
 ZERO: Final = Decimal("0.00")
 # A change that is larger says no more than "many times".

@@ -26,7 +26,7 @@ from apps.vouchers.selectors import Refusals, refusals_on
 from .charts import Chart, Series, Span, chart, spans_of, time_axis
 from .front_page import refusals_chart
 from .key_figures import KeyFigure, money_figure, obligations_in, report_before
-from .selection import Selection, read_selection
+from .period_picker import Selection, read_selection
 
 MONEY_HEADERS: Final = ("Gross", "Refunded", "Goodwill", "Net", "Refunds paid", "Disputes lost")
 USE_HEADERS: Final = ("Vouchers issued", "Without a payment", "Redemptions", "Redeemed", "Time to first use")

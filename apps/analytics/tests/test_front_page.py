@@ -13,7 +13,7 @@ from django.test import TestCase, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from apps.analytics.backoffice.selection import read_selection
+from apps.analytics.backoffice.period_picker import read_selection
 from apps.users.tests.factories import make_customer, make_staff, make_user
 from apps.vouchers.models import RefusalCount, Voucher
 from apps.vouchers.tests.factories import make_type

@@ -1,4 +1,4 @@
-"""Which days and which currency a page of figures shows, as its address says."""
+"""The picker: which days and currency a page of figures shows, as its address says, and the links to others."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
