@@ -42,9 +42,9 @@ from .environment import (
 from .log_redactors import LOG_REDACTORS as LOG_REDACTORS
 from .logging_config import read_logging, read_sentry, slow_limits
 from .media_storage import media_storage
-from .openapi import API_DESCRIPTION as API_DESCRIPTION
 from .openapi import VERSION as VERSION
 from .openapi import spectacular_settings
+from .openapi_descriptions import API_DESCRIPTION as API_DESCRIPTION
 from .rate_limits import PRESETS, rate_limits
 from .schedule import CELERY_BEAT_SCHEDULE as CELERY_BEAT_SCHEDULE  # a setting
 from .shop_identity import read_identity

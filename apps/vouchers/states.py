@@ -75,8 +75,8 @@ class Hold(models.TextChoices):
 # Why a voucher can't be redeemed, in words, by who reads them. Buyers have whole sentences that say what it means for
 # them: these on the printed voucher, and the same ones in templates/vouchers/mail/*/_state.html and in
 # shop/static/shop/locales (a test compares them). Staff have the name of each hold; figures have RefusalReason, below.
-# For developers voucher_project/openapi.py says what the API's values mean. The labels of Hold stand in exports and in
-# the history.
+# For developers voucher_project/openapi_descriptions.py says what the API's values mean. The labels of Hold stand in
+# exports and in the history.
 WHY_INACTIVE: Final = {
     InactiveReason.REFUND_PENDING: "Can't be used at the moment: a refund is under way",
     InactiveReason.REFUNDED: "Refunded: it can't be used any more",
