@@ -1,4 +1,4 @@
-"""Nothing secret in a log: keys and tokens are masked, and what the redactors of the settings find.
+"""Nothing secret in a log: keys and tokens (secret_patterns.py) are masked, and what the settings' redactors find.
 
 A redactor (LOG_REDACTORS, dotted paths) takes a plain text, its escapes undone, and returns the start and end of each
 secret in it. So an app keeps what it calls a secret to itself, and core knows how to look for it in an encoded text.
@@ -19,6 +19,8 @@ from django.utils.module_loading import import_string
 
 from apps.core.plain_text import plain
 
+from .secret_patterns import KEYS_AND_TOKENS
+
 log = logging.getLogger(__name__)
 
 Redactor = Callable[[str], Iterable[tuple[int, int]]]
@@ -35,13 +37,6 @@ _ESCAPES: Final = re.compile(
     re.I,
 )
 _MEANT: Final = {"n": "\n", "r": "\r", "t": "\t"}
-# Each with what a text must have in it to hold one: looking for that first is far quicker.
-_KEYS_AND_TOKENS: Final = (
-    ("_secret_", re.compile(r"(?<=_secret_)\w+")),
-    ("k_", re.compile(r"(?<=\b[sr]k_)(?:test|live)_\w+")),
-    ("whsec_", re.compile(r"(?<=\bwhsec_)\w+")),
-    ("eyJ", re.compile(r"(?<![\w-])eyJ[\w-]++\.[\w-]++\.[\w-]*+")),
-)
 
 
 @cache
@@ -62,7 +57,7 @@ def redact(text: str, redactors: Sequence[Redactor] | None = None) -> str:
         # The rest of a secret after a cut is no longer recognized as one: it goes too.
         first, last = (redact(part, redactors) for part in (text[: LONGEST // 2], text[-LONGEST // 2 :]))
         return f"{first[:-_STRETCH]}… ({len(text)} characters) …{last[_STRETCH:]}"
-    for sign, pattern in _KEYS_AND_TOKENS:
+    for sign, pattern in KEYS_AND_TOKENS:
         if sign in text:
             text = pattern.sub("***", text)
     decoded, places = _decoded(text)
