@@ -13,8 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.core.metrics import folder
 from voucher_project.environment import port, positive_count, read
-from voucher_project.log_redactors import LOG_REDACTORS
-from voucher_project.logging_config import log_form
+from voucher_project.logging_config import LOG_REDACTORS, log_form
 
 
 def number(name: str, default: int, cast: Any = positive_count) -> int:

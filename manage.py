@@ -6,7 +6,7 @@ from functools import partial
 
 from apps.core.logs import load_redactors, redacting_excepthook
 from voucher_project.environment import choose_settings
-from voucher_project.log_redactors import LOG_REDACTORS
+from voucher_project.logging_config import LOG_REDACTORS
 
 
 def main() -> None:

@@ -1,9 +1,13 @@
-"""The logs: where they go, in which form, and what of other libraries stays out of them; and reports of errors."""
+"""The logs: where they go, in which form, what is masked, what of other libraries stays out; and reports of errors."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from .environment import count, one_of, read, sentry_dsn
+
+# What finds secrets in log lines, by dotted path: the setting of this name. gunicorn's main process has no settings,
+# and a command must mask its traceback also where they can't be read: both have it from here.
+LOG_REDACTORS: Final = ("apps.vouchers.code_redaction.code_spans",)
 
 
 def log_form() -> str:

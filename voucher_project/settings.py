@@ -39,7 +39,7 @@ from .environment import (
     within,
     words,
 )
-from .log_redactors import LOG_REDACTORS as LOG_REDACTORS
+from .logging_config import LOG_REDACTORS as LOG_REDACTORS
 from .logging_config import read_logging, read_sentry, slow_limits
 from .media_storage import media_storage
 from .openapi import VERSION as VERSION
