@@ -99,20 +99,20 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "apps.core.middleware.RequestIdMiddleware",
     "apps.core.security_headers.SecurityHeadersMiddleware",  # outside all that may answer
-    "corsheaders.middleware.CorsMiddleware",
+    "apps.core.middleware.OriginMiddleware",
     "apps.core.middleware.ProblemDetailsMiddleware",  # outside all that may refuse a request
     "apps.core.hosts.HostMiddleware",  # before all that reads the host
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "apps.core.middleware.RejectNulQueryMiddleware",
-    "apps.core.middleware.AdminRateLimitStatusMiddleware",
-    "django.middleware.http.ConditionalGetMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "apps.core.page_middleware.RejectNulQueryMiddleware",
+    "apps.core.page_middleware.AdminRateLimitStatusMiddleware",
+    "apps.core.middleware.EtagMiddleware",
+    "apps.core.page_middleware.PageSessionMiddleware",
+    "apps.core.page_middleware.SlashMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.core.page_middleware.PageAuthenticationMiddleware",
     "apps.authentication.middleware.SecondFactorMiddleware",
-    "apps.core.middleware.PageMessageMiddleware",
+    "apps.core.page_middleware.PageMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -123,7 +123,7 @@ if DEBUG_TOOLBAR:
         raise ImproperlyConfigured("DEBUG_TOOLBAR=True needs pip install -r requirements-dev.txt")
     INSTALLED_APPS.append("debug_toolbar")
     # Inside what compares a page with the browser's: each has a toolbar of its own.
-    _place = MIDDLEWARE.index("django.middleware.http.ConditionalGetMiddleware") + 1
+    _place = MIDDLEWARE.index("apps.core.middleware.EtagMiddleware") + 1
     MIDDLEWARE.insert(_place, "debug_toolbar.middleware.DebugToolbarMiddleware")
 
 ROOT_URLCONF = "voucher_project.urls"

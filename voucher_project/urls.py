@@ -16,6 +16,10 @@ from apps.users import pictures
 from apps.users import views as users
 
 urlpatterns = [
+    # What is called most is looked at first.
+    path("api/vouchers/purchase/", payments.Purchase.as_view(), name="purchase"),  # by its address a voucher
+    path("api/vouchers/", include("apps.vouchers.urls")),
+    path("api/payments/", include("apps.payments.urls")),
     path("api/", core.Index.as_view(), name="index"),
     path("api/health/", core.Health.as_view(), name="health"),
     path("api/health/ready/", core.Ready.as_view(), name="ready"),
@@ -29,10 +33,6 @@ urlpatterns = [
     path("api/users/change-password/", authentication.ChangePassword.as_view(), name="change-password"),
     path("api/users/change-email/", email_views.ChangeEmail.as_view(), name="change-email"),
     path("api/users/", include("apps.users.urls")),
-    # Among the vouchers, but a payment.
-    path("api/vouchers/purchase/", payments.Purchase.as_view(), name="purchase"),
-    path("api/vouchers/", include("apps.vouchers.urls")),
-    path("api/payments/", include("apps.payments.urls")),
     path("api/analytics/", include("apps.analytics.urls")),
     path("admin/login/", authentication.sign_in_to_admin, name="admin-login"),
     path("admin/password_change/", authentication.change_password_in_admin, name="admin-password-change"),

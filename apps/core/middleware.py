@@ -4,10 +4,14 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from typing import Final
 
+from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
-from django.contrib.messages.middleware import MessageMiddleware
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.http import ConditionalGetMiddleware
+from django.utils.cache import patch_vary_headers
 
 from apps.core.api import problems
 
@@ -42,7 +46,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        client_id = request.headers.get("X-Request-ID", "")
+        client_id = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = client_id if ACCEPTABLE_ID.fullmatch(client_id) else uuid.uuid4().hex
         logs.enter_request(request, request_id)
         started = time.perf_counter()
@@ -61,38 +65,27 @@ class RequestIdMiddleware:
         return response
 
 
-class AdminRateLimitStatusMiddleware:
-    """Gives a page whose form met a limit (the form notes it on the request) the status that says so."""
+class OriginMiddleware(CorsMiddleware):
+    """The CORS headers of django-cors-headers. Without an `Origin`, as partners send requests, only `Vary` names it."""
 
-    def __init__(self, get_response: Next) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
-        if refused := getattr(request, "refused", None):
-            response.status_code = problems.status_of(refused)
-            response["Retry-After"] = str(refused.retry_after)
+    def add_response_headers(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if "HTTP_ORIGIN" in request.META or not getattr(request, "_cors_enabled", False):
+            return super().add_response_headers(request, response)
+        patch_vary_headers(response, ("origin",))
         return response
 
 
-class PageMessageMiddleware(MessageMiddleware):
-    """Django's messages to the next page, for pages: an answer of the API shows none."""
+class EtagMiddleware(ConditionalGetMiddleware):
+    """Django's: an ETag for each answer to a GET, and 304 where the client has it. Most requests state no condition."""
 
-    def process_request(self, request: HttpRequest) -> None:
-        if not problems.is_api(request):
-            super().process_request(request)
+    CONDITIONS: Final = frozenset(
+        {"HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE"}
+    )
 
-
-class RejectNulQueryMiddleware:
-    """Refuses addresses with a NUL, but for the API's: Django's admin would ask the database with it."""
-
-    def __init__(self, get_response: Next) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        if "%00" in request.META.get("QUERY_STRING", "") and not problems.is_api(request):
-            return HttpResponseBadRequest("Bad request", content_type="text/plain")
-        return self.get_response(request)
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if "ETag" in response.headers and self.CONDITIONS.isdisjoint(request.META):
+            return response
+        return super().process_response(request, response)
 
 
 class ProblemDetailsMiddleware:
@@ -134,7 +127,7 @@ class ProblemDetailsMiddleware:
         if request.method not in ("GET", "HEAD", "OPTIONS") and not request.path.endswith("/"):
             # Django would redirect, and a redirected POST comes back as a GET.
             return problems.problem_response(404, detail="Addresses end with a slash.")
-        if "chunked" in request.headers.get("Transfer-Encoding", "").lower():
+        if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
             return problems.problem_response(411)  # Django reads no body without its length
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdecimal():

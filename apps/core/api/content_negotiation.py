@@ -15,7 +15,7 @@ class ContentNegotiation(DefaultContentNegotiation):
 
     def get_accept_list(self, request: Request) -> list[str]:
         tokens: list[str] = super().get_accept_list(request)
-        nothing_named = not request.headers.get("Accept", "").strip(" \t,")
+        nothing_named = not request.META.get("HTTP_ACCEPT", "").strip(" \t,")
         return [ANY_TYPE] if nothing_named else tokens
 
     def select_renderer(
