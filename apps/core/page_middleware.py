@@ -27,13 +27,12 @@ class ForPages(MiddlewareMixin):
 
 
 class PageSessionMiddleware(SessionMiddleware):
-    """Django's sessions, by cookie. The API may read one, as health/ready/ does for staff, and never changes it."""
+    """Django's sessions, by cookie. Of the API's answers it looks at those that used one, as health/ready/ does."""
 
-    def __call__(self, request: HttpRequest) -> Any:
-        if problems.is_api(request):
-            self.process_request(request)
-            return self.get_response(request)
-        return super().__call__(request)
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        if problems.is_api(request) and not request.session.accessed:
+            return response
+        return super().process_response(request, response)
 
 
 class PageAuthenticationMiddleware(ForPages, AuthenticationMiddleware):

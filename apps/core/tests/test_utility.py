@@ -72,6 +72,18 @@ class UtilityTests(ApiTestCase):
             response = other.get("/api/health/ready/", headers=forwarded)
             self.assertEqual((response.status_code, "client" in response.json()), (200, False))
 
+    def test_an_admin_whose_session_is_renewed_by_a_look_at_ready_gets_the_new_one(self):
+        in_admin = Client()
+        with override_settings(SECRET_KEY="the key before"):
+            in_admin.force_login(make_staff())
+        before = in_admin.cookies["sessionid"].value
+        with override_settings(SECRET_KEY="the key after", SECRET_KEY_FALLBACKS=["the key before"]):
+            response = in_admin.get("/api/health/ready/")
+            self.assertIn("Cookie", response["Vary"])
+            self.assertIn("client", response.json())
+            self.assertNotEqual(in_admin.cookies["sessionid"].value, before)
+            self.assertIn("client", in_admin.get("/api/health/ready/").json())
+
     def test_the_start_says_whom_the_limits_take_for_a_client_and_what_is_unsafe(self):
         live = {"STRIPE_SECRET_KEY": "sk_live_0123456789AbCdEf", "ALLOWED_HOSTS": ["vouchers.example.org"]}
         with (
