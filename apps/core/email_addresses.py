@@ -4,6 +4,7 @@ Django's check of an address is wider than what its mail can be sent to: some ar
 others are changed on the way, and the mail would reach somebody else.
 """
 
+import re
 from email.utils import getaddresses
 from typing import Final
 
@@ -13,9 +14,16 @@ from django.core.validators import validate_email
 
 MAX_LENGTH: Final = 254  # RFC 5321, and what the database holds
 
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_PLAIN: Final = re.compile(rf"[a-zA-Z0-9_+-]+(?:\.[a-zA-Z0-9_+-]+)*@{_LABEL}(?:\.{_LABEL})+")
+
 
 def is_mailable(address: str) -> bool:
     """Whether mail to this address is sent, and to no other than this one."""
+    if _PLAIN.fullmatch(
+        address
+    ):  # nearly all: written as it is, and it takes a tenth of a mail to find that out below
+        return True
     local, _, domain = address.rpartition("@")
     try:
         written = sanitize_address(address, "utf-8")  # as the mail's header and the SMTP command have it

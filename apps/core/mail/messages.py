@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.conf import settings
-from django.template.loader import render_to_string
 from django.utils import translation
 from post_office.models import PRIORITY, STATUS, Email
 
@@ -22,6 +21,7 @@ from apps.core.email_addresses import is_address
 from apps.core.languages import Language
 
 from .parts import LOGO, Reference, content_id, shop_logo
+from .rendering import render
 
 LONGEST_WORD: Final = 15  # of a name that mails greet by
 LETTER: Final = "core/mail/letter"
@@ -66,9 +66,9 @@ def compose(
     app, _, file = template.partition("/")
     words = f"{app}/mail/{STAFF if language is None else spoken}/{file}.html"
     with translation.override(spoken):  # the names of days and months
-        subject = render_to_string(words, {**context, "layout": "core/mail/subject.txt"})
-        message = render_to_string(words, {**context, "layout": f"{layout}.txt"})
-        html_message = render_to_string(words, {**context, "layout": f"{layout}.html"})
+        subject = render(words, "core/mail/subject.txt", context)
+        message = render(words, f"{layout}.txt", context)
+        html_message = render(words, f"{layout}.html", context)
     return Email(
         from_email=settings.DEFAULT_FROM_EMAIL,  # for the record; see delivery
         to=[to] if to else [],

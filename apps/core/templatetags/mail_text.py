@@ -5,10 +5,10 @@ breaks are those of the template's source.
 """
 
 import re
-import textwrap
-from typing import Final
+from typing import Any, Final
 
 from django import template
+from django.template.base import FilterExpression, NodeList, Parser, Token
 from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
@@ -24,6 +24,18 @@ def _paragraphs(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
+def _filled(paragraph: str) -> str:
+    """Words in lines of WIDTH. Not by `textwrap`, which splits them again by an expression for all kinds of text."""
+    lines, line = [], ""
+    for word in paragraph.split(" "):
+        if line and len(line) + 1 + len(word) > WIDTH:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    return "\n".join([*lines, line])
+
+
 @register.filter(is_safe=True)
 def html_paragraphs(words: str) -> SafeString:
     """Words that are HTML already, each paragraph in its element; nothing for no words."""
@@ -33,13 +45,37 @@ def html_paragraphs(words: str) -> SafeString:
 @register.filter(is_safe=True)
 def text_paragraphs(words: str) -> str:
     """Words in lines of WIDTH, with an empty line between paragraphs. A link is never broken."""
-    return "\n\n".join(
-        textwrap.fill(paragraph, WIDTH, break_long_words=False, break_on_hyphens=False)
-        for paragraph in _paragraphs(words)
-    )
+    return "\n\n".join(_filled(paragraph) for paragraph in _paragraphs(words))
 
 
 @register.filter(is_safe=True)
 def one_line(words: str) -> str:
     """Words on one line."""
     return _BLANKS.sub(" ", words).strip()
+
+
+class OncePerValueNode(template.Node):
+    """See `once_per`."""
+
+    def __init__(self, value: FilterExpression, nodelist: NodeList) -> None:
+        self.value, self.nodelist = value, nodelist
+
+    def render(self, context: Any) -> str:
+        """What stands in it, as it was written for this value the first time."""
+        written = context.render_context.setdefault(self, {})
+        value = self.value.resolve(context)
+        if value not in written:
+            written[value] = self.nodelist.render(context)
+        return str(written[value])
+
+
+@register.tag
+def once_per(parser: Parser, token: Token) -> OncePerValueNode:
+    """`{% once_per value %}…{% endonce_per %}`: what depends on this value alone, and stands in a loop.
+
+    It is written once for each value of a rendering: ten vouchers of one purchase have the same state.
+    """
+    _, value = token.split_contents()
+    nodelist = parser.parse(("endonce_per",))
+    parser.delete_first_token()
+    return OncePerValueNode(parser.compile_filter(value), nodelist)

@@ -366,7 +366,7 @@ class WhatStandsInNoWay(ApiTestCase):
 
     def test_a_text_that_cannot_be_written_is_logged_and_stops_no_payment(self):
         with (
-            mock.patch("apps.core.mail.messages.render_to_string", side_effect=TemplateSyntaxError),
+            mock.patch("apps.core.mail.messages.render", side_effect=TemplateSyntaxError),
             self.assertLogs("apps.payments", "ERROR"),
         ):
             services.apply_intent(intent_for(self.pending))

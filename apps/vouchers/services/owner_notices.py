@@ -81,13 +81,15 @@ def _tell(owner: User, act: StaffAct, vouchers: list[Voucher], total: int, reaso
 
 
 def described(voucher: Voucher, now: datetime) -> dict[str, Any]:
-    """What a mail says of a voucher as it is at `now`: its name, the end of its code, and its state."""
-    return {
-        "name": voucher.sold_as,
-        "ending": str(voucher),
+    """What a mail says of a voucher as it is at `now`: its name, the end of its code, and its state.
+
+    Whatever the words of a state depend on is part of `state`: they are the same where it is.
+    """
+    state = {
         "status": voucher.status_at(now),
         "reason": voucher.inactive_reason,
         "expiry_date": voucher.expiry_date,
         "uses_remaining": voucher.uses_remaining,
         "total_uses": voucher.total_uses,
     }
+    return {"name": voucher.sold_as, "ending": str(voucher), **state, "state": tuple(state.values())}
