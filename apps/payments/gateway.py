@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -32,7 +32,7 @@ from .errors import (
 )
 from .event_signatures import verified_body
 from .metrics import measured_call
-from .stripe_http import RETRIES, TIMEOUTS, PooledClient
+from .stripe_http import RETRIES, TIMEOUTS, DirectCalls, PooledClient
 from .stripe_objects import Dispute as Dispute
 from .stripe_objects import Event as Event
 from .stripe_objects import Intent as Intent
@@ -98,7 +98,7 @@ def create_intent(
     try:
         with _conversation():
             key = _key(f"order-{order_id}-create", attempt)
-            return to_intent(_call("post", "/v1/payment_intents", **params, idempotency_key=key))
+            return to_intent(_call("post", "/v1/payment_intents", {**params}, key))
     except NotAtStripe as error:  # what was just created can't be missing: an answer that makes no sense
         raise PaymentProviderUnavailable from error
 
@@ -112,7 +112,7 @@ def fetch_intent(intent_id: str, *, all_refunds: bool = False, all_disputes: boo
     """
     _check_identifier(intent_id)
     with _conversation():
-        stripe_intent = _call("get", f"/v1/payment_intents/{intent_id}", expand=["latest_charge"])
+        stripe_intent = _call("get", f"/v1/payment_intents/{intent_id}", {"expand": ["latest_charge"]})
         intent = to_intent(stripe_intent)
         if not intent.succeeded:
             return intent
@@ -362,24 +362,30 @@ def _check_identifier(text: str) -> None:
 
 
 def _client() -> stripe.StripeClient:
+    return _clients()[0]
+
+
+def _clients() -> tuple[stripe.StripeClient, DirectCalls]:
     return _client_for(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, os.getpid())
 
 
 @functools.lru_cache(maxsize=4)
-def _client_for(key: str, base: str, pid: int) -> stripe.StripeClient:
+def _client_for(key: str, base: str, pid: int) -> tuple[stripe.StripeClient, DirectCalls]:
     """One client for a process: its connections must not be shared across a fork."""
-    return stripe.StripeClient(
-        key,
-        base_addresses={"api": base},
-        max_network_retries=RETRIES,
-        http_client=PooledClient(base, timeouts=TIMEOUTS, connections=CALLS_AT_ONCE),
+    http = PooledClient(base, timeouts=TIMEOUTS, connections=CALLS_AT_ONCE)
+    client = stripe.StripeClient(
+        key, base_addresses={"api": base}, max_network_retries=RETRIES, http_client=http
     )
+    return client, DirectCalls(client, http, base)
 
 
-def _call(method: str, path: str, **params: Any) -> Any:
+def _call(method: str, path: str, params: Mapping[str, Any], idempotency_key: str = "") -> Any:
     """What Stripe answers to one of the calls that buyers wait for, with attributes for members.
 
     The library's own objects have the same ones, and to build them takes longer than the call.
     """
-    answer = _client().raw_request(method, path, **params)
-    return json.loads(answer.body, object_hook=lambda members: SimpleNamespace(**members))
+    body = _clients()[1].send(method, path, params, idempotency_key)
+    try:
+        return json.loads(body, object_hook=lambda members: SimpleNamespace(**members))
+    except ValueError:
+        raise stripe.APIError("An answer that is no JSON", body) from None

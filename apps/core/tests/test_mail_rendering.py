@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from django.template import Context, Template
 from django.template.loader import render_to_string
 from django.test import SimpleTestCase, override_settings
 from django.utils import translation
@@ -122,6 +123,14 @@ class SameBytesTests(SimpleTestCase):
             theirs = render_to_string(words, {**context, "layout": layout})
             self.assertEqual(rendering.render(words, layout, context), theirs)
             self.assertIn("12,345", theirs)
+
+
+class OncePerValueTests(SimpleTestCase):
+    def test_it_is_written_for_each_value_and_once_for_it(self):
+        written = iter("abc")
+        text = "{% load mail_text %}{% for v in vs %}{% once_per v %}{{ v }}{{ next }} {% endonce_per %}{% endfor %}"
+        context = Context({"vs": (1, 2, 1, (1, 2), 2, (1, 2)), "next": lambda: next(written)})
+        self.assertEqual(Template(text).render(context), "1a 2b 1a (1, 2)c 2b (1, 2)c ")
 
 
 class FillTests(SimpleTestCase):

@@ -19,7 +19,7 @@ from unittest.mock import patch
 import stripe
 from django.test import SimpleTestCase, override_settings
 
-from apps.payments import gateway
+from apps.payments import gateway, stripe_http
 from apps.payments.errors import PaymentProviderUnavailable
 
 INTENT = {
@@ -227,3 +227,54 @@ class StripeHttpTests(SimpleTestCase):
             gateway._client_for.cache_clear()
             with patch.object(stripe, "ca_bundle_path", str(certificate)):
                 self.assertEqual(self.fetch(base).id, "pi_1")
+
+
+class DirectCallsTests(SimpleTestCase):
+    """What buyers wait for is sent past the library's `raw_request`: nothing else arrives at Stripe."""
+
+    params: dict[str, Any] = {
+        "amount": 1000,
+        "currency": "usd",
+        "allowed_payment_method_types": ["card", "link"],
+        "metadata": {"order_id": "7-8", "installation": ""},
+        "description": "3 × A & B [+]/ 100% ~",
+    }
+
+    def sent(self, call):
+        """What the HTTP client is called with."""
+        gateway._client_for.cache_clear()
+        self.addCleanup(gateway._client_for.cache_clear)
+        with patch.object(stripe_http.PooledClient, "request", return_value=("{}", 200, {})) as request:
+            call(*gateway._clients())
+        [(method, url, headers, body)] = [each.args for each in request.call_args_list]
+        return method, url, dict(headers), body
+
+    def test_a_post(self):
+        path, key = "/v1/payment_intents", "order-7-create"
+        by_library = self.sent(
+            lambda client, _: client.raw_request("post", path, **self.params, idempotency_key=key)
+        )
+        directly = self.sent(lambda _, calls: calls.send("post", path, self.params, key))
+        self.assertEqual(directly, by_library)
+        self.assertIn("metadata[order_id]=7-8", by_library[3])
+
+    def test_a_get(self):
+        path, params = "/v1/payment_intents/pi_1", {"expand": ["latest_charge"]}
+        by_library = self.sent(lambda client, _: client.raw_request("get", path, **params))
+        directly = self.sent(lambda _, calls: calls.send("get", path, params))
+        # The library writes the brackets of an address as they are, urllib3 as %5B.
+        self.assertEqual(directly, by_library)
+
+    def test_a_refusal_is_the_same_error(self):
+        answer = json.dumps({"error": {"type": "card_error", "code": "x", "message": "no", "param": "p"}})
+        errors = []
+        for send in ("library", "directly"):
+            with patch.object(stripe_http.PooledClient, "request", return_value=(answer, 402, {"a": "b"})):
+                client, calls = gateway._clients()
+                with self.assertRaises(stripe.StripeError) as raised:
+                    if send == "library":
+                        client.raw_request("get", "/v1/x")
+                    else:
+                        calls.send("get", "/v1/x", {})
+            errors.append((type(raised.exception), raised.exception.code, raised.exception.headers))
+        self.assertEqual(errors[0], errors[1])

@@ -71,7 +71,7 @@ class PaymentsAtStripeTests(StripeTestCase, ApiTestCase):
                 self.assertEqual(self.start().status_code, 201)
         first, last = (call for call in calls.call_args_list if call.args[0] == "post")
         self.assertEqual(first, last)
-        self.assertEqual(last.kwargs["description"], "3 × Exam Results Checking")
+        self.assertEqual(last.args[2]["description"], "3 × Exam Results Checking")
 
     def test_after_a_request_in_other_words_under_its_key_a_purchase_goes_on_with_the_next(self):
         """As where the version before, or after this one, began it."""
