@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import connection, models
-from django.db.models import F, Q
-from django.db.models.functions import Now, TruncDate
+from django.db.models import F, Q, Sum
+from django.db.models.functions import Cast, Now, TruncDate
 from django.test import override_settings
 from django.utils import timezone
 from post_office.models import Email
@@ -41,6 +41,22 @@ DETAILS = PreparedQuery(
     ),
     owner=models.BigAutoField(),
     moment=models.DateTimeField(),
+)
+# PostgreSQL adds integers up as one of twice the size, and the largest as a decimal.
+SUMS = PreparedQuery(
+    lambda *columns: columns,
+    lambda owner: (
+        Voucher.objects.filter(user_id=owner)
+        .order_by()
+        .values("user_id")
+        .annotate(
+            uses=Sum("total_uses"),
+            large=Sum(Cast("total_uses", models.BigIntegerField())),
+            value=Sum("face_value"),
+        )
+        .values_list("uses", "large", "value")
+    ),
+    owner=models.BigAutoField(),
 )
 SESSION_IDS = PreparedQuery(
     lambda sid: sid, lambda sid: Session.objects.filter(id=sid).values_list("id"), sid=models.UUIDField()
@@ -90,6 +106,13 @@ class PreparedQueriesTest(ApiTestCase):
         self.assertEqual(details, {})
         self.assertLess(abs(used_at - timezone.now()), timedelta(minutes=1))
         self.assertEqual(DETAILS.rows(owner=self.carla.pk, moment=timezone.now() + timedelta(days=999)), [])
+
+    def test_sums_have_the_types_of_their_fields_on_every_database(self):
+        for _ in range(2):
+            make_voucher(owner=self.carla, voucher_type=make_type(price=Decimal("7.50")))
+        [sums] = SUMS.rows(owner=self.carla.pk)
+        self.assertEqual(sums, (2, 2, Decimal("15.00")))
+        self.assertEqual([type(each) for each in sums], [int, int, Decimal])
 
     def test_an_identifier_is_written_as_the_database_keeps_it(self):
         services.open_session(user=self.carla)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache, cached_property
 from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
@@ -33,6 +33,7 @@ from django.db.models.expressions import Expression
 from django.db.models.query import get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
 
+from .column_conversion import Conversion, conversions_of, convert, needed
 from .static_sql import StaticSql
 
 Row = TypeVar("Row")
@@ -50,6 +51,7 @@ class Parameter(Expression):
     ) -> None:
         super().__init__(output_field=output_field)
         self.name, self.moved_by = name, moved_by
+        self.key = (name, moved_by)  # what tells the value of this place from that of another
 
     def __add__(self, other: Any) -> Any:
         # Not by the database, which would see a sum where an index and its statistics need a plain value.
@@ -63,11 +65,6 @@ class Parameter(Expression):
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         return "%s", (self,)
-
-    @property
-    def key(self) -> tuple[str, timedelta | None]:
-        """What tells the value of this place from that of another."""
-        return self.name, self.moved_by
 
     @property
     def db_type(self) -> str:
@@ -130,8 +127,17 @@ def _environment() -> tuple[str, str]:
 
 
 def _values(parameters: Sequence[Any], values: dict[str, Any]) -> list[Any]:
-    """The parameters of one call, as the database's driver takes them."""
-    return [one.value_for(connection, values) if isinstance(one, Parameter) else one for one in parameters]
+    """The parameters of one call, as the database's driver takes them. A value is written once for all its places."""
+    database = connections[DEFAULT_DB_ALIAS]  # `connection` looks it up anew for each of its attributes
+    written: dict[tuple[str, timedelta | None], Any] = {}
+    places: list[Any] = []
+    for one in parameters:
+        if isinstance(one, Parameter):
+            if one.key not in written:
+                written[one.key] = one.value_for(database, values)
+            one = written[one.key]
+        places.append(one)
+    return places
 
 
 class _Sent(NamedTuple):
@@ -149,8 +155,15 @@ class _Sent(NamedTuple):
 class _Statement:
     sql: str
     parameters: Sequence[Any]  # a Parameter, or a value that is always the same
-    converters: Sequence[tuple[int, list[Callable[..., Any]], Any]] = ()
+    conversions: Sequence[Conversion] = ()
     is_static: bool = True  # a StaticSql
+    _needed: list[Sequence[Conversion]] = field(default_factory=list)
+
+    def conversions_for(self, cursor: CursorWrapper) -> Sequence[Conversion]:
+        """Those of the conversions that are needed, by what the cursor returned the first time."""
+        if not self._needed:
+            self._needed.append(needed(self.conversions, cursor))
+        return self._needed[0]
 
     @cached_property
     def alone(self) -> _Sent:
@@ -231,9 +244,10 @@ class PreparedQuery(_Prepared, Generic[Row]):
         with connection.cursor() as cursor:
             sent.execute(cursor, values if limit is None else {**values, "limit": limit, "offset": offset})
             fetched = cursor.fetchall()
-        if not statement.converters:
-            return [self.row(*columns) for columns in fetched]
-        return [self.row(*self._converted(columns, statement)) for columns in fetched]
+            conversions = statement.conversions_for(cursor)
+        if conversions:
+            fetched = [convert(columns, conversions) for columns in fetched]
+        return [self.row(*columns) for columns in fetched]
 
     def first(self, **values: Any) -> Row | None:
         """The first row for these values, or None. One query."""
@@ -257,20 +271,10 @@ class PreparedQuery(_Prepared, Generic[Row]):
         compiler = query.get_compiler(connection=connection)
         text, parameters = compiler.as_sql()
         self._note_columns(compiler)
-        converters = compiler.get_converters([column for column, _, _ in compiler.select or ()])
-        by_places = [(place, *by_place) for place, by_place in converters.items()]
-        return _Statement(text, parameters, by_places, self.is_static)
+        return _Statement(text, parameters, conversions_of(compiler), self.is_static)
 
     def _note_columns(self, compiler: SQLCompiler) -> None:
         """What the columns are that a compiled query reads. Here they are those of `values_list`."""
-
-    @staticmethod
-    def _converted(columns: Sequence[Any], statement: _Statement) -> list[Any]:
-        converted = list(columns)
-        for place, converters, expression in statement.converters:
-            for convert in converters:
-                converted[place] = convert(converted[place], expression, connection)
-        return converted
 
 
 class PreparedRangeQuery(PreparedQuery[Row]):
