@@ -5,11 +5,14 @@ from datetime import timedelta
 from typing import Any, Final
 from unittest import skipUnless
 
+import time_machine
 from django.conf import settings
 from django.db import connection
 from django.test import tag
 from django.utils import timezone
 
+from apps.analytics.models import CountedOwner
+from apps.analytics.services import daily_figures
 from apps.analytics.tests.factories import make_purchase
 from apps.authentication.models import Session
 from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
@@ -30,6 +33,7 @@ from tests.support.plans import (
 
 REDEEM: Final = "/api/vouchers/redeem/"
 OF_ONE, ALL = 1000, 6000
+LARGE: Final = ("vouchers_voucher", "vouchers_voucherusage", "payments_transaction")
 GROWING: Final = (
     "vouchers_voucher",
     "vouchers_voucherusage",
@@ -154,6 +158,31 @@ class QueryPlanTests(PlanTestCase):
         self.assertGreater(len(executed), 15)
         for statement in executed:
             self.assertNotRegex(plan_for_all_values(statement), whole_table(GROWING))
+
+    @skipUnless(connection.vendor == "postgresql" and not settings.DATABASE_POOLED, "there is none")
+    def test_dashboards_read_what_changed_and_nothing_else_of_what_the_roll_up_has(self) -> None:
+        """However much somebody owns, and though PostgreSQL does not know how short the time since the counting is."""
+        owner = User.objects.get(pk=Voucher.objects.earliest("pk").user_id)
+        # So much later that all of before is counted.
+        clock = time_machine.travel(timezone.now() + timedelta(hours=1))
+        clock.start()
+        self.addCleanup(clock.stop)
+        for _ in daily_figures.rebuild():
+            pass
+        self.assertTrue(CountedOwner.objects.filter(pk=owner.pk).exists())
+        make_purchase(user=owner, voucher_type=make_type(), at=timezone.now())
+        self.tidy(*GROWING)
+        for user, path in ((self.staff, "analytics/dashboard/"), (owner, "analytics/user/")):
+            api = self.signed_in(user)
+            for days in (30, 366):
+                with prepared_statements() as executed:
+                    response = api.get(f"/api/{path}?days={days}")
+                    self.assertGreater(response.json()["totals"]["vouchers_issued"], OF_ONE)
+                self.assertGreater(len(executed), 3)
+                for statement in executed:
+                    for table, number in rows_read(statement):
+                        if table in LARGE:
+                            self.assertLess(number, 50, (table, plan_of(statement)))
 
     def test_the_latest_events_of_the_platform_are_read_from_the_newest_on(self) -> None:
         staff = self.signed_in(self.staff)

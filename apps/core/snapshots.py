@@ -18,8 +18,8 @@ def one_moment() -> Iterator[None]:
         return
     if connection.vendor == "postgresql":
         with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            wrapper: Any = connection
+            wrapper.begin_snapshot()
             yield
         return
     connection.ensure_connection()

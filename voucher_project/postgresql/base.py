@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import psycopg2
 from django.db.backends.postgresql import base
+from psycopg2 import extensions
 
 from apps.core.logs.slow_queries import TimedCursor, limit_in_seconds
 
@@ -40,8 +41,21 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """A connection that prepares statements, but behind a pooler: there the next one may be somewhere else."""
         if not self.settings_dict.get("POOLED"):
             classes = {"connection_factory": PreparingConnection, "cursor_factory": PreparingCursor}
-            conn_params = {**conn_params, **classes}
+            # Of one that is prepared PostgreSQL looks at no values: what needs that is not (PreparedRangeQuery).
+            options = f"{conn_params.get('options', '')} -c plan_cache_mode=force_generic_plan"
+            conn_params = {**conn_params, **classes, "options": options}
         return super().get_new_connection(conn_params)
+
+    def begin_snapshot(self) -> None:
+        """Have the transaction that is about to begin read one moment, and write nothing. No query was sent in it."""
+        self.connection.isolation_level = extensions.ISOLATION_LEVEL_REPEATABLE_READ
+        self.connection.readonly = True
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        if autocommit and self.connection.readonly:
+            # While psycopg2 only notes it: in autocommit it tells the server of each change.
+            self.connection.isolation_level = self.connection.readonly = None
+        super()._set_autocommit(autocommit)  # type: ignore[misc]  # untyped
 
     def make_cursor(self, cursor: Any) -> TimedCursor:
         """The cursor that Django works with."""

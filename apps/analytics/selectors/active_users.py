@@ -11,13 +11,14 @@ from django.db.models import Count, DateField, DateTimeField, Exists, OuterRef, 
 from django.utils import timezone
 
 from apps.analytics.models import ActiveDay, ActiveGap, ErasedSignIn
-from apps.analytics.periods import Period
-from apps.core.prepared_queries import PreparedRangeQuery
+from apps.analytics.periods import ALL_DAYS, Period
+from apps.core.prepared_queries import PreparedQuery
 from apps.payments.models import Transaction
 from apps.users.models import User
 from apps.vouchers.models import UsageReversal, VoucherUsage
 from apps.vouchers.selectors import without_reversed
 
+from .named_rows import NamedIds
 from .rows import AnyRanges, Books, Moment, within
 
 
@@ -59,12 +60,12 @@ def _difference(since: Any, first: Any, last: Any, start: Any, end: Any) -> Quer
     for rows in (_purchases(ranges), _uses(ranges)):
         active |= Q(Exists(rows.filter(user=OuterRef("pk"))))
     noted = Exists(ActiveDay.objects.filter(user=OuterRef("pk"), day__gte=first, day__lte=last))
-    users = User.objects.filter(pk__in=_changed_users(since)).order_by().values(all=Value(1))
+    users = User.objects.filter(pk__in=NamedIds(_changed_users(since))).order_by().values(all=Value(1))
     difference = Count("pk", filter=active) - Count("pk", filter=Q(noted))
     return users.annotate(difference=difference).values_list("difference")
 
 
-_DIFFERENCE: Final = PreparedRangeQuery(
+_DIFFERENCE: Final = PreparedQuery(
     int,
     _difference,
     since=DateTimeField(),
@@ -77,11 +78,12 @@ _DIFFERENCE: Final = PreparedRangeQuery(
 
 def _changed_users(since: Moment) -> QuerySet[Any, Any]:
     """The ids of all users who bought, redeemed or signed in since, or had a use or their last sign-in taken back."""
-    bought = Transaction.objects.filter(completed_at__gte=since).order_by().values_list("user_id")
+    new = [(since, ALL_DAYS.end)]
+    bought = Transaction.objects.filter(within("completed_at", new)).order_by().values_list("user_id")
     return bought.union(
-        VoucherUsage.objects.filter(used_at__gte=since).order_by().values_list("user_id"),
-        UsageReversal.objects.filter(reversed_at__gte=since).order_by().values_list("usage__user_id"),
-        User.objects.filter(last_login__gte=since).order_by().values_list("pk"),
+        VoucherUsage.objects.filter(within("used_at", new)).order_by().values_list("user_id"),
+        UsageReversal.objects.filter(within("reversed_at", new)).order_by().values_list("usage__user_id"),
+        User.objects.filter(within("last_login", new)).order_by().values_list("pk"),
         ErasedSignIn.objects.order_by().values_list("user_id"),
     )
 

@@ -20,6 +20,7 @@ from apps.vouchers.states import NO_CHANGE, VoucherEventKind, VoucherStatus, sta
 
 from .coverage import Coverage
 from .metrics import Row, cents
+from .named_rows import NamedIds
 from .rows import AnyRanges, Books, Moment, Ranges, annotated, local_day, within
 
 
@@ -28,12 +29,13 @@ def changed_vouchers(since: Moment, now: Moment, *, issued_in: Ranges = ()) -> Q
 
     And of those that were issued in these ranges.
     """
-    issued = Voucher.objects.filter(within("purchase_date", [(since, ALL_DAYS.end), *issued_in])).order_by()
+    new = [(since, ALL_DAYS.end)]  # with an end, as PostgreSQL expects less of a range that has one
+    issued = Voucher.objects.filter(within("purchase_date", [*new, *issued_in])).order_by()
     expired = Voucher.objects.filter(expiry_date__gte=since, expiry_date__lte=now).order_by()
-    events = VoucherEvent.objects.filter(~Q(kind__in=NO_CHANGE), at__gte=since).order_by()
+    events = VoucherEvent.objects.filter(~Q(kind__in=NO_CHANGE), within("at", new)).order_by()
     return issued.values_list("pk").union(
-        VoucherUsage.objects.filter(used_at__gte=since).order_by().values_list("voucher_id"),
-        UsageReversal.objects.filter(reversed_at__gte=since).order_by().values_list("usage__voucher_id"),
+        VoucherUsage.objects.filter(within("used_at", new)).order_by().values_list("voucher_id"),
+        UsageReversal.objects.filter(within("reversed_at", new)).order_by().values_list("usage__voucher_id"),
         events.values_list("voucher_id"),
         expired.values_list("pk"),
     )
@@ -58,7 +60,8 @@ def status_now(now: Moment) -> Case:
 
 def voucher_differences(books: Books, ranges: AnyRanges, since: Moment, now: Moment) -> QuerySet[Any, Any]:
     """What has to be added to the roll-up's figures of the days of issue in the ranges."""
-    vouchers = books.vouchers.filter(within("purchase_date", ranges), pk__in=changed_vouchers(since, now))
+    changed = NamedIds(changed_vouchers(since, now))
+    vouchers = books.narrowed(books.vouchers.filter(pk__in=changed), "purchase_date", ranges)
     is_new = Q(counted__isnull=True)
     by_status = {
         f"vouchers_{status}": Count("pk", filter=status_condition(status, now))

@@ -105,25 +105,41 @@ def _state(zone: Any, now: Any, first: Any, last: Any) -> QuerySet[FiguresState,
     )
 
 
-_STATE: Final = PreparedQuery(
-    _State, _state, zone=CharField(), now=DateTimeField(), first=DateField(), last=DateField()
-)
-_COUNTED_APART: Final = PreparedQuery(
-    int,
-    lambda owner: CountedOwner.objects.filter(owner=owner).order_by().values_list("owner"),
-    owner=BigAutoField(),
-)
+def _state_of_owner(owner: Any, **values: Any) -> QuerySet[FiguresState, Any]:
+    return _state(**values).filter(Exists(CountedOwner.objects.filter(owner=owner)))
 
 
-def is_counted_apart(owner: User) -> bool:
-    """Whether the roll-up has figures of this owner."""
-    return _COUNTED_APART.first(owner=owner.pk) is not None
+_FIELDS: Final[dict[str, Any]] = {
+    "zone": CharField(),
+    "now": DateTimeField(),
+    "first": DateField(),
+    "last": DateField(),
+}
+_STATE: Final = PreparedQuery(_State, _state, **_FIELDS)
+_STATE_OF_OWNER: Final = PreparedQuery(_State, _state_of_owner, **_FIELDS, owner=BigAutoField())
 
 
 def coverage_of(period: Period) -> Coverage:
     """What of the period is in the roll-up. One query, or two where it has gaps."""
-    zone, now = timezone.get_default_timezone_name(), timezone.now()
-    state = _STATE.first(zone=zone, now=now, first=period.first, last=period.last)
+    return _coverage(period, _STATE.first(**_values(period)))
+
+
+def coverage_of_owner(owner: User, period: Period) -> Coverage | None:
+    """The same where the roll-up has figures of this owner; else None."""
+    state = _STATE_OF_OWNER.first(**_values(period), owner=owner.pk)
+    return None if state is None else _coverage(period, state)
+
+
+def _values(period: Period) -> dict[str, Any]:
+    return {
+        "zone": timezone.get_default_timezone_name(),
+        "now": timezone.now(),
+        "first": period.first,
+        "last": period.last,
+    }
+
+
+def _coverage(period: Period, state: _State | None) -> Coverage:
     if state is None:
         return Coverage(uncounted=[period])
     if state.first is None or state.last is None:

@@ -9,25 +9,17 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
-from django.db.models import (
-    BigAutoField,
-    DateTimeField,
-    DecimalField,
-    DurationField,
-    IntegerField,
-    QuerySet,
-    Value,
-)
-from django.db.models.functions import Cast
+from django.db.models import BigAutoField, DateTimeField, QuerySet
 
 from apps.analytics.periods import ALL_DAYS
-from apps.core.prepared_queries import Parameter, PreparedRangeQuery
+from apps.core.prepared_queries import Parameter, PreparedQuery, PreparedRangeQuery
 from apps.users.models import User
 
 from . import changes, rows
+from .constants import nothing
 from .coverage import Coverage
-from .metrics import MONEY, TIME, Row, names_of
-from .rows import Books, Ranges, with_cents
+from .metrics import Row, names_of
+from .rows import Books, Ranges, row_of
 
 KEY: Final = ("day", "type_id", "currency")
 
@@ -82,24 +74,8 @@ def in_one(figures: Iterable[QuerySet[Any, Any]], names: Iterable[str]) -> Query
 
 def _with_all(figures: QuerySet[Any, Any], names: tuple[str, ...]) -> QuerySet[Any, Any]:
     """The figures with nothing in the place of those that they lack."""
-    lacking = {name: _nothing(name) for name in names if name not in figures.query.annotations}
+    lacking = {name: nothing(name) for name in names if name not in figures.query.annotations}
     return rows.annotated(figures, **lacking).values_list(*KEY, *names)
-
-
-class _Constant(Cast):
-    """A value as a column of a type, which a UNION needs even where there is none; by it no rows are grouped."""
-
-    def get_group_by_cols(self) -> list[Any]:
-        return []
-
-
-def _nothing(name: str) -> Any:
-    """No figure of a name, of the type that the others have."""
-    if name in MONEY:
-        return _Constant(Value(0), DecimalField(max_digits=20, decimal_places=2))
-    if name == TIME:
-        return _Constant(Value(None), DurationField())
-    return Value(0, output_field=IntegerField())
 
 
 def _owner(owner: User | None) -> dict[str, Any]:
@@ -107,33 +83,36 @@ def _owner(owner: User | None) -> dict[str, Any]:
 
 
 @cache
-def _all(of_platform: bool, brief: bool) -> PreparedRangeQuery[Row]:
+def _all(of_platform: bool, brief: bool) -> PreparedQuery[Row]:
     def build(start: Any, end: Any, now: Any, owner: Parameter | None = None) -> QuerySet[Any, Any]:
         return in_one(rows.all_figures(Books(owner, brief=brief), [(start, end)], now), names)
 
     names = names_of(of_platform=of_platform, brief=brief)
-    return _query(build, names, of_platform, "start", "end", "now")
+    # Planned for its range, of which it reads all.
+    return _query(PreparedRangeQuery, build, names, of_platform, "start", "end", "now")
 
 
 @cache
-def _since(of_platform: bool, brief: bool) -> PreparedRangeQuery[Row]:
+def _since(of_platform: bool, brief: bool) -> PreparedQuery[Row]:
     def build(
         start: Any, end: Any, now: Any, new: Any, since: Any, owner: Parameter | None = None
     ) -> QuerySet[Any, Any]:
-        books = Books(owner, brief=brief)
+        books = Books(owner, brief=brief, by_ids=True)
         return in_one(additions(books, [(start, end)], [(new, end)], since, now), names)
 
     names = names_of(of_platform=of_platform, brief=brief)
-    return _query(build, names, of_platform, "start", "end", "now", "new", "since")
+    return _query(PreparedQuery, build, names, of_platform, "start", "end", "now", "new", "since")
 
 
 def _query(
-    build: Callable[..., QuerySet[Any, Any]], names: tuple[str, ...], of_platform: bool, *moments: str
-) -> PreparedRangeQuery[Row]:
+    kind: type[PreparedQuery[Row]],
+    build: Callable[..., QuerySet[Any, Any]],
+    names: tuple[str, ...],
+    of_platform: bool,
+    *moments: str,
+) -> PreparedQuery[Row]:
     fields: dict[str, Any] = {name: DateTimeField() for name in moments}
     if not of_platform:
         fields["owner"] = BigAutoField()
     keys = (*KEY, *names)
-    return PreparedRangeQuery(
-        lambda *columns: with_cents(dict(zip(keys, columns, strict=True))), build, **fields
-    )
+    return kind(row_of(keys), build, **fields)

@@ -101,12 +101,12 @@ class Metrics:
     @property
     def other_currencies(self) -> list[CurrencySales]:
         """Sales in other currencies, by their code."""
-        return [self.beside[currency] for currency in sorted(self.beside)]
+        return [self.beside[currency] for currency in sorted(self.beside)] if self.beside else []
 
     @property
     def other_sales(self) -> list[CurrencySales]:
         """Those of them with revenue, and not only with money that went back of the sales of other days."""
-        return [sales for sales in self.other_currencies if sales.revenue]
+        return [sales for sales in self.other_currencies if sales.revenue] if self.beside else []
 
     @property
     def redemption_rate(self) -> Fraction | None:
@@ -133,7 +133,8 @@ class Metrics:
 
     def drop_empty_currencies(self) -> None:
         """Forget currencies in which sums have come to nothing."""
-        self.beside = {currency: sales for currency, sales in self.beside.items() if sales}
+        if self.beside:
+            self.beside = {currency: sales for currency, sales in self.beside.items() if sales}
 
     def add(self, row: Row) -> None:
         """Add those figures that the row has. What is free has no currency to stand beside another."""

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.analytics.models import DailyRegistrations
 from apps.analytics.periods import Period
-from apps.core.prepared_queries import PreparedRangeQuery, count_subquery
+from apps.core.prepared_queries import PreparedQuery, count_subquery
 from apps.core.snapshots import one_moment
 from apps.users.models import User
 
@@ -74,7 +74,7 @@ def _registrations_by_rows(period: Period) -> tuple[int, int]:
     return numbers["total"], numbers["new"]
 
 
-def _query(*, by_begin: bool) -> PreparedRangeQuery[_Counted]:
+def _query(*, by_begin: bool) -> PreparedQuery[_Counted]:
     def build(zone: Any, now: Any, first: Any, last: Any, start: Any, end: Any) -> QuerySet[Any, Any]:
         since = User.objects.filter(date_joined__gte=OuterRef("registered_until"))
         days = DailyRegistrations.objects.all()
@@ -88,7 +88,7 @@ def _query(*, by_begin: bool) -> PreparedRangeQuery[_Counted]:
             count_subquery(since.filter(within("date_joined", [(start, end)]))),
         )
 
-    return PreparedRangeQuery(
+    return PreparedQuery(
         lambda *columns: _Counted(*columns[:2], *(number or 0 for number in columns[2:])),
         build,
         zone=CharField(),

@@ -14,8 +14,8 @@ from apps.users.models import User
 from apps.vouchers.models import Voucher, VoucherType
 
 from . import changes, live, rows
-from .counted import TypeRow, counted_by_day, counted_by_type
-from .coverage import coverage_of, is_counted_apart
+from .counted import CountedSums, counted_sums
+from .coverage import Coverage, coverage_of, coverage_of_owner
 from .metrics import DayFigures, Metrics, MetricsReport, Row, SoldType, TypeFigures
 from .rows import Books
 
@@ -28,11 +28,14 @@ def figures_of(
     `brief` leaves out what no dashboard shows: those in OF_PLATFORM, and of each day all but those in OF_SERIES.
     """
     if owner is not None:
-        if not is_counted_apart(owner):
+        coverage_apart = coverage_of_owner(owner, period)
+        if coverage_apart is None:
             # All from the rows: there is nothing that these would have to be of one moment with.
             figures = live.all_figures(owner, [(period.start, period.end)], now, brief=brief)
-            return _report([], [], figures, period, currency)
-        report = _of_one_version(owner, period=period, now=now, currency=currency, brief=brief)
+            return _report(CountedSums([], [], None), figures, period, currency)
+        report = _of_one_version(
+            owner, coverage_apart, period=period, now=now, currency=currency, brief=brief
+        )
         if report is not None:
             return report
     with one_moment():
@@ -43,28 +46,24 @@ def figures_of(
         ]
         if coverage.counted and coverage.returns_changed:
             figures += changes.return_differences(Books(owner, brief=brief), coverage)
-        by_day = counted_by_day(owner, coverage, brief=brief)
-        by_type = counted_by_type(owner, coverage, brief=brief)
-        return _report(by_day, by_type, figures, period, currency)
+        return _report(counted_sums(owner, coverage, brief=brief), figures, period, currency)
 
 
 def _of_one_version(
-    owner: User, *, period: Period, now: datetime, currency: str, brief: bool
+    owner: User, coverage: Coverage, *, period: Period, now: datetime, currency: str, brief: bool
 ) -> MetricsReport | None:
     """The figures of an owner who is counted apart, without a transaction; None if they may not be of one moment.
 
     One statement counts all that changed in the rows. The others read the roll-up: if its version is the same in the
     first of them and in the last, nobody wrote to it between.
     """
-    coverage = coverage_of(period)
     if not coverage.is_plain:
         return None
     figures = live.figures_since(owner, coverage, now, brief=brief)
-    by_day = counted_by_day(owner, coverage, brief=brief)
-    by_type = counted_by_type(owner, coverage, brief=brief)
-    if {row.version for row in by_type} != {coverage.version}:
+    counted = counted_sums(owner, coverage, brief=brief)
+    if counted.version != coverage.version:
         return None
-    return _report(by_day, by_type, figures, period, currency)
+    return _report(counted, figures, period, currency)
 
 
 def vouchers_active(now: datetime) -> int:
@@ -81,17 +80,15 @@ def vouchers_active(now: datetime) -> int:
         return int(number)
 
 
-def _report(
-    by_day: Iterable[Row], by_type: Iterable[TypeRow], others: Iterable[Row], period: Period, currency: str
-) -> MetricsReport:
-    """Sums by day, the same by type, and rows that are in neither yet, as figures for each and in all."""
+def _report(counted: CountedSums, others: Iterable[Row], period: Period, currency: str) -> MetricsReport:
+    """What is counted, and rows that are not in it yet, as figures for each day and type, and in all."""
     totals = Metrics(currency)
     days = {day: Metrics(currency) for day in period.days}
     types: dict[int, Metrics] = {}
     kinds: dict[int, SoldType] = {}
-    for row in by_day:
+    for row in counted.by_day:
         days[row["day"]].add(row)
-    for kind, row, _ in by_type:
+    for kind, row in counted.by_type:
         kinds[kind.id] = kind
         totals.add(row)
         types.setdefault(kind.id, Metrics(currency)).add(row)

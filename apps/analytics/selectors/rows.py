@@ -5,13 +5,14 @@ returns a queryset of figures by name; `read` reads such querysets. A range may 
 the place of moments, and so may Books in the place of an owner: what visits read is compiled once (live.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from operator import or_
 from typing import Any
 
+from django.db import connection
 from django.db.models import (
     Aggregate,
     Count,
@@ -35,6 +36,7 @@ from apps.vouchers.models import UsageReversal, Voucher, VoucherUsage
 from apps.vouchers.states import VoucherStatus, status_condition
 
 from .metrics import MONEY, Row, cents
+from .named_rows import NamedIds, unindexed
 
 Moment = datetime | Parameter
 Ranges = Sequence[tuple[datetime, datetime]]  # each from its first moment up to, but without, its second
@@ -45,12 +47,14 @@ AnyRanges = Sequence[tuple[Moment, Moment]]
 class Books:
     """The rows of one owner, or of the platform if it is None. `by_owner`: figures of each of these owners apart.
 
-    `brief` leaves out the figures that are counted for the platform alone.
+    `brief` leaves out the figures that are counted for the platform alone. `by_ids`: the rows of a range are looked up
+    by their ids, which is best where it is short, whatever PostgreSQL expects of it.
     """
 
     owner: User | Parameter | None = None
     by_owner: QuerySet[Any, Any] | None = None
     brief: bool = False
+    by_ids: bool = False
 
     @property
     def transactions(self) -> QuerySet[Transaction]:
@@ -80,11 +84,27 @@ class Books:
 
     def of(self, rows: QuerySet[Any], user: str) -> QuerySet[Any]:
         """Those of the rows that are in the books; `user` is the path to whose they are."""
-        if self.owner is not None:
+        if self.owner is not None and self.by_ids:
+            rows = rows.alias(whose=unindexed(f"{user}_id")).filter(whose=self.owner)
+        elif self.owner is not None:
             rows = rows.filter(**{user: self.owner})
         if self.by_owner is not None:
             rows = rows.filter(**{f"{user}__in": self.by_owner}).annotate(owner_id=F(f"{user}_id"))
         return rows.order_by()
+
+    def within(self, rows: QuerySet[Any], moment: str, ranges: AnyRanges) -> QuerySet[Any]:
+        """Those of the rows whose moment lies in one of the ranges."""
+        if not self.by_ids:
+            return rows.filter(within(moment, ranges))
+        ids = rows.model._default_manager.filter(within(moment, ranges)).order_by().values("pk")
+        return rows.filter(pk__in=NamedIds(ids))
+
+    def narrowed(self, rows: QuerySet[Any], moment: str, ranges: AnyRanges) -> QuerySet[Any]:
+        """Those of rows that were narrowed otherwise whose moment lies in one of the ranges."""
+        if not self.by_ids:
+            return rows.filter(within(moment, ranges))
+        narrowed: QuerySet[Any] = rows.alias(moment=unindexed(moment)).filter(within("moment", ranges))
+        return narrowed
 
     @property
     def of_platform(self) -> bool:
@@ -117,6 +137,13 @@ def read(*querysets: QuerySet[Any, Any]) -> list[Row]:
     return [with_cents(row) for rows in querysets for row in rows]
 
 
+def row_of(keys: Sequence[str]) -> Callable[..., Row]:
+    """What makes a row of columns with these names, with money to the cent, as PostgreSQL's sums are."""
+    if connection.vendor == "postgresql":
+        return lambda *columns: dict(zip(keys, columns, strict=True))
+    return lambda *columns: with_cents(dict(zip(keys, columns, strict=True)))
+
+
 def with_cents(row: Row) -> Row:
     """Figures with money to the cent."""
     return {name: cents(value) if name in MONEY else value for name, value in row.items()}
@@ -144,7 +171,7 @@ def within(moment: str, ranges: AnyRanges) -> Q:
 
 def sales(books: Books, ranges: AnyRanges, *, with_returns: bool) -> QuerySet[Any, Any]:
     """Purchases and revenue, and if `with_returns` what went back of them, on the day of the purchase."""
-    rows = books.by_day(books.transactions.filter(within("completed_at", ranges)), "completed_at", "")
+    rows = books.by_day(books.within(books.transactions, "completed_at", ranges), "completed_at", "")
     sums = {"revenue": Sum("amount")}
     if with_returns:
         sums |= {"refunded": Sum("amount_refunded"), "goodwill": Sum("amount_goodwill")}
@@ -180,7 +207,7 @@ def issued(books: Books, ranges: AnyRanges, now: Moment) -> QuerySet[Any, Any]:
 
 def uses(books: Books, ranges: AnyRanges, *, but_reversed: bool) -> QuerySet[Any, Any]:
     """Redemptions on their day; those that were reversed since left out if `but_reversed`."""
-    rows = books.usages.filter(within("used_at", ranges))
+    rows = books.within(books.usages, "used_at", ranges)
     if but_reversed:
         rows = rows.filter(~Exists(UsageReversal.objects.filter(usage=OuterRef("pk"))))
     first = Q(use_no=1)
@@ -196,13 +223,14 @@ def uses(books: Books, ranges: AnyRanges, *, but_reversed: bool) -> QuerySet[Any
 
 def reversals(books: Books, ranges: AnyRanges) -> QuerySet[Any, Any]:
     """Reversals on the day when they were made."""
-    rows = books.reversals.filter(within("reversed_at", ranges))
+    rows = books.within(books.reversals, "reversed_at", ranges)
     return annotated(books.by_day(rows, "reversed_at", "usage__voucher__"), reversals=Count("pk"))
 
 
 def reversed_uses(books: Books, ranges: AnyRanges, use_ranges: AnyRanges) -> QuerySet[Any, Any]:
     """The uses that were given back in the ranges, as what they take from the figures of the day of the use."""
-    rows = books.reversals.filter(within("reversed_at", ranges), within("usage__used_at", use_ranges))
+    rows = books.within(books.reversals, "reversed_at", ranges)
+    rows = books.narrowed(rows, "usage__used_at", use_ranges)
     first = Q(usage__use_no=1)
     return annotated(
         books.by_day(rows, "usage__used_at", "usage__voucher__"),

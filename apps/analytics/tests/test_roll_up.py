@@ -17,7 +17,7 @@ from apps.analytics import selectors
 from apps.analytics.models import CountedDay, CountedOwner, CountedVoucher, DailyFigures, FiguresState
 from apps.analytics.periods import Period
 from apps.analytics.selectors import reports
-from apps.analytics.selectors.counted import counted_by_day
+from apps.analytics.selectors.counted import counted_sums
 from apps.analytics.services import daily_figures
 from apps.analytics.services.daily_figures import jobs, owners, voucher_notes
 from apps.analytics.services.daily_figures.state import locked_state
@@ -151,7 +151,7 @@ class RollUpTests(RollUpTestCase):
 
         def count_and_read(*arguments: Any, **options: Any) -> Any:
             daily_figures.update()
-            return counted_by_day(*arguments, **options)
+            return counted_sums(*arguments, **options)
 
         with time_machine.travel(NOW, tick=False) as clock:
             make_purchase(user=self.customer, at=NOW - timedelta(hours=1))
@@ -160,7 +160,7 @@ class RollUpTests(RollUpTestCase):
             clock.shift(timedelta(hours=1))
             right = without_a_roll_up(look)
             self.assertEqual(right.totals.purchases, 2)
-            with patch.object(reports, "counted_by_day", count_and_read):
+            with patch.object(reports, "counted_sums", count_and_read):
                 self.assertEqual(look(), right)
 
     def count_apart(self, owner: User) -> None:
