@@ -27,9 +27,12 @@ from . import keyboards
 from .cases import ApiTestCase
 
 PIECE = 8
-SWAPPED = str.maketrans("YZyz", "ZYzy")
+SWAPPED = str.maketrans("YZ", "ZY")
 # What French and Belgian keyboards write for our symbols.
-AZERTY = str.maketrans("É\"'(-§È_!ÇAQWZ?,", "2345667889QAZWMM")
+AZERTY = dict(zip("É\"'(-§È_!ÇAQWZ?,", "2345667889QAZWMM", strict=True))
+AZERTY_BEYOND_ASCII = {sign: symbol for sign, symbol in AZERTY.items() if not sign.isascii()}
+AZERTY_BYTES = bytes(ord(AZERTY.get(chr(each), chr(each))) for each in range(128)) + bytes(range(128, 256))
+NO_SYMBOLS = bytes(each for each in range(128) if not re.fullmatch("[0-9A-Z]", chr(each)))
 OCTET = re.compile(r"\\+x([0-9a-fA-F]{2})")
 ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|[nrt]|(?=[\"'/]))")
 
@@ -47,14 +50,31 @@ def unescaped(text):
 def squeezed(text):
     """Letters and digits alone, upper case."""
     text = text.replace("ß", " ")  # a sign between groups, and in upper case two symbols
-    return re.sub(r"[^0-9A-Z]", "", unicodedata.normalize("NFKC", text).upper())
+    return _symbols(unicodedata.normalize("NFKC", text).upper())
+
+
+def squeezed_as_azerty(text):
+    """The same of what a French or Belgian keyboard wrote."""
+    text = unicodedata.normalize("NFKC", text).upper()
+    for sign, symbol in AZERTY_BEYOND_ASCII.items():
+        text = text.replace(sign, symbol)
+    return _symbols(text, AZERTY_BYTES)
+
+
+def _symbols(text, table=None):
+    """By bytes, as pages are long: ten times as fast as an expression, or a table of characters."""
+    return text.encode("ascii", "ignore").translate(table).translate(None, NO_SYMBOLS).decode()
 
 
 def tells(text, planted):
     """Whether a text tells one of the planted codes, or eight symbols of one, on whatever keyboard it was typed."""
     text = unescaped(text)
-    texts = (text, text.translate(SWAPPED), text.upper().translate(AZERTY))
-    return any(_tells(squeezed(each), planted) for each in texts)
+    seen = squeezed(text)
+    return (
+        _tells(seen, planted)
+        or _tells(seen, [code.translate(SWAPPED) for code in planted])
+        or _tells(squeezed_as_azerty(text), planted)
+    )
 
 
 def _tells(seen, planted):
