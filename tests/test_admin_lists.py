@@ -23,10 +23,10 @@ from apps.payments.tests.factories import make_completed_transaction
 from apps.users.models import User
 from apps.users.tests.factories import make_customer, make_staff
 from apps.vouchers.models import Voucher, VoucherUsage
-from apps.vouchers.tests.test_long_lists import fill
 from tests.support.cases import ApiTestCase
+from tests.support.many_rows import fill, sell
 from tests.support.plans import PlanTestCase, rows_read
-from tests.test_query_plans import GROWING, sell
+from tests.test_query_plans import GROWING
 from voucher_project.admin_navigation import ENTRIES
 
 MOST_QUERIES: Final = 12
@@ -92,7 +92,7 @@ class LongListTests(AdminListsTestCase, PlanTestCase):
         own = list(Voucher.objects.order_by("-pk").values_list("pk", flat=True)[:30])
         VoucherUsage.objects.filter(voucher__in=own).update(user=self.person)
         Voucher.objects.filter(pk__in=own).update(user=self.person)
-        sell(list(Voucher.objects.order_by("pk")), self.staff)
+        sell(self.staff)
         now = timezone.now()
         paid = list(Transaction.objects.order_by("pk"))
         User.objects.bulk_create(User(email=f"u{number}@example.com") for number in range(ALL))

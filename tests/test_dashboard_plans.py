@@ -13,11 +13,10 @@ from apps.analytics.tests.books import count_until_now
 from apps.analytics.tests.factories import give_back, make_purchase, use, vouchers_of
 from apps.users.models import User
 from apps.users.tests.factories import make_customer
-from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import make_type
-from apps.vouchers.tests.test_long_lists import fill
+from tests.support.many_rows import fill, sell
 from tests.support.plans import PlanTestCase, plan_of, rows_read
-from tests.test_query_plans import GROWING, sell
+from tests.test_query_plans import GROWING
 
 OF_ONE, ALL, OWNERS = 210, 4000, 199
 # So that the days of now, whose uses a statement may read, have a small part of all.
@@ -39,7 +38,7 @@ class DashboardPlanTests(PlanTestCase):
         super().setUp()
         now = timezone.now()
         self.owner, self.staff = fill(OF_ONE, ALL, owners=OWNERS, spacing=SPACING)
-        sell(list(Voucher.objects.order_by("pk")), self.staff)
+        sell(self.staff)
         User.objects.bulk_create(
             User(
                 email=f"u{number}@example.com",

@@ -14,14 +14,12 @@ from django.utils import timezone
 from apps.analytics.models import CountedOwner
 from apps.analytics.services import daily_figures
 from apps.analytics.tests.factories import make_purchase
-from apps.authentication.models import Session
-from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
+from apps.payments.models import Transaction
 from apps.users.models import User
 from apps.users.tests.factories import make_customer
-from apps.vouchers.models import UsageReversal, Voucher, VoucherEvent, VoucherUsage
-from apps.vouchers.states import VoucherEventKind
+from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import make_type
-from apps.vouchers.tests.test_long_lists import fill
+from tests.support.many_rows import fill, sell
 from tests.support.plans import (
     PlanTestCase,
     plan_for_all_values,
@@ -45,56 +43,12 @@ GROWING: Final = (
 )
 
 
-def sell(vouchers: list[Voucher], staff: User) -> None:
-    """A purchase for each of the vouchers, its first event, and a session of its owner; every fifth use is reversed."""
-    now = timezone.now()
-    paid = Transaction.objects.bulk_create(
-        Transaction(
-            user_id=voucher.user_id,
-            voucher_type_id=voucher.voucher_type_id,
-            quantity=1,
-            unit_price=voucher.face_value,
-            amount=voucher.face_value,
-            currency=voucher.currency,
-            service_type=voucher.service_type,
-            validity_days=1,
-            max_uses=1,
-            status=TransactionStatus.COMPLETED,
-            stripe_payment_intent_id=f"pi_{voucher.pk}",
-            created_at=voucher.purchase_date,
-            completed_at=voucher.purchase_date,
-        )
-        for voucher in vouchers
-    )
-    SoldVoucher.objects.bulk_create(
-        SoldVoucher(transaction=each, line_no=1, voucher=voucher)
-        for each, voucher in zip(paid, vouchers, strict=True)
-    )
-    VoucherEvent.objects.bulk_create(
-        VoucherEvent(voucher=voucher, kind=VoucherEventKind.ISSUED, at=voucher.purchase_date)
-        for voucher in vouchers
-    )
-    Session.objects.bulk_create(
-        Session(
-            user_id=voucher.user_id,
-            refresh_jti="x",
-            auth_hash="x",
-            expires_at=now + timedelta(days=number % 9),
-        )
-        for number, voucher in enumerate(vouchers)
-    )
-    UsageReversal.objects.bulk_create(
-        UsageReversal(usage=usage, reversed_at=now, actor=staff, reason="A slip")
-        for usage in VoucherUsage.objects.order_by("pk")[::5]
-    )
-
-
 @tag("server")
 class QueryPlanTests(PlanTestCase):
     def setUp(self) -> None:
         super().setUp()
         _, self.staff = fill(OF_ONE, ALL)
-        sell(list(Voucher.objects.order_by("pk")), self.staff)
+        sell(self.staff)
         self.customer = make_customer()
         self.api = self.signed_in(self.customer)
         self.voucher, *_ = Voucher.objects.filter(
@@ -211,7 +165,7 @@ class FewOwnersTests(PlanTestCase):
 
     def test_a_small_list_reads_few_rows_after_those_of_a_large_owner(self) -> None:
         large, staff = fill(20_000, 40_000)
-        sell(list(Voucher.objects.order_by("pk")), staff)
+        sell(staff)
         self.tidy(*GROWING)
         connection.close()
         lists = ("vouchers/my-vouchers/", "vouchers/usage-history/", "payments/history/")

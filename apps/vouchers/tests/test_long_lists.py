@@ -2,7 +2,6 @@
 
 import json
 from contextlib import nullcontext
-from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -12,59 +11,19 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.core.api.pagination import DeferredJoinPaginator
-from apps.users.models import User
-from apps.users.tests.factories import make_staff, make_user
+from apps.users.tests.factories import make_user
 from apps.vouchers import codes
-from apps.vouchers.models import Voucher, VoucherUsage
-from apps.vouchers.states import Hold, VoucherStatus
+from apps.vouchers.models import Voucher
+from apps.vouchers.states import VoucherStatus
 from tests.support.cases import ApiTestCase, Client
+from tests.support.many_rows import fill
 from tests.support.plans import PlanTestCase, plan_of, whole_table
 
-from .factories import held, make_type, sold_voucher
+from .factories import make_type
 
 MY, USES = "/api/vouchers/my-vouchers/", "/api/vouchers/usage-history/"
 MINE, ALL = 2000, 8000
 TABLES = ("vouchers_voucher", "vouchers_voucherusage")
-
-
-def fill(
-    mine: int, everyone: int, *, owners: int = 10, spacing: timedelta = timedelta(seconds=1)
-) -> tuple[User, User]:
-    """Somebody with `mine` vouchers, among `everyone`'s of so many owners, and staff. Each seven were bought `spacing`
-    after others."""
-    now = timezone.now()
-    owner, staff = make_user(), make_staff()
-    others = [make_user() for _ in range(owners)]
-    kinds = [make_type(name=f"Kind {number}", service_type=f"service_{number}") for number in range(4)]
-    suspended = held(Hold.SUSPENDED)
-
-    def voucher(number: int) -> Voucher:
-        kind = kinds[3] if number % 200 == 5 else kinds[number % 3]
-        return sold_voucher(
-            owner=owner if number % (everyone // mine) == 0 else others[number % owners],
-            voucher_type=kind,
-            at=now - number // 7 * spacing,  # several at one instant, as a batch has
-            expiry_date=now + timedelta(days=number * 7919 % 400 - 100),
-            uses_remaining=int(number % 3 > 0),
-            **(suspended if number % 100 == 7 else {}),
-        )
-
-    issued = Voucher.objects.bulk_create((voucher(number) for number in range(everyone)), batch_size=2000)
-    VoucherUsage.objects.bulk_create(
-        (
-            VoucherUsage(
-                voucher=used,
-                user_id=used.user_id,
-                service_type=used.service_type,
-                used_at=used.purchase_date,
-                use_no=1,
-            )
-            for used in issued
-            if not used.uses_remaining
-        ),
-        batch_size=2000,
-    )
-    return owner, staff
 
 
 @tag("server")
