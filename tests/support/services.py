@@ -46,6 +46,7 @@ ENVIRONMENT = {
     "STAFF_SECOND_FACTOR": "False",  # so do tests of the second factor, and the walk through all that it closes
     "LOG_LEVEL": "ERROR",
     "LOG_FILE": "none",
+    "HYPOTHESIS_NO_PLUGINS": "1",  # of other packages, which take longer to set up than Hypothesis itself
     # Everybody whom the tests call is on this machine; and where a client knows it from this variable, it does not
     # read the whole environment twice a request for a proxy.
     "no_proxy": "127.0.0.1,localhost",
