@@ -239,7 +239,7 @@ class ActionRowsTestCase(PaidTestCase, ApiTestCase):
             transaction.set_rollback(True)
 
 
-@tag("slow")
+@tag("slow", "any-database")
 @skipUnless(find_spec("reportlab"), "comes with requirements.txt")
 class AdminActionsTests(ActionRowsTestCase):
     def test_every_action_has_a_row(self):

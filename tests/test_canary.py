@@ -56,7 +56,7 @@ from tests.support.stripe import StripeTestCase
 from voucher_project.celery import app
 
 
-@tag("slow")
+@tag("slow", "any-database")
 class WalkTests(CanaryTestCase):
     def walk(self, route, entry):
         """Send a code wherever this address can be sent one; the route that it led to."""
@@ -118,7 +118,7 @@ class WalkTests(CanaryTestCase):
         self.assertUntold(least=50)
 
 
-@tag("slow")
+@tag("slow", "any-database")
 class FaultTests(CanaryTestCase):
     """What fails says why, and a driver's words hold the row."""
 

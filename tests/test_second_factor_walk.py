@@ -63,7 +63,7 @@ FRESH_PROOF: Final = {
 PROOF_PAGE: Final = "proof of the last ten minutes"
 
 
-@tag("slow")
+@tag("slow", "any-database")
 @skipUnless(find_spec("reportlab"), "comes with requirements.txt")
 @override_settings(STAFF_SECOND_FACTOR=True)
 class ClosedAdminTests(ActionRowsTestCase):
