@@ -34,9 +34,9 @@ def run(*options: str) -> tuple[int, str]:
 
 
 class CommandTests(BooksTestCase, ApiTestCase):
-    def setUp(self):
-        super().setUp()
-        self.fill()
+    @classmethod
+    def setUpTestData(cls):
+        cls.fill_once()
 
     def spoil(self):
         """More faults than are listed: 25 vouchers of no sale; and one of a value that it was not sold for."""
