@@ -11,7 +11,7 @@ from django.db.models import BigAutoField, DateTimeField, QuerySet, Value
 from django.db.models.functions import Coalesce, NullIf
 
 from apps.analytics.periods import Period
-from apps.core.prepared_queries import Parameter, PreparedQuery, PreparedRangeQuery
+from apps.core.prepared_queries import Parameter, PreparedRangeQuery
 from apps.users.models import User
 from apps.vouchers.selectors import without_reversed
 
@@ -79,16 +79,16 @@ def _sold_as(path: str) -> Coalesce:
     return Coalesce(NullIf(f"{path}type_name", Value("")), f"{path}voucher_type__name")
 
 
-def _queries(
-    kind: type[PreparedQuery[Event]], **fields: Any
-) -> tuple[PreparedQuery[Event], PreparedQuery[Event]]:
+def _queries(**fields: Any) -> tuple[PreparedRangeQuery[Event], PreparedRangeQuery[Event]]:
     """Of purchases, and of redemptions."""
     return (
-        kind(partial(Event, "purchase"), _purchases, **_RANGE, **fields),
-        kind(lambda at, name: Event("redemption", at, name, quantity=1), _redemptions, **_RANGE, **fields),
+        PreparedRangeQuery(partial(Event, "purchase"), _purchases, **_RANGE, **fields),
+        PreparedRangeQuery(
+            lambda at, name: Event("redemption", at, name, quantity=1), _redemptions, **_RANGE, **fields
+        ),
     )
 
 
 _RANGE: Final = {"start": DateTimeField(), "end": DateTimeField()}
-_PLATFORM: Final = _queries(PreparedQuery)  # by the same index, whatever the range
-_OWNER: Final = _queries(PreparedRangeQuery, owner=BigAutoField())
+_PLATFORM: Final = _queries()
+_OWNER: Final = _queries(owner=BigAutoField())
