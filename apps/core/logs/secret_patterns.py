@@ -1,6 +1,6 @@
-"""What keys and tokens look like in a text: Stripe's client secrets, API keys and webhook secrets, and JSON Web Tokens.
+"""What keys and tokens look like in a text: client secrets, API keys, webhook secrets and JSON Web Tokens.
 
-What an app calls a secret of its own, such as a voucher's code, its redactor finds (LOG_REDACTORS).
+What an app calls a secret of its own, its redactor finds (LOG_REDACTORS).
 """
 
 import re

@@ -73,7 +73,7 @@ class OncePerValueNode(template.Node):
 def once_per(parser: Parser, token: Token) -> OncePerValueNode:
     """`{% once_per value %}…{% endonce_per %}`: what depends on this value alone, and stands in a loop.
 
-    It is written once for each value of a rendering: ten vouchers of one purchase have the same state.
+    It is written once for each value of a rendering: ten things that were bought at once have the same state.
     """
     _, value = token.split_contents()
     nodelist = parser.parse(("endonce_per",))
