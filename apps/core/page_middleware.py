@@ -1,6 +1,6 @@
 """What pages need and the API does not: sessions, who is signed in to the admin, messages, refusals of forms.
 
-A request of the API passes it untouched: who sent it says its token, and each of these costs time at every request.
+A request of the API passes most of it untouched: who sent it says its token, and each costs time at every request.
 """
 
 from typing import Any
