@@ -292,6 +292,15 @@ class ErrorTests(ApiTestCase):
         self.assertEqual(response["Access-Control-Allow-Credentials"], "true")
         self.assertIn("Retry-After", response["Access-Control-Expose-Headers"])
 
+    def test_an_answer_for_everybody_is_kept_apart_by_origin_whether_or_not_one_was_named(self):
+        origin = "https://app.example.com"
+        with override_settings(CORS_ALLOWED_ORIGINS=[origin]):
+            named = self.api.get("/api/vouchers/types/", headers={"Origin": origin})
+            unnamed = self.api.get("/api/vouchers/types/")
+        self.assertEqual([each["Vary"].lower() for each in (named, unnamed)], ["origin", "origin"])
+        self.assertNotIn("Access-Control-Allow-Origin", unnamed)
+        self.assertEqual(named["ETag"], unnamed["ETag"])
+
     def test_a_page_of_a_named_origin_may_send_what_its_libraries_add_and_read_what_clients_need(self):
         origin = {"Origin": "https://app.example.com"}
         sent = (
