@@ -85,14 +85,14 @@ def with_product_data(machine: Machine, database: str, vouchers: int) -> Data:
     """A migrated database of the product with so many vouchers. Raises Missing if its books are not in order."""
     env = production_environment(machine, database, DATABASE_STATEMENT_TIMEOUT_MS="0")
     machine.create_database(database)
-    _manage(env, "migrate", "--verbosity", "0")
+    manage(env, "migrate", "--verbosity", "0")
     connection = machine.connect(database)
     try:
         loaded = product_data.load(connection, vouchers=vouchers)
     finally:
         connection.close()
     # As the job of every five minutes would have: rows were loaded past the application.
-    _manage(env, "rebuild_daily_figures")
+    manage(env, "rebuild_daily_figures")
     audit(machine, database)
     machine.settle()
     return loaded
@@ -100,7 +100,7 @@ def with_product_data(machine: Machine, database: str, vouchers: int) -> Data:
 
 def audit(machine: Machine, database: str) -> None:
     """Run `manage.py audit` on a database of the product. Raises Missing with what it says if a rule is broken."""
-    _manage(production_environment(machine, database, DATABASE_STATEMENT_TIMEOUT_MS="0"), "audit")
+    manage(production_environment(machine, database, DATABASE_STATEMENT_TIMEOUT_MS="0"), "audit")
 
 
 def forget_mail(machine: Machine, database: str) -> None:
@@ -228,7 +228,8 @@ def production_environment(machine: Machine, database: str, **values: str) -> di
     )
 
 
-def _manage(env: dict[str, str], *arguments: str) -> str:
+def manage(env: dict[str, str], *arguments: str) -> str:
+    """What `manage.py` wrote in this environment. Raises Missing with the end of it when it failed."""
     return _run([sys.executable, "manage.py", *arguments], env)
 
 

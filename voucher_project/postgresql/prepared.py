@@ -1,7 +1,6 @@
 """Prepared statements of PostgreSQL for each StaticSql, in each connection from its first use on.
 
-PostgreSQL chooses by itself whether to plan a statement for its values, each time, or once for all values: where values
-make a difference it goes on planning (its setting `plan_cache_mode` is `auto`).
+PostgreSQL plans each once for all values (`plan_cache_mode`, which `base.py` sets). See decision 19.
 """
 
 from typing import Any, Final
