@@ -98,6 +98,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "apps.core.middleware.RequestIdMiddleware",
+    "apps.core.response_cache.ResponseCacheMiddleware",  # outside all that sets headers
     "apps.core.security_headers.SecurityHeadersMiddleware",  # outside all that may answer
     "apps.core.middleware.OriginMiddleware",
     "apps.core.middleware.ProblemDetailsMiddleware",  # outside all that may refuse a request
@@ -210,6 +211,9 @@ MAX_UPLOAD_BYTES = 5 * 1024 * 1024
 # Stripe's events hold whole objects, and those of other business on the account may be long.
 BODY_LIMITS = {"/api/payments/webhook/": 4 * 1024 * 1024}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+# Answers that are kept, by address, with what tells their ETag: core/response_cache.py.
+RESPONSE_CACHE = {"/api/vouchers/types/": "apps.vouchers.type_list.etag"}
 
 CORS_URLS_REGEX = r"^/api/"
 # Where the development servers of web clients listen: create-react-app and Next, Vite, Angular, Vue.

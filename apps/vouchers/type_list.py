@@ -29,3 +29,8 @@ def types_on_sale() -> EncodedDocument:
     if latest.rows != rows:
         _latest = latest = _TypeList(rows, EncodedDocument([type_document(row) for row in rows]))
     return latest.encoded
+
+
+def etag() -> str:
+    """The ETag of the answer with `types_on_sale`. One query."""
+    return types_on_sale().etag

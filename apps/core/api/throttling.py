@@ -9,6 +9,11 @@ from rest_framework.throttling import BaseThrottle
 from apps.core import rate_limits
 
 
+def count_network(request: rate_limits.HasMeta) -> rate_limits.Hits:
+    """Count a request of nobody who is signed in on its network. Raises TooManyAttempts."""
+    return rate_limits.hit(*rate_limits.per_network("LIMIT_REQUESTS_PER_NETWORK", request))
+
+
 class RequestRateThrottle(BaseThrottle):
     """Counts a request on its user or, where nobody is signed in, on its network."""
 
@@ -16,8 +21,10 @@ class RequestRateThrottle(BaseThrottle):
         """True, or TooManyAttempts. Runs when the view knows who is asking, so it costs no query."""
         if not settings.RATE_LIMITS_ENABLED:
             return True
+        if refusal := getattr(request, "refused", None):  # counted by a middleware before
+            raise refusal
         if request.user.is_authenticated:
             rate_limits.hit(rate_limits.Counter("LIMIT_REQUESTS_PER_USER", str(request.user.pk)))
         else:
-            rate_limits.hit(*rate_limits.per_network("LIMIT_REQUESTS_PER_NETWORK", request))
+            count_network(request)
         return True
