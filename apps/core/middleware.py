@@ -47,8 +47,12 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         client_id = request.META.get("HTTP_X_REQUEST_ID", "")
-        request_id = client_id if ACCEPTABLE_ID.fullmatch(client_id) else uuid.uuid4().hex
-        logs.enter_request(request, request_id)
+        if ACCEPTABLE_ID.fullmatch(client_id):
+            request_id = client_id
+            logs.enter_request(request, logs.redact(client_id))
+        else:
+            request_id = uuid.uuid4().hex
+            logs.enter_request(request, request_id)
         started = time.perf_counter()
         response = self.get_response(request)
         seconds = time.perf_counter() - started

@@ -77,6 +77,11 @@ class OnceFormatter(logging.Formatter):
         raise NotImplementedError
 
 
+def _is_redacted(record: logging.LogRecord) -> bool:
+    """Whether a record says of itself that it has nothing to mask (`extra={"is_redacted": True}`)."""
+    return "is_redacted" in vars(record)
+
+
 class TextFormatter(OnceFormatter):
     """A line for people, without secrets; after it, if any, the exception."""
 
@@ -90,7 +95,8 @@ class TextFormatter(OnceFormatter):
         return "\n".join(f"  {line.translate(_CONTROLS)}" for line in lines)
 
     def line(self, record: logging.LogRecord) -> str:
-        return redact(logging.Formatter.format(self, record), self.redactors)
+        line = logging.Formatter.format(self, record)
+        return line if _is_redacted(record) else redact(line, self.redactors)
 
 
 class JsonFormatter(OnceFormatter):
@@ -110,9 +116,10 @@ class JsonFormatter(OnceFormatter):
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        for name, value in line.items():
-            if name not in _OWN_WORDS and isinstance(value, str):
-                line[name] = redact(value, self.redactors)
+        if not _is_redacted(record):
+            for name, value in line.items():
+                if name not in _OWN_WORDS and isinstance(value, str):
+                    line[name] = redact(value, self.redactors)
         return json.dumps(line)
 
 
