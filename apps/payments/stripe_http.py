@@ -62,7 +62,8 @@ class PooledClient(stripe.HTTPClient):
     ) -> tuple[Any, int, Mapping[str, str]]:
         """Body, status and header of the answer. Raises stripe.APIConnectionError if there is none."""
         try:
-            answer = self._pool.request(
+            # Not by `request`, which copies the headers twice for bodies that it makes itself.
+            answer = self._pool.urlopen(
                 method.upper(),
                 url,
                 body=post_data,
@@ -141,7 +142,12 @@ _METHODS: Final = ("get", "post")
 
 def _encoded(params: Mapping[str, Any]) -> str:
     """Parameters as the library writes them: `metadata[order_id]=7`. Their names are plain ASCII."""
-    return "&".join(f"{name}={quote_plus(str(value), safe='[]')}" for name, value in _flat(params))
+    return "&".join(f"{name}={_quoted(str(value))}" for name, value in _flat(params))
+
+
+def _quoted(text: str) -> str:
+    is_plain = text.isascii() and text.isalnum()  # as most are: to look for what to quote takes far longer
+    return text if is_plain else quote_plus(text, safe="[]")
 
 
 def _flat(params: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
