@@ -9,11 +9,10 @@ from django.db.models import F, Q, Sum
 from django.db.models.functions import Cast, Now, TruncDate
 from django.test import override_settings
 from django.utils import timezone
-from post_office.models import Email
 
 from apps.authentication import services
 from apps.authentication.models import Session
-from apps.core.prepared_queries import Ids, PreparedQuery, PreparedUpdate, insert
+from apps.core.prepared_queries import Ids, PreparedQuery, PreparedUpdate
 from apps.users.tests.factories import make_customer, make_other_customer
 from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import make_expired_voucher, make_type, make_used_voucher, make_voucher
@@ -179,23 +178,3 @@ class PreparedQueriesTest(ApiTestCase):
         for voucher, extended in ((mine[0], 1), (mine[1], 1), (theirs, 0)):
             voucher.refresh_from_db()
             self.assertEqual((voucher.expiry_date == moment, voucher.uses_reversed), (extended, extended))
-
-
-class InsertTests(ApiTestCase):
-    def test_a_row_is_the_one_that_the_orm_writes(self):
-        def mail(**values: Any) -> Email:
-            return Email(from_email="a@example.com", to=["b@example.com"], subject="100 %", **values)
-
-        for values in (
-            {},
-            {"message": "é", "headers": {"X-A": "%s"}, "context": {"attach": ["a", {"id": 1}]}, "status": 2},
-            {"expires_at": timezone.now() + timedelta(days=1), "number_of_retries": 3, "message_id": "<1@a>"},
-        ):
-            with self.subTest(values):
-                Email.objects.bulk_create([mail(**values)])
-                with self.assertQueries(1):
-                    insert(mail(**values))
-                inserted, by_orm = Email.objects.order_by("-id").values()[:2]
-                for name in ("id", "created", "last_updated"):
-                    self.assertLess(by_orm.pop(name), inserted.pop(name))
-                self.assertEqual(inserted, by_orm)

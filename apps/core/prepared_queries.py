@@ -18,10 +18,10 @@ A `PreparedQuery` is written as any other queryset and keeps the SQL text:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from django.conf import settings
@@ -343,37 +343,3 @@ def count_subquery(rows: models.QuerySet[Any, Any]) -> models.Subquery:
     """
     count = models.Func(function="COUNT", template="%(function)s(*)", output_field=models.BigIntegerField())
     return models.Subquery(rows.order_by().annotate(number=count).values("number"))
-
-
-def columns_of(model: type[models.Model], *, without: Collection[str] = ()) -> list[str]:
-    """The columns of a model's table, for an INSERT that is written as text."""
-    return [str(field.column) for field in model._meta.concrete_fields if field.column not in without]
-
-
-def values_of(row: models.Model, *, without: Collection[str] = ()) -> list[Any]:
-    """What an instance has in the columns of `columns_of`, as the database's driver takes it."""
-    database = connections[DEFAULT_DB_ALIAS]  # `connection` looks it up anew for each of its attributes
-    return [
-        field.get_db_prep_save(getattr(row, field.attname), database)
-        for field in row._meta.concrete_fields
-        if field.column not in without
-    ]
-
-
-def insert(row: models.Model) -> None:
-    """Insert a row whose id the database makes, as `bulk_create` does, by a statement with fixed text. One query.
-
-    Its values are no expressions; its id is not read back.
-    """
-    model = type(row)
-    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
-    values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in fields]
-    with connection.cursor() as cursor:
-        cursor.execute(_insert_sql(model), values)
-
-
-@cache
-def _insert_sql(model: type[models.Model]) -> StaticSql:
-    columns = [f'"{field.column}"' for field in model._meta.concrete_fields if not field.primary_key]
-    places = ", ".join(["%s"] * len(columns))
-    return StaticSql(f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) VALUES ({places})")  # noqa: S608 - names

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 from post_office.models import STATUS, Email
 
-from apps.core import prepared_queries
+from apps.core import inserts
 from apps.core.email_addresses import is_mailable
 
 from .delivery import WAITING, wake_sender
@@ -61,7 +61,7 @@ def enqueue(
         show=show,
     )
     # Not by `save`, which refuses the whole mail for its sender: that is set when it is sent.
-    prepared_queries.insert(email)
+    inserts.insert(email)
     if settings.SEND_MAIL_IN_PROCESS:
         transaction.on_commit(wake_sender, robust=True)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from django.db import connection
 
-from apps.core.prepared_queries import columns_of, values_of
+from apps.core.inserts import columns_of, values_of
 from apps.core.static_sql import StaticSql
 from apps.payments.models import IdempotencyKey, Transaction
 

@@ -14,7 +14,7 @@ from typing import Final
 from django.db import connection
 from django.db.models import F, Max
 
-from apps.core.prepared_queries import columns_of, values_of
+from apps.core.inserts import columns_of, values_of
 from apps.core.static_sql import StaticSql
 from apps.payments.models import Receipt, ReceiptCounter
 

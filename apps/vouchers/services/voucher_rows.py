@@ -10,7 +10,7 @@ from typing import Final
 
 from django.db import IntegrityError, connection, transaction
 
-from apps.core.prepared_queries import columns_of, values_of
+from apps.core.inserts import columns_of, values_of
 from apps.core.static_sql import StaticSql
 from apps.vouchers import codes
 from apps.vouchers.models import Voucher, VoucherEvent
