@@ -8,6 +8,7 @@ variable, are looked up without the steps that other values need.
 
 import copy
 from collections.abc import Mapping
+from datetime import datetime, tzinfo
 from functools import lru_cache
 from html import escape
 from typing import Any, Final
@@ -15,8 +16,12 @@ from typing import Any, Final
 from django.conf import settings
 from django.template import Context, Template, engines
 from django.template.base import Node, NodeList, TextNode, Variable, VariableNode
+from django.template.defaultfilters import date
 from django.template.defaulttags import CommentNode, FilterNode, IfNode, LoadNode, TemplateLiteral
 from django.template.loader_tags import BlockNode, ExtendsNode, IncludeNode
+from django.utils.formats import date_format
+from django.utils.timezone import get_current_timezone, localtime
+from django.utils.translation import get_language
 
 _SILENT: Final = (CommentNode, LoadNode)
 
@@ -37,6 +42,27 @@ class _Text(Node):
         if type(value) is int and not settings.USE_THOUSAND_SEPARATOR:
             return str(value)
         return str(self.node.render_annotated(context))
+
+
+class _Date(Node):
+    """A variable with Django's filter `date` alone: a mail has each moment as text and as HTML, each voucher's anew."""
+
+    def __init__(self, node: VariableNode, names: tuple[str, ...], form: str) -> None:
+        self.node, self.names, self.form = node, names, form
+
+    def render_annotated(self, context: Context) -> str:
+        """As the node of Django."""
+        value = _value(context, self.names)
+        if type(value) is not datetime or value.tzinfo is None:
+            return str(self.node.render_annotated(context))
+        text = _date_text(value, self.form, get_language(), get_current_timezone())
+        return escape(text) if context.autoescape else text
+
+
+@lru_cache(maxsize=64)
+def _date_text(moment: datetime, form: str, language: str | None, zone: tzinfo) -> str:
+    """A moment as the filter writes it in a language, in the time zone."""
+    return date_format(localtime(moment, zone), form)
 
 
 class _Condition:
@@ -71,6 +97,17 @@ def _names(expression: Any) -> tuple[str, ...] | None:
     if expression.filters or not isinstance(variable, Variable) or variable.translate:
         return None
     return variable.lookups
+
+
+def _names_and_form(expression: Any) -> tuple[tuple[str, ...], str] | None:
+    """The names of a variable with the filter `date` alone, and its form; None for any other expression."""
+    variable = expression.var
+    if not isinstance(variable, Variable) or variable.translate or variable.lookups is None:
+        return None
+    match expression.filters:
+        case [(function, [(False, form)])] if function is date:
+            return variable.lookups, form
+    return None
 
 
 def render(words: str, layout: str, context: Mapping[str, Any]) -> str:
@@ -121,6 +158,8 @@ def _pieces(node: Node, blocks: Blocks, words: Template) -> list[Node]:
         return list(_flat(blocks.get(node.name, node).nodelist, blocks, words))
     if isinstance(node, VariableNode) and (names := _names(node.filter_expression)):
         return [_Text(node, names)]
+    if isinstance(node, VariableNode) and (names_and_form := _names_and_form(node.filter_expression)):
+        return [_Date(node, *names_and_form)]
     if isinstance(node, IncludeNode) and isinstance(node.template.var, str) and not node.extra_context:
         return list(_flat(words.engine.get_template(node.template.var).nodelist, blocks, words))
     piece = copy.copy(node)
