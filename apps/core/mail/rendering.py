@@ -45,7 +45,7 @@ class _Text(Node):
 
 
 class _Date(Node):
-    """A variable with Django's filter `date` alone: a mail has each moment as text and as HTML, each voucher's anew."""
+    """A variable with Django's filter `date` alone: a mail has each moment as text and as HTML."""
 
     def __init__(self, node: VariableNode, names: tuple[str, ...], form: str) -> None:
         self.node, self.names, self.form = node, names, form
