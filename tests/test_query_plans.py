@@ -138,6 +138,27 @@ class QueryPlanTests(PlanTestCase):
                         if table in LARGE:
                             self.assertLess(number, 50, (table, plan_of(statement)))
 
+    @skipUnless(connection.vendor == "postgresql", "it tells how many rows it read")
+    def test_the_number_of_vouchers_of_a_large_owner_is_read_and_not_counted(self) -> None:
+        owner = User.objects.get(pk=Voucher.objects.earliest("pk").user_id)
+        clock = time_machine.travel(timezone.now() + timedelta(hours=1))  # when all of before is counted
+        clock.start()
+        self.addCleanup(clock.stop)
+        for _ in daily_figures.rebuild():
+            pass
+        make_purchase(user=owner, voucher_type=make_type(), at=timezone.now())
+        self.tidy(*GROWING)
+        api = self.signed_in(owner)
+        self.assertGreater(self.get(api, "vouchers/my-vouchers/")().json()["count"], OF_ONE)
+        read = [
+            number
+            for statement in self.statements_of(self.get(api, "vouchers/my-vouchers/"))
+            for table, number in rows_read(statement)
+            if table == "vouchers_voucher"
+        ]
+        self.assertTrue(read)
+        self.assertLess(max(read), OF_ONE // 2)
+
     def test_the_latest_events_of_the_platform_are_read_from_the_newest_on(self) -> None:
         staff = self.signed_in(self.staff)
         for days in (2, 366):

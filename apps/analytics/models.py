@@ -135,6 +135,11 @@ class CountedOwner(models.Model):
     owner = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+"
     )
+    vouchers = models.BigIntegerField(
+        null=True,
+        help_text="How many they have of those issued before `vouchers_until`; empty if not counted.",
+    )
+    vouchers_until = models.DateTimeField(null=True)
 
     class Meta:
         default_permissions = ()

@@ -2,7 +2,8 @@
 
 from typing import Any, Final, NamedTuple
 
-from django.db.models import BigAutoField, CharField, QuerySet
+from django.db.models import BigAutoField, CharField, DateTimeField, QuerySet
+from django.utils import timezone
 
 from apps.core.prepared_queries import PreparedQuery, PreparedRangeQuery, count_subquery
 from apps.users.models import User
@@ -10,6 +11,7 @@ from apps.users.models import User
 from . import codes, selectors
 from .errors import VoucherNotFound
 from .models import Voucher, VoucherEvent, VoucherUsage
+from .owned_counts import number_of_vouchers
 from .rows import (
     EVENT_COLUMNS,
     TYPE_COLUMNS,
@@ -39,7 +41,7 @@ def types_on_sale() -> list[TypeRow]:
 
 def first_vouchers_of(user: User, *, limit: int, offset: int) -> list[Columns]:
     """Some of the user's vouchers, newest first: VOUCHER_COLUMNS and the number of all. One query."""
-    return _VOUCHERS.rows(owner=user.pk, limit=limit, offset=offset)
+    return _VOUCHERS.rows(owner=user.pk, now=timezone.now(), limit=limit, offset=offset)
 
 
 def first_usages_by(user: User, *, limit: int, offset: int) -> list[Columns]:
@@ -88,10 +90,11 @@ _TYPES: Final = PreparedQuery(TypeRow, lambda: selectors.types_on_sale().values_
 # Planned for each owner: see FewOwnersTests.
 _VOUCHERS: Final = PreparedRangeQuery(
     _columns,
-    lambda owner: selectors.vouchers_of(owner).values_list(
-        *VOUCHER_COLUMNS, count_subquery(Voucher.objects.filter(user=owner))
+    lambda owner, now: selectors.vouchers_of(owner).values_list(
+        *VOUCHER_COLUMNS, number_of_vouchers(owner, now)
     ),
     owner=BigAutoField(),
+    now=DateTimeField(),
 )
 _USAGES: Final = PreparedRangeQuery(
     _columns,

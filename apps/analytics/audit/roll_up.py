@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, OuterRef
 
 from apps.analytics.models import CountedOwner, DailyFigures, OwnerDailyFigures
 from apps.analytics.periods import ALL_DAYS
@@ -22,6 +22,7 @@ from apps.analytics.selectors.live import additions
 from apps.analytics.selectors.metrics import MONEY, NAMES, OF_OWNER, cents
 from apps.analytics.selectors.rows import Books, all_figures, local_day, read, within
 from apps.analytics.services.daily_figures.counting import Sums
+from apps.core.prepared_queries import count_subquery
 from apps.vouchers.models import Voucher
 
 from .rule import MAX_LISTED, Finding, Rule, rule
@@ -93,8 +94,19 @@ def _check_returns(now: datetime) -> Finding:
     return Finding(len(ids), ids[:MAX_LISTED])
 
 
+@rule(
+    "owned_vouchers",
+    "The number of vouchers that is kept of an owner is that of the rows. If not: manage.py rebuild_daily_figures.",
+    "user",
+)
+def owned_vouchers(now: datetime) -> Iterable[Any]:
+    issued = Voucher.objects.filter(user=OuterRef("owner"), purchase_date__lt=OuterRef("vouchers_until"))
+    yield CountedOwner.objects.exclude(vouchers=None).exclude(vouchers=count_subquery(issued))
+
+
 RULES = (
     vouchers_noted,
+    owned_vouchers,
     Rule(
         "returns_noted",
         "The roll-up has noted what went back of each transaction, and that is what did unless it changed since."

@@ -15,12 +15,14 @@ from post_office.models import STATUS, Email
 from apps.analytics.audit import RULES
 from apps.analytics.models import (
     ActiveGap,
+    CountedOwner,
     CountedReturn,
     CountedVoucher,
     DailyFigures,
     DailyRegistrations,
     UnusedValue,
 )
+from apps.analytics.services.daily_figures.owners import count_owners
 from apps.payments import services
 from apps.payments.models import (
     Dispute,
@@ -384,6 +386,8 @@ class PlantedFaultTests(BooksTestCase, ApiTestCase):
         used = CountedVoucher.objects.filter(status="used")[0].voucher
         self.plant("vouchers_noted", CountedVoucher.objects.filter(voucher=used).delete, used)
         self.plant("vouchers_noted", self.change(used.counted, uses_remaining=9), used)
+        count_owners([used.user_id])
+        self.plant("owned_vouchers", lambda: CountedOwner.objects.update(vouchers=99), used.user)
         self.plant("active_days", lambda: ActiveGap.objects.update(users=F("users") + 1), None)
         more = partial(DailyRegistrations.objects.update, users=F("users") + 1)
         self.plant("registrations", more, None)

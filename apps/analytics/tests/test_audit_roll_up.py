@@ -58,6 +58,7 @@ class RepairTests(BooksTestCase, ApiTestCase):
             lambda: CountedVoucher.objects.update(status="expired"),
             CountedVoucher.objects.all().delete,
             lambda: CountedReturn.objects.update(amount=1),
+            lambda: CountedOwner.objects.update(vouchers=9),
         ]
         for number, fault in enumerate(faults):
             with self.subTest(number):

@@ -105,7 +105,7 @@ def _issue_chunk(batch_id: int, at_most: int) -> tuple[int, int]:
     issued = Voucher.objects.filter(batch=batch).count()
     more = min(batch.quantity - issued, at_most)
     if more > 0:
-        # Locked, so that nothing is issued after the type was taken off sale: see withdrawing.py.
+        # Locked, so that nothing is issued after the type was taken off sale: see withdrawal.py.
         voucher_type = VoucherType.objects.select_for_update(no_key=True).get(pk=batch.voucher_type_id)
         _check(voucher_type, batch.owner)
         issue_vouchers(

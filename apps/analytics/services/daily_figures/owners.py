@@ -1,15 +1,17 @@
 """Owners of so much that their own figures are counted apart, as those of the platform are."""
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Final
 
 from django.db import transaction
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, Sum
 
 from apps.analytics.models import CountedOwner, FiguresState
 from apps.analytics.periods import ALL_DAYS
 from apps.analytics.selectors.coverage import coverage_of
 from apps.analytics.selectors.rows import Books
+from apps.core.prepared_queries import count_subquery
 from apps.core.snapshots import snapshot
 from apps.vouchers.models import Voucher
 
@@ -45,6 +47,21 @@ def count_owners(owners: Iterable[int]) -> None:
             books = Books(by_owner=CountedOwner.objects.filter(owner=owner).order_by().values("owner"))
             if ranges:
                 Sums(figures_until(books, ranges, state.counted_until)).insert()
+            count_owned_vouchers(state.counted_until)
+
+
+def count_owned_vouchers(until: datetime, *, anew: bool = False) -> None:
+    """Note how many vouchers each owner who is counted apart has of those issued before `until`.
+
+    Of those who got none since the last time the number stands, unless all are counted `anew`. The caller has locked
+    the state.
+    """
+    issued = Voucher.objects.filter(user=OuterRef("owner"), purchase_date__lt=until)
+    got_more = Exists(issued.filter(purchase_date__gte=OuterRef("vouchers_until")))
+    owners = CountedOwner.objects.all()
+    if not anew:
+        owners = owners.filter(Q(vouchers=None) | got_more)
+    owners.update(vouchers=count_subquery(issued), vouchers_until=until)
 
 
 @transaction.atomic
