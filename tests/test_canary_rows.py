@@ -59,7 +59,7 @@ PLACES = {
     "apps.core.hosts": (1, {"host"}),
     "apps.core.logs.handlers": (2, {"text", "json"}),
     "apps.core.logs.redaction": (2, {"printed"}),  # the second masks the ends of a long text
-    "apps.core.exports.service": (1, {"core.DataExport.criteria"}),
+    "apps.core.exports.recorded_export": (1, {"core.DataExport.criteria"}),
     "apps.core.exports.tables": (1, {"export of Voucher"}),
     "apps.core.mail.delivery": (1, {"post_office.Log.message"}),
     "apps.core.api.problems": (1, {"answer"}),

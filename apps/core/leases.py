@@ -26,7 +26,7 @@ from .models import Lease
 
 log = logging.getLogger(__name__)
 
-# Longer than most steps between two renewals; for how long a bulk operation (bulk_operations/service.py) or a mail
+# Longer than most steps between two renewals; for how long a bulk operation (bulk_operations/lifecycle.py) or a mail
 # (mail/delivery.py) is reserved stands there.
 DEFAULT_LENGTH: Final = timedelta(minutes=10)
 NEVER: Final = datetime(2000, 1, 1, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 from .chunks import PROGRESS, OperationStopped, in_chunks, lock_open
 from .kinds import Kind, kind_of, outcomes_of, permissions_of, register
-from .service import (
+from .lifecycle import (
     OperationEnded,
     OperationRunning,
     has_workers,

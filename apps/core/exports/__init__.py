@@ -6,7 +6,7 @@ and commands (`core/management/exports.py`) choose the rows and the type of file
 
 from .columns import Column, Kind, moment_columns
 from .files import FILE_TYPES, FileType
-from .service import Exported, export_file
+from .recorded_export import Exported, export_file
 from .tables import Days, DaysInvalid, Table
 
 __all__ = [

@@ -20,7 +20,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test import override_settings, tag
 
-from apps.core.exports import FILE_TYPES, export_file, service, tables
+from apps.core.exports import FILE_TYPES, export_file, recorded_export, tables
 from apps.core.models import DataExport
 from apps.payments.exports import TRANSACTIONS
 from apps.payments.models import Transaction, TransactionStatus
@@ -233,7 +233,7 @@ class SnapshotTests(RaceTestCase):
 
         read = TRANSACTIONS.rows
         with (
-            patch.object(service, "snapshot", lambda **options: nullcontext()),
+            patch.object(recorded_export, "snapshot", lambda **options: nullcontext()),
             patch.object(TRANSACTIONS, "rows", pages),
         ):
             rows = self.exported_during_business()

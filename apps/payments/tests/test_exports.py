@@ -276,7 +276,7 @@ class RecordTests(ExportTestCase):
 
         for _ in range(screens.EXPORTS_AT_ONCE):
             with (
-                patch("apps.core.exports.service.snapshot", failing),
+                patch("apps.core.exports.recorded_export.snapshot", failing),
                 patch("apps.core.exports.csv_file._PART", 1),
             ):
                 response = self.export(VOUCHERS)

@@ -238,7 +238,7 @@ class InterruptionTests(BatchChangeTestCase):
             self.change(hold=True)
         self.assertEqual(BulkOperation.objects.get().status, "running")
         self.assertEqual(bulk_operations.run_interrupted(), 0)  # somebody may be at it still
-        later = timezone.now() - bulk_operations.service.OPERATION_LEASE
+        later = timezone.now() - bulk_operations.lifecycle.OPERATION_LEASE
         BulkOperation.objects.update(updated_at=later - timedelta(seconds=1))
         self.assertEqual(bulk_operations.run_interrupted(), 1)
         self.assertHeldOnce()
@@ -248,7 +248,7 @@ class InterruptionTests(BatchChangeTestCase):
         with (
             self.failing(ValueError("x"), at=2),
             self.assertRaisesRegex(CommandError, "unexpected"),
-            self.assertLogs("apps.core.bulk_operations.service", "ERROR"),
+            self.assertLogs("apps.core.bulk_operations.lifecycle", "ERROR"),
         ):
             self.change(hold=True)
         operation = BulkOperation.objects.get()
