@@ -2,19 +2,23 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 from unittest import skipUnless
 
 import time_machine
 from django.conf import settings
 from django.db import connection
-from django.test import tag
+from django.test import override_settings, tag
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.analytics.models import CountedOwner
 from apps.analytics.services import daily_figures
 from apps.analytics.tests.factories import make_purchase
 from apps.payments.models import Transaction
+from apps.payments.services import purchases
+from apps.payments.tests.factories import transaction_row
 from apps.users.models import User
 from apps.users.tests.factories import make_customer
 from apps.vouchers.models import Voucher
@@ -137,6 +141,18 @@ class QueryPlanTests(PlanTestCase):
                     for table, number in rows_read(statement):
                         if table in LARGE:
                             self.assertLess(number, 50, (table, plan_of(statement)))
+
+    @skipUnless(connection.vendor == "postgresql", "it tells how many rows it read")
+    @override_settings(LIMIT_UNPAID_PURCHASES_PER_ACCOUNT=(10, 3600))
+    def test_what_a_buyer_left_unpaid_is_counted_up_to_the_limit(self) -> None:
+        kind = make_type()
+        row = partial(transaction_row, user=self.customer, voucher_type=kind)
+        Transaction.objects.bulk_create([row() for _ in range(500)])
+        self.tidy(*GROWING)
+        with CaptureQueriesContext(connection) as captured:
+            self.assertEqual(purchases._type_on_sale(self.customer, kind.pk), (kind, 10))
+        read = dict(rows_read(captured.captured_queries[-1]["sql"]))
+        self.assertLess(read["payments_transaction"], 20)
 
     @skipUnless(connection.vendor == "postgresql", "it tells how many rows it read")
     def test_the_number_of_vouchers_of_a_large_owner_is_read_and_not_counted(self) -> None:

@@ -336,6 +336,26 @@ class PreparedUpdate(_Prepared):
         return _Statement(*query.get_compiler(connection=connection).as_sql())
 
 
+class BoundedCount(models.Subquery):
+    """How many rows a queryset has, but no more than `at_most`, as a column: further ones are not looked at.
+
+    `at_most` is a Parameter of the query; the rows may have Parameters too.
+    """
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s LIMIT %(at_most)s) AS bounded)"
+
+    def __init__(self, rows: models.QuerySet[Any, Any], at_most: Parameter) -> None:
+        super().__init__(rows.order_by().values("pk"), output_field=models.BigIntegerField())
+        self.at_most = at_most
+
+    def as_sql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, *arguments: Any, **options: Any
+    ) -> tuple[str, tuple[Any, ...]]:
+        place, number = self.at_most.as_sql(compiler, connection)
+        text, parameters = super().as_sql(compiler, connection, *arguments, at_most=place, **options)
+        return text, (*parameters, *number)
+
+
 def count_subquery(rows: models.QuerySet[Any, Any]) -> models.Subquery:
     """How many rows a queryset has, as a column of another query; it may have Parameters.
 

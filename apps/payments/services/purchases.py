@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from django.db import IntegrityError
 from django.db import transaction as database
-from django.db.models import BigAutoField, DateTimeField, F
+from django.db.models import BigAutoField, BigIntegerField, DateTimeField, F
 from django.utils import timezone
 
 from apps.core.idempotency import RequestInProgress, RequestKey
-from apps.core.prepared_queries import PreparedModelQuery, count_subquery
+from apps.core.prepared_queries import BoundedCount, PreparedModelQuery
 from apps.core.rate_limits import Counter
 from apps.payments import gateway, row_queries
 from apps.payments.call_slots import on_behalf_of
@@ -234,25 +234,31 @@ def _record(
 
 
 def _type_on_sale(user: User, voucher_type_id: int) -> tuple[VoucherType, int]:
-    """A type that can be bought, and how many purchases the user has started and not paid. One query.
+    """A type that can be bought, and how many purchases the user has started and not paid, up to the limit. One query.
 
     Raises VoucherTypeNotFound.
     """
-    rows = _TYPE.rows(voucher_type=voucher_type_id, user=user.pk, **unpaid_purchases.window(user))
+    rows = _TYPE.rows(
+        voucher_type=voucher_type_id,
+        user=user.pk,
+        at_most=unpaid_purchases.limit_of(user),
+        **unpaid_purchases.window(user),
+    )
     if not rows:
         raise VoucherTypeNotFound
     return rows[0], vars(rows[0])["unpaid_starts"]
 
 
 _TYPE: Final = PreparedModelQuery(
-    lambda voucher_type, user, **window: (
+    lambda voucher_type, user, at_most, **window: (
         VoucherType.objects.on_sale()
         .filter(pk=voucher_type)
-        .annotate(unpaid_starts=count_subquery(unpaid_purchases.unpaid_starts(user, **window)))
+        .annotate(unpaid_starts=BoundedCount(unpaid_purchases.unpaid_starts(user, **window), at_most))
         .order_by()
     ),
     voucher_type=BigAutoField(),
     user=BigAutoField(),
+    at_most=BigIntegerField(),
     since=DateTimeField(),
     answered_since=DateTimeField(),
 )

@@ -36,6 +36,11 @@ def unpaid_starts(user_id: Any, *, since: Any, answered_since: Any) -> QuerySet[
     return started.exclude(stripe_payment_intent_id=None, created_at__lt=answered_since)
 
 
+def limit_of(user: User) -> int:
+    """How many purchases the user may start and leave unpaid."""
+    return rate_limits.Counter(PER_ACCOUNT, str(user.pk)).rate[0]
+
+
 def window(user: User) -> dict[str, Any]:
     """The times that `unpaid_starts` takes by their names, aware datetimes, for the limit as it is now."""
     _, seconds = rate_limits.Counter(PER_ACCOUNT, str(user.pk)).rate
@@ -48,9 +53,9 @@ def count_start(
 ) -> dict[str, Any] | None:
     """Count a purchase that is about to be recorded, on the counters of its network too; what of it is kept in the row.
 
-    `unpaid` is how many `unpaid_starts` there are. The caller has counted them under the lock of the user's row, so
-    that of any number at once no more than the limit get past. A network at its limit refuses only accounts that have
-    unpaid purchases of their own. Raises TooManyAttempts.
+    `unpaid` is how many `unpaid_starts` there are, up to the limit. The caller has counted them under the lock of the
+    user's row, so that of any number at once no more than the limit get past. A network at its limit refuses only
+    accounts that have unpaid purchases of their own. Raises TooManyAttempts.
     """
     if not settings.RATE_LIMITS_ENABLED:
         return None
