@@ -30,7 +30,7 @@ RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pr
     "selenium-axe-python and zxing-cpp come with requirements-dev.txt",
 )
 class ShopTestCase(BrowserMixin, StripeTestCase, FastFlushTestCase, StaticLiveServerTestCase):
-    """One browser, which is closed when the test has ended. Nothing that it did goes unread: see tearDown."""
+    """A person at a browser that nobody used before. Nothing that it did goes unread: see tearDown."""
 
     def setUp(self):
         super().setUp()

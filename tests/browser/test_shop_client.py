@@ -9,7 +9,7 @@ from apps.authentication.models import Session
 from apps.payments.models import Transaction
 from apps.vouchers.models import Voucher, VoucherUsage
 from apps.vouchers.tests.factories import make_type, make_voucher
-from tests.browser.shop import ShopTestCase, SignedInTestCase
+from tests.browser.shop import PATIENCE, ShopTestCase, SignedInTestCase
 
 # In place of Stripe's script, which is not to be had here: it notes what it is asked for, and says what it is told to.
 STRIPE_JS = """
@@ -157,14 +157,23 @@ class ConnectionTests(SignedInTestCase):
         self.shows("You are signed out.")
         self.sign_in()
         self.at("/account")  # where the way was leading
-        first = self.driver.current_window_handle
-        self.driver.switch_to.new_window("tab")
-        self.visit("/account")
+        first, windows = self.driver.current_window_handle, self.driver.window_handles
+        self.driver.execute_script("open('/account', '_blank', 'noopener')")
+        self.wait_for_window(len(windows) + 1)
+        (second,) = set(self.driver.window_handles) - set(windows)
+        self.driver.switch_to.window(second)
+        self.settled()
         self.click("Sign out")
         self.at("/")
         self.driver.close()
         self.driver.switch_to.window(first)
         self.at("/sign-in")
+
+    def wait_for_window(self, number):
+        from selenium.webdriver.support.expected_conditions import number_of_windows_to_be
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.driver, PATIENCE).until(number_of_windows_to_be(number))
 
 
 class ControlTests(ShopTestCase):
