@@ -85,17 +85,15 @@ class ResponseCacheMiddleware:
     def _is_current(self, cached: CachedResponse, request: HttpRequest) -> bool:
         """Count the request, and whether the answer may be sent again: the rows are the same.
 
-        What stands in the way of either is left to the view, which has the words for it.
+        An error is left to the view, whose throttle raises it: so it is answered in the form of the API, and nobody
+        waits twice for a database that does not answer.
         """
         try:
             hits = count_network(request)
-        except TooManyAttempts as refusal:
-            request.refused = refusal  # type: ignore[attr-defined]  # the throttle of the view raises it
-            return False
-        try:
             is_current = cached.etag == self.etags[request.path]()
-        except Error:
-            is_current = False
+        except (TooManyAttempts, Error) as error:
+            request.early_error = error  # type: ignore[attr-defined]
+            return False
         if not is_current:
             rate_limits.undo(hits)  # the view counts it
         return is_current

@@ -10,7 +10,7 @@ from apps.core import rate_limits
 
 
 def count_network(request: rate_limits.HasMeta) -> rate_limits.Hits:
-    """Count a request of nobody who is signed in on its network. Raises TooManyAttempts."""
+    """Count a request without a user on its network. Raises TooManyAttempts."""
     return rate_limits.hit(*rate_limits.per_network("LIMIT_REQUESTS_PER_NETWORK", request))
 
 
@@ -18,11 +18,14 @@ class RequestRateThrottle(BaseThrottle):
     """Counts a request on its user or, where nobody is signed in, on its network."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        """True, or TooManyAttempts. Runs when the view knows who is asking, so it costs no query."""
+        """True, or TooManyAttempts. Runs when the view knows who is asking, so it costs no query.
+
+        Raises also what a middleware met that has counted the request before (core/response_cache.py).
+        """
+        if error := getattr(request, "early_error", None):
+            raise error
         if not settings.RATE_LIMITS_ENABLED:
             return True
-        if refusal := getattr(request, "refused", None):  # counted by a middleware before
-            raise refusal
         if request.user.is_authenticated:
             rate_limits.hit(rate_limits.Counter("LIMIT_REQUESTS_PER_USER", str(request.user.pk)))
         else:
