@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+from django.core.exceptions import ValidationError
 from django.db import connection
 from django.utils import timezone
 from post_office.models import Email
@@ -56,3 +57,8 @@ class ValuesTests(ApiTestCase):
                 for field, value in zip(fields, written, strict=True):
                     expected = field.get_db_prep_save(getattr(row, field.attname), connection)
                     self.assertEqual((field.name, str(value)), (field.name, str(expected)))
+
+    def test_an_amount_that_is_no_number_is_refused(self):
+        for amount in ("NaN", "sNaN", "Infinity", "-Infinity"):  # PostgreSQL's constraints let NaN pass
+            with self.subTest(amount), self.assertRaises(ValidationError):
+                values_of(Transaction(amount=Decimal(amount)))

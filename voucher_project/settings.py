@@ -212,8 +212,9 @@ MAX_UPLOAD_BYTES = 5 * 1024 * 1024
 BODY_LIMITS = {"/api/payments/webhook/": 4 * 1024 * 1024}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
-# Answers that are kept, by address, with what tells their ETag: core/response_cache.py.
-RESPONSE_CACHE = {"/api/vouchers/types/": "apps.vouchers.type_list.etag"}
+# Answers that are kept, by address, with the function that returns their ETag: core/response_cache.py. None where the
+# toolbar writes headers of its own on each.
+RESPONSE_CACHE = {} if DEBUG_TOOLBAR else {"/api/vouchers/types/": "apps.vouchers.type_list.etag"}
 
 CORS_URLS_REGEX = r"^/api/"
 # Where the development servers of web clients listen: create-react-app and Next, Vite, Angular, Vue.

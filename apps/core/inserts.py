@@ -6,7 +6,6 @@ Django compiles an INSERT anew each time, and asks each field how its value is w
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from decimal import Decimal
 from functools import cache
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -17,13 +16,13 @@ from .static_sql import StaticSql
 
 Column: TypeAlias = "models.Field[Any, Any]"
 
-# What the driver of PostgreSQL writes as the field would have it, by the field: values of exactly these types.
+# What the driver of PostgreSQL writes as the field would have it, by the field: values of exactly these types. A Decimal
+# is none of them: its field refuses NaN, which PostgreSQL would take for an amount.
 _WRITTEN_AS_THEY_ARE: Final[dict[type[Column], type]] = {
     models.BigAutoField: int,
     models.BigIntegerField: int,
     models.BooleanField: bool,
     models.CharField: str,
-    models.DecimalField: Decimal,
     models.IntegerField: int,
     models.PositiveIntegerField: int,
     models.PositiveSmallIntegerField: int,
