@@ -288,7 +288,8 @@ class DevelopmentTests(SimpleTestCase):
             loaded = load(**differences)
             self.assertIs("debug_toolbar" in loaded["INSTALLED_APPS"], expected, differences)
             self.assertIs(toolbar in loaded["MIDDLEWARE"], expected)
-            self.assertIs(loaded["RESPONSE_CACHE"] == {}, expected)  # each answer has the toolbar's own headers
+            # Each answer has headers of the toolbar, which are of one request.
+            self.assertIs(loaded["RESPONSE_CACHE"] == {}, expected)
         with (
             patch("importlib.util.find_spec", return_value=None),
             self.assertRaisesMessage(ImproperlyConfigured, "requirements-dev.txt"),

@@ -16,8 +16,8 @@ from .static_sql import StaticSql
 
 Column: TypeAlias = "models.Field[Any, Any]"
 
-# What the driver of PostgreSQL writes as the field would have it, by the field: values of exactly these types. A Decimal
-# is none of them: its field refuses NaN, which PostgreSQL would take for an amount.
+# What the driver of PostgreSQL writes as the field would have it, by the field: values of exactly these types.
+# A Decimal is none of them: its field refuses NaN, which PostgreSQL would take for an amount.
 _WRITTEN_AS_THEY_ARE: Final[dict[type[Column], type]] = {
     models.BigAutoField: int,
     models.BigIntegerField: int,

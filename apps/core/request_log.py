@@ -34,10 +34,8 @@ def log_request(request: HttpRequest, response: HttpResponse, seconds: float) ->
         "network": client_network(request),
         "bytes": _bytes_of(request, response),
     }
-    extra = {
-        "fields": fields,
-        "is_redacted": True,
-    }  # words and numbers of ours, and a request id that is masked
+    # Words and numbers of ours, and a request id that is masked: nothing of it has to be masked again.
+    extra = {"fields": fields, "is_redacted": True}
     log.info("%s %s %s %.0f ms", method, route, response.status_code, ms, extra=extra)
     if is_slow:
         log.warning("Slow request: %s %s %.0f ms", method, route, ms, extra=extra)

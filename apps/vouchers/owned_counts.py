@@ -32,7 +32,7 @@ _registered: list[KeptNumberOf] = []
 
 
 def register(kept_number: KeptNumberOf) -> None:
-    """Have numbers that are kept used, from the `ready` of an AppConfig.
+    """Register where kept numbers are read, from the `ready` of an AppConfig.
 
     `kept_number` gets an owner's id and the time, or Parameters for them. Its number is that of all vouchers that the
     owner has of those issued before `until`; whoever gives vouchers to another owner has the app forget it before

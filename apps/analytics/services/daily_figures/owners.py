@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, Sum
 
 from apps.analytics.models import CountedOwner, FiguresState
-from apps.analytics.periods import ALL_DAYS
+from apps.analytics.periods import ALL_DAYS, EARLIEST, start_of
 from apps.analytics.selectors.coverage import coverage_of
 from apps.analytics.selectors.rows import Books
 from apps.core.prepared_queries import count_subquery
@@ -71,5 +71,7 @@ def forget_owners(owners: Collection[int]) -> None:
     In the transaction of that change, and alone with the roll-up until it ends: no counting sees half of it. The next
     counting after it counts them apart anew.
     """
-    FiguresState.objects.select_for_update().filter(pk=1).first()
+    # Where there is no roll-up, the row of one without a time zone, which the first counting waits for and begins anew.
+    none = {"counted_until": start_of(EARLIEST), "time_zone": ""}
+    FiguresState.objects.select_for_update().get_or_create(pk=1, defaults=none)
     CountedOwner.objects.filter(owner__in=owners).delete()
