@@ -8,7 +8,7 @@ variable, are looked up without the steps that other values need.
 
 import copy
 from collections.abc import Mapping
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from html import escape
 from typing import Any, Final
@@ -55,7 +55,8 @@ class _Date(Node):
         value = _value(context, self.names)
         if type(value) is not datetime or value.tzinfo is None:
             return str(self.node.render_annotated(context))
-        text = _date_text(value, self.form, get_language(), get_current_timezone())
+        # By UTC, as in any other zone the two moments of an hour that its clocks show twice are equal to Python.
+        text = _date_text(value.astimezone(UTC), self.form, get_language(), get_current_timezone())
         return escape(text) if context.autoescape else text
 
 

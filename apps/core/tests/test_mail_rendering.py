@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from zoneinfo import ZoneInfo
 
 from django.template import Context, Template
 from django.template.loader import render_to_string
@@ -131,6 +132,16 @@ class OncePerValueTests(SimpleTestCase):
         text = "{% load mail_text %}{% for v in vs %}{% once_per v %}{{ v }}{{ next }} {% endonce_per %}{% endfor %}"
         context = Context({"vs": (1, 2, 1, (1, 2), 2, (1, 2)), "next": lambda: next(written)})
         self.assertEqual(Template(text).render(context), "1a 2b 1a (1, 2)c 2b (1, 2)c ")
+
+
+class DateTests(SimpleTestCase):
+    def test_the_hour_that_a_clock_shows_twice_is_two_hours(self):
+        template = Template('{{ moment|date:"H:i T" }}')
+        joined = rendering._joined(template, "")
+        first = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Paris"))
+        for moment in (first, first.replace(fold=1)):  # equal to Python, as both are of one zone
+            context = {"moment": moment}
+            self.assertEqual(joined.render(Context(context)), template.render(Context(context)))
 
 
 class FillTests(SimpleTestCase):
