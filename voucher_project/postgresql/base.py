@@ -41,8 +41,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """A connection that prepares statements, but behind a pooler: there the next one may be somewhere else."""
         if not self.settings_dict.get("POOLED"):
             classes = {"connection_factory": PreparingConnection, "cursor_factory": PreparingCursor}
-            # Of one that is prepared PostgreSQL looks at no values: what needs that is not (PreparedRangeQuery).
-            options = f"{conn_params.get('options', '')} -c plan_cache_mode=force_generic_plan"
+            # Of one that is prepared PostgreSQL looks at no values: what needs that is not (PreparedRangeQuery). To
+            # compile a plan (jit) takes longer than to read what a request reads.
+            options = f"{conn_params.get('options', '')} -c plan_cache_mode=force_generic_plan -c jit=off"
             conn_params = {**conn_params, **classes, "options": options}
         return super().get_new_connection(conn_params)
 

@@ -39,7 +39,7 @@ from .counting import (
     note_vouchers,
     recount_unused,
 )
-from .owners import count_owned_vouchers, count_owners, owners_to_count
+from .owners import count_owned_vouchers, count_owners, owners_to_count, owners_with_more
 from .registrations import count_registrations
 from .state import end_of_counting, locked_state
 from .voucher_notes import UnusedKey, changed_notes
@@ -80,7 +80,7 @@ def rebuild(period: Period | None = None) -> Iterator[date]:
         recount_unused()
         count_active_days(state, state.counted_until, anew=True)
         count_registrations(state, state.counted_until, anew=True)
-        count_owned_vouchers(state.counted_until, anew=True)
+        count_owned_vouchers(CountedOwner.objects.all(), state.counted_until)
     count_owners(owners_to_count())
     add_changes(timezone.now())
 
@@ -157,7 +157,7 @@ def add_changes(now: datetime) -> None:
         sums.add_to_the_roll_up()
         count_active_days(state, until)
         count_registrations(state, until)
-        count_owned_vouchers(until)
+        count_owned_vouchers(owners_with_more(until), until)
         FiguresState.objects.filter(pk=state.pk).update(counted_until=until)
         owners |= changes.reassigned_owners(since)
     if owners:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum
 
 from apps.analytics.models import CountedOwner, FiguresState
 from apps.analytics.periods import ALL_DAYS, EARLIEST, start_of
@@ -47,21 +47,22 @@ def count_owners(owners: Iterable[int]) -> None:
             books = Books(by_owner=CountedOwner.objects.filter(owner=owner).order_by().values("owner"))
             if ranges:
                 Sums(figures_until(books, ranges, state.counted_until)).insert()
-            count_owned_vouchers(state.counted_until)
+            count_owned_vouchers(CountedOwner.objects.filter(owner=owner), state.counted_until)
 
 
-def count_owned_vouchers(until: datetime, *, anew: bool = False) -> None:
-    """Note how many vouchers each owner who is counted apart has of those issued before `until`.
+def count_owned_vouchers(owners: QuerySet[CountedOwner], until: datetime) -> None:
+    """Note how many vouchers each of these owners has of those issued before `until`. The caller locks the state."""
+    owners.update(vouchers=count_subquery(_issued_before(until)), vouchers_until=until)
 
-    Of those who got none since the last time the number stands, unless all are counted `anew`. The caller has locked
-    the state.
-    """
-    issued = Voucher.objects.filter(user=OuterRef("owner"), purchase_date__lt=until)
-    got_more = Exists(issued.filter(purchase_date__gte=OuterRef("vouchers_until")))
-    owners = CountedOwner.objects.all()
-    if not anew:
-        owners = owners.filter(Q(vouchers=None) | got_more)
-    owners.update(vouchers=count_subquery(issued), vouchers_until=until)
+
+def owners_with_more(until: datetime) -> QuerySet[CountedOwner]:
+    """The owners who got vouchers since theirs were counted, but before `until`, or whose were not yet."""
+    more = _issued_before(until).filter(purchase_date__gte=OuterRef("vouchers_until"))
+    return CountedOwner.objects.filter(Q(vouchers=None) | Exists(more))
+
+
+def _issued_before(until: datetime) -> QuerySet[Voucher]:
+    return Voucher.objects.filter(user=OuterRef("owner"), purchase_date__lt=until)
 
 
 @transaction.atomic
