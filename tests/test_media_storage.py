@@ -7,6 +7,7 @@ import sys
 import threading
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
+from queue import Queue
 from typing import Any, ClassVar
 from unittest import skipUnless
 from unittest.mock import patch
@@ -90,7 +91,7 @@ class BucketTestCase(ApiTestCase):
                 patch.multiple("apps.core.media_storage", CONNECT=0.2, READ=0.2, PROBE=0.2),
                 in_bucket(endpoint, bucket="another" if fault == "no bucket" else BUCKET),
             ):
-                yield
+                yield silent
 
 
 class PicturesInABucket(BucketTestCase):
@@ -198,15 +199,20 @@ class ABucketThatIsAway(BucketTestCase):
             self.assertEqual(self.client_class().get(address).status_code, 302)
 
     def test_a_store_that_hangs_holds_few_threads(self):
-        answers = []
-        with self.away("silent"), patch("apps.core.media_storage.PATIENCE", 0.05):
-            threads = [threading.Thread(target=lambda: answers.append(self.outcome())) for _ in range(9)]
+        answers = Queue()
+        module = "apps.core.media_storage"
+        with self.away("silent") as silent, patch.multiple(module, PATIENCE=0.05, READ=60):
+            threads = [threading.Thread(target=lambda: answers.put(self.outcome())) for _ in range(9)]
             for thread in threads:
                 thread.start()
+            for _ in range(6):  # who found no place; the others wait for the store
+                self.assertIn("too many", answers.get(timeout=30))
+            silent.close()
             for thread in threads:
                 thread.join()
-        refused = [one for one in answers if "too many" in one]
-        self.assertEqual((len(answers), len(refused)), (9, 6), answers)
+        self.assertEqual(answers.qsize(), 3)
+        for _ in range(3):
+            self.assertNotIn("too many", answers.get())
 
     @staticmethod
     def outcome():
