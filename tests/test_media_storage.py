@@ -199,7 +199,7 @@ class ABucketThatIsAway(BucketTestCase):
             self.assertEqual(self.client_class().get(address).status_code, 302)
 
     def test_a_store_that_hangs_holds_few_threads(self):
-        answers = Queue()
+        answers: Queue[str] = Queue()
         module = "apps.core.media_storage"
         with self.away("silent") as silent, patch.multiple(module, PATIENCE=0.05, READ=60):
             threads = [threading.Thread(target=lambda: answers.put(self.outcome())) for _ in range(9)]
