@@ -22,7 +22,8 @@ class RequestRateThrottle(BaseThrottle):
 
         Raises also what a middleware met that has counted the request before (core/response_cache.py).
         """
-        if error := getattr(request, "early_error", None):
+        # Of Django's request: REST framework's takes 1.5 µs to say that it has no such attribute.
+        if error := getattr(request._request, "early_error", None):
             raise error
         if not settings.RATE_LIMITS_ENABLED:
             return True
