@@ -94,21 +94,21 @@ def _value(context: Context, names: tuple[str, ...]) -> Any:
 
 def _names(expression: Any) -> tuple[str, ...] | None:
     """The names of a variable without filters; None for any other expression."""
-    variable = expression.var
-    if expression.filters or not isinstance(variable, Variable) or variable.translate:
-        return None
-    return variable.lookups
+    return None if expression.filters else _names_of(expression.var)
 
 
 def _names_and_form(expression: Any) -> tuple[tuple[str, ...], str] | None:
     """The names of a variable with the filter `date` alone, and its form; None for any other expression."""
-    variable = expression.var
-    if not isinstance(variable, Variable) or variable.translate or variable.lookups is None:
-        return None
+    names = _names_of(expression.var)
     match expression.filters:
-        case [(function, [(False, form)])] if function is date:
-            return variable.lookups, form
+        case [(function, [(False, form)])] if names and function is date:
+            return names, form
     return None
+
+
+def _names_of(variable: Any) -> tuple[str, ...] | None:
+    """The names of a variable; None for a constant or a text to translate."""
+    return variable.lookups if isinstance(variable, Variable) and not variable.translate else None
 
 
 def render(words: str, layout: str, context: Mapping[str, Any]) -> str:
