@@ -38,12 +38,12 @@ def unpaid_starts(user_id: Any, *, since: Any, answered_since: Any) -> QuerySet[
 
 def limit_of(user: User) -> int:
     """How many purchases the user may start and leave unpaid."""
-    return rate_limits.Counter(PER_ACCOUNT, str(user.pk)).rate[0]
+    return _rate_of(user)[0]
 
 
 def window(user: User) -> dict[str, Any]:
     """The times that `unpaid_starts` takes by their names, aware datetimes, for the limit as it is now."""
-    _, seconds = rate_limits.Counter(PER_ACCOUNT, str(user.pk)).rate
+    _, seconds = _rate_of(user)
     now = timezone.now()
     return {"since": now - timedelta(seconds=seconds), "answered_since": now - UNANSWERED}
 
@@ -59,7 +59,7 @@ def count_start(
     """
     if not settings.RATE_LIMITS_ENABLED:
         return None
-    most, seconds = rate_limits.Counter(PER_ACCOUNT, str(user.pk)).rate
+    most, seconds = _rate_of(user)
     if unpaid >= most:
         log.warning("Limit reached: %s", PER_ACCOUNT)
         started = unpaid_starts(user.pk, **window(user)).order_by("-created_at", "-pk")
@@ -81,3 +81,8 @@ def uncount_start(started: Transaction) -> None:
     if counted:
         hits = rate_limits.Hits(tuple(counted["keys"]), tuple(counted["windows"]))
         database.on_commit(partial(rate_limits.undo, hits), robust=True)
+
+
+def _rate_of(user: User) -> tuple[int, int]:
+    """How many starts of a user may be unpaid, of those in how many seconds."""
+    return rate_limits.Counter(PER_ACCOUNT, str(user.pk)).rate
