@@ -73,6 +73,6 @@ def forget_owners(owners: Collection[int]) -> None:
     counting after it counts them apart anew.
     """
     # Where there is no roll-up, the row of one without a time zone, which the first counting waits for and begins anew.
-    none = {"counted_until": start_of(EARLIEST), "time_zone": ""}
-    FiguresState.objects.select_for_update().get_or_create(pk=1, defaults=none)
+    nothing_counted = {"counted_until": start_of(EARLIEST), "time_zone": ""}
+    FiguresState.objects.select_for_update().get_or_create(pk=1, defaults=nothing_counted)
     CountedOwner.objects.filter(owner__in=owners).delete()
