@@ -18,7 +18,6 @@ from django.utils import timezone
 from post_office.models import STATUS, Email
 from prometheus_client.parser import text_string_to_metric_families
 
-from apps.analytics.services import daily_figures
 from apps.analytics.tasks import audit_books
 from apps.core import heartbeats, readiness
 from apps.core.backoffice import attention
@@ -36,6 +35,7 @@ from apps.vouchers.errors import VoucherNotFound
 from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import unknown_code
 from tests.support import promtool
+from tests.support.books import rebuild_figures
 from tests.support.metrics import MetricsTestCase
 from tests.support.promtool import ALERTS, MONITORING, PROMTOOL, WITHOUT, firing, rules
 
@@ -283,8 +283,7 @@ class TroubleTests(PaidTestCase, MetricsTestCase):
 
     def test_a_finding_of_the_audit(self):
         self.buy(1)
-        for _ in daily_figures.rebuild():
-            pass
+        rebuild_figures()
         Voucher.objects.update(face_value=99)
         self.assertGreater(audit_books(), 0)
         # The limits that the audit sets for its transaction stay in force in that of the test.

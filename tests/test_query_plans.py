@@ -14,7 +14,6 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.analytics.models import CountedOwner
-from apps.analytics.services import daily_figures
 from apps.analytics.tests.factories import make_purchase
 from apps.payments.models import Transaction
 from apps.payments.services import purchases
@@ -23,6 +22,7 @@ from apps.users.models import User
 from apps.users.tests.factories import make_customer
 from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import make_type
+from tests.support.books import rebuild_figures
 from tests.support.many_rows import fill, sell
 from tests.support.plans import (
     PlanTestCase,
@@ -67,6 +67,17 @@ class QueryPlanTests(PlanTestCase):
         return self.statements_of(
             lambda: self.api.post(REDEEM, {"code": self.voucher.code}, headers=headers), status
         )
+
+    def large_owner_with_figures(self) -> User:
+        """An owner of OF_ONE vouchers who is counted apart, and has bought one since."""
+        owner = User.objects.get(pk=Voucher.objects.earliest("pk").user_id)
+        # So much later that all of before is counted.
+        self.enterContext(time_machine.travel(timezone.now() + timedelta(hours=1)))
+        rebuild_figures()
+        self.assertTrue(CountedOwner.objects.filter(pk=owner.pk).exists())
+        make_purchase(user=owner, voucher_type=make_type(), at=timezone.now())
+        self.tidy(*GROWING)
+        return owner
 
     def assertByIndex(self, statements: list[str]) -> None:
         self.assertTrue(statements)
@@ -120,16 +131,7 @@ class QueryPlanTests(PlanTestCase):
     @skipUnless(connection.vendor == "postgresql" and not settings.DATABASE_POOLED, "there is none")
     def test_dashboards_read_what_changed_and_nothing_else_of_what_the_roll_up_has(self) -> None:
         """However much somebody owns, and though PostgreSQL does not know how short the time since the counting is."""
-        owner = User.objects.get(pk=Voucher.objects.earliest("pk").user_id)
-        # So much later that all of before is counted.
-        clock = time_machine.travel(timezone.now() + timedelta(hours=1))
-        clock.start()
-        self.addCleanup(clock.stop)
-        for _ in daily_figures.rebuild():
-            pass
-        self.assertTrue(CountedOwner.objects.filter(pk=owner.pk).exists())
-        make_purchase(user=owner, voucher_type=make_type(), at=timezone.now())
-        self.tidy(*GROWING)
+        owner = self.large_owner_with_figures()
         for user, path in ((self.staff, "analytics/dashboard/"), (owner, "analytics/user/")):
             api = self.signed_in(user)
             for days in (30, 366):
@@ -156,14 +158,7 @@ class QueryPlanTests(PlanTestCase):
 
     @skipUnless(connection.vendor == "postgresql", "it tells how many rows it read")
     def test_the_number_of_vouchers_of_a_large_owner_is_read_and_not_counted(self) -> None:
-        owner = User.objects.get(pk=Voucher.objects.earliest("pk").user_id)
-        clock = time_machine.travel(timezone.now() + timedelta(hours=1))  # when all of before is counted
-        clock.start()
-        self.addCleanup(clock.stop)
-        for _ in daily_figures.rebuild():
-            pass
-        make_purchase(user=owner, voucher_type=make_type(), at=timezone.now())
-        self.tidy(*GROWING)
+        owner = self.large_owner_with_figures()
         api = self.signed_in(owner)
         self.assertGreater(self.get(api, "vouchers/my-vouchers/")().json()["count"], OF_ONE)
         read = [

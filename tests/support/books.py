@@ -5,6 +5,7 @@ from typing import Any
 from django.utils import timezone
 
 from apps.analytics.audit import RULES, Result, audit
+from apps.analytics.services import daily_figures
 
 
 def broken_rules(*names: str) -> dict[str, Any]:
@@ -15,3 +16,9 @@ def broken_rules(*names: str) -> dict[str, Any]:
     else:
         results = audit().results
     return {each.rule.name: each.finding.ids or each.finding.notes for each in results if each.finding.number}
+
+
+def rebuild_figures() -> None:
+    """Count the roll-up of figures anew, from all rows."""
+    for _ in daily_figures.rebuild():
+        pass

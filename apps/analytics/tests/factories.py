@@ -8,11 +8,13 @@ from typing import Any
 
 from django.db.models import Model
 
+from apps.core import bulk_operations
 from apps.payments.models import SoldVoucher, Transaction, TransactionStatus
 from apps.payments.tests.factories import make_transaction, transaction_row
 from apps.users.models import User
-from apps.vouchers.models import UsageReversal, Voucher, VoucherType, VoucherUsage
-from apps.vouchers.services import batches
+from apps.vouchers.models import Batch, UsageReversal, Voucher, VoucherType, VoucherUsage
+from apps.vouchers.services import batch_changes, batches
+from apps.vouchers.services.batch_changes import BatchChange
 from apps.vouchers.states import Hold
 from apps.vouchers.tests.factories import make_type, sold_voucher
 
@@ -151,6 +153,14 @@ def make_batch(*, owner: User, voucher_type: VoucherType, quantity: int) -> list
     )
     batches.issue_remaining(batch=batch)
     return list(batch.vouchers.order_by("pk"))
+
+
+def reassign_batch(batch: Batch, *, to: User, actor: User) -> None:
+    """Give the vouchers of a batch to another owner, as staff do."""
+    operation = batch_changes.start(
+        BatchChange.REASSIGN, batch, actor=actor, reason="Wrong school", new_owner=to, in_background=False
+    )
+    bulk_operations.run(operation.pk)
 
 
 def _unpaid(user: User, voucher_type: VoucherType, status: str, at: datetime) -> Transaction:

@@ -19,7 +19,7 @@ from apps.users.models import User
 from apps.users.services import close_account
 from apps.users.tests.factories import PASSWORD, make_staff, make_user
 from apps.vouchers.tests.factories import make_type
-from tests.support.books import broken_rules
+from tests.support.books import broken_rules, rebuild_figures
 from tests.support.cases import ApiTestCase, RaceTestCase
 
 from .factories import give_back, issue, make_purchase, use
@@ -29,11 +29,6 @@ NOW = datetime(2025, 12, 5, 9, 30, tzinfo=UTC)
 
 def moment(day: int, month: int = 11) -> datetime:
     return datetime(2025, month, day, 12, tzinfo=UTC)
-
-
-def rebuild() -> None:
-    for _ in daily_figures.rebuild():
-        pass
 
 
 def sign_in(user: User, at: datetime) -> None:
@@ -67,7 +62,7 @@ class ActiveUsersTests(ApiTestCase):
             make_purchase(user=self.one, at=moment(day))
         use(self.issue(), by=self.two, at=moment(5))
         sign_in(self.two, moment(9))
-        rebuild()
+        rebuild_figures()
         self.assertEqual(ActiveDay.objects.count(), 5)
         for first, last, number in (
             (1, 30, 2),
@@ -88,7 +83,7 @@ class ActiveUsersTests(ApiTestCase):
     def test_an_active_day_is_over_with_the_last_of_its_uses(self) -> None:
         voucher = self.issue()
         uses = [use(voucher, by=self.one, at=moment(day)) for day in (3, 5, 5, 7)]
-        rebuild()
+        rebuild_figures()
         for usage, number in ((uses[1], 1), (uses[2], 0)):
             give_back(usage, by=self.staff, at=timezone.now())
             self.assertEqual(self.active(5, 5), number)
@@ -101,7 +96,7 @@ class ActiveUsersTests(ApiTestCase):
 
     def test_only_the_last_sign_in_counts(self) -> None:
         sign_in(self.one, moment(3))
-        rebuild()
+        rebuild_figures()
         self.assertEqual(self.active(1, 30), 1)
         sign_in(self.one, timezone.now())
         self.assertEqual(self.active(1, 30), 0)
@@ -114,7 +109,7 @@ class ActiveUsersTests(ApiTestCase):
         sign_in(self.one, moment(3))
         make_purchase(user=self.one, at=moment(9))
         sign_in(self.two, moment(5))
-        rebuild()
+        rebuild_figures()
         self.assertEqual((self.active(1, 8), self.active(9, 9)), (2, 1))
         close(self.one)
         for _ in range(2):
@@ -125,7 +120,7 @@ class ActiveUsersTests(ApiTestCase):
         self.assertEqual(CountedSignIn.objects.get().user_id, self.two.pk)
 
     def test_what_a_version_counted_that_knows_no_active_days_is_counted_later(self) -> None:
-        rebuild()
+        rebuild_figures()
         for active_until in (NOW - timedelta(days=3), None):
             make_purchase(user=make_user(), at=NOW - timedelta(days=2))
             FiguresState.objects.update(active_until=active_until)
@@ -151,13 +146,13 @@ class ActiveUsersTests(ApiTestCase):
             lambda: CountedSignIn.objects.create(user=self.two, day=date(2025, 12, 2)),
             lambda: User.objects.update(last_login=None),
         ]
-        rebuild()
+        rebuild_figures()
         for number, fault in enumerate(faults):
             with self.subTest(number):
                 self.assertEqual(broken_rules("active_days"), {})
                 fault()
                 self.assertTrue(broken_rules("active_days"))
-                rebuild()
+                rebuild_figures()
 
 
 @skipUnless(connection.vendor == "postgresql", "SQLite has one writer at a time")

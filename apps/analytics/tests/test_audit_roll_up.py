@@ -29,7 +29,7 @@ from apps.core import leases
 from apps.core.models import Lease
 from apps.core.snapshots import snapshot
 from apps.vouchers.tests.factories import make_type
-from tests.support.books import broken_rules
+from tests.support.books import broken_rules, rebuild_figures
 from tests.support.cases import ApiTestCase, RaceTestCase
 
 from .books import BooksTestCase, count_until_now
@@ -142,8 +142,7 @@ class CountingDuringBusinessTests(BusinessTestCase):
         """What each of so many audits finds; with `broken` in place of the transactions of counting."""
         self.type = make_type(max_uses=1000)
         vouchers = list(self.buy(3).vouchers)
-        for _ in daily_figures.rebuild():
-            pass
+        rebuild_figures()
         turns = cycle(vouchers[:2])
 
         def look() -> set[str]:

@@ -14,32 +14,17 @@ from django.utils import timezone
 from apps.analytics.models import CountedOwner, FiguresState
 from apps.analytics.services import daily_figures
 from apps.analytics.services.daily_figures import jobs, owners
-from apps.core import bulk_operations
 from apps.users.models import User
 from apps.users.tests.factories import make_customer, make_other_customer, make_staff
 from apps.vouchers.models import Batch
 from apps.vouchers.services import batch_changes, reassignment
-from apps.vouchers.services.batch_changes import BatchChange
 from apps.vouchers.tests.factories import make_type
-from tests.support.books import broken_rules
+from tests.support.books import broken_rules, rebuild_figures
 from tests.support.cases import ApiTestCase, RaceTestCase
 
-from .factories import make_batch
+from .factories import make_batch, reassign_batch
 
 NOW = datetime(2025, 12, 5, 9, 30, tzinfo=UTC)
-
-
-def rebuild() -> None:
-    for _ in daily_figures.rebuild():
-        pass
-
-
-def reassign(batch: Batch, *, to: User, actor: User) -> None:
-    """Give the vouchers of a batch to another owner, as staff do."""
-    operation = batch_changes.start(
-        BatchChange.REASSIGN, batch, actor=actor, reason="Wrong school", new_owner=to, in_background=False
-    )
-    bulk_operations.run(operation.pk)
 
 
 class OwnedVouchersTests(ApiTestCase):
@@ -72,7 +57,7 @@ class OwnedVouchersTests(ApiTestCase):
         """A batch of the customer that was issued so long ago that it is counted, and the number is kept."""
         batch = self.batch(self.customer, quantity)
         self.clock.shift(timedelta(hours=1))
-        rebuild()
+        rebuild_figures()
         self.assertEqual(self.kept(), {self.customer.pk: quantity})
         return batch
 
@@ -94,14 +79,14 @@ class OwnedVouchersTests(ApiTestCase):
         CountedOwner.objects.update(vouchers=F("vouchers") + 5)
         self.assertEqual(self.shown(self.customer), 8)
         self.assertEqual(broken_rules().keys(), {"owned_vouchers"})
-        rebuild()
+        rebuild_figures()
         self.assertAllShown()
         self.assertEqual(broken_rules(), {})
 
     def test_what_changes_hands_is_in_the_number_of_its_owner(self) -> None:
         batch = self.counted_batch()
         for owner in (self.other, self.customer, self.other):
-            reassign(batch, to=owner, actor=self.staff)
+            reassign_batch(batch, to=owner, actor=self.staff)
             self.assertAllShown()
             self.clock.shift(timedelta(hours=1))
             daily_figures.update()
@@ -112,7 +97,7 @@ class OwnedVouchersTests(ApiTestCase):
     def test_control_a_number_that_is_not_forgotten_is_wrong(self) -> None:
         batch = self.counted_batch()
         with patch.object(reassignment, "_listeners", []):
-            reassign(batch, to=self.other, actor=self.staff)
+            reassign_batch(batch, to=self.other, actor=self.staff)
         self.batch(self.customer, 1)
         self.assertEqual((self.shown(self.customer), self.customer.vouchers.count()), (4, 1))
         self.assertIn("owned_vouchers", broken_rules())
@@ -154,7 +139,7 @@ class ReassignmentRaceTests(RaceTestCase):
         users = make_customer(), make_other_customer()
         with time_machine.travel(timezone.now() - timedelta(hours=2), tick=False) as clock:
             if has_roll_up:
-                rebuild()
+                rebuild_figures()
             clock.shift(timedelta(hours=1))
             make_batch(owner=users[0], voucher_type=make_type(), quantity=1)
             batch: Any = make_batch(owner=users[0], voucher_type=make_type(), quantity=3)[0].batch
@@ -175,7 +160,7 @@ class ReassignmentRaceTests(RaceTestCase):
             patch.object(owners, "MOST_VOUCHERS", 2),
             patch.object(batch_changes, "reassign_vouchers", slowly),
         ):
-            self.together(lambda: reassign(batch, to=users[1], actor=staff), count)
+            self.together(lambda: reassign_batch(batch, to=users[1], actor=staff), count)
         address = "/api/vouchers/my-vouchers/"
         return [(self.signed_in(user).get(address).json()["count"], user.vouchers.count()) for user in users]
 

@@ -14,15 +14,10 @@ from apps.analytics.periods import Period
 from apps.analytics.services import daily_figures
 from apps.users.models import User
 from apps.users.tests.factories import make_user
-from tests.support.books import broken_rules
+from tests.support.books import broken_rules, rebuild_figures
 from tests.support.cases import ApiTestCase
 
 NOW = datetime(2025, 11, 5, 9, 30, tzinfo=UTC)
-
-
-def rebuild() -> None:
-    for _ in daily_figures.rebuild():
-        pass
 
 
 class RegistrationsTests(ApiTestCase):
@@ -58,12 +53,12 @@ class RegistrationsTests(ApiTestCase):
                 for day, new in ((1, 1), (2, 2), (3, 1), (4, 0)):
                     self.assertEqual(self.users(date(2025, 11, day), date(2025, 11, day)), (4, new))
                 self.assertEqual(self.users(date(2025, 11, 2), date(2025, 11, 30)), (4, 3))
-                rebuild()
+                rebuild_figures()
             self.assertCounted({"2025-11-01": 1, "2025-11-02": 2, "2025-11-03": 1})
 
     def test_who_joins_is_counted_at_once_and_stays_so(self) -> None:
         make_user(date_joined=NOW - timedelta(days=1))
-        rebuild()
+        rebuild_figures()
         today = timezone.localdate()
         for number in range(1, 4):
             make_user(date_joined=timezone.now())
@@ -75,7 +70,7 @@ class RegistrationsTests(ApiTestCase):
 
     def test_a_roll_up_of_a_version_that_knows_none_is_brought_up_to_date(self) -> None:
         make_user(date_joined=NOW - timedelta(days=1))
-        rebuild()
+        rebuild_figures()
         DailyRegistrations.objects.all().delete()
         FiguresState.objects.update(registered_until=None)
         for _ in range(2):
@@ -92,10 +87,10 @@ class RegistrationsTests(ApiTestCase):
             lambda: DailyRegistrations.objects.create(day=date(2025, 11, 1), users=1),
             lambda: User.objects.update(date_joined=NOW - timedelta(days=5)),
         ]
-        rebuild()
+        rebuild_figures()
         for number, fault in enumerate(faults):
             with self.subTest(number):
                 self.assertEqual(broken_rules("registrations"), {})
                 fault()
                 self.assertTrue(broken_rules("registrations"))
-                rebuild()
+                rebuild_figures()

@@ -21,18 +21,16 @@ from apps.analytics.selectors.counted import counted_sums
 from apps.analytics.services import daily_figures
 from apps.analytics.services.daily_figures import jobs, owners, voucher_notes
 from apps.analytics.services.daily_figures.state import locked_state
-from apps.core import bulk_operations
 from apps.payments.models import Refund
 from apps.users.models import User
 from apps.users.tests.factories import make_customer, make_other_customer, make_staff
 from apps.vouchers.models import UsageReversal
-from apps.vouchers.services import batch_changes, reassignment
-from apps.vouchers.services.batch_changes import BatchChange
+from apps.vouchers.services import reassignment
 from apps.vouchers.tests.factories import make_type
 from tests.support.books import broken_rules
 from tests.support.cases import ApiTestCase
 
-from .factories import fill_books, make_batch, make_purchase
+from .factories import fill_books, make_batch, make_purchase, reassign_batch
 from .history import History
 
 ZONES = ("America/New_York", "Asia/Kolkata", "Pacific/Auckland", "UTC")
@@ -196,15 +194,7 @@ class RollUpTests(RollUpTestCase):
         customer, other = self.users[:2]
         batch: Any = make_batch(owner=customer, voucher_type=make_type(), quantity=3)[0].batch
         self.count_apart(customer)
-        operation = batch_changes.start(
-            BatchChange.REASSIGN,
-            batch,
-            actor=self.staff,
-            reason="Wrong school",
-            new_owner=other,
-            in_background=False,
-        )
-        bulk_operations.run(operation.pk)
+        reassign_batch(batch, to=other, actor=self.staff)
         return customer, other
 
     def test_vouchers_that_change_hands_are_counted_with_their_owner_at_once_and_later(self) -> None:

@@ -9,11 +9,11 @@ from django.utils import timezone
 
 from apps.analytics import selectors
 from apps.analytics.periods import Period, days_until
-from apps.analytics.services import daily_figures
 from apps.users.models import User
 from apps.users.tests.factories import make_staff, make_user
 from apps.vouchers.models import Voucher
 from apps.vouchers.tests.factories import make_type
+from tests.support.books import rebuild_figures
 from tests.support.cases import ApiTestCase
 
 from .factories import give_back, issue, make_purchase, use
@@ -35,11 +35,6 @@ LEFT JOIN vouchers_usagereversal reversal ON reversal.usage_id = use_row.id
 WHERE reversal.id IS NULL AND used_at >= %s AND used_at < %s
 ORDER BY used_at DESC, use_row.id DESC LIMIT 10
 """
-
-
-def rebuild_figures() -> None:
-    for _ in daily_figures.rebuild():
-        pass
 
 
 class SameFiguresTests(ApiTestCase):

@@ -13,13 +13,13 @@ from django.utils import timezone
 
 from apps.analytics.exports import DAILY_FIGURES
 from apps.analytics.periods import days_until
-from apps.analytics.services import daily_figures
 from apps.core.money import format_amount
 from apps.core.snapshots import snapshot
 from apps.payments.models import Refund, Transaction
 from apps.vouchers import services
 from apps.vouchers.models import Voucher, VoucherUsage
 from apps.vouchers.tests.factories import make_type
+from tests.support.books import rebuild_figures
 
 from .business import BusinessTestCase, not_locked
 
@@ -122,8 +122,7 @@ class SameFiguresUnderLoadTests(BusinessTestCase):
         Transaction.objects.update(completed_at=F("completed_at") - hour)
         Voucher.objects.update(purchase_date=F("purchase_date") - hour)
         Refund.objects.update(finished_at=F("finished_at") - hour)
-        for _ in daily_figures.rebuild():
-            pass
+        rebuild_figures()
         turns = count()
 
         def redeem() -> None:
