@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from unittest.mock import patch
 
 from django.utils import timezone
@@ -13,6 +13,10 @@ from apps.analytics.services import daily_figures
 from apps.analytics.services.daily_figures import jobs, state
 from apps.payments.tests.money import PaidTestCase
 from tests.support.cases import RaceTestCase
+
+LOOKS: Final = 3
+COUNTINGS: Final = 3  # the third counts a whole day anew
+MAX_LOOKS: Final = 100
 
 Look = TypeVar("Look", bound=Sized)
 
@@ -25,14 +29,20 @@ def not_locked() -> Iterator[FiguresState]:
 
 class BusinessTestCase(PaidTestCase, RaceTestCase):
     def looks_during_business(
-        self, look: Callable[[], Look], number: int, *acts: Callable[[], object], broken: Any = None
+        self, look: Callable[[], Look], *acts: Callable[[], object], broken: Any = None
     ) -> list[Look]:
-        """What so many looks return, up to the first with anything in it, while each act is done again and again.
+        """What looks return, up to the first with anything in it, while each act is done again and again.
 
-        `self.counted` is how often the roll-up was counted; with `broken` in place of the transactions of counting.
+        There are LOOKS at least, and they go on until the roll-up was counted COUNTINGS times meanwhile, with `broken`
+        in place of the transactions of counting. A broken one is looked at until that shows.
         """
         closed = threading.Event()
-        self.counted = 0
+        counted = 0
+
+        def is_enough(looks: list[Look]) -> bool:
+            if len(looks) == MAX_LOOKS:
+                self.fail(f"{counted} countings during {MAX_LOOKS} looks")
+            return broken is None and len(looks) >= LOOKS and counted >= COUNTINGS
 
         def again_and_again(act: Callable[[], object]) -> Callable[[], None]:
             def work() -> None:
@@ -42,15 +52,16 @@ class BusinessTestCase(PaidTestCase, RaceTestCase):
             return work
 
         def count() -> None:
-            if self.counted % 3 == 2:
+            nonlocal counted
+            if counted % 3 == 2:
                 jobs.count_day(timezone.localdate())
             daily_figures.update()
-            self.counted += 1
+            counted += 1
 
         def watch() -> list[Look]:
             looks: list[Look] = []
             try:
-                while len(looks) < number and not any(looks):
+                while not any(looks) and not is_enough(looks):
                     looks.append(look())
                 return looks
             finally:
