@@ -9,7 +9,7 @@ from typing import Final
 from celery.schedules import crontab
 
 CELERY_BEAT_SCHEDULE: Final[dict[str, dict[str, object]]] = {
-    "update daily figures": {"task": "analytics.update_daily_figures", "schedule": 5 * 60.0},
+    "update daily figures": {"task": "analytics.update_daily_figures", "schedule": 60.0},
     "audit the books": {"task": "analytics.audit", "schedule": crontab(hour=2, minute=10)},
     "heartbeat": {"task": "core.heartbeat", "schedule": 60.0},
     "apply waiting Stripe events": {"task": "payments.apply_waiting_events", "schedule": 60.0},

@@ -207,7 +207,8 @@ def issued(books: Books, ranges: AnyRanges, now: Moment) -> QuerySet[Any, Any]:
 
 def uses(books: Books, ranges: AnyRanges, *, but_reversed: bool) -> QuerySet[Any, Any]:
     """Redemptions on their day; those that were reversed since left out if `but_reversed`."""
-    rows = books.within(books.usages, "used_at", ranges)
+    # Not by their ids: a use and its voucher are two look-ups, and these would be a third.
+    rows = books.usages.filter(within("used_at", ranges))
     if but_reversed:
         rows = rows.filter(~Exists(UsageReversal.objects.filter(usage=OuterRef("pk"))))
     first = Q(use_no=1)

@@ -25,9 +25,19 @@ from apps.analytics.models import (
     UnusedValue,
 )
 
-# What happened at a moment is in the books so much later at the latest: the clocks of servers differ by a minute at
-# most, and no transaction that sells, redeems or refunds lasts for minutes (the database ends those that idle).
-MARGIN: Final = timedelta(minutes=10)
+# How far back the counting ends. What happened at a moment is in the books so much later, or when its transaction ends:
+# the clocks of servers differ by a minute at most, and a transaction begins within a minute of what it writes.
+MARGIN: Final = timedelta(minutes=2)
+# No transaction that sells, redeems or refunds lasts for minutes: the database ends those that idle. One that lasts
+# longer is a dump, an export or an audit, which writes nothing that is counted.
+LONGEST_TRANSACTION: Final = timedelta(minutes=8)
+
+# A session of another role is seen, but not its transaction, unless the role of this one may (pg_read_all_stats).
+_AGE_OF_OLDEST: Final = """
+    SELECT MAX(clock_timestamp() - xact_start), COUNT(*) FILTER (WHERE state IS NULL OR state = 'disabled')
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND usesysid IS NOT NULL AND pid <> pg_backend_pid()
+"""
 
 
 @contextmanager
@@ -47,7 +57,7 @@ def locked_state() -> Iterator[FiguresState]:
                 cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         zone = timezone.get_default_timezone_name()
         now = timezone.now()
-        start = {"counted_until": now - MARGIN, "time_zone": zone}
+        start = {"counted_until": now - MARGIN - LONGEST_TRANSACTION, "time_zone": zone}
         state, created = FiguresState.objects.select_for_update().get_or_create(pk=1, defaults=start)
         if created or state.time_zone != zone or state.counted_until > now:
             clear()
@@ -77,5 +87,16 @@ def clear() -> None:
 
 
 def end_of_counting(state: FiguresState, now: datetime) -> datetime:
-    """Up to where can be counted at `now`; never back."""
-    return max(state.counted_until, now - MARGIN)
+    """Up to where can be counted at `now`, in statements that begin after this; never back."""
+    return max(state.counted_until, now - MARGIN - age_of_oldest_transaction())
+
+
+def age_of_oldest_transaction() -> timedelta:
+    """How long ago the oldest of the other transactions that run now has begun: LONGEST_TRANSACTION at most, and where
+    one can't be seen."""
+    if connection.vendor != "postgresql":
+        return timedelta(0)  # transactions that write run one after the other
+    with connection.cursor() as cursor:
+        cursor.execute(_AGE_OF_OLDEST)
+        age, unseen = cursor.fetchone()
+    return LONGEST_TRANSACTION if unseen else min(max(age or timedelta(0), timedelta(0)), LONGEST_TRANSACTION)

@@ -1,0 +1,95 @@
+"""Up to where the roll-up is counted: no sale is left out whose transaction takes long."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from threading import Event
+from typing import Any
+from unittest import skipUnless
+from unittest.mock import Mock, patch
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from apps.analytics.models import FiguresState
+from apps.analytics.services import daily_figures
+from apps.analytics.services.daily_figures import state
+from apps.users.tests.factories import make_customer
+from apps.vouchers.tests.factories import make_type
+from tests.support.books import broken_rules, rebuild_figures
+from tests.support.cases import ApiTestCase, RaceTestCase
+
+from .factories import make_purchase
+
+NONE = timedelta(0)
+RULES = ("daily_figures", "figures_shown", "active_days")
+
+
+@skipUnless(connection.vendor == "postgresql", "SQLite runs whole transactions one after the other")
+class LongTransactionTests(RaceTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.customer, self.type = make_customer(), make_type()
+        rebuild_figures()
+        # What a first counting leaves out goes further back than this test.
+        FiguresState.objects.update(counted_until=timezone.now())
+        self.enterContext(patch.object(state, "MARGIN", NONE))
+
+    def during_a_sale(self, act: Callable[[], Any]) -> Any:
+        """What `act` returns while a sale is written and not committed; then it is."""
+        written, done = Event(), Event()
+
+        def sell() -> None:
+            with transaction.atomic():
+                self.customer.refresh_from_db()  # the first statement begins it
+                make_purchase(user=self.customer, voucher_type=self.type, at=timezone.now())
+                written.set()
+                done.wait(self.patience)
+
+        def watch() -> Any:
+            written.wait(self.patience)
+            try:
+                return act()
+            finally:
+                done.set()
+
+        return self.together(watch, sell)[0]
+
+    def test_a_sale_that_commits_after_a_counting_is_counted_by_the_next(self) -> None:
+        self.during_a_sale(daily_figures.update)
+        daily_figures.update()
+        self.assertEqual(broken_rules(*RULES), {})
+        self.assertLess(timezone.now() - FiguresState.objects.get().counted_until, timedelta(seconds=5))
+
+    def test_control_counting_that_goes_by_the_clock_alone_loses_it(self) -> None:
+        with patch.object(state, "age_of_oldest_transaction", lambda: NONE):
+            self.during_a_sale(daily_figures.update)
+            daily_figures.update()
+        self.assertIn("daily_figures", broken_rules(*RULES))
+
+    def test_a_transaction_that_lasts_longer_than_any_sale_does_not_stop_the_counting(self) -> None:
+        with patch.object(state, "LONGEST_TRANSACTION", NONE):
+            self.assertEqual(self.during_a_sale(state.age_of_oldest_transaction), NONE)
+
+    def test_a_transaction_that_is_not_to_be_seen_counts_as_one_of_the_longest(self) -> None:
+        def by_another_role() -> timedelta:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("CREATE ROLE one_who_may_not_see")
+                cursor.execute("SET LOCAL ROLE one_who_may_not_see")
+                age = state.age_of_oldest_transaction()
+                transaction.set_rollback(True)
+            return age
+
+        self.assertEqual(self.during_a_sale(by_another_role), state.LONGEST_TRANSACTION)
+
+
+class ClockTests(ApiTestCase):
+    def test_it_is_counted_until_a_margin_before_the_oldest_transaction_and_never_back(self) -> None:
+        rebuild_figures()
+        now = timezone.now()
+        FiguresState.objects.update(counted_until=now - timedelta(hours=1))
+        until = now - state.MARGIN - timedelta(seconds=30)
+        for seconds in (30, 60):
+            age = Mock(return_value=timedelta(seconds=seconds))
+            with self.subTest(seconds), patch.object(state, "age_of_oldest_transaction", age):
+                daily_figures.update(now)
+                self.assertEqual(FiguresState.objects.get().counted_until, until)
