@@ -103,6 +103,12 @@ def audit(machine: Machine, database: str) -> None:
     manage(production_environment(machine, database, DATABASE_STATEMENT_TIMEOUT_MS="0"), "audit")
 
 
+def count_figures(machine: Machine, database: str) -> None:
+    """Run the job that counts the figures of dashboards, as `celery beat` would every minute."""
+    job = "from apps.analytics.tasks import update_daily_figures; update_daily_figures()"
+    manage(production_environment(machine, database), "shell", "--verbosity", "0", "--command", job)
+
+
 def forget_mail(machine: Machine, database: str) -> None:
     """Count what was queued as sent: no worker runs here, and the audit would miss the mail after ten minutes."""
     connection = machine.connect(database)

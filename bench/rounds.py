@@ -65,7 +65,7 @@ class Run:
             field = self._start(stack)
             product = field[PRODUCT]
             self._gate(field)
-            self._rounds(field)
+            self._all_rounds(field)
             self._after_load(product)
         with ExitStack() as stack:
             self._attempt("growth", lambda: self._growth(stack))
@@ -123,24 +123,38 @@ class Run:
                 lambda: self.results.notes.append(f"The textbook twin: {gate.overspending(field[B])}"),
             )
 
-    def _rounds(self, field: dict[str, Opponent]) -> None:
+    def _all_rounds(self, field: dict[str, Opponent]) -> None:
+        """First what is measured when it is quiet, then everything else. The rest of the time is for the growth."""
+        share = 0.75 if self.options.sizes else 0.95
+        for when_quiet, name, until in ((True, "Quiet round", share / 3), (False, "Round", share)):
+            scenarios = [one for one in self.options.scenarios if one.when_quiet is when_quiet]
+            if scenarios:
+                self._rounds(name, scenarios, field, end=self.options.budget * until)
+        for name, connections, rows in pgbench.KINDS:
+            for number in range(1, VARIANT_ROUNDS + 1):
+                self._attempt(name, partial(self._pgbench, number, field[PRODUCT], name, connections, rows))
+
+    def _rounds(
+        self, name: str, scenarios: Sequence[Scenario], field: dict[str, Opponent], *, end: float
+    ) -> None:
         """As many rounds as there is time for. In each, one scenario after the other, everybody in turn."""
-        # The rest of the time is for the growth.
-        end = self.options.budget * (0.75 if self.options.sizes else 0.95)
         longest = 0.0
         for number in range(1, self.options.rounds + 1):
             if longest and self.elapsed + longest > end:
-                done = f"{number - 1} rounds of {self.options.rounds}"
+                done = f"{name} {number - 1} of {self.options.rounds} was the last"
                 self.results.notes.append(f"{done}: there was no more time.")
                 break
             began = self.elapsed
             self._sign_in(field)
-            self._round(number, field, end)
+            self._attempt("the job of figures", partial(opponents.count_figures, self.machine, "product"))
+            self._round(number, scenarios, field, end)
             longest = max(longest, self.elapsed - began)
-            self.say(f"Round {number} of {self.options.rounds}: {self.elapsed - began:.0f} s")
+            self.say(f"{name} {number} of {self.options.rounds}: {self.elapsed - began:.0f} s")
 
-    def _round(self, number: int, field: dict[str, Opponent], end: float) -> None:
-        for scenario in self.options.scenarios:
+    def _round(
+        self, number: int, scenarios: Sequence[Scenario], field: dict[str, Opponent], end: float
+    ) -> None:
+        for scenario in scenarios:
             if self.elapsed > end:
                 where = f"Round {number} ended before {scenario.name}"
                 self.results.notes.append(f"{where}: there was no more time.")
@@ -149,8 +163,6 @@ class Run:
                 for name in scenario.opponents:
                     if name in field and not (load != MAIN and name == A):
                         self._sample(number, scenario, field[name], load, self.options.vouchers)
-        for name, connections, rows in pgbench.KINDS:
-            self._attempt(name, partial(self._pgbench, number, field[PRODUCT], name, connections, rows))
 
     def _pgbench(self, number: int, product: Opponent, name: str, connections: int, rows: int) -> None:
         key = Key(name, "pgbench", connections, True, self.options.vouchers)
