@@ -36,6 +36,8 @@ from django.db.models.sql.compiler import SQLCompiler
 from .column_conversion import Conversion, conversions_of, convert, needed
 from .static_sql import StaticSql
 
+CHUNK: Final = 500  # rows
+
 Row = TypeVar("Row")
 Instance = TypeVar("Instance", bound=models.Model)
 
@@ -243,11 +245,17 @@ class PreparedQuery(_Prepared, Generic[Row]):
         sent = statement.alone if limit is None else statement.limited
         with connection.cursor() as cursor:
             sent.execute(cursor, values if limit is None else {**values, "limit": limit, "offset": offset})
-            fetched = cursor.fetchall()
             conversions = statement.conversions_for(cursor)
-        if conversions:
-            fetched = [convert(columns, conversions) for columns in fetched]
-        return [self.row(*columns) for columns in fetched]
+            rows: list[Row] = []
+            while (
+                True
+            ):  # not all at once: the columns of thousands of rows take more memory than what is made of them
+                fetched = cursor.fetchmany(CHUNK)
+                if conversions:
+                    fetched = [convert(columns, conversions) for columns in fetched]
+                rows += [self.row(*columns) for columns in fetched]
+                if len(fetched) < CHUNK:
+                    return rows
 
     def first(self, **values: Any) -> Row | None:
         """The first row for these values, or None. One query."""

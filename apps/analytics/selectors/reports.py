@@ -73,7 +73,8 @@ def vouchers_active(now: datetime) -> int:
         if coverage.since is None or not coverage.counted:
             return Voucher.objects.redeemable(now).count()
         number = DailyFigures.objects.aggregate(number=Sum("vouchers_active"))["number"] or 0
-        number += sum(row["vouchers_active"] for row in live.figures_since(None, coverage, now, brief=True))
+        changed = live.figures_since(None, coverage, now, brief=True)
+        number += sum(row.get("vouchers_active", 0) for row in changed)
         if coverage.live_ranges:
             issued = Voucher.objects.filter(rows.within("purchase_date", coverage.live_ranges))
             number += issued.redeemable(now).count()

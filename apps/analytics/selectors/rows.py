@@ -138,10 +138,17 @@ def read(*querysets: QuerySet[Any, Any]) -> list[Row]:
 
 
 def row_of(keys: Sequence[str]) -> Callable[..., Row]:
-    """What makes a row of columns with these names, with money to the cent, as PostgreSQL's sums are."""
+    """What makes a row of columns with these names, without what is nothing: most figures of a day and type are.
+
+    Money is to the cent, as PostgreSQL's sums are.
+    """
+
+    def row(*columns: Any) -> Row:
+        return {key: value for key, value in zip(keys, columns, strict=True) if value}
+
     if connection.vendor == "postgresql":
-        return lambda *columns: dict(zip(keys, columns, strict=True))
-    return lambda *columns: with_cents(dict(zip(keys, columns, strict=True)))
+        return row
+    return lambda *columns: with_cents(row(*columns))
 
 
 def with_cents(row: Row) -> Row:
