@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from apps.core.api.documents import money_text, utc_text
-from apps.vouchers.documents import sold_type_document, voucher_document
+from apps.vouchers.documents import sold_type_document, voucher_documents
 from apps.vouchers.rows import VoucherRow
 
 from .rows import TransactionRow
@@ -93,8 +93,3 @@ def older_confirm_document(
     """A paid transaction as `OlderConfirmOutput` writes it at `now`."""
     document = confirm_document(row, vouchers, now, message=message)
     return {**document, "payment_id": row.id, "payment": document["transaction"]}
-
-
-def voucher_documents(vouchers: Sequence[VoucherRow], now: datetime) -> list[dict[str, Any]]:
-    """Vouchers as `VoucherOutput` writes them at `now`."""
-    return [voucher_document(voucher, now) for voucher in vouchers]

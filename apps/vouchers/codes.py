@@ -84,7 +84,7 @@ def is_last_four(typed: str) -> bool:
 
 def format_code(code: str) -> str:
     """The code as people see it: XXXX-XXXX-XXXX-XXXX."""
-    return "-".join(code[start : start + 4] for start in range(0, LENGTH, 4))
+    return f"{code[:4]}-{code[4:8]}-{code[8:12]}-{code[12:]}"
 
 
 def mask_code(code: str) -> str:

@@ -4,8 +4,11 @@ For what is read at every request. The OpenAPI document is generated from the se
 this app compares the two.
 """
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, tzinfo
 from typing import Any, Final
+
+from django.utils import timezone
 
 from apps.core.api.documents import money_text, utc_text
 
@@ -38,8 +41,14 @@ def sold_type_document(row: SoldTypeRow) -> dict[str, Any]:
     }
 
 
-def voucher_document(row: VoucherRow, now: datetime) -> dict[str, Any]:
-    """A voucher as `VoucherOutput` writes it at `now`, an aware datetime."""
+def voucher_documents(rows: Iterable[VoucherRow], now: datetime) -> list[dict[str, Any]]:
+    """Vouchers as `VoucherOutput` writes them at `now`, an aware datetime."""
+    zone = timezone.get_current_timezone()
+    return [voucher_document(row, now, zone) for row in rows]
+
+
+def voucher_document(row: VoucherRow, now: datetime, zone: tzinfo | None = None) -> dict[str, Any]:
+    """The same of one voucher; `zone` is the local one, where it is at hand."""
     status = status_at(
         now, is_active=row.is_active, uses_remaining=row.uses_remaining, expiry_date=row.expiry_date
     )
@@ -52,7 +61,7 @@ def voucher_document(row: VoucherRow, now: datetime) -> dict[str, Any]:
         "inactive_reason": row.inactive_reason,
         "purchase_date": utc_text(row.purchase_date),
         "expiry_date": utc_text(row.expiry_date),
-        "days_until_expiry": days_left_at(now, expiry_date=row.expiry_date),
+        "days_until_expiry": days_left_at(now, expiry_date=row.expiry_date, zone=zone),
         "uses_remaining": row.uses_remaining,
         "total_uses": row.total_uses,
         "face_value": money_text(row.face_value),

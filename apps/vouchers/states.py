@@ -1,6 +1,6 @@
 """The states of a voucher, what keeps one from being redeemed, and what happens to it, in words that are stored."""
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, Final
 
 from django.db import models
@@ -42,9 +42,13 @@ def status_at(now: datetime, *, is_active: bool, uses_remaining: int, expiry_dat
     return VoucherStatus.ACTIVE
 
 
-def days_left_at(now: datetime, *, expiry_date: datetime) -> int:
-    """Days from the local date of `now` to that of the expiry; 0 on the last day and ever after."""
-    return max(0, (timezone.localdate(expiry_date) - timezone.localdate(now)).days)
+def days_left_at(now: datetime, *, expiry_date: datetime, zone: tzinfo | None = None) -> int:
+    """Days from the local date of `now` to that of the expiry; 0 on the last day and ever after.
+
+    `zone` is the local one, for who reads many: to look it up takes longer than the rest.
+    """
+    zone = zone or timezone.get_current_timezone()
+    return max(0, (expiry_date.astimezone(zone).date() - now.astimezone(zone).date()).days)
 
 
 class InactiveReason(models.TextChoices):

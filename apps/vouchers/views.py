@@ -26,7 +26,7 @@ from apps.users.errors import AccountClosed
 from apps.users.permissions import has_staff_permission
 
 from . import errors, qr, row_queries, selectors, services, type_list, voucher_pdf
-from .documents import statistics_document, usage_document, voucher_detail_document, voucher_document
+from .documents import statistics_document, usage_document, voucher_detail_document, voucher_documents
 from .filters import UsageFilters, VoucherFilters
 from .models import VIEW_VOUCHERS, Voucher, VoucherUsage
 from .rate_limits import unknown_codes
@@ -76,8 +76,7 @@ class MyVouchers(RowListView[Voucher]):
         return row_queries.first_vouchers_of(current_user(self.request), limit=limit, offset=offset)
 
     def documents(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        now = timezone.now()
-        return [voucher_document(VoucherRow._make(row), now) for row in rows]
+        return voucher_documents(map(VoucherRow._make, rows), timezone.now())
 
     @documented(
         "My vouchers, newest first.",

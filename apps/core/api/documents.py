@@ -33,4 +33,4 @@ def money_text(amount: Decimal) -> str:
 
 def utc_text(moment: datetime) -> str:
     """An aware datetime as `UTCDateTimeField` writes it: in UTC, ISO 8601, with a trailing Z."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
