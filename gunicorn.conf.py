@@ -56,13 +56,13 @@ def post_fork(server: Any, worker: Any) -> None:
 
     Hashing a password takes 19 MB for an instant. After the first such block glibc keeps later ones of its own accord,
     in each thread: a process that signed people in would grow by a hundred MB. And each thread keeps what the largest
-    answer of the database took in it, if it does not share an arena with the others; they hardly allocate at the same
-    instant, as Python runs one of them at a time. Other systems have no such call.
+    answer of the database took in it, if it does not share an arena with the others. Other systems have no such call.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_MMAP_THRESHOLD, 1024 * 1024)
-        mallopt(M_ARENA_MAX, 2)
+        if "MALLOC_ARENA_MAX" not in os.environ:
+            mallopt(M_ARENA_MAX, 2)
 
 
 def on_starting(server: Any) -> None:

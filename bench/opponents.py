@@ -91,7 +91,7 @@ def with_product_data(machine: Machine, database: str, vouchers: int) -> Data:
         loaded = product_data.load(connection, vouchers=vouchers)
     finally:
         connection.close()
-    # As the job of every five minutes would have: rows were loaded past the application.
+    # As the job would have: rows were loaded past the application.
     manage(env, "rebuild_daily_figures")
     audit(machine, database)
     machine.settle()

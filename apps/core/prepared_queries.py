@@ -247,9 +247,8 @@ class PreparedQuery(_Prepared, Generic[Row]):
             sent.execute(cursor, values if limit is None else {**values, "limit": limit, "offset": offset})
             conversions = statement.conversions_for(cursor)
             rows: list[Row] = []
-            while (
-                True
-            ):  # not all at once: the columns of thousands of rows take more memory than what is made of them
+            # Not all at once: the columns of thousands of rows take more memory than what is made of them.
+            while True:
                 fetched = cursor.fetchmany(CHUNK)
                 if conversions:
                     fetched = [convert(columns, conversions) for columns in fetched]

@@ -40,14 +40,19 @@ class BusinessTestCase(PaidTestCase, RaceTestCase):
         counted = 0
 
         def is_enough(looks: list[Look]) -> bool:
+            if broken is None and len(looks) >= LOOKS and counted >= COUNTINGS:
+                return True
             if len(looks) == MAX_LOOKS:
                 self.fail(f"{counted} countings during {MAX_LOOKS} looks")
-            return broken is None and len(looks) >= LOOKS and counted >= COUNTINGS
+            return False
 
         def again_and_again(act: Callable[[], object]) -> Callable[[], None]:
             def work() -> None:
-                while not closed.is_set():
-                    act()
+                try:
+                    while not closed.is_set():
+                        act()
+                finally:
+                    closed.set()  # by whoever fails, so that this is what the test says
 
             return work
 
@@ -61,7 +66,7 @@ class BusinessTestCase(PaidTestCase, RaceTestCase):
         def watch() -> list[Look]:
             looks: list[Look] = []
             try:
-                while not any(looks) and not is_enough(looks):
+                while not closed.is_set() and not any(looks) and not is_enough(looks):
                     looks.append(look())
                 return looks
             finally:

@@ -26,13 +26,15 @@ from apps.analytics.models import (
 )
 
 # How far back the counting ends. What happened at a moment is in the books so much later, or when its transaction ends:
-# the clocks of servers differ by a minute at most, and a transaction begins within a minute of what it writes.
-MARGIN: Final = timedelta(minutes=2)
+# the clocks of servers differ by a minute at most, and a statement waits for a connection of the pooler for two
+# (query_wait_timeout of PgBouncer).
+MARGIN: Final = timedelta(minutes=3)
 # No transaction that sells, redeems or refunds lasts for minutes: the database ends those that idle. One that lasts
 # longer is a dump, an export or an audit, which writes nothing that is counted.
-LONGEST_TRANSACTION: Final = timedelta(minutes=8)
+LONGEST_TRANSACTION: Final = timedelta(minutes=7)
 
 # A session of another role is seen, but not its transaction, unless the role of this one may (pg_read_all_stats).
+# To be read once in a transaction, before all else that must be newer: a second look shows what the first did.
 _AGE_OF_OLDEST: Final = """
     SELECT MAX(clock_timestamp() - xact_start), COUNT(*) FILTER (WHERE state IS NULL OR state = 'disabled')
     FROM pg_stat_activity
