@@ -29,7 +29,7 @@ SLOW_ANSWERS: Final = 2.5  # of each connection
 # What a database takes until it can be measured: its migrations, and its rows with the audit.
 FIRST_SECONDS: Final = 20
 VOUCHERS_A_SECOND: Final = 8_000
-VARIANT_ROUNDS: Final = 2  # the first of the rounds; the main load is measured in all
+VARIANT_ROUNDS: Final = 2  # the first of the rounds, and those of pgbench; the main load is measured in all
 
 
 @dataclass(frozen=True)
@@ -125,13 +125,14 @@ class Run:
 
     def _all_rounds(self, field: dict[str, Opponent]) -> None:
         """First what is measured when it is quiet, then everything else. The rest of the time is for the growth."""
-        share = 0.75 if self.options.sizes else 0.95
-        for when_quiet, name, until in ((True, "Quiet round", share / 3), (False, "Round", share)):
+        end = self.options.budget * (0.75 if self.options.sizes else 0.95)
+        quiet_end = self.elapsed + (end - self.elapsed) / 3
+        for when_quiet, name, until in ((True, "Quiet round", quiet_end), (False, "Round", end)):
             scenarios = [one for one in self.options.scenarios if one.when_quiet is when_quiet]
             if scenarios:
-                self._rounds(name, scenarios, field, end=self.options.budget * until)
-        for name, connections, rows in pgbench.KINDS:
-            for number in range(1, VARIANT_ROUNDS + 1):
+                self._rounds(name, scenarios, field, end=until)
+        for number in range(1, VARIANT_ROUNDS + 1):
+            for name, connections, rows in pgbench.KINDS:
                 self._attempt(name, partial(self._pgbench, number, field[PRODUCT], name, connections, rows))
 
     def _rounds(
@@ -147,22 +148,22 @@ class Run:
             began = self.elapsed
             self._sign_in(field)
             self._attempt("the job of figures", partial(opponents.count_figures, self.machine, "product"))
-            self._round(number, scenarios, field, end)
+            self._round(name, number, scenarios, field, end)
             longest = max(longest, self.elapsed - began)
             self.say(f"{name} {number} of {self.options.rounds}: {self.elapsed - began:.0f} s")
 
     def _round(
-        self, number: int, scenarios: Sequence[Scenario], field: dict[str, Opponent], end: float
+        self, name: str, number: int, scenarios: Sequence[Scenario], field: dict[str, Opponent], end: float
     ) -> None:
         for scenario in scenarios:
             if self.elapsed > end:
-                where = f"Round {number} ended before {scenario.name}"
+                where = f"{name} {number} ended before {scenario.name}"
                 self.results.notes.append(f"{where}: there was no more time.")
                 return
             for load in self._loads(number, scenario):
-                for name in scenario.opponents:
-                    if name in field and not (load != MAIN and name == A):
-                        self._sample(number, scenario, field[name], load, self.options.vouchers)
+                for opponent in scenario.opponents:
+                    if opponent in field and not (load != MAIN and opponent == A):
+                        self._sample(number, scenario, field[opponent], load, self.options.vouchers)
 
     def _pgbench(self, number: int, product: Opponent, name: str, connections: int, rows: int) -> None:
         key = Key(name, "pgbench", connections, True, self.options.vouchers)
@@ -236,7 +237,10 @@ class Run:
                 break
             for opponent in field.values():
                 opponent.sign_in()
-            for scenario in scenarios:
+            for size in field:
+                count = partial(opponents.count_figures, self.machine, f"product_{size}")
+                self._attempt("the job of figures", count)
+            for scenario in sorted(scenarios, key=lambda one: not one.when_quiet):
                 for size, opponent in field.items():
                     self._sample(number, scenario, opponent, MAIN, size)
             self.say(f"Growth, round {number}")

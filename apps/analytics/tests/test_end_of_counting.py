@@ -1,11 +1,11 @@
 """Up to where the roll-up is counted: no sale is left out whose transaction takes long."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Event
 from typing import Any
 from unittest import skipUnless
-from unittest.mock import Mock, patch
+from unittest.mock import patch
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -68,21 +68,21 @@ class LongTransactionTests(RaceTestCase):
         self.assertEqual(broken_rules(*RULES), {})
 
     def test_control_counting_that_goes_by_the_clock_alone_loses_it(self) -> None:
-        with patch.object(state, "age_of_oldest_transaction", lambda: NONE):
+        with patch.object(state, "database_time", lambda: state.DatabaseTime(timezone.now(), NONE)):
             self.during_a_sale(daily_figures.update)
             daily_figures.update()
         self.assertIn("daily_figures", broken_rules(*RULES))
 
     def test_a_transaction_that_lasts_longer_than_any_sale_does_not_stop_the_counting(self) -> None:
         with patch.object(state, "LONGEST_TRANSACTION", NONE):
-            self.assertEqual(self.during_a_sale(state.age_of_oldest_transaction), NONE)
+            self.assertEqual(self.during_a_sale(state.database_time).oldest_transaction, NONE)
 
     def test_a_transaction_that_is_not_to_be_seen_counts_as_one_of_the_longest(self) -> None:
         def by_another_role() -> timedelta:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute("CREATE ROLE one_who_may_not_see")
                 cursor.execute("SET LOCAL ROLE one_who_may_not_see")
-                age = state.age_of_oldest_transaction()
+                age = state.database_time().oldest_transaction
                 transaction.set_rollback(True)
             return age
 
@@ -90,13 +90,29 @@ class LongTransactionTests(RaceTestCase):
 
 
 class ClockTests(ApiTestCase):
-    def test_it_is_counted_until_a_margin_before_the_oldest_transaction_and_never_back(self) -> None:
+    def setUp(self) -> None:
+        super().setUp()
         rebuild_figures()
-        now = timezone.now()
-        FiguresState.objects.update(counted_until=now - timedelta(hours=1))
-        until = now - state.MARGIN - timedelta(seconds=30)
+        self.now = timezone.now()
+        FiguresState.objects.update(counted_until=self.now - timedelta(hours=1))
+
+    def counted_until(self, *, now: datetime, oldest_transaction: timedelta = NONE) -> datetime:
+        """Up to where a job counts at `now`, by its clock; that of the database is right."""
+        time = state.DatabaseTime(self.now, oldest_transaction)
+        with patch.object(state, "database_time", lambda: time):
+            daily_figures.update(now)
+        return FiguresState.objects.get().counted_until
+
+    def test_it_is_counted_until_a_margin_before_the_oldest_transaction_and_never_back(self) -> None:
+        until = self.now - state.MARGIN - timedelta(seconds=30)
         for seconds in (30, 60):
-            age = Mock(return_value=timedelta(seconds=seconds))
-            with self.subTest(seconds), patch.object(state, "age_of_oldest_transaction", age):
-                daily_figures.update(now)
-                self.assertEqual(FiguresState.objects.get().counted_until, until)
+            oldest = timedelta(seconds=seconds)
+            self.assertEqual(self.counted_until(now=self.now, oldest_transaction=oldest), until)
+
+    def test_a_clock_that_is_ahead_leaves_nothing_out(self) -> None:
+        for minutes in (-2, 5):
+            now = self.now + timedelta(minutes=minutes)
+            self.assertEqual(self.counted_until(now=now), min(now, self.now) - state.MARGIN)
+
+    def test_the_clock_of_the_database_is_read(self) -> None:
+        self.assertLess(abs(state.database_time().now - timezone.now()), timedelta(minutes=1))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -35,8 +35,9 @@ LONGEST_TRANSACTION: Final = timedelta(minutes=7)
 
 # A session of another role is seen, but not its transaction, unless the role of this one may (pg_read_all_stats).
 # To be read once in a transaction, before all else that must be newer: a second look shows what the first did.
-_AGE_OF_OLDEST: Final = """
-    SELECT MAX(clock_timestamp() - xact_start), COUNT(*) FILTER (WHERE state IS NULL OR state = 'disabled')
+_DATABASE_TIME: Final = """
+    SELECT clock_timestamp(), MAX(clock_timestamp() - xact_start),
+        COUNT(*) FILTER (WHERE state IS NULL OR state = 'disabled')
     FROM pg_stat_activity
     WHERE datname = current_database() AND usesysid IS NOT NULL AND pid <> pg_backend_pid()
 """
@@ -89,16 +90,32 @@ def clear() -> None:
 
 
 def end_of_counting(state: FiguresState, now: datetime) -> datetime:
-    """Up to where can be counted at `now`, in statements that begin after this; never back."""
-    return max(state.counted_until, now - MARGIN - age_of_oldest_transaction())
+    """Up to where can be counted at `now`, in statements that begin after this; never back.
+
+    By the clock of the database where it is earlier: one of the job's server that is ahead leaves nothing out.
+    """
+    database = database_time()
+    return max(state.counted_until, min(now, database.now) - MARGIN - database.oldest_transaction)
 
 
-def age_of_oldest_transaction() -> timedelta:
-    """How long ago the oldest of the other transactions that run now has begun: LONGEST_TRANSACTION at most, and where
-    one can't be seen."""
+class DatabaseTime(NamedTuple):
+    """The time by the clock of the database, and how long ago the oldest of the other transactions has begun.
+
+    That is LONGEST_TRANSACTION at most, and where there may be one that can't be seen.
+    """
+
+    now: datetime
+    oldest_transaction: timedelta
+
+
+def database_time() -> DatabaseTime:
+    """The time of the database now."""
     if connection.vendor != "postgresql":
-        return timedelta(0)  # transactions that write run one after the other
+        return DatabaseTime(timezone.now(), timedelta(0))  # transactions that write run one after the other
     with connection.cursor() as cursor:
-        cursor.execute(_AGE_OF_OLDEST)
-        age, unseen = cursor.fetchone()
-    return LONGEST_TRANSACTION if unseen else min(max(age or timedelta(0), timedelta(0)), LONGEST_TRANSACTION)
+        cursor.execute(_DATABASE_TIME)
+        now, age, unseen = cursor.fetchone()
+    oldest = (
+        LONGEST_TRANSACTION if unseen else min(max(age or timedelta(0), timedelta(0)), LONGEST_TRANSACTION)
+    )
+    return DatabaseTime(now, oldest)
