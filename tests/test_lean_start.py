@@ -4,7 +4,16 @@ from django.test import SimpleTestCase
 
 from tests.support.configuration import result_of
 
-UNUSED = ("requests", "cryptography.hazmat", "OpenSSL", "pyasn1", "cbor2", "xlsxwriter")
+UNUSED = (
+    "requests",
+    "cryptography.hazmat",
+    "OpenSSL",
+    "pyasn1",
+    "cbor2",
+    "xlsxwriter",
+    "django.test",
+    "unittest",
+)
 
 LOADED = f"""
 import json, sys
@@ -38,6 +47,23 @@ print(json.dumps([
     webauthn.helpers.parse_cbor is parse_cbor and parse_cbor.__module__,
     len(helpers.generate_challenge()),
     requests.get.__module__,
+]))
+"""
+
+# What stood in the place of Django's tests is gone, and they are there for who wants them.
+TESTS = """
+import json
+import voucher_project.wsgi
+from django.core import signals
+from django.test import TestCase
+from django.test.signals import setting_changed
+from drf_spectacular import plumbing
+from rest_framework.test import APIClient, APIRequestFactory
+print(json.dumps([
+    setting_changed is signals.setting_changed,
+    TestCase.__module__,
+    APIClient.__module__,
+    isinstance(plumbing.APIRequestFactory(), APIRequestFactory),
 ]))
 """
 
@@ -101,6 +127,10 @@ class LeanStartTests(SimpleTestCase):
                 "requests.api",
             ],
         )
+
+    def test_django_s_tests_are_there_for_who_imports_them(self) -> None:
+        modules = ["django.test.testcases", "rest_framework.test"]
+        self.assertEqual(result_of(TESTS), [True, *modules, True])
 
     def test_two_threads_may_be_the_first_to_check_a_passkey(self) -> None:
         self.assertEqual(result_of(USED_BY_TWO_THREADS), [])
